@@ -1,0 +1,79 @@
+"""The catalog as one value: what `Catalog.load` returns and everything else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from catalog.errors import UnknownName
+from catalog.model import Chain, EventType
+
+T = TypeVar("T")
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """Event types, chains, lists and topics of all domains together."""
+
+    events: Mapping[str, EventType]
+    chains: Mapping[str, Chain]
+    lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    """Partitions of each domain's topic, e.g. `{"omninode.agent": 4}`."""
+
+    @classmethod
+    def default(cls) -> Catalog:
+        """The catalog shipped with the package (loaded once for each process)."""
+        return _default()
+
+    @classmethod
+    def load(cls, *paths: str | Path, extend: bool = True) -> Catalog:
+        """Read YAML files, or folders of them, on top of the shipped catalog (`extend=False`: on their own).
+
+        A later file's event type, chain or list replaces an earlier file's of the same name.
+
+        Raises:
+            InvalidCatalog: with every mistake, each with file and line.
+        """
+        from catalog.loader import load  # the loader imports this module
+
+        return load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
+
+    def chain(self, name: str) -> Chain:
+        """Raises UnknownName, which lists what there is."""
+        return _named(self.chains, name, "chain")
+
+    def event_type(self, name: str) -> EventType:
+        """Raises UnknownName, which lists what there is."""
+        return _named(self.events, name, "event type")
+
+    def only(self, *names: str) -> Catalog:
+        """The same catalog with just these chains switched on (a weight of 0 becomes 1)."""
+        chains = {name: self.chain(name) for name in names}
+        return replace(self, chains={n: replace(c, weight=c.weight or 1) for n, c in chains.items()})
+
+    def with_weights(self, weights: Mapping[str, float]) -> Catalog:
+        """The same catalog with other shares; chains not named keep theirs."""
+        changed = {name: replace(self.chain(name), weight=weight) for name, weight in weights.items()}
+        return replace(self, chains={**self.chains, **changed})
+
+
+@cache
+def _default() -> Catalog:
+    return Catalog.load()
+
+
+def _named(things: Mapping[str, T], name: str, kind: str) -> T:
+    try:
+        return things[name]
+    except KeyError:
+        raise UnknownName(f"no {kind} {name!r} in the catalog; there are: {_listed(things)}") from None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

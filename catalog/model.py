@@ -1,0 +1,167 @@
+"""What exists: event types and chains, as frozen values. The loader makes them from YAML; nothing here reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
+Outcome = Literal["completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadField:
+    """One field of a payload: its JSON type and bounds, and where the generator gets its value.
+
+    Exactly one source is set: `fields` (an object), `value` (a constant), `choices` (drawn anew for each event),
+    `pick` (from a list of the catalog, drawn anew for each event; all picks of one list in one event are the same
+    item), `var` (the chain's variable: the same in the whole chain), `elapsed` (milliseconds since the causing
+    event) or `minimum`/`maximum` alone (drawn evenly between them).
+    """
+
+    name: str
+    type: FieldType
+    description: str = ""
+    fields: tuple[PayloadField, ...] | None = None
+    value: Any = None
+    choices: tuple[Any, ...] | None = None
+    pick: str | None = None
+    """`list` or `list.attribute`."""
+    var: str | None = None
+    """`variable` or `variable.attribute`."""
+    elapsed: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    decimals: int = 0
+    """Of a drawn `number`."""
+    examples: tuple[Any, ...] = ()
+    allowed: tuple[Any, ...] | None = None
+    """Every value this field may take, when that is known (choices, a picked list, a variable); filled by the loader."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventType:
+    """One kind of event."""
+
+    name: str
+    """`omninode.<domain>.<entity…>.<action>.v<major>`."""
+    source: str
+    schema_version: str = "1.0.0"
+    description: str = ""
+    payload: tuple[PayloadField, ...] = ()
+
+    @property
+    def domain(self) -> str:
+        """The first two words: `omninode.agent`."""
+        return ".".join(self.name.split(".", 2)[:2])
+
+    @property
+    def action(self) -> str:
+        """The word before the version: `completed`."""
+        return self.name.split(".")[-2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uniform:
+    """Evenly between two bounds, milliseconds."""
+
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixed:
+    """Always the same, milliseconds."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exponential:
+    """Exponential with a mean, milliseconds, truncated to the bounds in quantile space."""
+
+    mean: float
+    minimum: float = 0.0
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogNormal:
+    """Log-normal given by its median and 95th percentile, milliseconds, truncated in quantile space."""
+
+    median: float
+    p95: float
+    minimum: float = 0.0
+    maximum: float | None = None
+
+
+Delay = Uniform | Fixed | Exponential | LogNormal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One way out of a state."""
+
+    to: str
+    delay: Delay
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A step of a chain: it emits an event, then one transition is taken; none means the chain ends."""
+
+    name: str
+    emits: str
+    """Name of an event type."""
+    next: tuple[Transition, ...] = ()
+    outcome: Outcome | None = None
+    """Set on terminal states, and only there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A value drawn once for each chain: an item of a list of the catalog, or an integer between two bounds."""
+
+    name: str
+    list: str | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A state machine whose walk is one chain of events."""
+
+    name: str
+    weight: float
+    """Relative share; 0 is off by default."""
+    description: str = ""
+    start: str
+    states: Mapping[str, State]
+    """In the order of the file."""
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    max_steps: int = 64
+    """Upper bound of events in a chain; near it, the shortest way to a terminal state is taken."""
+
+    @property
+    def root(self) -> str:
+        """The event type that starts it."""
+        return self.states[self.start].emits
+
+    @cached_property
+    def distance(self) -> Mapping[str, int]:
+        """Fewest transitions from each state to a terminal one."""
+        far = {name: 0 for name, state in self.states.items() if not state.next}
+        while len(far) < len(self.states):
+            more = {
+                name: 1 + min(far[t.to] for t in state.next if t.to in far)
+                for name, state in self.states.items()
+                if name not in far and any(t.to in far for t in state.next)
+            }
+            if not more:  # states without exit: refused by the loader's checks
+                break
+            far |= more
+        return far

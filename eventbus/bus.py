@@ -1,0 +1,90 @@
+"""The protocol that every bus speaks. Write against it, and the same code runs in process and on Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from eventbus.event import Event, domain_of
+from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition
+
+TopicStrategy = Literal["domain", "event_type", "single"]
+"""How an event type finds its topic: one per domain, one per type, or one for all (`omninode.events`)."""
+
+StartFrom = Literal["earliest", "latest"]
+
+SINGLE_TOPIC = "omninode.events"
+
+
+def topic_namer(strategy: TopicStrategy) -> Callable[[str], str]:
+    """The function from event type to topic for a strategy."""
+    if strategy == "domain":
+        return domain_of
+    if strategy == "event_type":
+        return str
+    return lambda event_type: SINGLE_TOPIC
+
+
+class Subscription(Protocol):
+    """A member of a consumer group (or, without a group, a reader of every partition).
+
+    Iterate it for records, or `batches()` for lists of records. With `auto_commit` (the default for a group) a
+    record counts as processed when the next one is asked for: at-least-once. It joins when first used or entered,
+    and leaves on `close()` or at the end of `async with`.
+    """
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def __aiter__(self) -> AsyncIterator[ConsumerRecord]: ...
+    async def __anext__(self) -> ConsumerRecord: ...
+    def batches(self, max_records: int = 1000) -> AsyncIterator[list[ConsumerRecord]]:
+        """Lists of records, each of one partition, in offset order."""
+        ...
+
+    async def commit(self) -> None:
+        """Commit the positions of all assigned partitions (everything handed out so far counts as processed)."""
+        ...
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None: ...
+    async def seek_to_timestamp(self, timestamp: int) -> None:
+        """Position every assigned partition at its first record of at least this time (ms since the epoch)."""
+        ...
+
+    def assignment(self) -> frozenset[TopicPartition]: ...
+    async def close(self) -> None: ...
+
+
+class EventBus(Protocol):
+    """Publish events, subscribe to topics."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    async def publish(self, event: Event, *, topic: str | None = None) -> RecordMetadata:
+        """Publish one event and wait until it is in the log (Kafka: acknowledged by all replicas in sync)."""
+        ...
+
+    async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
+        """Publish many in order; returns how many are in the log. Waits when the bus pushes back."""
+        ...
+
+    def subscribe(
+        self,
+        topics: str | Iterable[str],
+        *,
+        group: str | None = None,
+        start: StartFrom = "earliest",
+        auto_commit: bool = True,
+    ) -> Subscription:
+        """Read topics: as a member of `group` from its committed offsets on, or alone from `start`."""
+        ...
+
+    async def create_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create the topics that do not exist yet, with this many partitions each."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,60 @@
+"""Every error of this package, under one root, so that one `except EventBusError` is enough."""
+
+from __future__ import annotations
+
+
+class EventBusError(Exception):
+    """The event bus could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class InvalidEvent(EventBusError):
+    """The bytes or fields given are not an event.
+
+    Args:
+        field: name of the offending field, or None when the whole is at fault.
+        problem: what was expected and what came.
+    """
+
+    def __init__(self, problem: str, *, field: str | None = None) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+        self.problem = problem
+
+
+class BusClosed(EventBusError):
+    """The bus is closed: publish and subscribe inside `async with bus`."""
+
+
+class UnknownTopic(EventBusError):
+    """The topic or partition does not exist."""
+
+
+class OffsetOutOfRange(EventBusError):
+    """The offset asked for is before the log's start or after its end."""
+
+
+class IllegalGeneration(EventBusError):
+    """The group has rebalanced since: this member's assignment is no longer valid (Kafka error 22)."""
+
+
+class BufferFull(EventBusError):
+    """The log reached its size limit and its policy is to refuse."""
+
+
+class BrokerUnreachable(EventBusError):
+    """No broker answered within the time allowed."""
+
+
+class AuthenticationFailed(EventBusError):
+    """The broker refused the credentials."""
+
+
+class TopicDenied(EventBusError):
+    """The broker does not allow these credentials on this topic."""
+
+
+class DeliveryFailed(EventBusError):
+    """Some records were not acknowledged by the broker."""

@@ -1,0 +1,263 @@
+"""What an event means: ten fields, in one order, as JSON (design of the envelope: README, "The event").
+
+`Event` is a plain frozen value; it is validated where bytes enter (`from_bytes`, `from_dict`) and trusted inside.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from eventbus.errors import InvalidEvent
+
+type_pattern = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+\.v[1-9][0-9]*")
+uuid_pattern = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+DEFAULT_TENANT = "default-tenant"
+DEFAULT_NAMESPACE = "development"
+
+FIELDS = (
+    "event_id",
+    "event_type",
+    "timestamp",
+    "correlation_id",
+    "causation_id",
+    "tenant_id",
+    "namespace",
+    "source",
+    "schema_version",
+    "payload",
+)
+
+Headers = tuple[tuple[str, bytes], ...]
+"""Kafka record headers: pairs of name and value, in order; a name may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a chain.
+
+    The constructor does not validate, so that making one stays cheap; `from_bytes` and `from_dict` do.
+    """
+
+    event_id: str
+    """UUID in lower-case text form, version 7 when made here."""
+    event_type: str
+    """`<organisation>.<domain>.<entity…>.<action>.v<major>`."""
+    timestamp: datetime
+    """Event time, aware, UTC."""
+    correlation_id: str
+    """Shared by the whole chain: the `event_id` of its root."""
+    causation_id: str | None
+    """`event_id` of the event that caused this one; None on the root."""
+    tenant_id: str
+    namespace: str
+    source: str
+    """Who emits it."""
+    schema_version: str
+    payload: dict[str, Any]
+
+    @classmethod
+    def new(
+        cls,
+        event_type: str,
+        payload: dict[str, Any],
+        *,
+        cause: Event | None = None,
+        source: str = "application",
+        schema_version: str = "1.0.0",
+        tenant_id: str | None = None,
+        namespace: str | None = None,
+        timestamp: datetime | None = None,
+        event_id: str | None = None,
+    ) -> Event:
+        """Make an event by hand: a root, or an effect of `cause` (same chain, tenant and namespace).
+
+        Raises:
+            InvalidEvent: a field has the wrong form.
+        """
+        when = timestamp or datetime.now(UTC)
+        event_id = event_id or uuid7(microseconds(when), secrets.randbits(62))
+        return cls._checked(
+            {
+                "event_id": event_id,
+                "event_type": event_type,
+                "timestamp": when,
+                "correlation_id": cause.correlation_id if cause else event_id,
+                "causation_id": cause.event_id if cause else None,
+                "tenant_id": tenant_id or (cause.tenant_id if cause else DEFAULT_TENANT),
+                "namespace": namespace or (cause.namespace if cause else DEFAULT_NAMESPACE),
+                "source": source,
+                "schema_version": schema_version,
+                "payload": payload,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, value: bytes | bytearray | memoryview | str) -> Event:
+        """Decode and validate one JSON event.
+
+        Raises:
+            InvalidEvent: not JSON, not an object, or a field is missing, unknown or of the wrong form.
+        """
+        try:
+            fields = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise InvalidEvent(f"expected a JSON object, got {_shown(value)}: {error}") from error
+        return cls.from_dict(fields)
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Event:
+        """Validate an event given as a mapping in its JSON form (`timestamp` as text or datetime).
+
+        Raises:
+            InvalidEvent: names the first offending field.
+        """
+        if not isinstance(fields, dict):
+            raise InvalidEvent(f"expected a JSON object, got {_shown(fields)}")
+        return cls._checked(fields)
+
+    @classmethod
+    def _checked(cls, fields: dict[str, Any]) -> Event:
+        for name in FIELDS:
+            if name not in fields:
+                raise InvalidEvent("required, but missing", field=name)
+        for name in fields:
+            if name not in FIELDS:
+                raise InvalidEvent(f"unknown field; an event has {', '.join(FIELDS)}", field=name)
+        for name in ("event_id", "correlation_id"):
+            _check_uuid(name, fields[name])
+        if fields["causation_id"] is not None:
+            _check_uuid("causation_id", fields["causation_id"])
+        if not isinstance(fields["event_type"], str) or not type_pattern.fullmatch(fields["event_type"]):
+            raise InvalidEvent(
+                f"expected lower-case words joined by dots and ending in .v<major>, got {_shown(fields['event_type'])}",
+                field="event_type",
+            )
+        for name in ("tenant_id", "namespace", "source", "schema_version"):
+            if not isinstance(fields[name], str) or not fields[name]:
+                raise InvalidEvent(f"expected a text of at least one character, got {_shown(fields[name])}", field=name)
+        if not isinstance(fields["payload"], dict):
+            raise InvalidEvent(f"expected an object, got {_shown(fields['payload'])}", field="payload")
+        return cls(**{**fields, "timestamp": _instant(fields["timestamp"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event in its JSON form, fields in the documented order."""
+        return {
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "timestamp": format_timestamp(self.timestamp),
+            "correlation_id": self.correlation_id,
+            "causation_id": self.causation_id,
+            "tenant_id": self.tenant_id,
+            "namespace": self.namespace,
+            "source": self.source,
+            "schema_version": self.schema_version,
+            "payload": self.payload,
+        }
+
+    def to_bytes(self) -> bytes:
+        """The event as compact JSON, UTF-8, no trailing newline."""
+        return orjson.dumps(self.to_dict())
+
+    def evolve(self, **changes: Any) -> Event:
+        """A copy with some fields changed; not validated."""
+        return replace(self, **changes)
+
+    @property
+    def key(self) -> bytes:
+        """The Kafka record key: the correlation id, so that a chain stays in order in one partition."""
+        return self.correlation_id.encode()
+
+    @property
+    def headers(self) -> Headers:
+        """The Kafka record headers (`traceparent`: W3C Trace Context, trace id = correlation id)."""
+        return event_headers(self.event_id, self.event_type, self.correlation_id, self.causation_id)
+
+
+CONTENT_TYPE = ("content-type", b"application/json")
+
+
+def event_headers(event_id: str, event_type: str, correlation_id: str, causation_id: str | None) -> Headers:
+    """Headers of an event's Kafka record; `causation_id` is left out on a root."""
+    span = event_id[19:23] + event_id[24:]
+    trace = ("traceparent", f"00-{correlation_id.replace('-', '')}-{span}-01".encode())
+    kind = ("event_type", event_type.encode())
+    correlation = ("correlation_id", correlation_id.encode())
+    if causation_id is None:
+        return (CONTENT_TYPE, kind, correlation, trace)
+    return (CONTENT_TYPE, kind, correlation, ("causation_id", causation_id.encode()), trace)
+
+
+def headers_of(value: bytes | None) -> Headers:
+    """The headers that belong to a record value; none when the value is not an event."""
+    try:
+        fields = orjson.loads(value or b"")
+        return event_headers(
+            fields["event_id"], fields["event_type"], fields["correlation_id"], fields["causation_id"]
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def domain_of(event_type: str) -> str:
+    """The first two words of a type: `omninode.agent.execution.started.v1` → `omninode.agent`."""
+    return ".".join(event_type.split(".", 2)[:2])
+
+
+def format_timestamp(when: datetime) -> str:
+    """ISO 8601 UTC with microseconds and `Z`."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def microseconds(when: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z, exactly (no float on the way)."""
+    delta = when - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def uuid7(time_us: int, bits: int) -> str:
+    """A UUID of version 7 (RFC 9562 §5.7): 48 bits of milliseconds, 12 bits of the fraction, 62 bits given.
+
+    Args:
+        time_us: microseconds since the Unix epoch.
+        bits: 62 random or seeded bits; higher ones are ignored.
+    """
+    ms, us = divmod(time_us, 1000)
+    high = (ms << 16) | 0x7000 | (us << 12) // 1000
+    text = f"{high:016x}{1 << 63 | bits & (1 << 62) - 1:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def now_us() -> int:
+    """Wall clock in microseconds since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+def _check_uuid(name: str, text: Any) -> None:
+    if not isinstance(text, str) or not uuid_pattern.fullmatch(text):
+        raise InvalidEvent(f"expected a lower-case UUID such as {uuid7(0, 0)}, got {_shown(text)}", field=name)
+
+
+def _instant(value: Any) -> datetime:
+    try:
+        when = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        when = None
+    if when is None or when.tzinfo is None:
+        raise InvalidEvent(
+            f"expected ISO 8601 with a zone, such as 2026-01-01T00:00:00.000000Z, got {_shown(value)}",
+            field="timestamp",
+        )
+    return when.astimezone(UTC)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
