@@ -1,0 +1,5 @@
+"""`python -m eventbus`: the same program as `eventbus`."""
+
+from eventbus.cli import main
+
+main()
