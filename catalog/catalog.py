@@ -40,7 +40,7 @@ class Catalog:
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        from catalog.loader import load  # the loader imports this module
+        from catalog.loader import load  # noqa: PLC0415 - the loader imports this module
 
         return load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
 

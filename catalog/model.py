@@ -38,7 +38,7 @@ class PayloadField:
     """Of a drawn `number`."""
     examples: tuple[Any, ...] = ()
     allowed: tuple[Any, ...] | None = None
-    """Every value this field may take, when that is known (choices, a picked list, a variable); filled by the loader."""
+    """Every value the field may take where that is known (choices, a list, a variable); filled by the loader."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +117,8 @@ class State:
     emits: str
     """Name of an event type."""
     next: tuple[Transition, ...] = ()
+    total: float = 100.0
+    """What the weights of `next` add up to."""
     outcome: Outcome | None = None
     """Set on terminal states, and only there."""
 

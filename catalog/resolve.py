@@ -1,0 +1,76 @@
+"""Where a payload field's values come from, followed through picks and variables to the lists themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from catalog.model import Chain, EventType, PayloadField
+
+if TYPE_CHECKING:
+    from catalog.catalog import Catalog
+
+
+def resolved(catalog: Catalog) -> dict[str, EventType]:
+    """The catalog's event types with `allowed` of every payload field filled in, where it is known."""
+    emitting = emitters(catalog.chains)
+    return {
+        name: replace(event, payload=tuple(_resolved(f, catalog, emitting.get(name, [])) for f in event.payload))
+        for name, event in catalog.events.items()
+    }
+
+
+def emitters(chains: Mapping[str, Chain]) -> dict[str, list[Chain]]:
+    """The chains that emit each event type."""
+    found: dict[str, list[Chain]] = {}
+    for chain in chains.values():
+        for event_type in dict.fromkeys(state.emits for state in chain.states.values()):
+            found.setdefault(event_type, []).append(chain)
+    return found
+
+
+def split(reference: str) -> tuple[str, str | None]:
+    """`list.attribute` → its two parts; the attribute is None when there is none."""
+    name, dot, attribute = reference.partition(".")
+    return name, attribute if dot else None
+
+
+def every_field(
+    fields: tuple[PayloadField, ...], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], PayloadField]]:
+    """All fields, nested ones too, each with its path of names (`fields` between levels, as in the file)."""
+    for one in fields:
+        here = (*path, one.name)
+        yield here, one
+        yield from every_field(one.fields or (), (*here, "fields"))
+
+
+def _resolved(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> PayloadField:
+    if one.fields is not None:
+        return replace(one, fields=tuple(_resolved(inner, catalog, chains) for inner in one.fields))
+    return replace(one, allowed=_allowed(one, catalog, chains))
+
+
+def _allowed(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> tuple[Any, ...] | None:
+    if one.value is not None:
+        return (one.value,)
+    if one.pick is not None:
+        return _values(catalog, *split(one.pick))
+    if one.var is not None:
+        return _of_variable(one.var, catalog, chains)
+    return one.choices
+
+
+def _of_variable(reference: str, catalog: Catalog, chains: list[Chain]) -> tuple[Any, ...] | None:
+    """The values of all chains together; None when one of them draws a number between bounds, or no chain emits it."""
+    name, attribute = split(reference)
+    lists = [chain.variables[name].list for chain in chains]
+    if not lists or None in lists:
+        return None
+    return tuple(value for items in dict.fromkeys(lists) if items for value in _values(catalog, items, attribute))
+
+
+def _values(catalog: Catalog, name: str, attribute: str | None) -> tuple[Any, ...]:
+    items = catalog.lists[name]
+    return items if attribute is None else tuple(item[attribute] for item in items)
