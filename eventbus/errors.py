@@ -36,6 +36,18 @@ class OffsetOutOfRange(EventBusError):
     """The offset asked for is before the log's start or after its end."""
 
 
+class CorruptBatch(EventBusError):
+    """The bytes given are not one whole Kafka record batch of format 2."""
+
+
+class UnknownMember(EventBusError):
+    """The group does not know this member: it never joined, left, or was silent too long (Kafka error 25)."""
+
+
+class NoActiveMembers(EventBusError):
+    """The group has records to process, but nobody in it to do so."""
+
+
 class IllegalGeneration(EventBusError):
     """The group has rebalanced since: this member's assignment is no longer valid (Kafka error 22)."""
 

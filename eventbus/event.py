@@ -19,6 +19,7 @@ from eventbus.errors import InvalidEvent
 type_pattern = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+\.v[1-9][0-9]*")
 uuid_pattern = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEFAULT_TENANT = "default-tenant"
 DEFAULT_NAMESPACE = "development"
 
@@ -164,7 +165,10 @@ class Event:
 
     def to_bytes(self) -> bytes:
         """The event as compact JSON, UTF-8, no trailing newline."""
-        return orjson.dumps(self.to_dict())
+        when = self.timestamp
+        if when.tzinfo is UTC and when.microsecond:  # what orjson writes by itself is then exactly `format_timestamp`
+            return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_UTC_Z)
 
     def evolve(self, **changes: Any) -> Event:
         """A copy with some fields changed; not validated."""
@@ -199,9 +203,7 @@ def headers_of(value: bytes | None) -> Headers:
     """The headers that belong to a record value; none when the value is not an event."""
     try:
         fields = orjson.loads(value or b"")
-        return event_headers(
-            fields["event_id"], fields["event_type"], fields["correlation_id"], fields["causation_id"]
-        )
+        return event_headers(fields["event_id"], fields["event_type"], fields["correlation_id"], fields["causation_id"])
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return ()
 
@@ -218,7 +220,7 @@ def format_timestamp(when: datetime) -> str:
 
 def microseconds(when: datetime) -> int:
     """Microseconds since 1970-01-01T00:00:00Z, exactly (no float on the way)."""
-    delta = when - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = when - EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 

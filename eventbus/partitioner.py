@@ -1,0 +1,79 @@
+"""Which partition a key belongs to, exactly as Kafka's default partitioner decides it.
+
+Source: `org.apache.kafka.common.utils.Utils.murmur2` (MurmurHash2, 32 bits, seed 0x9747b28c) and
+`BuiltInPartitioner.partitionForKey`. The hash is computed key by key, or for a whole batch of equally long keys at
+once with NumPy, which costs a twentieth as much; NumPy is imported when the first such batch comes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+
+SEED = 0x9747B28C
+M = 0x5BD1E995
+MASK = 0xFFFFFFFF
+POSITIVE = 0x7FFFFFFF
+
+VECTOR_MIN = 64
+"""Fewer keys than this are hashed one by one: below it the arrays cost more than they save."""
+
+CACHED_KEY_MAX = 64
+"""Longer keys are not remembered, so that the cache of recent keys stays under a megabyte."""
+
+
+def partition_for(key: bytes, partitions: int) -> int:
+    """The partition of a key: `toPositive(murmur2(key)) % partitions`."""
+    h = _recent(key) if len(key) <= CACHED_KEY_MAX else murmur2(key)
+    return (h & POSITIVE) % partitions
+
+
+def partitions_for(keys: Sequence[bytes], partitions: int) -> list[int]:
+    """The partition of each key."""
+    if len(keys) >= VECTOR_MIN and len(set(map(len, keys))) == 1 and keys[0]:
+        return _vector_partitions(keys, partitions)
+    return [partition_for(key, partitions) for key in keys]
+
+
+def murmur2(data: bytes) -> int:
+    """MurmurHash2 as an unsigned 32-bit number."""
+    length = len(data)
+    words = length >> 2
+    h = SEED ^ length
+    for k in struct.unpack_from(f"<{words}I", data):
+        k = k * M & MASK
+        h = (h * M & MASK) ^ ((k ^ k >> 24) * M & MASK)
+    if rest := data[words << 2 :]:
+        h = (h ^ int.from_bytes(rest, "little")) * M & MASK
+    h = (h ^ h >> 13) * M & MASK
+    return h ^ h >> 15
+
+
+_recent = lru_cache(maxsize=4096)(murmur2)  # all events of a chain share one key
+
+
+def _vector_partitions(keys: Sequence[bytes], partitions: int) -> list[int]:
+    """`partition_for` of many keys of one length; 32-bit arrays wrap around just as the hash wants it."""
+    import numpy as np  # noqa: PLC0415 - costs 100 ms, and small buses never need it
+
+    length = len(keys[0])
+    words = length >> 2
+    octets = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), length)
+    m = np.uint32(M)
+    h = np.full(len(keys), SEED ^ length, dtype=np.uint32)
+    columns = np.ascontiguousarray(octets[:, : words << 2]).view("<u4") * m
+    columns ^= columns >> 24
+    columns *= m
+    for k in columns.T:
+        h *= m
+        h ^= k
+    if length & 3:
+        for i in range(length & 3):
+            h ^= octets[:, (words << 2) + i].astype(np.uint32) << np.uint32(8 * i)
+        h *= m
+    h ^= h >> 13
+    h *= m
+    h ^= h >> 15
+    positive: list[int] = ((h & np.uint32(POSITIVE)) % np.uint32(partitions)).tolist()
+    return positive
