@@ -1,7 +1,8 @@
 """What exists on the bus: event types, chains, topics. Pure data and its description."""
 
 from catalog.catalog import Catalog
-from catalog.errors import CatalogError, InvalidCatalog, Mistake, UnknownName
+from catalog.conformance import Conformance, Role, TooManyPaths
+from catalog.errors import CatalogError, InvalidCatalog, Mistake, Problem, UnknownName
 from catalog.model import (
     Chain,
     Delay,
@@ -20,6 +21,7 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "Chain",
+    "Conformance",
     "Delay",
     "EventType",
     "Exponential",
@@ -28,7 +30,10 @@ __all__ = [
     "LogNormal",
     "Mistake",
     "PayloadField",
+    "Problem",
+    "Role",
     "State",
+    "TooManyPaths",
     "Transition",
     "Uniform",
     "UnknownName",

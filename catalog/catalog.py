@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from catalog.errors import UnknownName
+from catalog.conformance import Conformance
+from catalog.errors import Problem, UnknownName
 from catalog.model import Chain, EventType
+from catalog.words import listed, suggestion
 
 T = TypeVar("T")
 
@@ -52,6 +54,21 @@ class Catalog:
         """Raises UnknownName, which lists what there is."""
         return _named(self.events, name, "event type")
 
+    def validate(self, event_type: str, payload: Any) -> list[Problem]:
+        """Everything that is wrong with a payload of this type; empty when it fits.
+
+        Raises:
+            UnknownName: no such event type.
+        """
+        from catalog.payloads import validate  # noqa: PLC0415 - pydantic is slow to import
+
+        return validate(self.event_type(event_type), payload)
+
+    @cached_property
+    def conformance(self) -> Conformance:
+        """What finished chains of this catalog look like."""
+        return Conformance(self)
+
     def only(self, *names: str) -> Catalog:
         """The same catalog with just these chains switched on (a weight of 0 becomes 1)."""
         chains = {name: self.chain(name) for name in names}
@@ -72,8 +89,5 @@ def _named(things: Mapping[str, T], name: str, kind: str) -> T:
     try:
         return things[name]
     except KeyError:
-        raise UnknownName(f"no {kind} {name!r} in the catalog; there are: {_listed(things)}") from None
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+        near = suggestion(name, things)
+        raise UnknownName(f"no {kind} {name!r} in the catalog{near}; there are: {listed(sorted(things), 40)}") from None

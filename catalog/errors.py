@@ -29,6 +29,15 @@ class Mistake(NamedTuple):
         return f"{self.file}:{self.line}: {self.where}: {self.problem}"
 
 
+class Problem(NamedTuple):
+    """One field of a payload that does not fit the catalog."""
+
+    field: str
+    """Path from the event: `payload.result.confidence`."""
+    message: str
+    """What was expected and what came."""
+
+
 class InvalidCatalog(CatalogError):
     """The catalog has mistakes; all of them are in `mistakes`, and in the text, one a line."""
 

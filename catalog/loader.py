@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 from catalog.catalog import Catalog
+from catalog.check import problems
 from catalog.errors import InvalidCatalog, Mistake
 from catalog.model import (
     Chain,
@@ -26,7 +27,7 @@ from catalog.model import (
 )
 from catalog.resolve import resolved
 from catalog.source import Node, read
-from catalog.words import listed, shown, suggestion
+from catalog.words import Place, listed, path_text, shown, suggestion
 
 FILE = ("domain", "source", "partitions", "lists", "events", "chains")
 EVENT = ("description", "source", "schema_version", "payload")
@@ -99,6 +100,8 @@ def load(paths: Sequence[Path]) -> Catalog:
             if document is not None:
                 _file(document, draft, folder)
     catalog = draft.catalog()
+    for place, problem in problems(catalog):
+        _mistake(draft, place, problem)
     if draft.mistakes:
         raise InvalidCatalog(_in_order(draft.mistakes))
     return replace(catalog, events=resolved(catalog))
@@ -111,6 +114,12 @@ def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
     if not files:
         mistakes.append(Mistake(str(path), 1, "file", "the folder holds no *.yaml file"))
     return files
+
+
+def _mistake(draft: Draft, place: Place, problem: str) -> None:
+    node = draft.places[str(place[0]), str(place[1])]
+    at = node.at(place[2:])
+    draft.mistakes.append(Mistake(at.file, at.line, path_text(place), problem))
 
 
 def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
 Outcome = Literal["completed", "failed"]
@@ -61,6 +64,13 @@ class EventType:
     def action(self) -> str:
         """The word before the version: `completed`."""
         return self.name.split(".")[-2]
+
+    @cached_property
+    def payload_model(self) -> type[BaseModel]:
+        """The payload as a pydantic model, made when first asked for."""
+        from catalog.payloads import payload_model  # noqa: PLC0415 - pydantic is slow to import
+
+        return payload_model(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +165,13 @@ class Chain:
 
     @cached_property
     def distance(self) -> Mapping[str, int]:
-        """Fewest transitions from each state to a terminal one."""
+        """Fewest transitions (of a weight above 0) from each state to a terminal one."""
         far = {name: 0 for name, state in self.states.items() if not state.next}
         while len(far) < len(self.states):
             more = {
-                name: 1 + min(far[t.to] for t in state.next if t.to in far)
+                name: 1 + min(far[t.to] for t in state.next if t.weight > 0 and t.to in far)
                 for name, state in self.states.items()
-                if name not in far and any(t.to in far for t in state.next)
+                if name not in far and any(t.weight > 0 and t.to in far for t in state.next)
             }
             if not more:  # states without exit: refused by the loader's checks
                 break

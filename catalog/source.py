@@ -10,10 +10,7 @@ from typing import Any
 import yaml
 
 from catalog.errors import Mistake
-from catalog.words import listed, path_text, shown, suggestion
-
-Step = str | int
-Path_ = tuple[Step, ...]
+from catalog.words import Place, listed, path_text, shown, suggestion
 
 
 class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
@@ -47,7 +44,7 @@ class Node:
 
     __slots__ = ("_node", "file", "mistakes", "path")
 
-    def __init__(self, node: yaml.Node, file: str, path: Path_, mistakes: list[Mistake]) -> None:
+    def __init__(self, node: yaml.Node, file: str, path: Place, mistakes: list[Mistake]) -> None:
         self._node = node
         self.file = file
         self.path = path
@@ -139,7 +136,7 @@ class Node:
     def is_mapping(self) -> bool:
         return isinstance(self._node, yaml.MappingNode)
 
-    def at(self, path: Path_) -> Node:
+    def at(self, path: Place) -> Node:
         """The value at a path below this one, or the nearest above it that exists."""
         node = self
         for step in path:
@@ -149,7 +146,7 @@ class Node:
             node = below
         return node
 
-    def _step(self, step: Step) -> Node | None:
+    def _step(self, step: str | int) -> Node | None:
         value = self._node.value
         if isinstance(self._node, yaml.MappingNode):
             return next((self._child(v, str(k.value)) for k, v in value if k.value == step), None)
@@ -157,7 +154,7 @@ class Node:
             return self._child(value[step], step)
         return None
 
-    def _child(self, node: yaml.Node, step: Step) -> Node:
+    def _child(self, node: yaml.Node, step: str | int) -> Node:
         return Node(node, self.file, (*self.path, step), self.mistakes)
 
     def _shown(self) -> str:

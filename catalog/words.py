@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+Place = tuple[str | int, ...]
+"""A path inside a document: `("chains", "vault-read", "states", "requested", "next", 0)`."""
+
 
 def shown(value: Any) -> str:
     """A value as it would be written in YAML or JSON, cut at 60 characters."""
@@ -32,7 +35,7 @@ def suggestion(name: str, known: Collection[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def path_text(path: Iterable[str | int]) -> str:
+def path_text(path: Place) -> str:
     """`chains.agent-execution.states.started.next[1].delay`; the whole document is `file`."""
     text = ""
     for step in path:

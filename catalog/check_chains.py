@@ -1,0 +1,184 @@
+"""Rules for chains: transitions that lead somewhere and add up, states that are reached, walks that end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from catalog.conformance import MAXIMUM_TYPES, Role, TooManyPaths, accepted_sets, role_of
+from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform, Variable
+from catalog.words import Place, listed, suggestion
+
+Problem = tuple[Place, str]
+
+
+def chain_problems(
+    chain: Chain, events: Mapping[str, EventType], lists: Mapping[str, tuple[Any, ...]]
+) -> Iterator[Problem]:
+    """What is wrong with one chain."""
+    place: Place = ("chains", chain.name)
+    if chain.weight < 0:
+        yield (*place, "weight"), f"expected a weight of 0 or more, got {chain.weight:g}"
+    for variable in chain.variables.values():
+        yield from _variable_problems((*place, "variables", variable.name), variable, lists)
+    for state in chain.states.values():
+        yield from _state_problems((*place, "states", state.name), state, chain, events)
+    yield from _shape_problems(place, chain)
+
+
+def _variable_problems(place: Place, variable: Variable, lists: Mapping[str, Any]) -> Iterator[Problem]:
+    if "." in variable.name:
+        yield place, f"expected a name without dots, got {variable.name!r}"
+    if variable.list is not None and variable.list not in lists:
+        yield (
+            (*place, "list"),
+            (f"unknown list {variable.list!r}{suggestion(variable.list, lists)}; there are {listed(sorted(lists))}"),
+        )
+    low, high = variable.minimum, variable.maximum
+    if low is not None and high is not None and low > high:
+        yield (*place, "min"), f"min {low} is above max {high}"
+
+
+def _state_problems(place: Place, state: State, chain: Chain, events: Mapping[str, EventType]) -> Iterator[Problem]:
+    if state.emits and state.emits not in events:
+        near = suggestion(state.emits, events)
+        yield (*place, "emits"), f"unknown event type {state.emits!r}{near}; the catalog has {len(events)} of them"
+    if state.next and state.outcome:
+        yield (*place, "outcome"), "an outcome belongs to a state that ends the chain; this one has transitions"
+    if not state.next and not state.outcome:
+        yield place, "expected `next` (transitions), or `outcome: completed | failed` if the chain ends here"
+    for index, transition in enumerate(state.next):
+        yield from _transition_problems((*place, "next", index), transition, chain)
+    yield from _total_problems(place, state)
+
+
+def _transition_problems(place: Place, transition: Transition, chain: Chain) -> Iterator[Problem]:
+    if transition.to and transition.to not in chain.states:
+        near = suggestion(transition.to, chain.states)
+        yield (*place, "to"), f"unknown state {transition.to!r}{near}; the chain has {listed(chain.states)}"
+    if transition.weight < 0:
+        yield (*place, "weight"), f"expected a weight of 0 or more, got {transition.weight:g}"
+    for problem in _delay_problems(transition.delay):
+        yield (*place, "delay"), problem
+
+
+def _total_problems(place: Place, state: State) -> Iterator[Problem]:
+    if state.total <= 0:
+        yield (*place, "total"), f"expected a total above 0, got {state.total:g}"
+        return
+    found = math.fsum(transition.weight for transition in state.next)
+    if state.next and not math.isclose(found, state.total, abs_tol=1e-9):
+        yield (
+            (*place, "next"),
+            (
+                f"the transition weights sum to {found:g}, expected {state.total:g} "
+                f"(declare `total: {found:g}` if that is meant)"
+            ),
+        )
+
+
+def _delay_problems(delay: Delay) -> Iterator[str]:
+    if isinstance(delay, Fixed):
+        if delay.value < 0:
+            yield f"expected a delay of 0 ms or more, got {delay.value:g}"
+        return
+    low, high = delay.minimum, delay.maximum
+    if low < 0:
+        yield f"expected a delay of 0 ms or more, got min {low:g}"
+    if high is not None and high < low:
+        yield f"delay max {high:g} is below min {low:g}"
+    if isinstance(delay, Uniform):
+        return
+    if isinstance(delay, Exponential):
+        if delay.mean <= 0:
+            yield f"expected a mean above 0 ms, got {delay.mean:g}"
+    elif delay.median <= 0:
+        yield f"expected a median above 0 ms, got {delay.median:g}"
+    elif delay.p95 <= delay.median:
+        yield f"p95 {delay.p95:g} must be above the median {delay.median:g}"
+
+
+def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:
+    """Reachability, ends and cycles; only where every name leads somewhere, so that one slip is not told twice."""
+    states = chain.states
+    if chain.start and chain.start not in states:
+        near = suggestion(chain.start, states)
+        yield (*place, "start"), f"unknown state {chain.start!r}{near}; the chain has {listed(states)}"
+    if chain.start not in states or any(t.to not in states for state in states.values() for t in state.next):
+        return
+    reached = reachable(chain)
+    for name in states:
+        if name not in reached:
+            yield (*place, "states", name), f"unreachable: no transitions lead from {chain.start!r} to {name!r}"
+    if all(state.next for state in states.values()):
+        yield place, "no terminal state: at least one state must end the chain with `outcome`"
+    elif trapped := [name for name in states if name in reached and name not in chain.distance]:
+        cycle = " → ".join(cycle_from(chain, trapped[0]))
+        yield (*place, "states", trapped[0]), f"cycle without exit: {cycle}; no transition leads to a terminal state"
+    else:
+        yield from _size_problems(place, chain)
+
+
+def _size_problems(place: Place, chain: Chain) -> Iterator[Problem]:
+    shortest = chain.distance[chain.start] + 1
+    if shortest == 1:
+        yield (*place, "start"), "the start state ends the chain: a chain has at least two events"
+    if chain.max_steps < shortest:
+        yield (*place, "max_steps"), f"max_steps {chain.max_steps} is less than the shortest walk of {shortest} events"
+    types = {state.emits for state in chain.states.values()}
+    if len(types) > MAXIMUM_TYPES:
+        yield place, f"the chain has {len(types)} event types, at most {MAXIMUM_TYPES} are possible"
+        return
+    try:
+        accepted_sets(chain)
+    except TooManyPaths as error:
+        yield place, str(error)
+
+
+def reachable(chain: Chain) -> set[str]:
+    """The states that transitions lead to from the start."""
+    found: set[str] = set()
+    ahead = [chain.start]
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            ahead.extend(transition.to for transition in chain.states[name].next)
+    return found
+
+
+def cycle_from(chain: Chain, name: str) -> list[str]:
+    """The cycle that a walk from a state without exit runs into, its first state repeated at the end."""
+    walk = [name]
+    while walk.count(walk[-1]) < 2:
+        state = chain.states[walk[-1]]
+        walk.append(next((t.to for t in state.next if t.weight > 0), state.next[0].to))
+    return walk[walk.index(walk[-1]) :]
+
+
+def role_problems(chains: Mapping[str, Chain]) -> Iterator[Problem]:
+    """An event type must mean the same wherever it stands: what starts or ends one chain does so in no other way.
+
+    Statistics tell a chain, its start and its end by event types alone.
+    """
+    first: dict[str, tuple[Chain, Role]] = {}
+    for chain in chains.values():
+        for state in chain.states.values():
+            role = role_of(chain, state)
+            other, known = first.setdefault(state.emits, (chain, role))
+            if known != role or (role == Role.REQUESTED and other is not chain):
+                yield (
+                    ("chains", chain.name, "states", state.name, "emits"),
+                    f"{state.emits} {_deed[role]} here and {_deed[known]} in {other.name}: "
+                    "give one of them a type of its own, or make them one chain",
+                )
+
+
+_deed: Mapping[Role, str] = {
+    Role.STEP: "continues the chain",
+    Role.STARTED: "continues the chain",
+    Role.REQUESTED: "starts the chain",
+    Role.COMPLETED: "completes the chain",
+    Role.FAILED: "fails the chain",
+}

@@ -1,0 +1,85 @@
+"""Payload models: pydantic checks of what is sent in by hand. Imported only when somebody sends something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
+
+from catalog.errors import Problem
+from catalog.model import EventType, FieldType, PayloadField
+from catalog.words import listed, path_text, shown
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+TYPES: dict[FieldType, Any] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "object": dict[str, Any],
+    "array": list[Any],
+}
+CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def payload_model(event: EventType) -> type[BaseModel]:
+    """A pydantic model of an event type's payload: types, bounds and choices; nothing missing, nothing more.
+
+    Lists that values are picked from are examples of what may come, not bounds: any value of the type passes.
+    """
+    return _model(event.name, event.payload, event.description)
+
+
+def validate(event: EventType, payload: Any) -> list[Problem]:
+    """Everything that is wrong with a payload; empty when it fits."""
+    try:
+        event.payload_model.model_validate(payload)
+    except ValidationError as error:
+        return [Problem(_path(detail["loc"]), _message(detail)) for detail in error.errors(include_url=False)]
+    return []
+
+
+def _model(name: str, fields: tuple[PayloadField, ...], description: str) -> type[BaseModel]:
+    # Payload names are free (`json`, `copy`), attribute names of a model are not: so the payload's name is an alias.
+    members: dict[str, Any] = {f"field_{n}": (_type(name, one), _info(one)) for n, one in enumerate(fields)}
+    return create_model(name, __config__=CONFIG, __doc__=description or None, **members)
+
+
+def _type(owner: str, one: PayloadField) -> Any:
+    if one.fields is not None:
+        return _model(f"{owner}.{one.name}", one.fields, one.description)
+    values = (one.value,) if one.value is not None else one.choices
+    return TYPES[one.type] if values is None else Annotated[TYPES[one.type], _among(values)]
+
+
+def _info(one: PayloadField) -> Any:
+    low = 0 if one.elapsed else one.minimum
+    return Field(alias=one.name, description=one.description or None, ge=low, le=one.maximum)
+
+
+def _among(values: tuple[Any, ...]) -> AfterValidator:
+    """Membership after the type was checked: `Literal` would take `true` and `1.0` for 1."""
+    expected = listed(dict.fromkeys(repr(value) for value in values))
+
+    def check(value: Any) -> Any:
+        if value not in values:
+            raise PydanticCustomError("among", "expected {expected}", {"expected": expected})
+        return value
+
+    return AfterValidator(check)
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    return path_text(("payload", *location))
+
+
+def _message(detail: ErrorDetails) -> str:
+    if detail["type"] == "missing":
+        return "required, but missing"
+    if detail["type"] == "extra_forbidden":
+        return "unknown field"
+    expected = detail["msg"].replace("Input should be", "expected").partition(" or instance of")[0]
+    return f"{expected}, got {shown(detail['input'])}"
