@@ -1,0 +1,24 @@
+"""The HTTP door: stored events, chains and statistics, live events, health and figures."""
+
+from eventbus.api.app import create_app
+from eventbus.api.errors import ApiError, CannotListen, PortInUse
+from eventbus.api.live import LiveFeed
+from eventbus.api.metrics import BusNumbers, GeneratorNumbers, PipelineNumbers, Providers
+from eventbus.api.server import Server
+from eventbus.api.store import Page, Store, StoredChain
+
+__all__ = [
+    "ApiError",
+    "BusNumbers",
+    "CannotListen",
+    "GeneratorNumbers",
+    "LiveFeed",
+    "Page",
+    "PipelineNumbers",
+    "PortInUse",
+    "Providers",
+    "Server",
+    "Store",
+    "StoredChain",
+    "create_app",
+]

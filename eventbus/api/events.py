@@ -1,0 +1,47 @@
+"""Stored events: browse them, get one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Path, Query, Response
+
+from eventbus.api.errors import Refusal, bad_request, json_answer
+from eventbus.api.parameters import EventQuery, Uuid
+from eventbus.api.store import Store
+
+
+class Events:
+    """The reading routes of `/api/event-bus/events`."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    async def browse(self, query: Annotated[EventQuery, Query()]) -> Response:
+        """Stored events that match all the filters given, newest first."""
+        since, until = query.bounds(self._now())
+        try:
+            page = await self._store.events(
+                correlation_id=query.correlation_id,
+                event_type=query.event_type,
+                tenant_id=query.tenant_id,
+                namespace=query.namespace,
+                source=query.source,
+                since=since,
+                until=until,
+                limit=query.limit,
+                cursor=query.cursor,
+            )
+        except ValueError as error:
+            raise bad_request("cursor", f"expected a next_cursor of an earlier answer, got {query.cursor}") from error
+        return json_answer({"events": [event.to_dict() for event in page.events], "next_cursor": page.next_cursor})
+
+    async def one(self, event_id: Annotated[Uuid, Path()]) -> Response:
+        """One stored event."""
+        event = await self._store.event(event_id)
+        if event is None:
+            raise Refusal(404, f"no event {event_id} is stored")
+        return json_answer(event.to_dict())

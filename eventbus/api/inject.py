@@ -1,0 +1,161 @@
+"""Events from outside: one, a list, or lines of JSON; each gets its verdict, and the good ones go onto the bus."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from catalog import Catalog
+from eventbus.api.errors import Detail, Refusal, json_answer
+from eventbus.bus import EventBus
+from eventbus.errors import InvalidEvent
+from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
+
+LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+
+UNKNOWN_TYPE = "this type is not in the catalog: its payload was not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One item of a request, and what became of it."""
+
+    event: Event | None
+    """None when it is invalid."""
+    details: Sequence[Detail] = ()
+    note: str | None = None
+
+    def to_dict(self, index: int) -> dict[str, Any]:
+        if self.event is None:
+            return {"index": index, "verdict": "invalid", "details": [detail._asdict() for detail in self.details]}
+        answer = {
+            "index": index,
+            "verdict": "accepted",
+            "event_id": self.event.event_id,
+            "correlation_id": self.event.correlation_id,
+        }
+        return {**answer, "note": self.note} if self.note else answer
+
+
+class Inbox:
+    """The writing route of `/api/event-bus/events`.
+
+    Args:
+        max_body: largest request taken, in bytes.
+        random_bits: makes the random part of ids (62 bits).
+    """
+
+    def __init__(
+        self,
+        bus: EventBus,
+        catalog: Catalog,
+        now: Callable[[], datetime],
+        *,
+        max_body: int = 5 << 20,
+        random_bits: Callable[[], int] = lambda: secrets.randbits(62),
+    ) -> None:
+        self._bus = bus
+        self._catalog = catalog
+        self._now = now
+        self._max_body = max_body
+        self._random_bits = random_bits
+
+    async def post(self, request: Request) -> Response:
+        """Put events onto the bus: one object, a list of them, or one a line (`application/x-ndjson`).
+
+        An event may be complete, or as short as `event_type` and `payload`: the rest is filled in. Each item is
+        judged on its own. 202: at least one was accepted, and is in the log; 400: none was.
+        """
+        items = parse_items(await read_body(request, self._max_body), request.headers.get("content-type", ""))
+        judged = [self.judge(item) for item in items]
+        accepted = [item.event for item in judged if item.event]
+        results = [item.to_dict(index) for index, item in enumerate(judged)]
+        if not accepted:
+            return json_answer(
+                {"error": "no event was accepted", "details": _all_details(judged), "results": results}, 400
+            )
+        await self._bus.publish_many(accepted)
+        return json_answer({"accepted": len(accepted), "invalid": len(judged) - len(accepted), "results": results}, 202)
+
+    def judge(self, item: Any) -> Judged:
+        """Complete one item, and check its envelope and its payload."""
+        try:
+            event = Event.from_dict(self._completed(item) if isinstance(item, dict) else item)
+            event.to_bytes()
+        except InvalidEvent as error:
+            return Judged(None, [Detail(error.field or "event", error.problem)])
+        except orjson.JSONEncodeError as error:  # nested deeper than it can be written again
+            return Judged(None, [Detail("payload", f"expected JSON of ordinary depth: {error}")])
+        if event.event_type not in self._catalog.events:
+            return Judged(event, note=UNKNOWN_TYPE)
+        problems = self._catalog.validate(event.event_type, event.payload)
+        if problems:
+            return Judged(None, [Detail(problem.field, problem.message) for problem in problems])
+        return Judged(event)
+
+    def _completed(self, item: dict[str, Any]) -> dict[str, Any]:
+        now = self._now()
+        event_id = item.get("event_id") or uuid7(microseconds(now), self._random_bits())
+        known = self._catalog.events.get(str(item.get("event_type")))
+        return {
+            "event_id": event_id,
+            "timestamp": now,
+            "correlation_id": event_id,
+            "causation_id": None,
+            "tenant_id": DEFAULT_TENANT,
+            "namespace": DEFAULT_NAMESPACE,
+            "source": known.source if known else "http",
+            "schema_version": known.schema_version if known else "1.0.0",
+            **item,
+        }
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refusal: it is larger than the limit (413); what comes after that is not read.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refusal(413, f"expected a body of at most {limit:,} bytes")
+    return bytes(body)
+
+
+def parse_items(body: bytes, content_type: str) -> list[Any]:
+    """The items of a request.
+
+    Raises:
+        Refusal: the body is not JSON, or has no item.
+    """
+    if content_type.partition(";")[0].strip().lower() in LINES:
+        items = [_loads(line, f"line {number}") for number, line in enumerate(body.splitlines(), 1) if line.strip()]
+    else:
+        content = _loads(body, "body")
+        items = content if isinstance(content, list) else [content]
+    if not items:
+        raise Refusal(400, "expected at least one event, got none", [Detail("body", "empty")])
+    return items
+
+
+def _loads(text: bytes, where: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"the {where} is not JSON", [Detail(where, str(error))]) from error
+
+
+def _all_details(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    return [
+        {"field": f"[{index}].{detail.field}" if len(judged) > 1 else detail.field, "message": detail.message}
+        for index, item in enumerate(judged)
+        for detail in item.details
+    ]

@@ -1,0 +1,83 @@
+"""What this door needs of an event store. Anything with these methods can stand behind the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from eventbus.event import Event
+
+
+class Page(Protocol):
+    """Some events, newest first, and where the next ones begin."""
+
+    @property
+    def events(self) -> Sequence[Event]: ...
+    @property
+    def next_cursor(self) -> str | None: ...
+
+
+class StoredChain(Protocol):
+    """A chain as the store keeps it: its aggregate row and all its events."""
+
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def chain(self) -> str | None:
+        """Name of the chain in the catalog; None when its root is of no known chain."""
+        ...
+
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def outcome(self) -> str | None: ...
+    @property
+    def verdict(self) -> str | None:
+        """What the catalog says about the walk."""
+        ...
+
+    @property
+    def requested_at(self) -> datetime | None: ...
+    @property
+    def started_at(self) -> datetime | None: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+    @property
+    def events(self) -> Sequence[Event]:
+        """In causal order: a cause before its effects."""
+        ...
+
+
+class Store(Protocol):
+    """Stored events, chains and statistics. Methods raise OSError or TimeoutError when the store does not answer."""
+
+    async def events(
+        self,
+        *,
+        correlation_id: str | None = None,
+        event_type: str | None = None,
+        tenant_id: str | None = None,
+        namespace: str | None = None,
+        source: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:
+        """The newest events that match. Raises ValueError for a cursor that it did not give."""
+        ...
+
+    async def event(self, event_id: str) -> Event | None: ...
+    async def chain(self, correlation_id: str) -> StoredChain | None: ...
+    async def statistics(
+        self, since: datetime | None = None, until: datetime | None = None, tenant_id: str | None = None
+    ) -> dict[str, Any]:
+        """Counts of events and chains (`eventbus.api.models.Statistics` has the shape)."""
+        ...
+
+    async def ping(self) -> object:
+        """Return once the store has answered; raise when it does not."""
+        ...
