@@ -32,6 +32,10 @@ class UnknownTopic(EventBusError):
     """The topic or partition does not exist."""
 
 
+class InvalidTopic(EventBusError):
+    """The name or the number of partitions is not one a topic can have."""
+
+
 class OffsetOutOfRange(EventBusError):
     """The offset asked for is before the log's start or after its end."""
 
@@ -42,6 +46,14 @@ class CorruptBatch(EventBusError):
 
 class UnknownMember(EventBusError):
     """The group does not know this member: it never joined, left, or was silent too long (Kafka error 25)."""
+
+
+class NoGroup(EventBusError):
+    """Offsets are committed for a group: subscribe with `group=…`."""
+
+
+class NotAssigned(EventBusError):
+    """The partition is not assigned to this consumer."""
 
 
 class NoActiveMembers(EventBusError):
@@ -64,9 +76,27 @@ class AuthenticationFailed(EventBusError):
     """The broker refused the credentials."""
 
 
-class TopicDenied(EventBusError):
+class AccessDenied(EventBusError):
+    """The broker does not allow these credentials to do that."""
+
+
+class TopicDenied(AccessDenied):
     """The broker does not allow these credentials on this topic."""
 
 
 class DeliveryFailed(EventBusError):
-    """Some records were not acknowledged by the broker."""
+    """Some records were not acknowledged by the broker.
+
+    Args:
+        acknowledged: records of the same call that are in the log.
+        failed: records that are not, or whose acknowledgement never came.
+    """
+
+    def __init__(self, message: str | None = None, *, acknowledged: int = 0, failed: int = 0) -> None:
+        super().__init__(message or "some records were not acknowledged by the broker")
+        self.acknowledged = acknowledged
+        self.failed = failed
+
+
+class InvalidSettings(EventBusError):
+    """A setting has a value that cannot work."""

@@ -41,8 +41,8 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     words = length >> 2
     h = SEED ^ length
-    for k in struct.unpack_from(f"<{words}I", data):
-        k = k * M & MASK
+    for word in struct.unpack_from(f"<{words}I", data):
+        k = word * M & MASK
         h = (h * M & MASK) ^ ((k ^ k >> 24) * M & MASK)
     if rest := data[words << 2 :]:
         h = (h ^ int.from_bytes(rest, "little")) * M & MASK
