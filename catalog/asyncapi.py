@@ -1,0 +1,189 @@
+"""Catalog → AsyncAPI 3.1.0: topics as channels, event types as messages, chains as an extension.
+
+The standard has no place for a chain of more than two events with probabilities and delays; so each operation says in
+`x-chain` where its event stands, and `x-chains` at the root has the chains whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from catalog.conformance import Role
+from catalog.examples import example_event, example_headers
+from catalog.jsonschema import event_schema
+from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform
+
+if TYPE_CHECKING:
+    from catalog.catalog import Catalog
+
+VERSION = "3.1.0"
+KAFKA_BINDING = "0.5.0"
+DEFAULT_PARTITIONS = 1
+
+Document = dict[str, Any]
+
+
+def domain_topic(event_type: str) -> str:
+    """The topic of an event type where every domain has one: `omninode.agent`."""
+    return ".".join(event_type.split(".", 2)[:2])
+
+
+def asyncapi(
+    catalog: Catalog, *, topic_of: Callable[[str], str] = domain_topic, server: str = "localhost:9092"
+) -> Document:
+    """The catalog as an AsyncAPI document.
+
+    Args:
+        topic_of: names the topic of an event type; by default each domain has one.
+        server: `host:port` of a broker.
+    """
+    topics: dict[str, list[EventType]] = {}
+    for event in catalog.events.values():
+        topics.setdefault(topic_of(event.name), []).append(event)
+    return {
+        "asyncapi": VERSION,
+        "id": "urn:eventbus:catalog",
+        "info": _info(catalog),
+        "defaultContentType": "application/json",
+        "servers": {"kafka": {"host": server, "protocol": "kafka", "description": "A Kafka, or the mock of one"}},
+        "channels": {topic: _channel(topic, events, catalog) for topic, events in topics.items()},
+        "operations": {
+            name: operation
+            for topic, events in topics.items()
+            for name, operation in _operations(topic, events, catalog)
+        },
+        "components": {
+            "messages": {name: _message(event, catalog) for name, event in catalog.events.items()},
+            "schemas": {**{name: event_schema(event) for name, event in catalog.events.items()}, "headers": HEADERS},
+            "correlationIds": {"chain": CORRELATION},
+        },
+        "x-chains": {name: chain_document(chain) for name, chain in catalog.chains.items()},
+    }
+
+
+HEADERS: Document = {
+    "type": "object",
+    "required": ["content-type", "event_type", "correlation_id", "traceparent"],
+    "properties": {
+        "content-type": {"const": "application/json"},
+        "event_type": {"type": "string"},
+        "correlation_id": {"type": "string", "format": "uuid"},
+        "causation_id": {"type": "string", "format": "uuid", "description": "Absent on the first event of a chain"},
+        "traceparent": {
+            "type": "string",
+            "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+            "description": "W3C Trace Context; the trace id is the correlation id without dashes",
+        },
+    },
+}
+CORRELATION: Document = {
+    "description": "The same in all events of a chain, and the key of their records",
+    "location": "$message.header#/correlation_id",
+}
+
+
+def _info(catalog: Catalog) -> Document:
+    domains = dict.fromkeys(event.domain for event in catalog.events.values())
+    return {
+        "title": "Event catalog",
+        "version": "1.0.0",
+        "description": f"{len(catalog.events)} event types in {len(catalog.chains)} chains.",
+        "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
+        "tags": [{"name": domain} for domain in domains],
+    }
+
+
+def _channel(topic: str, events: list[EventType], catalog: Catalog) -> Document:
+    partitions = max(catalog.partitions.get(event.domain, DEFAULT_PARTITIONS) for event in events)
+    return {
+        "address": topic,
+        "title": topic,
+        "description": f"Topic of {len(events)} event types; a chain keeps its order within one partition.",
+        "servers": [{"$ref": "#/servers/kafka"}],
+        "messages": {event.name: {"$ref": f"#/components/messages/{event.name}"} for event in events},
+        "bindings": {"kafka": {"topic": topic, "partitions": partitions, "bindingVersion": KAFKA_BINDING}},
+    }
+
+
+def _operations(topic: str, events: list[EventType], catalog: Catalog) -> Iterator[tuple[str, Document]]:
+    """The generator sends each type; the processor receives all of a topic."""
+    channel = {"$ref": f"#/channels/{topic}"}
+    messages = [{"$ref": f"#/channels/{topic}/messages/{event.name}"} for event in events]
+    for event, message in zip(events, messages, strict=True):
+        places = [
+            _place(chain, state)
+            for chain in catalog.chains.values()
+            for state in chain.states.values()
+            if state.emits == event.name
+        ]
+        about = {"title": f"Send {event.name}", "summary": event.description, "tags": [{"name": event.domain}]}
+        yield (
+            f"send.{event.name}",
+            {"action": "send", "channel": channel, **about, "messages": [message], "x-chain": places},
+        )
+    about = {"title": f"Receive {topic}", "summary": f"Store every event of {topic}.", "tags": [{"name": topic}]}
+    yield f"receive.{topic}", {"action": "receive", "channel": channel, **about, "messages": messages}
+
+
+def _message(event: EventType, catalog: Catalog) -> Document:
+    root = catalog.conformance.classify(event.name)[1] == Role.REQUESTED
+    example = {
+        "name": "example",
+        "headers": example_headers(event, root=root),
+        "payload": example_event(event, root=root),
+    }
+    key = {"type": "string", "format": "uuid", "description": "The correlation id"}
+    return {
+        "name": event.name,
+        "title": event.name,
+        "summary": event.description,
+        "contentType": "application/json",
+        "tags": [{"name": event.domain}],
+        "correlationId": {"$ref": "#/components/correlationIds/chain"},
+        "headers": {"$ref": "#/components/schemas/headers"},
+        "payload": {"$ref": f"#/components/schemas/{event.name}"},
+        "bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING}},
+        "examples": [example],
+    }
+
+
+def chain_document(chain: Chain) -> Document:
+    """A chain as data: its states, where they lead, how probably and after what delay."""
+    return {
+        "description": chain.description,
+        "weight": chain.weight,
+        "start": chain.start,
+        "states": {state.name: {"emits": state.emits, **_ways(chain, state)} for state in chain.states.values()},
+    }
+
+
+def _place(chain: Chain, state: State) -> Document:
+    return {"chain": chain.name, "state": state.name, **_ways(chain, state)}
+
+
+def _ways(chain: Chain, state: State) -> Document:
+    if not state.next:
+        return {"outcome": state.outcome}
+    return {"next": [_way(chain, state, transition) for transition in state.next]}
+
+
+def _way(chain: Chain, state: State, transition: Transition) -> Document:
+    return {
+        "state": transition.to,
+        "event": chain.states[transition.to].emits,
+        "probability": transition.weight / state.total,
+        "delay_ms": delay_document(transition.delay),
+    }
+
+
+def delay_document(delay: Delay) -> Document:
+    """A delay as it is written in a catalog file."""
+    if isinstance(delay, Fixed):
+        return {"fixed": delay.value}
+    if isinstance(delay, Uniform):
+        return {"uniform": [delay.minimum, delay.maximum]}
+    bounds = {"min": delay.minimum} | ({} if delay.maximum is None else {"max": delay.maximum})
+    if isinstance(delay, Exponential):
+        return {"exponential": {"mean": delay.mean, **bounds}}
+    return {"lognormal": {"median": delay.median, "p95": delay.p95, **bounds}}

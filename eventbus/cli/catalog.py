@@ -1,0 +1,238 @@
+"""`eventbus catalog`: what there is, what it looks like, whether it is right, and the same for other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from catalog import Catalog
+
+Paths = tuple[Path, ...]
+
+
+def _catalog_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--catalog",
+        "paths",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="A YAML file or folder on top of the shipped catalog; may be repeated.",
+    )(command)
+
+
+def _json_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def catalog() -> None:
+    """List, show, lint and export the catalog of event types and chains.
+
+    \b
+    Examples:
+      eventbus catalog show agent-execution
+      eventbus catalog lint my-events.yaml
+      eventbus catalog export --format asyncapi --out asyncapi.json
+    """
+
+
+@catalog.command("list")
+@_catalog_option
+@_json_option
+def list_command(paths: Paths, as_json: bool) -> None:
+    """List chains and event types.
+
+    \b
+    Example: eventbus catalog list --catalog my-events.yaml
+    """
+    loaded = _load(paths)
+    if as_json:
+        _print_json({"chains": _chain_rows(loaded), "events": _event_rows(loaded)})
+        return
+    from eventbus.cli import catalog_view as view
+
+    view.print_all(view.chain_table(_chain_rows(loaded)), view.event_table(_event_rows(loaded)))
+
+
+@catalog.command()
+@click.argument("name")
+@_catalog_option
+@_json_option
+def show(name: str, paths: Paths, as_json: bool) -> None:
+    """Show the chain or event type NAME.
+
+    \b
+    Examples:
+      eventbus catalog show agent-execution
+      eventbus catalog show omninode.agent.execution.failed.v1
+    """
+    from catalog.asyncapi import chain_document
+
+    loaded = _load(paths)
+    if name not in loaded.chains and name not in loaded.events:
+        raise click.BadParameter(_unknown(loaded, name), param_hint="NAME")
+    if as_json:
+        chain = loaded.chains.get(name)
+        _print_json({"name": name, **chain_document(chain)} if chain else _event_document(loaded, name))
+        return
+    from eventbus.cli import catalog_view as view
+
+    if name in loaded.chains:
+        view.print_all(*view.chain_view(loaded.chains[name]))
+    else:
+        view.print_all(*view.event_view(loaded.events[name], _places(loaded, name), _example(loaded, name)))
+
+
+@catalog.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option("--alone", is_flag=True, help="Check the files on their own, not on top of the shipped catalog.")
+@_json_option
+@click.pass_context
+def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
+    """Check catalog files; without PATH the shipped ones. Exit code 1 means mistakes were found.
+
+    \b
+    Example: eventbus catalog lint my-events.yaml more-events/
+    """
+    from catalog import InvalidCatalog
+
+    if alone and not paths:
+        raise click.UsageError("--alone needs at least one PATH")
+    try:
+        loaded = _load(paths, extend=not alone)
+    except InvalidCatalog as error:
+        if as_json:
+            _print_json({"mistakes": [mistake._asdict() for mistake in error.mistakes]})
+        else:
+            click.echo(error)
+        ctx.exit(1)
+    if as_json:
+        _print_json({"mistakes": []})
+    else:
+        click.echo(f"no mistakes in {len(loaded.chains)} chains and {len(loaded.events)} event types")
+
+
+@catalog.command()
+@click.option("--format", "kind", type=click.Choice(["asyncapi", "jsonschema"]), default="asyncapi", show_default=True)
+@click.option(
+    "--out",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    default="-",
+    metavar="FILE",
+    help="Write there rather than to stdout; YAML if the name ends in .yaml or .yml, else JSON.",
+)
+@click.option(
+    "--topics",
+    type=click.Choice(["domain", "event_type", "single"]),
+    default="domain",
+    show_default=True,
+    help="How events are spread over topics (asyncapi).",
+)
+@click.option("--server", default="localhost:9092", show_default=True, help="Address of the broker (asyncapi).")
+@_catalog_option
+def export(kind: str, out: TextIO, topics: Any, server: str, paths: Paths) -> None:
+    """Export the catalog as one AsyncAPI 3.1 document or one JSON Schema (draft 2020-12).
+
+    \b
+    Example: eventbus catalog export --format asyncapi --out asyncapi.yaml
+    """
+    from catalog.asyncapi import asyncapi
+    from catalog.jsonschema import catalog_schema
+    from eventbus.bus import topic_namer
+
+    loaded = _load(paths)
+    if kind == "asyncapi":
+        document = asyncapi(loaded, topic_of=topic_namer(topics), server=server)
+    else:
+        document = catalog_schema(loaded)
+    out.write(_yaml(document) if out.name.endswith((".yaml", ".yml")) else _json(document))
+
+
+def _load(paths: Paths, *, extend: bool = True) -> Catalog:
+    from catalog import Catalog
+
+    return Catalog.load(*paths, extend=extend)
+
+
+def _unknown(loaded: Catalog, name: str) -> str:
+    from catalog.words import listed, suggestion
+
+    near = suggestion(name, [*loaded.chains, *loaded.events])
+    return f"no chain or event type {name!r}{near}; the chains are {listed(loaded.chains)}"
+
+
+def _chain_rows(loaded: Catalog) -> list[dict[str, Any]]:
+    total = sum(chain.weight for chain in loaded.chains.values())
+    return [
+        {
+            "name": chain.name,
+            "weight": chain.weight,
+            "share": chain.weight / total,
+            "states": len(chain.states),
+            "description": chain.description,
+        }
+        for chain in loaded.chains.values()
+    ]
+
+
+def _event_rows(loaded: Catalog) -> list[dict[str, Any]]:
+    return [
+        {"name": event.name, "source": event.source, "description": event.description, "chains": chains}
+        for event in loaded.events.values()
+        for chains in [sorted({chain for chain, _ in _places(loaded, event.name)})]
+    ]
+
+
+def _places(loaded: Catalog, event_type: str) -> list[tuple[str, str]]:
+    """Chain and state wherever the event type is emitted."""
+    return [
+        (chain.name, state.name)
+        for chain in loaded.chains.values()
+        for state in chain.states.values()
+        if state.emits == event_type
+    ]
+
+
+def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
+    from catalog.jsonschema import event_schema
+
+    return {
+        "name": name,
+        "emitted": [{"chain": chain, "state": state} for chain, state in _places(loaded, name)],
+        "schema": event_schema(loaded.events[name]),
+        "example": _example(loaded, name),
+    }
+
+
+def _example(loaded: Catalog, name: str) -> dict[str, Any]:
+    from catalog import Role
+    from catalog.examples import example_event
+
+    return example_event(loaded.events[name], root=loaded.conformance.classify(name)[1] == Role.REQUESTED)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(_json(value), nl=False)
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _yaml(value: Any) -> str:
+    import yaml
+
+    class Plain(yaml.SafeDumper):
+        """Writes a value that occurs twice in full, rather than as an anchor and an alias."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml.dump(value, Dumper=Plain, sort_keys=False, allow_unicode=True, width=120)
