@@ -1,0 +1,14 @@
+"""Correlated event chains from a catalog and a seed, in virtual time or paced into a bus."""
+
+from chains.block import Block
+from chains.errors import ChainError, ImpossibleChain, InvalidSetting, NothingToGenerate
+from chains.generator import ChainGenerator
+
+__all__ = [
+    "Block",
+    "ChainError",
+    "ChainGenerator",
+    "ImpossibleChain",
+    "InvalidSetting",
+    "NothingToGenerate",
+]

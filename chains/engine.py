@@ -1,0 +1,136 @@
+"""The engine: which events happen when, in virtual time, for any number of overlapping chains.
+
+It walks all chains of a block together, one step of all of them at a time (a wave). The watermark is the arrival of
+the next block's first chain: nothing earlier can come any more, so what lies before it is final and can be ordered;
+the rest is carried over. Nothing here waits, and nothing is text.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from chains.arrivals import Arrivals
+from chains.plan import Plan, PlannedChain
+from chains.randomness import Integers, chain_keys, draw, fraction
+from chains.table import DELAY, KIND, STEP, TIME, EventTable
+from chains.walk import Branch, Choice
+
+FIRST_BLOCK = 16
+"""Chains in the first block; each is twice the one before, so that the first event comes at once."""
+MARK_EVERY = 1 << 14
+"""Chains between two remembered arrivals."""
+
+
+class Engine:
+    """Chains of a plan, arriving in virtual time.
+
+    Args:
+        root: the random key of the run (see `randomness.purpose`).
+        start: nanoseconds since the Unix epoch.
+    """
+
+    def __init__(self, plan: Plan, arrivals: Arrivals, *, root: int, start: int) -> None:
+        self.plan = plan
+        self._arrivals = arrivals
+        self._root = root
+        self._start = start
+        self._marks = [start]
+
+    def blocks(self, chains: int | None = None, until: int | None = None, size: int = 4096) -> Iterator[EventTable]:
+        """Events by time, in tables; all chains run to their end.
+
+        Args:
+            chains: how many; None: endless.
+            until: no chain begins at or after this time, nanoseconds since the Unix epoch.
+            size: chains in a block; changes no event.
+        """
+        carried = EventTable.concatenate([])
+        first, before, wanted = 0, self._start, min(FIRST_BLOCK, size)
+        while True:
+            count = wanted if chains is None else min(wanted, chains - first)
+            begins = self._begins(first, count + 1, before)  # one more, for the watermark
+            if until is not None:
+                count = min(count, int(begins.searchsorted(until)))
+            made = self.expand(first, begins[:count] // 1000)
+            if count < wanted:
+                break
+            ready, carried = EventTable.concatenate([carried, made]).split(int(begins[count]) // 1000)
+            if len(ready):
+                yield ready.ordered()
+            first, before, wanted = first + count, int(begins[count - 1]), min(wanted * 2, size)
+        rest = EventTable.concatenate([carried, made])
+        if len(rest):
+            yield rest.ordered()
+
+    def one(self, index: int) -> EventTable:
+        """The events of one chain, as in the run."""
+        base = self._before(index)
+        return self.expand(index, self._begins(index, 1, base) // 1000).ordered()
+
+    def expand(self, first: int, begins: Integers) -> EventTable:
+        """All events of consecutive chains, in no order.
+
+        Args:
+            begins: arrivals, microseconds since the Unix epoch.
+        """
+        roots = EventTable.roots(np.arange(first, first + begins.size), begins)
+        chosen = self.plan.choose(chain_keys(self._root, roots.chain))
+        made: list[EventTable] = []
+        for number, chain in enumerate(self.plan.chains):
+            rows = np.flatnonzero(chosen == number)
+            if rows.size:
+                made += self._walk(chain, roots.take(rows))
+        return EventTable.concatenate(made)
+
+    def _walk(self, chain: PlannedChain, roots: EventTable) -> Iterator[EventTable]:
+        """The events of chains of one kind, a wave for each step; those that have ended drop out of the next."""
+        roots.kind[:] = chain.root_kind
+        wave, step = {chain.walk.chain.start: roots}, 0
+        while wave:
+            parts: dict[str, list[EventTable]] = defaultdict(list)
+            for state, events in wave.items():
+                yield events
+                for branch, rows in self._branched(chain.walk.choice(state, step), events, step):
+                    parts[branch.to].append(self._followed(branch, events.take(rows), chain.kinds[branch.to], step))
+            wave, step = {state: EventTable.concatenate(tables) for state, tables in parts.items()}, step + 1
+
+    def _branched(self, choice: Choice, events: EventTable, step: int) -> Iterator[tuple[Branch, Integers]]:
+        """The rows that take each branch."""
+        if len(choice.branches) < 2:
+            for branch in choice.branches:
+                yield branch, np.arange(len(events))
+            return
+        words = draw(chain_keys(self._root, events.chain), choice.purpose, step)
+        taken = choice.edges.searchsorted(fraction(words), side="right")
+        for number, branch in enumerate(choice.branches):
+            rows = np.flatnonzero(taken == number)
+            if rows.size:
+                yield branch, rows
+
+    def _followed(self, branch: Branch, causes: EventTable, kind: int, step: int) -> EventTable:
+        """Turns a copy of the causing events into their effects."""
+        columns = causes.columns
+        columns[DELAY] = branch.delay.at(draw(chain_keys(self._root, causes.chain), branch.purpose, step))
+        columns[TIME] += columns[DELAY]
+        columns[STEP] += 1
+        columns[KIND] = kind
+        return causes
+
+    def _begins(self, first: int, count: int, before: int) -> Integers:
+        """Arrivals of consecutive chains, nanoseconds; `before` is that of the chain before them."""
+        chain = np.arange(first, first + count)
+        gaps = self._arrivals.gaps(chain, chain_keys(self._root, chain))
+        gaps.cumsum(out=gaps)
+        gaps += before
+        return gaps
+
+    def _before(self, index: int) -> int:
+        """The arrival of the chain before one, without making the events; every 16,384th is remembered."""
+        while len(self._marks) * MARK_EVERY <= index:
+            marked = (len(self._marks) - 1) * MARK_EVERY
+            self._marks.append(int(self._begins(marked, MARK_EVERY, self._marks[-1])[-1]))
+        mark, rest = divmod(index, MARK_EVERY)
+        return int(self._begins(mark * MARK_EVERY, rest, self._marks[mark])[-1]) if rest else self._marks[mark]

@@ -1,0 +1,19 @@
+"""Every error of this package, under one root, so that one `except ChainError` is enough."""
+
+from __future__ import annotations
+
+
+class ChainError(Exception):
+    """The chains could not be generated."""
+
+
+class NothingToGenerate(ChainError):
+    """Every chain of the catalog has a weight of 0."""
+
+
+class ImpossibleChain(ChainError):
+    """No walk through the chain's states ends as it should: with the outcome asked for, within `max_steps`."""
+
+
+class InvalidSetting(ChainError, ValueError):
+    """An argument is outside what the generator can do."""

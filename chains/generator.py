@@ -1,0 +1,151 @@
+"""`ChainGenerator`: correlated event chains from a catalog and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from catalog import Catalog
+from catalog.model import Outcome
+from chains.arrivals import Poisson
+from chains.block import Block
+from chains.decode import decoded
+from chains.emitter import Envelope
+from chains.errors import ImpossibleChain, InvalidSetting
+from chains.plan import Plan
+from chains.randomness import purpose
+from chains.stream import ChainStream
+from eventbus.bus import TopicStrategy
+from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
+from eventbus.record import ProducerRecord
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class ChainGenerator:
+    """Makes events in virtual time: it never waits, and the same seed and arguments give the same bytes everywhere.
+
+    Args:
+        catalog: what exists; chains begin in proportion to their weights. None: the shipped catalog.
+        seed: names the run; everything random follows from it.
+        start: when virtual time begins.
+        rate: chains per second of virtual time, on average and independent of each other (Poisson).
+        tenant_id: of all events.
+        namespace: of all events.
+        block: chains worked on together: changes speed and memory, never a byte. None: what suits the rate.
+
+    Raises:
+        NothingToGenerate: every chain of the catalog has a weight of 0.
+        ImpossibleChain: a chain of the catalog cannot end within its `max_steps`.
+        InvalidSetting: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog | None = None,
+        *,
+        seed: int = 0,
+        start: datetime = START,
+        rate: float = 10.0,
+        tenant_id: str = DEFAULT_TENANT,
+        namespace: str = DEFAULT_NAMESPACE,
+        block: int | None = None,
+    ) -> None:
+        if start.tzinfo is None or start.year < 1970:
+            raise InvalidSetting(f"expected a start with a time zone, in 1970 or later, got {start}")
+        if block is not None and block < 1:
+            raise InvalidSetting(f"expected a block of at least 1 chain, got {block}")
+        self.catalog = Catalog.default() if catalog is None else catalog
+        self.seed = seed
+        self.start = start
+        self._arrivals = Poisson(rate)
+        self._envelope = Envelope(tenant_id, namespace)
+        self._block = block
+        self._root = purpose(f"seed:{seed}")
+        self._plan = Plan(self.catalog, self._envelope)
+        self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
+        self._made = 0
+
+    def blocks(self, chains: int | None = None, duration: float | None = None) -> Iterator[Block]:
+        """All events by time, as JSON lines in blocks of memory; every chain runs to its end.
+
+        The memory of a block is used again: consume it before asking for the next. A second call begins anew.
+
+        Args:
+            chains: how many; None: no bound.
+            duration: seconds of virtual time in which chains begin; None: no bound.
+
+        Raises:
+            InvalidSetting: an argument is negative.
+        """
+        for argument in (chains, duration):
+            if argument is not None and argument < 0:
+                raise InvalidSetting(f"expected at least 0 chains and seconds, got {argument}")
+        return self._stream(self._plan).blocks(chains, duration)
+
+    def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
+        """The same events as lists of JSON texts (arguments: see `blocks`)."""
+        for block in self.blocks(chains, duration):
+            yield from block.lines()
+
+    def records(
+        self, chains: int | None = None, duration: float | None = None, *, topics: TopicStrategy = "domain"
+    ) -> Iterator[list[ProducerRecord]]:
+        """The same events as lists of Kafka records (arguments: see `blocks`)."""
+        names = self._plan.topics(topics)
+        for block in self.blocks(chains, duration):
+            yield from block.records(names)
+
+    def events(self, chains: int | None = None, duration: float | None = None) -> Iterator[Event]:
+        """The same events as objects (arguments: see `blocks`)."""
+        for lines in self.lines(chains, duration):
+            yield from decoded(lines)
+
+    def chain(
+        self, name: str | None = None, *, outcome: Outcome | None = None, index: int | None = None
+    ) -> list[Event]:
+        """One whole chain.
+
+        Successive calls give successive chains of the run, made to be of the kind asked for: without a name and an
+        outcome, call n gives exactly chain n.
+
+        Args:
+            name: of the chain; None: one of those that the weights allow.
+            outcome: how it ends; None: as the weights say.
+            index: give this chain of the run, and leave the succession as it is.
+
+        Raises:
+            UnknownName: the catalog has no such chain.
+            ImpossibleChain: the chain cannot end like this.
+        """
+        stream = self._single.get((name, outcome))
+        if stream is None:
+            stream = self._single[name, outcome] = self._stream(self._plan_of(name, outcome))
+        if index is None:
+            index, self._made = self._made, self._made + 1
+        elif index < 0:
+            raise InvalidSetting(f"expected an index of at least 0, got {index}")
+        return [event for lines in stream.one(index).lines() for event in decoded(lines)]
+
+    def _stream(self, plan: Plan) -> ChainStream:
+        start = microseconds(self.start) * 1000
+        return ChainStream(plan, self._arrivals, root=self._root, start=start, block=self._block)
+
+    def _plan_of(self, name: str | None, outcome: Outcome | None) -> Plan:
+        if name is not None:
+            return Plan(self.catalog.only(name), self._envelope, outcome=outcome)
+        if outcome is None:
+            return self._plan
+        able = [
+            chain.name
+            for chain in self.catalog.chains.values()
+            if chain.weight > 0 and outcome in {state.outcome for state in chain.states.values()}
+        ]
+        if not able:
+            raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
+        return Plan(self.catalog.only(*able), self._envelope, outcome=outcome)
+
+    def __repr__(self) -> str:
+        return (
+            f"<ChainGenerator seed={self.seed} chains={len(self._plan.chains)} start={self.start:%Y-%m-%dT%H:%M:%SZ}>"
+        )

@@ -1,0 +1,70 @@
+"""A catalog, compiled: which chain each index is, and the emitters of all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from catalog import Catalog, Chain
+from catalog.model import Outcome
+from chains.emitter import Emitter, Envelope, compile_emitter
+from chains.errors import NothingToGenerate
+from chains.randomness import Integers, Words, draw, fraction, purpose, shares
+from chains.walk import Walk
+from eventbus.bus import TopicStrategy, topic_namer
+
+CHAIN_PURPOSE = purpose("chain")
+
+
+class PlannedChain:
+    """One chain: how to walk it, and which emitter speaks in which state."""
+
+    def __init__(self, walk: Walk, root_kind: int, kinds: dict[str, int]) -> None:
+        self.walk = walk
+        #: Index of the emitter of the first event.
+        self.root_kind = root_kind
+        #: Index of the emitter of every later event, by its state.
+        self.kinds = kinds
+
+
+class Plan:
+    """All that is worked out before the first event; immutable.
+
+    Args:
+        catalog: its chains of a weight above 0 take part.
+        envelope: what all events have in common.
+        outcome: walk the chains so that they end like this, not as their weights say.
+
+    Raises:
+        NothingToGenerate: no chain has a weight above 0.
+        ImpossibleChain: a chain cannot end as it should within its `max_steps`.
+    """
+
+    def __init__(self, catalog: Catalog, envelope: Envelope, *, outcome: Outcome | None = None) -> None:
+        self._catalog = catalog
+        self._envelope = envelope
+        weighted = [chain for chain in catalog.chains.values() if chain.weight > 0]
+        if not weighted:
+            raise NothingToGenerate
+        self.emitters: list[Emitter] = []
+        self.chains = [self._planned(chain, Walk(chain, outcome)) for chain in weighted]
+        self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
+
+    def choose(self, keys: Words) -> Integers:
+        """The place in `chains` for each chain key."""
+        return self._edges.searchsorted(fraction(draw(keys, CHAIN_PURPOSE)), side="right")
+
+    def topics(self, strategy: TopicStrategy) -> list[str]:
+        """The topic of each emitter."""
+        name = topic_namer(strategy)
+        return [name(emitter.event_type) for emitter in self.emitters]
+
+    def _planned(self, chain: Chain, walk: Walk) -> PlannedChain:
+        root = self._emitter(chain, chain.start, walk, is_root=True)
+        return PlannedChain(walk, root, {s: self._emitter(chain, s, walk, is_root=False) for s in walk.targets()})
+
+    def _emitter(self, chain: Chain, state: str, walk: Walk, *, is_root: bool) -> int:
+        emitter = compile_emitter(
+            self._catalog, self._envelope, chain, state, is_root=is_root, longest=walk.longest_before(state)
+        )
+        self.emitters.append(emitter)
+        return len(self.emitters) - 1

@@ -1,0 +1,84 @@
+"""Random numbers by identity: each is a function of (seed, chain index, purpose, step), never of the order of draws.
+
+So a chain can be made alone, in any block, by any worker, and a new purpose (another payload field) changes no other
+number. The mixer is SplitMix64's finaliser (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
+OOPSLA 2014); arithmetic is modulo 2^64 throughout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+GOLDEN = 0x9E3779B97F4A7C15
+"""2^64 divided by the golden ratio, odd: multiples of it spread neighbouring indices over all bits."""
+FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+HALF = np.uint64(32)
+MASK = (1 << 64) - 1
+
+
+def purpose(name: str) -> int:
+    """The 64-bit number of a name; made when a catalog is compiled, never for each event."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+def chain_keys(root: int, indices: Integers) -> Words:
+    """The key of each chain: from the seed's number and the chain's index."""
+    words = indices.astype(np.uint64)
+    words *= np.uint64(GOLDEN)
+    words += np.uint64(root)
+    return mix(words)
+
+
+def draw(keys: Words, purpose: int, step: int | Integers = 0) -> Words:
+    """64 random bits for each chain key, for a purpose at a step of the chain (one for all, or one each)."""
+    if isinstance(step, int):
+        return mix(keys ^ np.uint64((purpose + step * GOLDEN) & MASK))
+    words = step.astype(np.uint64)
+    words *= np.uint64(GOLDEN)
+    words += np.uint64(purpose)
+    words ^= keys
+    return mix(words)
+
+
+def below(words: Words, count: int) -> Integers:
+    """Whole numbers from 0 to `count` - 1, evenly."""
+    if count > 1 << 32:  # the remainder's unevenness, count / 2^64, is far below what a sample could show
+        return (words % np.uint64(count)).view(np.int64)
+    words = words >> HALF
+    words *= np.uint64(count)
+    words >>= HALF
+    return words.view(np.int64)
+
+
+def fraction(words: Words) -> Words:
+    """The upper 32 bits: a number to compare with the edges of `shares`."""
+    return words >> HALF
+
+
+def shares(weights: list[float]) -> list[int]:
+    """Upper edges, in 2^32 parts, of intervals as wide as the weights are heavy."""
+    total, reached, edges = sum(weights), 0.0, []
+    for weight in weights:
+        reached += weight
+        edges.append(round(reached / total * (1 << 32)))
+    edges[-1] = 1 << 32
+    return edges
+
+
+def mix(words: Words) -> Words:
+    """SplitMix64's finaliser, in place."""
+    shifted = words >> np.uint64(30)
+    words ^= shifted
+    words *= FIRST
+    np.right_shift(words, np.uint64(27), out=shifted)
+    words ^= shifted
+    words *= SECOND
+    np.right_shift(words, np.uint64(31), out=shifted)
+    words ^= shifted
+    return words

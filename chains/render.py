@@ -1,0 +1,111 @@
+"""From integers to text: the events of a table, in order, in one piece of memory.
+
+All events of one emitter are written together, a piece of text at a time: first the slots, from left to right, each
+as a row of fixed width (so that a copy of a row is one machine move after another). A row that is too wide spills
+into what follows, which is written later: the next slot of the event, or the head of the event behind it. The heads
+come last and are exact.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from chains.block import Block
+from chains.emitter import ID_AT, Emitter
+from chains.identity import identifiers
+from chains.randomness import Integers, Words, chain_keys
+from chains.slots import Column
+from chains.sources import Facts
+from chains.table import EventTable
+from chains.text import TIMESTAMP_WIDTH, UUID_WIDTH, Memory, Rows, timestamps, windows
+
+
+class Group(NamedTuple):
+    """The events of one emitter."""
+
+    emitter: Emitter
+    rows: Integers
+    columns: list[Column]
+
+
+class Renderer:
+    """Writes events of a list of emitters.
+
+    Args:
+        root: the random key of the run.
+    """
+
+    def __init__(self, emitters: list[Emitter], *, root: int) -> None:
+        self._emitters = emitters
+        self._root = root
+        self._memory: Memory = np.empty(0, np.uint8)
+        self._head_widths = np.array([e.head_width for e in emitters])
+        self._timestamp_at = np.array([e.timestamp_at for e in emitters])
+        self._correlation_at = np.array([e.correlation_at for e in emitters])
+        self._causation_at = np.array([e.causation_at or 0 for e in emitters])
+        #: How far a row may spill: into the next event's head, but not beyond.
+        self._reach = int(self._head_widths.min())
+
+    def render(self, events: EventTable) -> Block:
+        """The text of ordered events. The memory is used again by the next call."""
+        keys = chain_keys(self._root, events.chain)
+        groups = self._groups(events, Facts(keys, events.step, events.delay))
+        lengths = self._head_widths.take(events.kind)
+        for group in groups:
+            lengths[group.rows] += sum(column.lengths for column in group.columns)
+        ends = lengths.cumsum()
+        starts = ends - lengths
+        memory = self._room(int(ends[-1]) if len(events) else 0, groups)
+        for group in groups:
+            self._write_slots(memory, starts.take(group.rows) + group.emitter.head_width, group.columns)
+        for group in groups:
+            windows(memory, group.emitter.head_width)[starts.take(group.rows)] = group.emitter.head[0]
+        self._write_fixed(memory, events, starts, keys)
+        return Block(events, memory, starts, ends, starts + self._correlation_at.take(events.kind))
+
+    def _groups(self, events: EventTable, facts: Facts) -> list[Group]:
+        groups = []
+        for kind in np.flatnonzero(np.bincount(events.kind, minlength=len(self._emitters))).tolist():
+            rows = np.flatnonzero(events.kind == kind)
+            emitter = self._emitters[kind]
+            here = facts.take(rows)
+            groups.append(Group(emitter, rows, [slot.column(here) for slot in emitter.slots]))
+        return groups
+
+    def _room(self, size: int, groups: list[Group]) -> Memory:
+        """Memory for a text and what its last event may spill."""
+        spill = max((c.rows.dtype.itemsize for group in groups for c in group.columns), default=0)
+        if self._memory.size < size + spill:
+            self._memory = np.empty((size + spill) * 5 // 4, np.uint8)
+        return self._memory
+
+    def _write_slots(self, memory: Memory, at: Integers, columns: list[Column]) -> None:
+        for column in columns:
+            width = column.rows.dtype.itemsize
+            if width <= self._reach:
+                windows(memory, width)[at] = column.rows.take(column.index)
+            else:
+                self._write_wide(memory, at, column)
+            at += column.lengths
+
+    def _write_wide(self, memory: Memory, at: Integers, column: Column) -> None:
+        """Writes rows in pieces no wider than the reach, the last piece first, and only where there is text."""
+        width = column.rows.dtype.itemsize
+        for offset in reversed(range(0, width, self._reach)):
+            piece = f"V{min(self._reach, width - offset)}"
+            pieces: Rows = np.ndarray(column.rows.shape, piece, column.rows, offset, column.rows.strides)
+            here = np.flatnonzero(column.lengths > offset)
+            windows(memory, pieces.dtype.itemsize)[at.take(here) + offset] = pieces.take(column.index.take(here))
+
+    def _write_fixed(self, memory: Memory, events: EventTable, starts: Integers, keys: Words) -> None:
+        """Identifiers and timestamps, into the gaps of the heads."""
+        known = identifiers(events, keys)
+        ids = windows(memory, UUID_WIDTH)
+        ids[starts + ID_AT] = known.event
+        ids[starts + self._correlation_at.take(events.kind)] = known.correlation
+        effects = np.flatnonzero(events.step)
+        at = starts.take(effects) + self._causation_at.take(events.kind.take(effects))
+        ids[at] = known.causation.take(effects)
+        windows(memory, TIMESTAMP_WIDTH)[starts + self._timestamp_at.take(events.kind)] = timestamps(events.time)

@@ -1,0 +1,108 @@
+"""The places of a JSON text that differ from event to event, each written as a column of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import orjson
+
+from chains.randomness import Integers
+from chains.sources import Facts, Source
+from chains.text import Rows, table, windows
+
+LARGEST_PRODUCT = 2048
+"""Neighbouring slots become one while all combinations of their texts are at most this many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The texts of a slot for a group of events: event i shows the first `lengths[i]` bytes of `rows[index[i]]`."""
+
+    rows: Rows
+    index: Integers
+    lengths: Integers
+
+
+class Slot(Protocol):
+    """Text for each event of a group."""
+
+    def column(self, facts: Facts) -> Column: ...
+
+
+class Factor(NamedTuple):
+    """A value that varies: its number, and the text for each."""
+
+    source: Source
+    texts: tuple[bytes, ...]
+
+
+class Listed:
+    """A slot with few possible texts: a table of all combinations of its factors, made when first used."""
+
+    def __init__(self, *factors: Factor) -> None:
+        self._factors = factors
+
+    def joined(self, other: Listed) -> Listed | None:
+        """This slot and the one behind it as one; None when the table would be too large."""
+        last, (first, *rest) = self._factors[-1], other._factors
+        if last.source == first.source:
+            texts = tuple(a + b for a, b in zip(last.texts, first.texts, strict=True))
+            return Listed(*self._factors[:-1], Factor(last.source, texts), *rest)
+        return Listed(*self._factors, first, *rest) if self._size * other._size <= LARGEST_PRODUCT else None
+
+    def column(self, facts: Facts) -> Column:
+        first, *others = self._factors
+        index = first.source.numbers(facts)
+        for factor in others:
+            index *= factor.source.count
+            index += factor.source.numbers(facts)
+        rows, lengths = self._table
+        return Column(rows, index, lengths.take(index))
+
+    @property
+    def _size(self) -> int:
+        return int(np.prod([len(factor.texts) for factor in self._factors]))
+
+    @cached_property
+    def _table(self) -> tuple[Rows, Integers]:
+        texts = list(map(b"".join, product(*(factor.texts for factor in self._factors))))
+        return table(texts), np.array(list(map(len, texts)), np.int64)
+
+
+class Numeral:
+    """A slot with very many possible numbers: those of all events are encoded in one go and cut at the commas.
+
+    Args:
+        value: from the source's numbers to the values shown.
+    """
+
+    def __init__(self, source: Source, value: Callable[[Integers], Any]) -> None:
+        self._source = source
+        self._value = value
+
+    def column(self, facts: Facts) -> Column:
+        text = orjson.dumps(self._value(self._source.numbers(facts)), option=orjson.OPT_SERIALIZE_NUMPY)
+        memory = np.frombuffer(text, np.uint8)
+        commas = np.flatnonzero(memory == ord(","))
+        starts = np.concatenate(([1], commas + 1))
+        lengths = np.concatenate((commas, [len(text) - 1])) - starts
+        width = int(lengths.max())
+        return Column(windows(np.concatenate((memory, np.zeros(width, np.uint8))), width), starts, lengths)
+
+
+def merged(slots: list[Slot]) -> tuple[Slot, ...]:
+    """The same text with fewer slots."""
+    fewer: list[Slot] = []
+    for slot in slots:
+        last = fewer[-1] if fewer else None
+        joined = last.joined(slot) if isinstance(last, Listed) and isinstance(slot, Listed) else None
+        if joined:
+            fewer[-1] = joined
+        else:
+            fewer.append(slot)
+    return tuple(fewer)

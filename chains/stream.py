@@ -1,0 +1,49 @@
+"""Events of one plan as text: the engine decides, the renderer writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chains.arrivals import Arrivals
+from chains.block import Block
+from chains.engine import Engine
+from chains.plan import Plan
+from chains.render import Renderer
+
+RENDERED = 8192
+"""Events written at a time: their text, 3 to 4 MB, stays in the CPU's cache."""
+SMALLEST_BLOCK, LARGEST_BLOCK = 4096, 65_536
+
+
+class ChainStream:
+    """Chains that arrive from a moment on.
+
+    Args:
+        root: the random key of the run.
+        start: nanoseconds since the Unix epoch.
+        block: chains worked on together; None: what suits the rate.
+    """
+
+    def __init__(self, plan: Plan, arrivals: Arrivals, *, root: int, start: int, block: int | None = None) -> None:
+        self.plan = plan
+        self._start = start
+        self._engine = Engine(plan, arrivals, root=root, start=start)
+        self._renderer = Renderer(plan.emitters, root=root)
+        # a block that spans less than the chains last would look at the same unfinished events again and again
+        self._block = block or min(max(int(arrivals.rate), SMALLEST_BLOCK), LARGEST_BLOCK)
+
+    def blocks(self, chains: int | None = None, duration: float | None = None) -> Iterator[Block]:
+        """All events by time; every chain runs to its end. Consume a block before asking for the next.
+
+        Args:
+            chains: how many; None: no bound.
+            duration: seconds in which chains begin; None: no bound.
+        """
+        until = None if duration is None else self._start + round(duration * 1e9)
+        for table in self._engine.blocks(chains, until, self._block):
+            for first in range(0, len(table), RENDERED):
+                yield self._renderer.render(table[first : first + RENDERED])
+
+    def one(self, index: int) -> Block:
+        """One chain, as in the run."""
+        return self._renderer.render(self._engine.one(index))

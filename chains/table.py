@@ -1,0 +1,120 @@
+"""Events as columns of integers: all that the engine decides about them, before anything is text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chains.randomness import Integers
+
+TIME, DELAY, BEGAN, CHAIN, STEP, KIND = range(6)
+COLUMNS = 6
+
+
+class EventTable:
+    """Rows are events; each property is a column, a view that may be written to."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Integers) -> None:
+        #: Shape (6, events), one row of memory for each property below.
+        self.columns = columns
+
+    @classmethod
+    def roots(cls, chain: Integers, time: Integers) -> EventTable:
+        """The first events of chains (without their kind).
+
+        Args:
+            chain: indices of the chains.
+            time: arrivals, microseconds since the Unix epoch.
+        """
+        columns = np.zeros((COLUMNS, chain.size), np.int64)
+        columns[CHAIN], columns[TIME], columns[BEGAN] = chain, time, time
+        return cls(columns)
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[EventTable]) -> EventTable:
+        if len(tables) == 1:
+            return tables[0]
+        if not tables:
+            return cls(np.empty((COLUMNS, 0), np.int64))
+        return cls(np.concatenate([table.columns for table in tables], axis=1))
+
+    @property
+    def time(self) -> Integers:
+        """Microseconds since the Unix epoch."""
+        return self._row(TIME)
+
+    @property
+    def delay(self) -> Integers:
+        """Microseconds since the causing event."""
+        return self._row(DELAY)
+
+    @property
+    def began(self) -> Integers:
+        """Time of the chain's root."""
+        return self._row(BEGAN)
+
+    @property
+    def chain(self) -> Integers:
+        """Index of the chain."""
+        return self._row(CHAIN)
+
+    @property
+    def step(self) -> Integers:
+        """Place in the chain, from 0."""
+        return self._row(STEP)
+
+    @property
+    def kind(self) -> Integers:
+        """Index of the emitter in the plan."""
+        return self._row(KIND)
+
+    def __len__(self) -> int:
+        return int(self.columns.shape[1])
+
+    def _row(self, number: int) -> Integers:
+        row: Integers = self.columns[number]
+        return row
+
+    def __getitem__(self, part: slice) -> EventTable:
+        return EventTable(self.columns[:, part])
+
+    def take(self, rows: Integers) -> EventTable:
+        return EventTable(self.columns.take(rows, axis=1))
+
+    def split(self, before: int) -> tuple[EventTable, EventTable]:
+        """The events earlier than a time, and the others."""
+        early = self.time < before
+        return self.take(np.flatnonzero(early)), self.take(np.flatnonzero(~early))
+
+    def ordered(self) -> EventTable:
+        """The same events by time, then chain, then step."""
+        if len(self) < 2:
+            return self
+        return self.take(_order(self))
+
+
+def _order(table: EventTable) -> Integers:
+    """Sorts (time, row) packed into one integer, and repairs the order of equal times: these are few.
+
+    A packed sort takes a tenth of the time of `np.lexsort`, which serves where the times lie too far apart.
+    """
+    time, size = table.time, len(table)
+    bits = size.bit_length()
+    earliest = int(time.min())
+    if (int(time.max()) - earliest) >> (63 - bits):
+        return np.lexsort((table.step, table.chain, time))
+    packed = time - earliest
+    packed <<= bits
+    packed |= np.arange(size)
+    packed.sort()
+    order = packed & ((1 << bits) - 1)
+    packed >>= bits
+    tied = np.flatnonzero(packed[1:] == packed[:-1])
+    if tied.size:
+        places = np.union1d(tied, tied + 1)
+        rows = order[places]
+        order[places] = rows[np.lexsort((table.step[rows], table.chain[rows], time[rows]))]
+    return order
