@@ -30,8 +30,9 @@ class Subscription(Protocol):
     """A member of a consumer group (or, without a group, a reader of every partition).
 
     Iterate it for records, or `batches()` for lists of records. With `auto_commit` (the default for a group) a
-    record counts as processed when the next one is asked for: at-least-once. It joins when first used or entered,
-    and leaves on `close()` or at the end of `async with`.
+    record counts as processed when the next one is asked for, or when `async with` ends without an exception:
+    at-least-once. It joins when first used or entered, and leaves on `close()` or at the end of `async with`;
+    iterations that wait then end. A loop that is broken off can be taken up again where it stopped.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -45,10 +46,22 @@ class Subscription(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Commit the positions of all assigned partitions (everything handed out so far counts as processed)."""
+        """Commit the positions of all assigned partitions (everything handed out so far counts as processed).
+
+        Raises:
+            NoGroup: subscribed without a group.
+            IllegalGeneration, UnknownMember: the group has given these partitions to others since.
+        """
         ...
 
-    async def seek(self, partition: TopicPartition, offset: int) -> None: ...
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on from this offset of an assigned partition.
+
+        Raises:
+            NotAssigned: somebody else reads it, or nobody.
+        """
+        ...
+
     async def seek_to_timestamp(self, timestamp: int) -> None:
         """Position every assigned partition at its first record of at least this time (ms since the epoch)."""
         ...
