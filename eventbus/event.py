@@ -250,14 +250,13 @@ def _check_uuid(name: str, text: Any) -> None:
 def _instant(value: Any) -> datetime:
     try:
         when = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        when = None
-    if when is None or when.tzinfo is None:
-        raise InvalidEvent(
-            f"expected ISO 8601 with a zone, such as 2026-01-01T00:00:00.000000Z, got {_shown(value)}",
-            field="timestamp",
-        )
-    return when.astimezone(UTC)
+        if when.tzinfo is not None:
+            return when.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):  # overflow: within a day of the years 1 and 9999
+        pass
+    raise InvalidEvent(
+        f"expected ISO 8601 with a zone, such as 2026-01-01T00:00:00.000000Z, got {_shown(value)}", field="timestamp"
+    )
 
 
 def _shown(value: Any) -> str:

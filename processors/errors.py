@@ -18,6 +18,10 @@ class UnsupportedFaust(ProcessorError):
     """The installed Faust is not the release whose internals are relied upon."""
 
 
+class Stalled(ProcessorError):
+    """Events wait, but none was stored for too long."""
+
+
 class StoreError(ProcessorError):
     """The database could not do what was asked."""
 

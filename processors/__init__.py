@@ -1,0 +1,1 @@
+"""Turns events into rows: Faust agents, decoding, and one exact transaction for each batch."""

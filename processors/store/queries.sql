@@ -1,0 +1,46 @@
+-- Every statement that Python sends. `-- name:` begins one; the comment under it says what it is for.
+
+-- name: learn
+-- Take over the catalog's facts: type, chain, role and bit of each type; chain and mask of each path.
+SELECT eventbus.learn($1, $2, $3, $4, $5, $6);
+
+-- name: stage
+-- Where events wait to be compared with those that are stored, when a duplicate is about.
+CREATE TEMPORARY TABLE stage (LIKE eventbus.events) ON COMMIT DELETE ROWS;
+
+-- name: first_offsets
+-- Partitions that this group has never read begin here.
+INSERT INTO eventbus.offsets (consumer_group, topic, part, first_offset, next_offset)
+SELECT $1, x.topic, x.part, x.first_offset, x.first_offset
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, first_offset)
+ON CONFLICT DO NOTHING;
+
+-- name: next_offsets
+-- Where this group goes on.
+SELECT o.topic, o.part, o.next_offset
+FROM eventbus.offsets AS o JOIN unnest($2::text[], $3::int[]) AS x (topic, part) USING (topic, part)
+WHERE o.consumer_group = $1;
+
+-- name: move_offsets
+-- The fence, a compare-and-swap: a row that is not where this writer left it does not move.
+UPDATE eventbus.offsets AS o
+SET next_offset = x.next_offset, read = o.read + x.read, new = o.new + x.new,
+    duplicates = o.duplicates + x.duplicates, dead = o.dead + x.dead
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+  AS x (topic, part, expected, next_offset, read, new, duplicates, dead)
+WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part AND o.next_offset = x.expected;
+
+-- name: insert_staged
+-- The staged events that are not stored yet.
+INSERT INTO eventbus.events SELECT * FROM stage ON CONFLICT DO NOTHING RETURNING event_id;
+
+-- name: count_duplicates
+-- What was counted as new turned out to be stored already.
+UPDATE eventbus.offsets AS o SET new = o.new - x.n, duplicates = o.duplicates + x.n
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, n)
+WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part;
+
+-- name: dead_letters
+INSERT INTO eventbus.dead_letter (topic, part, off, value, error)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::text[])
+ON CONFLICT DO NOTHING;
