@@ -3,6 +3,7 @@
 from chains.block import Block
 from chains.errors import ChainError, ImpossibleChain, InvalidSetting, NothingToGenerate
 from chains.generator import ChainGenerator
+from chains.statistics import RunStatistics
 
 __all__ = [
     "Block",
@@ -11,4 +12,5 @@ __all__ = [
     "ImpossibleChain",
     "InvalidSetting",
     "NothingToGenerate",
+    "RunStatistics",
 ]

@@ -38,6 +38,15 @@ class Block:
         """Some of the events, in the same memory."""
         return Block(self.table[part], self._memory, self._starts[part], self._ends[part], self._keys[part])
 
+    def take(self, rows: Integers) -> Block:
+        """Some of the events, in the same memory: all but `buffer` shows only them.
+
+        Args:
+            rows: ascending.
+        """
+        columns = (self._starts.take(rows), self._ends.take(rows), self._keys.take(rows))
+        return Block(self.table.take(rows), self._memory, *columns)
+
     @property
     def buffer(self) -> memoryview:
         """All lines."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from catalog import Catalog
 from catalog.model import Outcome
-from chains.arrivals import Poisson
+from chains.arrivals import Arrivals, AtOnce, Poisson, Regular
 from chains.block import Block
 from chains.decode import decoded
 from chains.emitter import Envelope
 from chains.errors import ImpossibleChain, InvalidSetting
 from chains.plan import Plan
 from chains.randomness import purpose
+from chains.statistics import RunStatistics
 from chains.stream import ChainStream
-from eventbus.bus import TopicStrategy
+from eventbus.bus import EventBus, TopicStrategy
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
 from eventbus.record import ProducerRecord
+
+if TYPE_CHECKING:
+    from chains.clock import Clock
+    from chains.pacing import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -65,6 +71,7 @@ class ChainGenerator:
         self._plan = Plan(self.catalog, self._envelope)
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
+        self._pacer: Pacer | None = None
 
     def blocks(self, chains: int | None = None, duration: float | None = None) -> Iterator[Block]:
         """All events by time, as JSON lines in blocks of memory; every chain runs to its end.
@@ -78,9 +85,6 @@ class ChainGenerator:
         Raises:
             InvalidSetting: an argument is negative.
         """
-        for argument in (chains, duration):
-            if argument is not None and argument < 0:
-                raise InvalidSetting(f"expected at least 0 chains and seconds, got {argument}")
         return self._stream(self._plan).blocks(chains, duration)
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
@@ -127,9 +131,75 @@ class ChainGenerator:
             raise InvalidSetting(f"expected an index of at least 0, got {index}")
         return [event for lines in stream.one(index).lines() for event in decoded(lines)]
 
-    def _stream(self, plan: Plan) -> ChainStream:
-        start = microseconds(self.start) * 1000
-        return ChainStream(plan, self._arrivals, root=self._root, start=start, block=self._block)
+    async def run(
+        self,
+        bus: EventBus,
+        *,
+        initial_chains: int = 20,
+        interval: float = 5.0,
+        rate: float | None = None,
+        duration: float | None = None,
+        speed: float = 1.0,
+        topics: TopicStrategy = "domain",
+        max_lag: float | None = None,
+        late_after: float = 0.1,
+        clock: Clock | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> RunStatistics:
+        """Publish events from the present on, each when its time has come, until cancelled or done.
+
+        The bus pushes back by making `publish_many` wait. Errors of the bus go to the caller. After cancellation,
+        `statistics()` tells what was done.
+
+        Args:
+            bus: entered, and its topics created.
+            initial_chains: begin at once.
+            interval: seconds between the beginnings of further chains.
+            rate: further chains per second, on average and independent of each other, instead of `interval`.
+            duration: seconds in which chains begin; those in flight run to their end. None: until cancelled.
+            speed: how many times faster than the clock, intervals, delays and durations alike; `math.inf`: no waiting.
+            topics: how an event type finds its topic.
+            max_lag: seconds; a chain that would begin later than this after its intended time is left out and
+                counted as dropped. None: everything is done, however late.
+            late_after: seconds after its intended time from which an event counts as late.
+            clock: tells the time and waits. None: the machine's.
+            on_progress: is given the figures, ten times a second at most, and at the end.
+
+        Raises:
+            InvalidSetting: an argument is out of range.
+        """
+        # imported here, so that making events never waits for the import of asyncio
+        from chains.clock import WallClock  # noqa: PLC0415
+        from chains.pacing import Pacer  # noqa: PLC0415
+
+        arrivals = AtOnce(initial_chains, Regular(interval) if rate is None else Poisson(rate))
+        pacer = Pacer(
+            self._plan,
+            bus,
+            clock or WallClock(),
+            topics=topics,
+            speed=speed,
+            late_after=late_after,
+            max_lag=max_lag,
+            on_progress=on_progress,
+        )
+        self._pacer = pacer
+        # blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs
+        block = int(min(max(arrivals.rate * speed / 4, 16), 4096))
+        await pacer.run(self._stream(self._plan, arrivals, pacer.start, block).blocks(duration=duration))
+        return pacer.statistics()
+
+    def statistics(self) -> RunStatistics:
+        """The figures of the run that is going on, or of the last one."""
+        return self._pacer.statistics() if self._pacer else RunStatistics()
+
+    def _stream(
+        self, plan: Plan, arrivals: Arrivals | None = None, start: int | None = None, block: int | None = None
+    ) -> ChainStream:
+        begin = microseconds(self.start) if start is None else start
+        return ChainStream(
+            plan, arrivals or self._arrivals, root=self._root, start=begin * 1000, block=block or self._block
+        )
 
     def _plan_of(self, name: str | None, outcome: Outcome | None) -> Plan:
         if name is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from chains.arrivals import Arrivals
 from chains.block import Block
 from chains.engine import Engine
+from chains.errors import InvalidSetting
 from chains.plan import Plan
 from chains.render import Renderer
+from chains.table import EventTable
 
 RENDERED = 8192
 """Events written at a time: their text, 3 to 4 MB, stays in the CPU's cache."""
@@ -38,9 +40,18 @@ class ChainStream:
         Args:
             chains: how many; None: no bound.
             duration: seconds in which chains begin; None: no bound.
+
+        Raises:
+            InvalidSetting: a bound is negative.
         """
+        for bound in (chains, duration):
+            if bound is not None and bound < 0:
+                raise InvalidSetting(f"expected at least 0 chains and 0 seconds, got {bound}")
         until = None if duration is None else self._start + round(duration * 1e9)
-        for table in self._engine.blocks(chains, until, self._block):
+        return self._rendered(self._engine.blocks(chains, until, self._block))
+
+    def _rendered(self, tables: Iterable[EventTable]) -> Iterator[Block]:
+        for table in tables:
             for first in range(0, len(table), RENDERED):
                 yield self._renderer.render(table[first : first + RENDERED])
 

@@ -1,0 +1,48 @@
+"""How late events were: a histogram of constant size with two digits of precision at any scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chains.randomness import Integers
+
+FINE = 64
+"""Buckets in each power of two: a bucket is at most 1/64 of its value wide."""
+BUCKETS = 50 * FINE
+
+
+class LagHistogram:
+    """Counts of microseconds in log-linear buckets (as HdrHistogram has them)."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(BUCKETS, np.int64)
+        #: The longest, exactly.
+        self.maximum = 0
+
+    def add(self, lags: Integers) -> None:
+        """Count some lags, microseconds; negative ones as 0."""
+        if lags.size:
+            lags = np.maximum(lags, 0)
+            self.maximum = max(self.maximum, int(lags.max()))
+            self._counts += np.bincount(_bucket(lags), minlength=BUCKETS)
+
+    def quantile(self, share: float) -> int:
+        """The lag that this share of all does not exceed (the upper end of its bucket); 0 when there are none."""
+        reached = self._counts.cumsum()
+        if not reached[-1]:
+            return 0
+        bucket = int(reached.searchsorted(share * reached[-1]))
+        return min(_upper_end(bucket), self.maximum)
+
+
+def _bucket(lags: Integers) -> Integers:
+    """The upper seven bits of each number, after as many shifts as make them the only ones."""
+    lags = np.minimum(lags, (1 << 50) - 1)
+    shift = np.maximum(np.frexp(lags)[1].astype(np.int64) - 7, 0)
+    bucket: Integers = shift * FINE + (lags >> shift)
+    return bucket
+
+
+def _upper_end(bucket: int) -> int:
+    shift = max(bucket // FINE - 1, 0)
+    return ((bucket - shift * FINE + 1) << shift) - 1

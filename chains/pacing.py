@@ -1,0 +1,139 @@
+"""Publishes events when their time has come: virtual time meets a clock here, and only here.
+
+Deadlines are absolute, so waits do not add up; whatever is due goes out together; the bus pushes back by making
+`publish_many` wait. Work that comes too late is counted, or, beyond a bound, dropped by whole chains and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+import numpy as np
+
+from chains.block import Block
+from chains.clock import Clock
+from chains.errors import InvalidSetting
+from chains.plan import Plan
+from chains.randomness import Integers
+from chains.statistics import Account, RunStatistics
+from chains.table import EventTable
+from eventbus.bus import EventBus, TopicStrategy
+
+BATCH = 1000
+"""Events published together at most: between two batches other tasks run."""
+SECOND = 1_000_000
+
+OnProgress = Callable[[RunStatistics], None]
+
+
+class Pacer:
+    """One paced run, from the present on.
+
+    Args:
+        plan: of the events to come.
+        speed: virtual seconds in a second of the clock; infinite: without waiting.
+        late_after: seconds after its intended time from which an event counts as late.
+        max_lag: seconds; a chain that would begin later than this after its intended time is dropped. None: never.
+        on_progress: is given the figures, ten times a second at most, and at the end.
+
+    Raises:
+        InvalidSetting: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        bus: EventBus,
+        clock: Clock,
+        *,
+        topics: TopicStrategy = "domain",
+        speed: float = 1.0,
+        late_after: float = 0.1,
+        max_lag: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        if not speed > 0:
+            raise InvalidSetting(f"expected a speed above 0, got {speed}")
+        if late_after < 0 or (max_lag is not None and max_lag < 0):
+            raise InvalidSetting(f"expected bounds of at least 0 s, got late_after={late_after}, max_lag={max_lag}")
+        self._bus = bus
+        self._clock = clock
+        self._topics = plan.topics(topics)
+        self._speed = speed
+        #: Microseconds; without deadlines nothing is late.
+        self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
+        self._on_progress = on_progress
+        self._ends_chain = np.array([emitter.ends_chain for emitter in plan.emitters])
+        self._account = Account(self._ends_chain, round(late_after * SECOND))
+        #: Indices of chains that are left out and may still have events to come.
+        self._left_out = np.empty(0, np.int64)
+        #: Virtual time and the clock's time of the beginning, microseconds since the Unix epoch.
+        self.start = clock.time_us()
+        self._reported = self.start
+        self._end: int | None = None
+
+    async def run(self, blocks: Iterator[Block]) -> None:
+        """Publish blocks that begin at `start`. Errors of the bus and cancellation go to the caller."""
+        try:
+            for block in blocks:
+                await self._publish_in_time(block)
+        finally:
+            self._end = self._clock.time_us()
+            self._report()
+
+    def statistics(self) -> RunStatistics:
+        """The figures of now, or of the end."""
+        now = self._clock.time_us() if self._end is None else self._end
+        return self._account.statistics((now - self.start) / SECOND)
+
+    async def _publish_in_time(self, block: Block) -> None:
+        deadlines = self._deadlines(block.table)
+        done = 0
+        while done < len(block):
+            now = self._clock.time_us()
+            due = min(int(deadlines.searchsorted(now, side="right")), done + BATCH)
+            if due > done:
+                await self._publish(block[done:due], deadlines[done:due], now)
+                done = due
+            await self._clock.sleep(max(0, int(deadlines[min(done, len(block) - 1)]) - self._clock.time_us()) / SECOND)
+
+    async def _publish(self, block: Block, deadlines: Integers, now: int) -> None:
+        self._account.scheduled(block.table)
+        kept = self._kept(block.table, deadlines, now)
+        if kept.size < len(block):
+            block, deadlines = block.take(kept), deadlines.take(kept)
+        records = list(chain.from_iterable(block.records(self._topics)))
+        taken = await self._bus.publish_many(records) if records else 0
+        self._account.acknowledged(taken, block.table, self._lags(deadlines))
+        if self._clock.time_us() - self._reported >= SECOND // 10:
+            self._report()
+
+    def _kept(self, events: EventTable, deadlines: Integers, now: int) -> Integers:
+        """The rows to publish: all but those of chains that began, or would begin, too late."""
+        if self._max_lag is not None:
+            too_late = (events.step == 0) & (now - deadlines > self._max_lag)
+            self._left_out = np.union1d(self._left_out, events.chain[too_late])
+        if not self._left_out.size:
+            return np.arange(len(events))
+        out = np.isin(events.chain, self._left_out)
+        left = events.take(np.flatnonzero(out))
+        self._account.dropped(left)
+        self._left_out = np.setdiff1d(self._left_out, left.chain[self._ends_chain[left.kind]])
+        return np.flatnonzero(~out)
+
+    def _deadlines(self, events: EventTable) -> Integers:
+        """When events are due by the clock, microseconds."""
+        if self._speed == 1:
+            return events.time
+        return self.start + ((events.time - self.start) / self._speed).astype(np.int64)
+
+    def _lags(self, deadlines: Integers) -> Integers:
+        """How long ago deadlines were; none when there are no deadlines."""
+        return deadlines[:0] if math.isinf(self._speed) else self._clock.time_us() - deadlines
+
+    def _report(self) -> None:
+        self._reported = self._clock.time_us()
+        if self._on_progress:
+            self._on_progress(self.statistics())
