@@ -50,10 +50,7 @@ def _list_problems(name: str, items: tuple[Any, ...]) -> Iterator[Problem]:
     place: Place = ("lists", name)
     if not dashed_name.fullmatch(name):
         yield place, f"expected a name without dots such as agent_error, got {name!r}"
-    if not items:
-        yield place, "a list needs at least one item"
-        return
-    expected = _attributes(items[0])
+    expected = _attributes(items[0]) if items else None
     for index, item in enumerate(items):
         if item is None:
             yield (*place, index), "expected a value, got nothing"

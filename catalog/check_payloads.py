@@ -127,14 +127,14 @@ def _reference_problems(one: PayloadField, name: str, attribute: str | None, lis
         yield f"unknown list {name!r}{suggestion(name, lists)}; there are {listed(sorted(lists))}"
         return
     items = lists[name]
-    if attribute is not None:
-        attributes = items[0] if items and isinstance(items[0], dict) else {}
+    if items and attribute is not None:
+        attributes = items[0] if isinstance(items[0], dict) else {}
         if attribute not in attributes:
             near = suggestion(attribute, attributes)
             yield f"list {name!r}{of} has no attribute {attribute!r}{near}; it has {listed(attributes)}"
             return
         items = tuple(item[attribute] for item in items if isinstance(item, dict) and attribute in item)
-    wrong = [value for value in items if not fits[one.type](value)]
+    wrong = [value for value in items if value is not None and not fits[one.type](value)]
     if wrong:
         yield f"expected {_a(one.type)}, but list {name!r}{of} holds {shown(wrong[0])}"
 

@@ -184,8 +184,8 @@ def explain(chain: Chain, seen: frozenset[str], ended: bool) -> list[str]:
 
 
 def _nearest(seen: frozenset[str], paths: Collection[frozenset[str]]) -> frozenset[str]:
-    """The path with the fewest differences; of several, the one with the fewest missing, then by name."""
-    return min(paths, key=lambda path: (len(path ^ seen), len(path - seen), sorted(path)))
+    """The path that explains most of what was seen; of several, the one with the fewest missing, then by name."""
+    return min(paths, key=lambda path: (len(seen - path), len(path - seen), sorted(path)))
 
 
 def _differences(chain: Chain, seen: frozenset[str], path: frozenset[str]) -> list[str]:

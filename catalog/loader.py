@@ -133,7 +133,7 @@ def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
 def _file(document: Node, draft: Draft, folder: set[tuple[str, str]]) -> None:
     members = document.members(FILE)
     domain = members["domain"].text() if "domain" in members else None
-    source = members["source"].text() if "source" in members else None
+    source = members["source"].text() or "" if "source" in members else None
     if node := members.get("partitions"):
         _partitions(node, domain, draft, folder)
     for name, node in _section(members, "lists"):
@@ -161,14 +161,22 @@ def _partitions(node: Node, domain: str | None, draft: Draft, folder: set[tuple[
 def _list(name: str, node: Node, draft: Draft) -> tuple[Any, ...]:
     """The items; `{extend: […]}` adds to the list of that name in an earlier path."""
     if not node.is_mapping:
-        return tuple(item.plain() for item in node.items())
+        return _items(node)
     members = node.members(("extend",), required=("extend",))
     if "extend" not in members:
         return ()
     lists: dict[str, tuple[Any, ...]] = draft.sections["lists"]
     if name not in lists:
         node.complain(f"no list {name!r} to extend{suggestion(name, lists)}; there are {listed(lists)}")
-    return lists.get(name, ()) + tuple(item.plain() for item in members["extend"].items())
+    return lists.get(name, ()) + _items(members["extend"])
+
+
+def _items(node: Node) -> tuple[Any, ...]:
+    before = len(node.mistakes)
+    items = tuple(item.plain() for item in node.items())
+    if not items and len(node.mistakes) == before:
+        node.complain("a list needs at least one item")
+    return items
 
 
 def _event(name: str, node: Node, source: str | None, domain: str | None) -> EventType:
@@ -255,7 +263,7 @@ def _state(name: str, node: Node) -> State:
         emits=_text(members, "emits"),
         next=_transitions(members["next"], total or 100.0) if "next" in members else (),
         total=100.0 if total is None else total,
-        outcome=_one_of(OUTCOMES, members["outcome"]) if "outcome" in members else None,
+        outcome=_one_of(OUTCOMES, members["outcome"]) or "completed" if "outcome" in members else None,
     )
 
 

@@ -166,7 +166,8 @@ class Node:
 def read(path: Path, mistakes: list[Mistake]) -> Node | None:
     """The document in a file; None after a mistake, which is noted."""
     try:
-        node = yaml.compose(path.read_bytes(), _CoreLoader)
+        text = path.read_bytes()
+        node = yaml.compose(text, _CoreLoader)
     except OSError as error:
         mistakes.append(Mistake(str(path), 1, "file", f"cannot be read: {error.strerror}"))
         return None
@@ -177,7 +178,7 @@ def read(path: Path, mistakes: list[Mistake]) -> Node | None:
         mistakes.append(Mistake(str(path), 1, "file", "is empty"))
         return None
     document = Node(node, str(path), (), mistakes)
-    if _is_cyclic(node, []):
+    if b"&" in text and _is_cyclic(node, []):
         document.complain("an alias contains itself")
         return None
     return document

@@ -1,0 +1,162 @@
+"""Files and folders extend or replace what came before them, name by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from catalog import Catalog, Exponential, Fixed, LogNormal, Uniform, UnknownName
+
+LoadText = Callable[..., Catalog]
+
+
+def test_a_file_on_its_own(shop: str, load_text: LoadText) -> None:
+    """`extend=False` leaves the shipped catalog out."""
+    catalog = load_text(shop)
+    assert list(catalog.chains) == ["order"]
+    assert list(catalog.lists) == ["item", "city"]
+    assert catalog.partitions == {"shop.order": 2}
+    assert catalog.event_type("shop.order.lost.v1").source == "shop"
+    assert list(catalog.chain("order").states) == ["placed", "packed", "shipped", "lost"]
+
+
+def test_a_file_on_top_of_the_shipped_catalog(shop: str, load_text: LoadText) -> None:
+    """Without it, a user's file adds to what is shipped."""
+    catalog = load_text(shop, extend=True)
+    assert {"order", "agent-execution"} <= set(catalog.chains)
+
+
+def test_a_later_path_replaces_by_name(shop: str, load_text: LoadText) -> None:
+    """Event types, chains, lists and partitions of the same name are replaced whole; the rest stays."""
+    later = """
+        domain: shop.order
+        source: other
+        partitions: 9
+        lists: {city: [Bonn]}
+        events: {shop.order.lost.v1: {description: It is gone.}}
+    """
+    catalog = load_text(shop, later)
+    assert catalog.partitions == {"shop.order": 9}
+    assert catalog.lists["city"] == ("Bonn",)
+    assert len(catalog.lists["item"]) == 2
+    lost = catalog.event_type("shop.order.lost.v1")
+    assert (lost.source, lost.payload) == ("other", ())
+    assert catalog.event_type("shop.order.placed.v1").source == "shop"
+
+
+def test_a_replaced_list_shows_in_the_fields_that_draw_from_it(shop: str, load_text: LoadText) -> None:
+    """Picks are followed in the merged catalog, not file by file."""
+    catalog = load_text(shop, "lists: {city: [Bonn]}")
+    city = catalog.event_type("shop.order.placed.v1").payload[1]
+    assert city.allowed == ("Bonn",)
+
+
+def test_a_list_can_be_extended(shop: str, load_text: LoadText) -> None:
+    """`{extend: […]}` keeps the earlier items."""
+    assert load_text(shop, "lists: {city: {extend: [Bonn]}}").lists["city"] == ("Rome", "Oslo", "Bonn")
+
+
+def test_the_shipped_agents_can_be_extended(load_text: LoadText) -> None:
+    """A user adds an agent without repeating the others."""
+    catalog = load_text("lists: {agent: {extend: [{name: agent-mine, capability: all}]}}", extend=True)
+    assert len(catalog.lists["agent"]) == len(Catalog.default().lists["agent"]) + 1
+
+
+def test_a_folder_is_read_file_by_file(tmp_path: Path, shop: str) -> None:
+    """All `*.yaml` and `*.yml` files of a folder make one catalog, whatever refers to whatever."""
+    head, events = shop.split("events:\n")
+    (tmp_path / "b.yaml").write_text(head)
+    (tmp_path / "a.yml").write_text("source: shop\nevents:\n" + events)
+    assert list(Catalog.load(tmp_path, extend=False).chains) == ["order"]
+
+
+def test_a_mistake_in_a_replaced_definition_does_not_matter(shop: str, load_text: LoadText) -> None:
+    """What is checked is what will be used: a chain that a later path replaces may refer to nothing."""
+    broken = shop.replace("emits: shop.order.lost.v1", "emits: shop.order.stolen.v1")
+    assert "order" in load_text(broken, shop).chains
+
+
+def test_every_kind_of_delay(shop: str, load_text: LoadText) -> None:
+    """Delays are read in all four forms, bounds and all."""
+    delays = {
+        "{fixed: 7}": Fixed(value=7),
+        "{uniform: [1.5, 2]}": Uniform(minimum=1.5, maximum=2),
+        "{exponential: {mean: 3}}": Exponential(mean=3),
+        "{exponential: {mean: 3, min: 1, max: 9}}": Exponential(mean=3, minimum=1, maximum=9),
+        "{lognormal: {median: 3, p95: 8}}": LogNormal(median=3, p95=8),
+        "{lognormal: {median: 3, p95: 8, min: 1, max: 20}}": LogNormal(median=3, p95=8, minimum=1, maximum=20),
+    }
+    for text, delay in delays.items():
+        catalog = load_text(shop.replace("{uniform: [1, 5]}", text))
+        assert catalog.chain("order").states["placed"].next[0].delay == delay
+
+
+def test_weights_may_sum_as_declared(shop: str, load_text: LoadText) -> None:
+    """`total` replaces the hundred."""
+    text = shop.replace("weight: 90", "weight: 2").replace("weight: 10", "weight: 1")
+    state = (
+        load_text(text.replace("packed.v1\n        next", "packed.v1\n        total: 3\n        next"))
+        .chain("order")
+        .states
+    )
+    assert [t.weight for t in state["packed"].next] == [2, 1]
+    assert state["packed"].total == 3
+
+
+def test_a_single_transition_has_the_whole_weight(shop: str, load_text: LoadText) -> None:
+    """Where there is no choice, no weight need be written."""
+    assert load_text(shop).chain("order").states["placed"].next[0].weight == 100
+
+
+def test_thirds_sum_to_a_hundred(shop: str, load_text: LoadText) -> None:
+    """Decimal weights are summed without being punished for binary fractions."""
+    text = shop.replace("weight: 90", "weight: 99.9").replace("weight: 10", "weight: 0.1")
+    assert load_text(text).chain("order").states["packed"].next[1].weight == 0.1
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("no", "no"), ("on", "on"), ("010", "010"), ("12:30", "12:30"), ("2026-01-01", "2026-01-01"), ("1_000", "1_000")],
+)
+def test_words_stay_words(written: str, read: str, shop: str, load_text: LoadText) -> None:
+    """YAML 1.2: Norway is not false, a time is not a number of seconds, a date is not an object."""
+    assert load_text(shop.replace("[Rome, Oslo]", f"[{written}]")).lists["city"] == (read,)
+
+
+@pytest.mark.parametrize(("written", "read"), [("7", 7), ("-7", -7), ("0.5", 0.5), ("1e3", 1000.0), (".5", 0.5)])
+def test_numbers_are_numbers(written: str, read: float, shop: str, load_text: LoadText) -> None:
+    """Whole and decimal numbers are read as such."""
+    value = load_text(shop + "", f"lists: {{n: [{written}]}}").lists["n"][0]
+    assert (value, type(value)) == (read, type(read))
+
+
+def test_anchors_work(shop: str, load_text: LoadText) -> None:
+    """A value written once may be used twice."""
+    text = shop.replace("delay: {uniform: [1, 5]}", "delay: &d {uniform: [1, 5]}").replace(
+        "90, delay: {fixed: 3}", "90, delay: *d"
+    )
+    states = load_text(text).chain("order").states
+    assert states["packed"].next[0].delay == states["placed"].next[0].delay
+
+
+def test_an_unknown_name_says_what_there_is() -> None:
+    """Asking for a chain or event type that is not there names the nearest."""
+    with pytest.raises(UnknownName, match=r"no chain 'agent-executon' in the catalog \(did you mean 'agent-execution'"):
+        Catalog.default().chain("agent-executon")
+    with pytest.raises(UnknownName, match="no event type 'x'"):
+        Catalog.default().event_type("x")
+
+
+def test_a_catalog_of_some_chains() -> None:
+    """`only` keeps the chains named and turns them on."""
+    some = Catalog.default().only("pattern-discovery", "vault-read")
+    assert {name: chain.weight for name, chain in some.chains.items()} == {"pattern-discovery": 1, "vault-read": 8}
+
+
+def test_other_weights() -> None:
+    """`with_weights` changes the shares of the chains named."""
+    changed = Catalog.default().with_weights({"vault-read": 0})
+    assert changed.chain("vault-read").weight == 0
+    assert changed.chain("agent-execution").weight == 20
