@@ -196,7 +196,7 @@ class Writer:
             elif batch.rows:
                 await _copy(connection, batch.rows, "events", "eventbus")
             if batch.dead:
-                await _insert_dead(connection, batch)
+                await _insert_dead(connection, self._group, batch)
             self._in_doubt = written = _outcome(batch, twice)
         self._in_doubt = None
         return written
@@ -268,10 +268,11 @@ async def _refusal(connection: Connection, rows: list[bytes]) -> asyncpg.Postgre
         await transaction.rollback()
 
 
-async def _insert_dead(connection: Connection, batch: Batch) -> None:
+async def _insert_dead(connection: Connection, group: str, batch: Batch) -> None:
     dead = batch.dead
     await connection.execute(
         SQL["dead_letters"],
+        group,
         *_columns(letter.partition for letter in dead),
         [letter.offset for letter in dead],
         [letter.value for letter in dead],

@@ -41,6 +41,29 @@ FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, n)
 WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part;
 
 -- name: dead_letters
-INSERT INTO eventbus.dead_letter (topic, part, off, value, error)
-SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::text[])
+INSERT INTO eventbus.dead_letter (consumer_group, topic, part, off, value, error)
+SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::text[])
 ON CONFLICT DO NOTHING;
+
+-- name: rewind
+-- Go on from elsewhere, because the log that the offsets belonged to is gone. What was counted stays counted, so the
+-- first offset moves along, and both laws of the table hold (it may fall below 0: it stands for logs that were).
+UPDATE eventbus.offsets AS o
+SET first_offset = x.next_offset - (o.next_offset - o.first_offset), next_offset = x.next_offset
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, next_offset)
+WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part;
+
+-- name: fold_runs
+-- In-process runs of long ago: nobody can go on with their logs, so their counters are gathered into one row a partition.
+WITH gone AS (
+  DELETE FROM eventbus.offsets
+  WHERE consumer_group COLLATE "C" > $1 || '@' AND consumer_group COLLATE "C" < $1 || '@' || $2
+  RETURNING *
+)
+INSERT INTO eventbus.offsets AS o
+SELECT $1 || '@', topic, part, 0, sum(next_offset - first_offset), sum(read), sum(new), sum(duplicates), sum(dead)
+FROM gone GROUP BY topic, part
+ON CONFLICT (consumer_group, topic, part) DO UPDATE
+SET next_offset = o.next_offset + excluded.next_offset, read = o.read + excluded.read, new = o.new + excluded.new,
+    duplicates = o.duplicates + excluded.duplicates, dead = o.dead + excluded.dead
+RETURNING 1;

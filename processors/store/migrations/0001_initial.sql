@@ -80,15 +80,17 @@ CREATE TABLE eventbus.chain_counts (
   PRIMARY KEY (minute, tenant_id, chain, outcome, bin)
 ) WITH (fillfactor = 50);
 
--- What could not be an event, where it was found: the key makes writing it twice harmless.
+-- What could not be an event, where it was found: the key makes writing it twice harmless. The group belongs to it,
+-- because each run of an in-process bus has a group and offsets of its own.
 CREATE TABLE eventbus.dead_letter (
+  consumer_group text,
   topic text,
   part int,
   off bigint,
   value bytea,                                      -- null: the record had no value
   error text NOT NULL,
   at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (topic, part, off)
+  PRIMARY KEY (consumer_group, topic, part, off)
 );
 
 -- Logarithmic bins of 2 % in microseconds: any quantile read from them is off by at most 1 %, and bins can be added
