@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from catalog import Catalog
 from eventbus.api import models
-from eventbus.api.catalog import CatalogDoor
+from eventbus.api.catalog import CatalogPages
 from eventbus.api.chains import Chains
+from eventbus.api.docs import INJECTION, openapi_of
 from eventbus.api.errors import handle_errors, json_answer
 from eventbus.api.events import Events
 from eventbus.api.health import Check, Health
@@ -25,9 +26,17 @@ from eventbus.api.statistics import Statistics
 from eventbus.api.store import Store
 from eventbus.api.streams import Streams
 from eventbus.bus import EventBus
+from eventbus.event import domain_of
 
 NO_PROVIDERS = Providers()
 NO_CHECKS: Mapping[str, Check] = {}
+
+Errors = Mapping[int, type[BaseModel]]
+"""Error statuses of a route, and the shapes of their answers."""
+NO_ERRORS: Errors = {}
+BAD: Errors = {400: models.Error, 503: models.Error}
+UNKNOWN: Errors = {**BAD, 404: models.Error}
+REFUSED: Errors = {400: models.InjectionRefused, 413: models.Error, 503: models.Error}
 
 
 class Route(NamedTuple):
@@ -39,8 +48,10 @@ class Route(NamedTuple):
     tag: str
     answer: type[BaseModel] | None
     """Shape of the answer; None where it is not JSON."""
-    errors: tuple[int, ...] = ()
+    errors: Errors = NO_ERRORS
     status: int = 200
+    extra: dict[str, Any] | None = None
+    """Said of it in the OpenAPI document beside what its signature says."""
 
 
 def utc_now() -> datetime:
@@ -54,7 +65,7 @@ def create_app(
     catalog: Catalog,
     version: str,
     title: str = "Event bus",
-    topics: Iterable[str] | None = None,
+    topic_of: Callable[[str], str] = domain_of,
     providers: Providers = NO_PROVIDERS,
     checks: Mapping[str, Check] = NO_CHECKS,
     registry: CollectorRegistry | None = None,
@@ -65,7 +76,7 @@ def create_app(
     """The HTTP application over a store, a bus and a catalog that are open already, and stay the caller's.
 
     Args:
-        topics: what the live feed reads; by default the topic of each domain in the catalog.
+        topic_of: names the topic of an event type: the live feed reads those of the catalog.
         providers: of the figures under `/metrics`.
         checks: parts of the program to report under `/health`, by name.
         registry: of Prometheus; by default one of its own.
@@ -74,7 +85,7 @@ def create_app(
         now: the clock, in UTC.
     """
     if feed is None:
-        feed = LiveFeed(bus, topics or {kind.domain for kind in catalog.events.values()})
+        feed = LiveFeed(bus, {topic_of(name) for name in catalog.events})
     registry = registry or CollectorRegistry()
     registry.register(Snapshots(providers, feed.statistics))
     app = FastAPI(title=title, version=version, lifespan=_closing(feed), redoc_url=None)
@@ -84,30 +95,30 @@ def create_app(
 
     events, inbox = Events(store, now), Inbox(bus, catalog, now, max_body=max_body)
     chains, statistics, streams = Chains(store), Statistics(store, now), Streams(feed)
-    described, health = CatalogDoor(catalog), Health(store, feed, checks, now, version=version)
+    pages, health = CatalogPages(catalog, topic_of), Health(store, feed, checks, now, version=version)
     for route in (
-        Route("GET", "/health", health.get, "operation", models.Health),
+        Route("GET", "/health", health.get, "operation", models.Health, {503: models.Health}),
         Route("GET", "/metrics", Metrics(registry).get, "operation", None),
-        Route("GET", "/api/event-bus/events", events.browse, "events", models.EventPage, (400,)),
-        Route("POST", "/api/event-bus/events", inbox.post, "events", models.Injected, (413,), status=202),
-        Route("GET", "/api/event-bus/events/{event_id}", events.one, "events", models.StoredEvent, (400, 404)),
-        Route("GET", "/api/event-bus/chains/{correlation_id}", chains.one, "chains", models.Chain, (400, 404)),
-        Route("GET", "/api/event-bus/statistics", statistics.get, "statistics", models.Statistics, (400,)),
-        Route("GET", "/api/event-bus/stream", streams.sse, "live", None, (400,)),
-        Route("GET", "/api/catalog", described.get, "catalog", models.CatalogAnswer),
+        Route("GET", "/api/event-bus/events", events.browse, "events", models.EventPage, BAD),
+        Route("POST", "/api/event-bus/events", inbox.post, "events", models.Injected, REFUSED, 202, INJECTION),
+        Route("GET", "/api/event-bus/events/{event_id}", events.one, "events", models.StoredEvent, UNKNOWN),
+        Route("GET", "/api/event-bus/chains/{correlation_id}", chains.one, "chains", models.Chain, UNKNOWN),
+        Route("GET", "/api/event-bus/statistics", statistics.get, "statistics", models.Statistics, BAD),
+        Route("GET", "/api/event-bus/stream", streams.sse, "live", None, BAD),
+        Route("GET", "/api/catalog", pages.get, "catalog", models.CatalogAnswer),
+        Route("GET", "/api/catalog/asyncapi.json", pages.asyncapi, "catalog", None),
     ):
         _add(app, route)
     app.add_api_websocket_route("/ws/events", streams.websocket)
     app.add_api_route("/", _welcome(title, version), response_class=Response, include_in_schema=False)
+    app.openapi = openapi_of(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document
     return app
 
 
 def _add(app: FastAPI, route: Route) -> None:
-    documented: dict[int | str, dict[str, Any]] = {status: {"model": models.Error} for status in route.errors}
+    documented: dict[int | str, dict[str, Any]] = {status: {"model": shape} for status, shape in route.errors.items()}
     if route.answer:
         documented[route.status] = {"model": route.answer}
-    if route.method == "POST":
-        documented[400] = {"model": models.InjectionRefused}
     app.add_api_route(
         route.path,
         route.endpoint,
@@ -118,6 +129,7 @@ def _add(app: FastAPI, route: Route) -> None:
         status_code=route.status,
         response_class=Response,
         response_model=None,
+        openapi_extra=route.extra,
     )
 
 

@@ -117,7 +117,7 @@ def _failure(chain: StoredChain) -> str:
     if chain.outcome != "failed" or not chain.events:
         return ""
     payload = chain.events[-1].payload
-    words = [str(payload[key]) for key in ("error_class", "error_type", "error_message", "message") if key in payload]
+    words = [str(payload[key]) for key in ("error_class", "error_message") if key in payload]
     return f" The cause it gave: {': '.join(words)}." if words else ""
 
 

@@ -115,7 +115,7 @@ async def _http(request: Request, error: Any) -> Response:
 
 async def _bus_failed(request: Any, error: Any) -> Response:
     log.warning("bus_failed", error=str(error), kind=type(error).__name__)
-    return error_answer(503, f"the bus did not take it: {error}")
+    return error_answer(503, f"the bus failed: {error}")
 
 
 async def _store_failed(request: Any, error: Any) -> Response:

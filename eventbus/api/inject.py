@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from catalog import Catalog
 from eventbus.api.errors import Detail, Refusal, json_answer
 from eventbus.bus import EventBus
-from eventbus.errors import InvalidEvent
+from eventbus.errors import EventBusError, InvalidEvent
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
 
 LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -80,7 +80,10 @@ class Inbox:
             return json_answer(
                 {"error": "no event was accepted", "details": _all_details(judged), "results": results}, 400
             )
-        await self._bus.publish_many(accepted)
+        try:
+            await self._bus.publish_many(accepted)
+        except EventBusError as error:
+            raise Refusal(503, f"the bus failed: {error}; some of these events may be in the log") from error
         return json_answer({"accepted": len(accepted), "invalid": len(judged) - len(accepted), "results": results}, 202)
 
     def judge(self, item: Any) -> Judged:

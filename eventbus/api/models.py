@@ -155,9 +155,10 @@ class CatalogChain(Answer):
 class CatalogEvent(Answer):
     name: str
     description: str
+    topic: str
     source: str
     schema_version: str
-    payload_schema: dict[str, Any] | None = Field(description="JSON Schema")
+    payload_schema: dict[str, Any] = Field(description="JSON Schema")
 
 
 class CatalogAnswer(Answer):

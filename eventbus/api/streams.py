@@ -51,7 +51,8 @@ class Streams:
         this client was too slow for since its last frame. A client that comes back with Last-Event-ID goes on from
         there; `gap` tells what is gone, `end` why the stream ends. Lines with `: heartbeat` fill silences.
         """
-        after = query.after or last_event_id
+        # A browser that reconnects keeps the URL and sends the header: the header is the later word.
+        after = query.after if last_event_id is None else last_event_id
         return EventStream(self._feed.viewer(SSE, _filter(query), after=after))
 
     async def websocket(self, websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:

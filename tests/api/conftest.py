@@ -1,0 +1,34 @@
+"""A real server on a real socket, over a store in memory and an in-process bus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from catalog import Catalog
+from eventbus.api import LiveFeed, Server, create_app
+from eventbus.inprocess import InProcessBus
+from tests.api.memory_store import MemoryStore
+
+TOPIC = "omninode.agent"
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[InProcessBus]:
+    """One partition a topic, so that all events keep their order."""
+    async with InProcessBus(partitions=1) as bus:
+        yield bus
+
+
+@pytest.fixture
+def feed(bus: InProcessBus) -> LiveFeed:
+    """One event a frame, and little room for the slow."""
+    return LiveFeed(bus, [TOPIC], max_events=1, ring_bytes=100_000, linger=60.0)
+
+
+@pytest.fixture
+async def server(bus: InProcessBus, feed: LiveFeed) -> AsyncIterator[Server]:
+    app = create_app(store=MemoryStore(), bus=bus, catalog=Catalog.default(), version="1", feed=feed)
+    async with Server(app, port=0) as server:
+        yield server

@@ -1,0 +1,69 @@
+"""The server as a part of a program: started, asked, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from catalog import Catalog
+from eventbus.api import CannotListen, PortInUse, Server, create_app
+from eventbus.inprocess import InProcessBus
+from tests.api.memory_store import MemoryStore
+
+
+@pytest.fixture
+def app(bus: InProcessBus) -> FastAPI:
+    return create_app(store=MemoryStore(), bus=bus, catalog=Catalog.default(), version="1")
+
+
+async def test_it_answers_when_start_returns_and_not_after_stop(app: FastAPI) -> None:
+    """No polling, no waiting for it."""
+    server = Server(app, port=0)
+    await server.start()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{server.url}/health")).status_code == 200
+        async with asyncio.timeout(3):
+            await server.stop()
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"{server.url}/health")
+
+
+async def test_a_port_in_use_is_a_typed_error_that_names_the_option(app: FastAPI) -> None:
+    """The user learns what to type."""
+    async with Server(app, port=0) as first:
+        with pytest.raises(PortInUse) as error:
+            await Server(app, port=first.port, option="--http-port").start()
+    assert str(error.value) == (
+        f"cannot listen on 127.0.0.1:{first.port}: another program does already; choose another port with --http-port"
+    )
+
+
+async def test_an_address_that_is_not_ours_is_a_typed_error(app: FastAPI) -> None:
+    """192.0.2.1 is for documentation (RFC 5737): no machine has it."""
+    with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1:0"):
+        await Server(app, "192.0.2.1", 0).start()
+
+
+async def test_its_signals_stay_the_programs(app: FastAPI) -> None:
+    """Ctrl-C is for the one who started it all."""
+    before = signal.getsignal(signal.SIGINT)
+    async with Server(app, port=0):
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+async def test_stopping_what_was_never_started_is_nothing(app: FastAPI) -> None:
+    """So that a stack of parts can be unwound from anywhere."""
+    server = Server(app)
+    await server.stop()
+    assert repr(server) == "<Server http://127.0.0.1:3000, not running>"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+def test_an_ipv6_address_stands_in_brackets(app: FastAPI) -> None:
+    """RFC 3986 §3.2.2."""
+    assert Server(app, "::1").url == "http://[::1]:3000"

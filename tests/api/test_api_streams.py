@@ -1,0 +1,172 @@
+"""Live events through real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from eventbus.api import LiveFeed, Server
+from eventbus.event import Event
+from eventbus.inprocess import InProcessBus
+from tests.api.waiting import until
+
+STREAM = "/api/event-bus/stream"
+
+
+def step(number: int, tenant: str = "t", filler: str = "") -> Event:
+    return Event.new("omninode.agent.step.done.v1", {"n": number, "filler": filler}, tenant_id=tenant)
+
+
+async def sse_of(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
+    """Messages of an event stream, as their fields."""
+    message: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            message[name] = value
+        elif message:
+            yield message
+            message = {}
+
+
+async def clients_there(feed: LiveFeed, count: int) -> None:
+    await until(lambda: feed.statistics().clients == count)
+
+
+async def test_sse_clients_get_frames_with_ids(server: Server, bus: InProcessBus) -> None:
+    """An `events` message carries the frame as JSON, and an id to come back with."""
+    async with httpx.AsyncClient() as client, client.stream("GET", server.url + STREAM) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        event = step(1)
+        await bus.publish(event)
+        message = await anext(sse_of(answer))
+    assert message["event"] == "events"
+    assert message["id"].endswith("-1")
+    assert orjson.loads(message["data"]) == {"seq_from": 1, "seq_to": 1, "skipped": 0, "events": [event.to_dict()]}
+
+
+async def test_websocket_clients_get_the_same_frames(server: Server, bus: InProcessBus) -> None:
+    """JSON texts, and filters in the query."""
+    url = f"{server.url.replace('http', 'ws')}/ws/events?tenant_id=wanted"
+    async with connect(url) as websocket:
+        event = step(2, "wanted")
+        await bus.publish_many([step(1), event])
+        frame = orjson.loads(await websocket.recv())
+    assert frame == {"seq_from": 2, "seq_to": 2, "skipped": 0, "events": [event.to_dict()]}
+
+
+async def test_a_client_that_comes_back_goes_on_where_it_was(server: Server, bus: InProcessBus, feed: LiveFeed) -> None:
+    """Last-Event-ID has the later word over the query's `after`, which a browser repeats."""
+    async with httpx.AsyncClient() as client:
+        async with client.stream("GET", server.url + STREAM) as answer:
+            await bus.publish(step(1))
+            identity = (await anext(sse_of(answer)))["id"]
+        await clients_there(feed, 0)
+        await bus.publish(step(2))
+        headers = {"Last-Event-ID": identity}
+        async with client.stream("GET", f"{server.url}{STREAM}?after=old", headers=headers) as answer:
+            message = await anext(sse_of(answer))
+    assert [event["payload"]["n"] for event in orjson.loads(message["data"])["events"]] == [2]
+
+
+@pytest.mark.parametrize("query", ["correlation_id=nope", "tenant=x"])
+async def test_bad_filters_are_refused_on_both(server: Server, query: str) -> None:
+    """400 with the error form, before any stream begins."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{server.url}{STREAM}?{query}")
+    assert answer.status_code == 400
+    with pytest.raises(InvalidStatus) as refusal:
+        await connect(f"{server.url.replace('http', 'ws')}/ws/events?{query}").__aenter__()
+    assert refusal.value.response.status_code == 400
+    assert orjson.loads(refusal.value.response.body or b"") == answer.json()
+
+
+async def test_a_client_that_leaves_is_forgotten(server: Server, feed: LiveFeed) -> None:
+    """Both kinds of connection are noticed when they end."""
+    async with (
+        httpx.AsyncClient() as client,
+        client.stream("GET", server.url + STREAM),
+        connect(f"{server.url.replace('http', 'ws')}/ws/events"),
+    ):
+        await clients_there(feed, 2)
+    await clients_there(feed, 0)
+
+
+async def test_what_a_slow_client_missed_and_what_it_got_add_up(server: Server, bus: InProcessBus) -> None:
+    """It does not hold up the feed; once it reads, its frames say how many events are missing."""
+    filler, published = "x" * 50_000, 600  # far more than all the socket buffers hold
+    reader, writer = await slow_client(server)
+    for number in range(published):
+        await bus.publish(step(number, filler=filler))
+    delivered = skipped = last = 0
+    async with asyncio.timeout(30):
+        while last < published:
+            frame = await next_frame(reader)
+            assert frame["seq_from"] == last + frame["skipped"] + 1
+            delivered += len(frame["events"])
+            skipped += frame["skipped"]
+            last = frame["seq_to"]
+    writer.close()
+    await writer.wait_closed()
+    assert delivered + skipped == published
+    assert skipped > 0
+
+
+async def test_stopping_ends_open_streams_with_a_last_message(server: Server, feed: LiveFeed) -> None:
+    """Clients learn that it was on purpose, and the server is down within three seconds."""
+    async with httpx.AsyncClient() as client, client.stream("GET", server.url + STREAM) as answer:
+        async with connect(f"{server.url.replace('http', 'ws')}/ws/events") as websocket:
+            await clients_there(feed, 2)
+            async with asyncio.timeout(3):
+                await server.stop()
+            reason = {"reason": "the server is shutting down"}
+            assert orjson.loads(await websocket.recv()) == {"end": reason}
+            with pytest.raises(ConnectionClosed) as closed:
+                await websocket.recv()
+        messages = [message async for message in sse_of(answer)]
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+    assert [(message["event"], orjson.loads(message["data"])) for message in messages] == [("end", reason)]
+
+
+async def test_stopping_does_not_wait_for_a_client_that_does_not_read(server: Server, bus: InProcessBus) -> None:
+    """Its connection is cut."""
+    reader, writer = await slow_client(server)
+    for number in range(600):
+        await bus.publish(step(number, filler="x" * 50_000))
+    async with asyncio.timeout(3):
+        await server.stop()
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        while True:
+            await reader.readuntil(b"\n\n")
+    writer.close()
+
+
+async def slow_client(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client with small buffers that has read the head of the answer and nothing more."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (server.host, server.port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=200_000)
+    writer.write(b"GET /api/event-bus/stream HTTP/1.1\r\nHost: test\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def next_frame(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """The next message of a chunked event stream."""
+    while True:
+        size = int(await reader.readline(), 16)
+        chunk = await reader.readexactly(size + 2)
+        if b"event: events" in chunk:
+            frame: dict[str, Any] = orjson.loads(chunk.split(b"data: ")[1])
+            return frame

@@ -1,0 +1,177 @@
+"""Every viewer of the live feed sees each event, or is told how many it missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from eventbus.api.errors import FeedFailed
+from eventbus.api.frames import SSE, TEXT, Filter
+from eventbus.api.live import LiveFeed, Viewer
+from eventbus.event import Event
+from eventbus.inprocess import InProcessBus
+from eventbus.record import ProducerRecord
+from tests.api.waiting import until
+
+TOPIC = "omninode.agent"
+
+
+def numbered(numbers: Sequence[int] | range, tenant: str = "t") -> list[Event]:
+    return [Event.new("omninode.agent.step.done.v1", {"n": number}, tenant_id=tenant) for number in numbers]
+
+
+def feed_of(bus: InProcessBus, **options: Any) -> LiveFeed:
+    """A feed that closes a frame at each event, so that no clock has a say."""
+    return LiveFeed(bus, [TOPIC], **{"max_events": 1, "linger": 0.0, **options})
+
+
+async def frame_from(viewer: Viewer[str]) -> dict[str, Any]:
+    frame: dict[str, Any] = orjson.loads(await anext(viewer))
+    return frame
+
+
+def numbers_in(frame: dict[str, Any]) -> list[int]:
+    return [event["payload"]["n"] for event in frame["events"]]
+
+
+async def until_read(feed: LiveFeed, events: int) -> None:
+    await until(lambda: feed.statistics().events >= events)
+
+
+async def test_a_viewer_sees_what_is_published_after_it_came(bus: InProcessBus) -> None:
+    """Live means from now on: in order, numbered from 1."""
+    await bus.publish_many(numbered([0]))
+    async with feed_of(bus).viewer(TEXT) as viewer:
+        await bus.publish_many(numbered([1, 2]))
+        first, second = await frame_from(viewer), await frame_from(viewer)
+    assert (numbers_in(first), numbers_in(second)) == ([1], [2])
+    assert (first["seq_from"], first["seq_to"], second["seq_from"]) == (1, 1, 2)
+
+
+async def test_events_that_come_together_share_a_frame(bus: InProcessBus) -> None:
+    """A frame takes what comes within the interval."""
+    async with feed_of(bus, max_events=500, interval=0.01).viewer(TEXT) as viewer:
+        await bus.publish_many(numbered(range(20)))
+        seen: list[int] = []
+        while len(seen) < 20:
+            seen += numbers_in(await frame_from(viewer))
+    assert seen == list(range(20))
+
+
+async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(bus: InProcessBus) -> None:
+    """What was delivered and what was skipped add up to what was published; the quick one misses nothing."""
+    size = len(numbered([0])[0].to_bytes())
+    feed = feed_of(bus, ring_bytes=4 * size)
+    async with feed.viewer(TEXT) as slow, feed.viewer(TEXT) as quick:
+        seen_by_quick: list[int] = []
+        for number in range(10):
+            await bus.publish_many(numbered([number]))
+            seen_by_quick += numbers_in(await frame_from(quick))
+        frame = await frame_from(slow)
+    assert seen_by_quick == list(range(10))
+    assert (numbers_in(frame), frame["skipped"]) == ([9], 9)
+    assert feed.statistics().skipped == 9
+
+
+async def test_what_a_filter_left_out_is_not_called_skipped(bus: InProcessBus) -> None:
+    """Skipped counts what was never looked at."""
+    async with feed_of(bus).viewer(TEXT, Filter(tenant_id="wanted")) as viewer:
+        await bus.publish_many([*numbered([1], "other"), *numbered([2], "wanted")])
+        frame = await frame_from(viewer)
+    assert (numbers_in(frame), frame["skipped"], frame["seq_from"]) == ([2], 0, 2)
+
+
+async def test_a_record_that_is_no_event_is_left_out_and_counted(bus: InProcessBus) -> None:
+    """One poisoned record must not spoil the frame of all."""
+    feed = feed_of(bus)
+    async with feed.viewer(TEXT) as viewer:
+        await bus.publish_many([ProducerRecord(TOPIC, None, b'{"half":', 0), *numbered([1])])
+        assert numbers_in(await frame_from(viewer)) == [1]
+    assert feed.statistics().poison == 1
+
+
+async def test_a_returning_viewer_goes_on_where_it_was(bus: InProcessBus) -> None:
+    """The id of the last frame seen is enough."""
+    feed = feed_of(bus, linger=60.0)
+    async with feed.viewer(SSE) as viewer:
+        await bus.publish_many(numbered([1, 2]))
+        identity = (await anext(viewer)).split(b"\n")[0].removeprefix(b"id: ").decode()
+    await bus.publish_many(numbered([3]))
+    await until_read(feed, 3)
+    async with feed.viewer(TEXT, after=identity) as viewer:
+        assert [numbers_in(await frame_from(viewer)) for _ in range(2)] == [[2], [3]]
+    await feed.close()
+
+
+async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus) -> None:
+    """Lost and delivered add up."""
+    feed = feed_of(bus, linger=60.0, ring_bytes=2 * len(numbered([0])[0].to_bytes()), new_name=lambda: "run")
+    async with feed.viewer(TEXT):
+        await bus.publish_many(numbered(range(1, 8)))
+        await until_read(feed, 7)
+    async with feed.viewer(TEXT, after="run-2") as viewer:
+        assert orjson.loads(await anext(viewer)) == {"gap": {"after": "run-2", "lost": 3}}
+        assert [numbers_in(await frame_from(viewer)) for _ in range(2)] == [[6], [7]]
+    await feed.close()
+
+
+@pytest.mark.parametrize("after", ["other-3", "run-99", "run--1", "nonsense", "", "run-²"])
+async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
+    """After a restart nobody knows how much was missed, and that is said."""
+    async with feed_of(bus, new_name=lambda: "run").viewer(TEXT, after=after) as viewer:
+        assert orjson.loads(await anext(viewer)) == {"gap": {"after": after, "lost": None}}
+
+
+async def test_silence_is_filled_with_heartbeats_that_move_the_id(bus: InProcessBus) -> None:
+    """A client whose filter matches nothing still knows how far it has come."""
+    feed = feed_of(bus, new_name=lambda: "run")
+    async with feed.viewer(SSE, Filter(tenant_id="nobody"), heartbeat=0.01) as viewer:
+        await bus.publish_many(numbered([1, 2]))
+        await until_read(feed, 2)
+        assert await anext(viewer) == b": heartbeat\nid: run-2\n\n"
+
+
+async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) -> None:
+    """Viewers get what is in the ring, then the reason, then the end; who comes later gets the reason at once."""
+    feed = feed_of(bus)
+
+    async def watch() -> list[Any]:
+        async with feed.viewer(TEXT) as viewer:
+            return [orjson.loads(message) async for message in viewer]
+
+    watching = [asyncio.create_task(watch()) for _ in range(3)]
+    await until(lambda: feed.statistics().clients == 3)
+    async with asyncio.timeout(3):
+        await feed.close("closing time")
+        for messages in [await task for task in watching] + [await watch()]:
+            assert messages == [{"end": {"reason": "closing time"}}]
+    assert feed.statistics().clients == 0
+
+
+async def test_the_bus_is_read_only_while_somebody_looks(bus: InProcessBus) -> None:
+    """After the last viewer and the linger time, nothing more is read; the next viewer starts anew."""
+    feed = feed_of(bus)
+    async with feed.viewer(TEXT) as viewer:
+        await bus.publish_many(numbered([1]))
+        await anext(viewer)
+        old = viewer
+    async with asyncio.timeout(3):  # the stream of an old viewer ends when the reading does
+        assert [orjson.loads(message) async for message in old] == [{"end": {"reason": "nobody was looking"}}]
+    await bus.publish_many(numbered([2]))
+    async with feed.viewer(TEXT) as viewer:
+        await bus.publish_many(numbered([3]))
+        assert numbers_in(await frame_from(viewer)) == [3]
+    assert feed.statistics().events == 2
+
+
+async def test_a_bus_that_cannot_be_read_is_an_error_for_the_viewer() -> None:
+    """Nobody waits for events that cannot come."""
+    async with InProcessBus() as bus:
+        feed = feed_of(bus)
+    with pytest.raises(FeedFailed, match="the bus cannot be read"):
+        await feed.viewer(TEXT).__aenter__()
+    assert feed.statistics().clients == 0

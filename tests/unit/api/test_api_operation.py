@@ -1,0 +1,185 @@
+"""Health, figures, documentation, and the form of every error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from catalog import Catalog
+from eventbus.api import BusNumbers, GeneratorNumbers, PipelineNumbers, Providers, create_app
+from eventbus.api.health import Health
+from eventbus.api.live import LiveFeed
+from eventbus.api.models import CatalogAnswer, Statistics
+from eventbus.api.models import Health as HealthAnswer
+from eventbus.event import Event
+from eventbus.inprocess import InProcessBus
+from tests.api.memory_store import MemoryStore
+from tests.unit.api.conftest import NOW
+
+
+def figures(text: str) -> dict[str, float]:
+    """Samples by name and labels, as `name{a="b"}`."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+async def test_health_is_ok_while_the_store_answers(client: AsyncClient) -> None:
+    """200, with the parts of the program."""
+    answer = await client.get("/health")
+    assert answer.status_code == 200
+    health = HealthAnswer.model_validate_json(answer.content)
+    assert (health.status, health.version) == ("ok", "1.2.3")
+    assert set(health.components) == {"store", "live"}
+
+
+async def test_health_is_503_when_the_store_does_not_answer(client: AsyncClient, store: MemoryStore) -> None:
+    """With the reason, for whoever looks."""
+    store.failure = ConnectionRefusedError("nobody there")
+    answer = await client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "down"
+    assert answer.json()["components"]["store"] == {"status": "down", "error": "ConnectionRefusedError: nobody there"}
+
+
+async def test_a_store_that_hangs_is_down(bus: InProcessBus) -> None:
+    """The check itself must not hang."""
+
+    class HangingStore(MemoryStore):
+        async def ping(self) -> None:
+            await asyncio.Event().wait()
+
+    health = Health(HangingStore(), LiveFeed(bus, []), {}, lambda: NOW, version="1", timeout=0.01)
+    answer = await health.get()
+    assert answer.status_code == 503
+    assert b"no answer within 0.01 s" in bytes(answer.body)
+
+
+async def test_a_part_that_is_down_degrades_the_whole(store: MemoryStore, bus: InProcessBus) -> None:
+    """200 still, because events can be stored and queried; a check that raises is down itself."""
+
+    def broken() -> Mapping[str, Any]:
+        raise RuntimeError("lost")
+
+    checks = {"generator": lambda: {"chains": 20}, "processor": broken}
+    app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", checks=checks)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["components"]["generator"] == {"status": "ok", "chains": 20}
+    assert answer.json()["components"]["processor"] == {"status": "down", "error": "RuntimeError: lost"}
+
+
+async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus: InProcessBus) -> None:
+    """Snapshots become figures with Prometheus's names."""
+    providers = Providers(
+        bus=lambda: BusNumbers(published={"omninode.agent": 7}, lag={("storage", "omninode.agent"): 3}),
+        pipeline=lambda: PipelineNumbers(new=5, duplicate=1, dead=2),
+        generator=lambda: GeneratorNumbers(events=7, late=1),
+    )
+    app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", providers=providers)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    found = figures(answer.text)
+    assert found['eventbus_events_published_total{topic="omninode.agent"}'] == 7
+    assert found['eventbus_consumer_lag{group="storage",topic="omninode.agent"}'] == 3
+    assert found['eventbus_processor_events_total{outcome="duplicate"}'] == 1
+    assert found["eventbus_generator_late_total"] == 1
+    assert found["eventbus_live_clients"] == 0
+
+
+async def test_latencies_are_kept_by_route_and_not_by_id(client: AsyncClient, chain: list[Event]) -> None:
+    """Ids must not multiply the series."""
+    for event in chain:
+        await client.get(f"/api/event-bus/events/{event.event_id}")
+    await client.get("/nowhere")
+    counts = {key: value for key, value in figures((await client.get("/metrics")).text).items() if "_count" in key}
+    name = "eventbus_http_request_duration_seconds_count"
+    assert counts == {
+        f'{name}{{method="GET",route="/api/event-bus/events/{{event_id}}",status="404"}}': 3,
+        f'{name}{{method="GET",route="unmatched",status="404"}}': 1,
+    }
+
+
+async def test_statistics_are_the_documented_shape(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
+    """What the store counts is passed on."""
+    store.add(chain)
+    answer = await client.get("/api/event-bus/statistics", params={"tenant_id": "tenant-1", "since": "2h"})
+    assert Statistics.model_validate_json(answer.content).events.total == 3
+
+
+async def test_the_catalog_lists_types_and_chains(client: AsyncClient) -> None:
+    """All there is, in the documented shape."""
+    answer = CatalogAnswer.model_validate_json((await client.get("/api/catalog")).content)
+    assert {chain.name for chain in answer.chains} == set(Catalog.default().chains)
+    assert {kind.name for kind in answer.event_types} == set(Catalog.default().events)
+
+
+async def test_an_unknown_route_is_a_json_404(client: AsyncClient) -> None:
+    """No page of HTML for a program to choke on."""
+    answer = await client.get("/nowhere")
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "nothing at /nowhere; /docs lists what there is", "details": []}
+
+
+async def test_a_wrong_method_is_a_json_405(client: AsyncClient) -> None:
+    """It says so, and the header says what would be right."""
+    answer = await client.delete("/health")
+    assert answer.status_code == 405
+    assert answer.json() == {"error": "/health does not take DELETE", "details": []}
+    assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("failure", [ConnectionResetError("secret"), TimeoutError("secret")])
+async def test_a_store_that_does_not_answer_is_503(client: AsyncClient, store: MemoryStore, failure: Exception) -> None:
+    """Not the caller's fault, and worth another try."""
+    store.failure = failure
+    answer = await client.get("/api/event-bus/events")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "the event store does not answer", "details": []}
+
+
+async def test_an_unforeseen_error_is_a_json_500_that_tells_no_secret(client: AsyncClient, store: MemoryStore) -> None:
+    """The cause belongs into the log."""
+    store.failure = RuntimeError("password=hunter2")
+    answer = await client.get("/api/event-bus/statistics")
+    assert answer.status_code == 500
+    assert "hunter2" not in answer.text
+    assert set(answer.json()) == {"error", "details"}
+
+
+async def test_the_root_shows_the_way(client: AsyncClient) -> None:
+    """Every link given there leads somewhere; the live one would not end."""
+    links = (await client.get("/")).json()["links"]
+    for name, link in links.items():
+        assert name == "live" or (await client.get(link)).status_code == 200
+
+
+async def test_the_documentation_lists_every_route_and_its_errors(app: FastAPI, client: AsyncClient) -> None:
+    """What is documented is what happens: bad input is 400 here, and FastAPI's 422 is not mentioned."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert set(paths) == {
+        "/health",
+        "/metrics",
+        "/api/event-bus/events",
+        "/api/event-bus/events/{event_id}",
+        "/api/event-bus/chains/{correlation_id}",
+        "/api/event-bus/statistics",
+        "/api/event-bus/stream",
+        "/api/catalog",
+        "/api/catalog/asyncapi.json",
+    }
+    for operations in paths.values():
+        for operation in operations.values():
+            assert operation["summary"]
+            assert "422" not in operation["responses"]

@@ -1,0 +1,108 @@
+"""Parameters are parsed once, and whatever comes is either a value or a sentence."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from eventbus.api.errors import Refusal
+from eventbus.api.parameters import EventQuery, Window, parse_moment, parse_uuid
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+instants = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=zones)
+
+
+def is_uuid(text: str) -> bool:
+    """By the standard library, and in the one form with dashes."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+@given(st.uuids(), st.booleans())
+def test_a_uuid_is_read_in_any_case_and_kept_in_lower_case(value: uuid.UUID, upper: bool) -> None:
+    """Letters' case does not make another id."""
+    assert parse_uuid(str(value).upper() if upper else str(value)) == str(value)
+
+
+@given(st.text().filter(lambda text: not is_uuid(text)))
+def test_what_is_no_uuid_is_refused(text: str) -> None:
+    """The answer is a ValueError, never anything else."""
+    with pytest.raises(ValueError, match="expected a UUID"):
+        parse_uuid(text)
+
+
+@given(instants)
+def test_an_instant_survives_its_text_form(when: datetime) -> None:
+    """ISO 8601 with any zone means the same instant, also when the client left its `+` unescaped."""
+    assert parse_moment(when.isoformat()) == when
+    assert parse_moment(when.isoformat().replace("+", " ")) == when
+
+
+@given(instants)
+def test_a_time_without_a_zone_is_utc(when: datetime) -> None:
+    """Nobody's local time decides a query."""
+    naive = when.replace(tzinfo=None)
+    assert parse_moment(naive.isoformat()) == naive.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("250ms", timedelta(milliseconds=250)),
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("-1h", timedelta(hours=1)),
+        ("7d", timedelta(days=7)),
+        ("2w", timedelta(weeks=2)),
+    ],
+)
+def test_a_relative_time_says_how_long_ago(text: str, ago: timedelta) -> None:
+    """A number and a unit, with or without a minus."""
+    assert parse_moment(text) == ago
+    assert Window(since=text).bounds(NOW) == (NOW - ago, None)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"-?[0-9]{1,12}(ms|s|m|h|d|w|y)?", fullmatch=True), st.integers()))
+def test_any_text_is_a_moment_or_a_value_error(text: object) -> None:
+    """Whatever is accepted can also be applied to the clock."""
+    with suppress(ValueError):
+        moment = parse_moment(text)
+        assert isinstance(moment, datetime) or NOW - moment <= NOW
+
+
+@pytest.mark.parametrize("text", ["", "soon", "15", "15 m", "99999999w", "2026-13-01", "0001-01-01T00:00:00+14:00", 5])
+def test_what_is_no_moment_is_refused_with_what_was_expected(text: object) -> None:
+    """The sentence tells both forms, or the bound that was passed."""
+    with pytest.raises(ValueError, match="expected"):
+        parse_moment(text)
+
+
+@given(instants, instants)
+def test_a_window_that_ends_before_it_begins_is_refused(since: datetime, until: datetime) -> None:
+    """An empty window is a mistake of the caller, not an empty answer."""
+    window = Window(since=since.isoformat(), until=until.isoformat())
+    if since < until:
+        assert window.bounds(NOW) == (since, until)
+    else:
+        with pytest.raises(Refusal, match="invalid until"):
+            window.bounds(NOW)
+
+
+@given(st.integers())
+def test_a_limit_is_between_1_and_1000(limit: int) -> None:
+    """Other numbers are refused, never clipped in silence."""
+    if 1 <= limit <= 1000:
+        assert EventQuery(limit=limit).limit == limit
+    else:
+        with pytest.raises(ValidationError):
+            EventQuery(limit=limit)
