@@ -51,6 +51,14 @@ class Hub:
         self.notices.call(group.name)
         self.notices.call(COMMITTED)
 
+    def put_out_silent(self, group: ConsumerGroup) -> None:
+        """Let the group expire members; those that wait for records are alive, however long nothing comes."""
+        now = self.clock.now_ms()
+        for consumer in self.consumers:
+            consumer.show_life(group, now)
+        if group.expire(now):
+            self.group_changed(group)
+
     def left(self, group: ConsumerGroup, member_id: str) -> None:
         """A member is gone, closed or garbage-collected."""
         group.leave(member_id, self.clock.now_ms())
@@ -92,6 +100,7 @@ class InProcessConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._in_hand = False
+        self._waiting = False
         self._closed = False
         self._names = (*self.topics, self.name) if group is None else (*self.topics, self.name, group)
         hub.consumers.add(self)
@@ -207,9 +216,9 @@ class InProcessConsumer:
         """
         group = self._need_group()
         noted = dict(self._positions) if offsets is None else offsets
-        for partition in noted:
-            if partition not in self._positions:
-                raise IllegalGeneration(f"{partition} is not assigned to {self.name} any more")
+        if not noted.keys() <= self._positions.keys():
+            others = ", ".join(map(str, noted.keys() - self._positions.keys()))
+            raise IllegalGeneration(f"not assigned to {self.name} any more: {others}")
         group.commit(noted, member_id=self.name, generation=self._generation)
         self._hub.notices.call(COMMITTED)
 
@@ -251,6 +260,11 @@ class InProcessConsumer:
             self._let_go()
             group.join(self.name, self.topics, self._hub.clock.now_ms())
 
+    def show_life(self, group: ConsumerGroup, now: int) -> None:
+        """Be seen by the group while waiting in `poll`."""
+        if self._waiting and group is self._group and self.name in group.members:
+            group.heartbeat(self.name, now)
+
     async def _is_current(self) -> bool:
         """Do what membership asks for; False when it is somebody else's turn (there is nothing to do but to wait).
 
@@ -262,9 +276,8 @@ class InProcessConsumer:
             group = self._group
             if group is None:
                 return self.is_current() or self._adopt_all()
+            self._hub.put_out_silent(group)
             now = self._hub.clock.now_ms()
-            if group.expire(now):
-                self._hub.group_changed(group)
             if self.name not in group.members or self._must_rejoin(group):
                 await self._tell(NONE, frozenset(self._positions))
                 if not self._closed:
@@ -323,7 +336,11 @@ class InProcessConsumer:
         if group is not None and group.state is GroupState.PREPARING_REBALANCE:
             grace = max(group.rebalance_deadline - self._hub.clock.now_ms(), 1) / 1000
             timeout = grace if timeout is None else min(timeout, grace)
-        await self._hub.notices.wait(self._names, timeout)
+        self._waiting = True
+        try:
+            await self._hub.notices.wait(self._names, timeout)
+        finally:
+            self._waiting = False
 
     def _fetch(self, max_records: int) -> dict[TopicPartition, list[RecordBatch]]:
         found: dict[TopicPartition, list[RecordBatch]] = {}

@@ -168,7 +168,9 @@ class ConsumerGroup:
         if member_id is None:
             if self.members:
                 raise UnknownMember(f"group {self.name} has {len(self.members)} members: only they may commit")
-        elif self._member(member_id) and generation != self.generation:
+        elif member_id not in self.members:
+            raise UnknownMember(f"{member_id} is not a member of group {self.name}")
+        elif generation != self.generation:
             raise IllegalGeneration(f"group {self.name} is at generation {self.generation}, the commit at {generation}")
         self.committed.update(offsets)
 

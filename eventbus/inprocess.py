@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Hashable, ItemsView, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
@@ -13,7 +14,7 @@ from eventbus.bus import StartFrom, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
 from eventbus.consumer import COMMITTED, Hub, InProcessConsumer, OnRebalance
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
-from eventbus.event import Event
+from eventbus.event import Event, now_us, uuid7
 from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition, record_of
 from eventbus.recordbatch import Columns
 from eventbus.subscription import InProcessSubscription
@@ -81,6 +82,9 @@ class InProcessBus:
         self._max_block = max_block_ms / 1000
         self._published = 0
         self._closed = False
+        self.id = _new_id()
+        """Tells its offsets from those of any other bus, and from those before a `reset`, where something about them
+        outlives it (a UUID of version 7)."""
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -116,7 +120,8 @@ class InProcessBus:
         record = record_of(event, topic or self._topic_of(event.event_type))
         [number] = self._broker.route(record.topic, [record.key])
         partition = TopicPartition(record.topic, number)
-        offset = await self._append(partition, Columns.of([record]))
+        row = Columns([record.key], [record.value], [record.timestamp], [record.headers])
+        offset = await self._append(partition, row)
         self._published += 1
         if not self._published % PUBLISHES_PER_TURN:
             await asyncio.sleep(0)
@@ -197,6 +202,7 @@ class InProcessBus:
 
     def reset(self) -> None:
         """Forget all records and offsets. Topics and open subscriptions stay, and begin anew at offset 0."""
+        self.id = _new_id()
         self._broker.clear(self._clock.now_ms())
         self._start_over()
 
@@ -234,12 +240,15 @@ class InProcessBus:
             topic: only this one; by default all that the group reads.
 
         Raises:
-            NoActiveMembers: there are records left, but nobody in the group to process them.
+            NoActiveMembers: there are records left, but nobody in the group to process them; or nobody of this name
+                has ever read anything.
         """
         for _ in range(FIRST_TURNS):
             await asyncio.sleep(0)
         members = self._broker.group(group)
         ends = self._broker.ends(members, topic)
+        if not ends:
+            raise NoActiveMembers(f"no member of a group {group!r} has read anything yet")
         while behind := self._broker.behind(members, ends):
             if not members.members:
                 raise NoActiveMembers(f"group {group!r} has no members, and {behind} records to process")
@@ -294,6 +303,10 @@ class InProcessBus:
             consumer.start_over()
         for group in self._broker.groups.values():
             self._hub.group_changed(group)
+
+
+def _new_id() -> str:
+    return uuid7(now_us(), secrets.randbits(62))
 
 
 def _grouped(items: list[T], labels: Sequence[Label]) -> ItemsView[Label, list[T]]:

@@ -43,7 +43,7 @@ def murmur2(data: bytes) -> int:
     h = SEED ^ length
     for word in struct.unpack_from(f"<{words}I", data):
         k = word * M & MASK
-        h = (h * M & MASK) ^ ((k ^ k >> 24) * M & MASK)
+        h = (h * M ^ (k ^ k >> 24) * M) & MASK
     if rest := data[words << 2 :]:
         h = (h ^ int.from_bytes(rest, "little")) * M & MASK
     h = (h ^ h >> 13) * M & MASK

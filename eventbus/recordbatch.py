@@ -30,7 +30,7 @@ RECORD_OVERHEAD = 160
 """Bytes of memory for a record in columns beside its key and value: the heads of two bytes objects, an int, slots."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Columns:
     """Records without their place: four lists of one length."""
 
