@@ -1,8 +1,8 @@
 """What exists on the bus: event types, chains, topics. Pure data and its description."""
 
 from catalog.catalog import Catalog
-from catalog.conformance import Conformance, Role, TooManyPaths
-from catalog.errors import CatalogError, InvalidCatalog, Mistake, Problem, UnknownName
+from catalog.conformance import Conformance, Role
+from catalog.errors import CatalogError, InvalidCatalog, Mistake, Problem, TooManyPaths, UnknownName
 from catalog.model import (
     Chain,
     Delay,

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catalog.conformance import MAXIMUM_TYPES, Role, TooManyPaths, accepted_sets, role_of
+from catalog.conformance import MAXIMUM_TYPES, Role, accepted_sets, role_of
+from catalog.errors import TooManyPaths
 from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform, Variable
 from catalog.words import Place, listed, suggestion
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, TooManyPaths
 from catalog.model import Chain, State
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ class Role(IntEnum):
     """Ends it well."""
     FAILED = 4
     """Ends it badly."""
-
-
-class TooManyPaths(CatalogError):
-    """The sets of event types of a chain's walks are too many to list."""
 
 
 @dataclass(frozen=True)

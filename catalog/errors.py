@@ -14,6 +14,10 @@ class UnknownName(CatalogError):
     """A chain, event type or list was asked for that the catalog does not have."""
 
 
+class TooManyPaths(CatalogError):
+    """The walks of a chain leave more sets of event types behind than can be listed."""
+
+
 class Mistake(NamedTuple):
     """One thing wrong in a catalog file."""
 
