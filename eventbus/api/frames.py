@@ -30,6 +30,9 @@ class Filter(NamedTuple):
         return all(wanted is None or wanted == found for wanted, found in zip(self, label, strict=True))
 
 
+EVERYTHING = Filter()
+
+
 class Form(Protocol[T_co]):
     """How messages look on one kind of connection."""
 
@@ -96,11 +99,14 @@ class Frame:
     def _events(self, wanted: Filter) -> bytes | None:
         """The matching events, joined as they are; None when there are none."""
         if wanted not in self._bodies:
-            matching = [v for v, label in zip(self._values, self._labels, strict=True) if wanted.admits(label)]
+            matching = self._values if wanted == EVERYTHING else self._matching(wanted)
             # JSON has line ends between tokens only, and one would end an SSE field.
             joined = b",".join(matching).replace(b"\n", b" ").replace(b"\r", b" ")
             self._bodies[wanted] = joined or None
         return self._bodies[wanted]
+
+    def _matching(self, wanted: Filter) -> Sequence[bytes]:
+        return [value for value, label in zip(self._values, self._labels, strict=True) if wanted.admits(label)]
 
 
 class ServerSentEvents:

@@ -14,14 +14,12 @@ import structlog
 
 from eventbus.api.channel import Channel, LiveNumbers
 from eventbus.api.errors import FeedFailed
-from eventbus.api.frames import Filter, Form
+from eventbus.api.frames import EVERYTHING, Filter, Form
 from eventbus.bus import EventBus
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-EVERYTHING = Filter()
 
 
 class LiveFeed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from types import TracebackType
@@ -85,12 +86,20 @@ class Server:
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        # The protocol is named, or asyncio would not set TCP_NODELAY on connections, and each answer, being a head and
+        # a body, would wait 40 ms for the client's acknowledgement of the head.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            return socket.create_server((self.host, self.port), family=family)
+            if os.name == "posix":  # elsewhere it would let two programs have one port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.host, self.port))
+            listener.listen()
         except OSError as error:
+            listener.close()
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(self.host, self.port, self._option) from error
             raise CannotListen(self.host, self.port, str(error)) from error
+        return listener
 
 
 class _Uvicorn(uvicorn.Server):

@@ -145,8 +145,7 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(server: Se
     async with asyncio.timeout(3):
         await server.stop()
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-        while True:
-            await reader.readuntil(b"\n\n")
+        await read_for_ever(reader)
     writer.close()
 
 
@@ -160,6 +159,11 @@ async def slow_client(server: Server) -> tuple[asyncio.StreamReader, asyncio.Str
     writer.write(b"GET /api/event-bus/stream HTTP/1.1\r\nHost: test\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
+
+
+async def read_for_ever(reader: asyncio.StreamReader) -> None:
+    while True:
+        await reader.readuntil(b"\n\n")
 
 
 async def next_frame(reader: asyncio.StreamReader) -> dict[str, Any]:
