@@ -26,7 +26,7 @@ class StoreError(ProcessorError):
     """The database could not do what was asked."""
 
 
-class StoreUnreachable(StoreError):
+class StoreUnreachable(StoreError, ConnectionError):
     """No PostgreSQL answers at the address given."""
 
 
@@ -59,5 +59,5 @@ class Fenced(ProcessorError):
         super().__init__(f"the offsets of {shown} were moved by another writer; assign them again")
 
 
-class InvalidCursor(StoreError):
+class InvalidCursor(StoreError, ValueError):
     """The cursor is not one that a page of events gave."""

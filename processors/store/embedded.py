@@ -310,6 +310,9 @@ class ExternalServer:
     def start(self) -> None:
         """Nothing to start."""
 
+    def leave(self) -> None:
+        """Nothing to stop."""
+
 
 Database = EmbeddedServer | ExternalServer
 

@@ -52,6 +52,11 @@ async def migrate(connection: Connection) -> int:
         return len(known) - applied
 
 
+async def is_migrated(connection: Connection) -> bool:
+    """Whether anything of ours is in the database."""
+    return await _applied(connection) > 0
+
+
 async def _applied(connection: Connection) -> int:
     if await connection.fetchval("SELECT to_regclass('eventbus.migrations')") is None:
         return 0

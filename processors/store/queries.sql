@@ -67,3 +67,64 @@ ON CONFLICT (consumer_group, topic, part) DO UPDATE
 SET next_offset = o.next_offset + excluded.next_offset, read = o.read + excluded.read, new = o.new + excluded.new,
     duplicates = o.duplicates + excluded.duplicates, dead = o.dead + excluded.dead
 RETURNING 1;
+
+-- name: newest_events
+-- Events newest first, by way of the index on their time.
+SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, namespace, source, schema_version, payload
+FROM eventbus.events
+WHERE ($1::text IS NULL OR type = $1) AND ($2::text IS NULL OR tenant_id = $2)
+  AND ($3::text IS NULL OR namespace = $3) AND ($4::text IS NULL OR source = $4)
+  AND ($5::timestamptz IS NULL OR timestamp >= $5) AND ($6::timestamptz IS NULL OR timestamp < $6)
+  AND ($7::timestamptz IS NULL OR (timestamp, event_id) < ($7, $8::uuid))
+ORDER BY timestamp DESC, event_id DESC LIMIT $9;
+
+-- name: newest_events_of_chain
+-- The same within one chain; materialised, because for a small limit the planner would rather walk the index on time.
+WITH chain AS MATERIALIZED (SELECT * FROM eventbus.events WHERE correlation_id = $10)
+SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, namespace, source, schema_version, payload
+FROM chain
+WHERE ($1::text IS NULL OR type = $1) AND ($2::text IS NULL OR tenant_id = $2)
+  AND ($3::text IS NULL OR namespace = $3) AND ($4::text IS NULL OR source = $4)
+  AND ($5::timestamptz IS NULL OR timestamp >= $5) AND ($6::timestamptz IS NULL OR timestamp < $6)
+  AND ($7::timestamptz IS NULL OR (timestamp, event_id) < ($7, $8::uuid))
+ORDER BY timestamp DESC, event_id DESC LIMIT $9;
+
+-- name: event
+SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, namespace, source, schema_version, payload
+FROM eventbus.events WHERE event_id = $1;
+
+-- name: chain
+SELECT correlation_id, chain, tenant_id, state, outcome, verdict, requested_at, started_at, ended_at
+FROM eventbus.chain_states WHERE correlation_id = $1;
+
+-- name: chain_events
+SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, namespace, source, schema_version, payload
+FROM eventbus.events WHERE correlation_id = $1 ORDER BY timestamp, event_id;
+
+-- name: event_counts
+-- Events by type, and the minutes they lie in.
+SELECT type, sum(n)::bigint AS n, min(minute) AS first, max(minute) AS last
+FROM eventbus.event_counts
+WHERE minute >= coalesce(date_trunc('minute', $1::timestamptz, 'UTC'), '-infinity')
+  AND minute < coalesce($2::timestamptz, 'infinity') AND ($3::text IS NULL OR tenant_id = $3)
+GROUP BY type ORDER BY type;
+
+-- name: chain_counts
+-- Chains by name, outcome and bin of their duration.
+SELECT chain, outcome, bin, sum(n)::bigint AS n
+FROM eventbus.chain_counts
+WHERE minute >= coalesce(date_trunc('minute', $1::timestamptz, 'UTC'), '-infinity')
+  AND minute < coalesce($2::timestamptz, 'infinity') AND ($3::text IS NULL OR tenant_id = $3)
+GROUP BY chain, outcome, bin HAVING sum(n) <> 0 ORDER BY chain, bin;
+
+-- name: newest_dead_letters
+SELECT consumer_group, topic, part, off, value, error, at
+FROM eventbus.dead_letter ORDER BY at DESC, consumer_group, topic, part, off DESC LIMIT $1;
+
+-- name: conservation
+-- Where every record that was read has gone.
+SELECT consumer_group, topic, part, first_offset, next_offset, read, new, duplicates, dead
+FROM eventbus.offsets ORDER BY consumer_group, topic, part;
+
+-- name: ping
+SELECT 1;
