@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -84,7 +84,7 @@ class Event:
             InvalidEvent: a field has the wrong form.
         """
         when = timestamp or datetime.now(UTC)
-        event_id = event_id or uuid7(microseconds(when), secrets.randbits(62))
+        event_id = event_id or new_id(microseconds(when))
         return cls._checked(
             {
                 "event_id": event_id,
@@ -235,6 +235,11 @@ def uuid7(time_us: int, bits: int) -> str:
     high = (ms << 16) | 0x7000 | (us << 12) // 1000
     text = f"{high:016x}{1 << 63 | bits & (1 << 62) - 1:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_id(time_us: int) -> str:
+    """A UUID of version 7 for this time (microseconds since the Unix epoch), with bits of the system's randomness."""
+    return uuid7(time_us, int.from_bytes(os.urandom(8), "big"))
 
 
 def now_us() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Hashable, ItemsView, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
@@ -14,7 +13,7 @@ from eventbus.bus import StartFrom, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
 from eventbus.consumer import COMMITTED, Hub, InProcessConsumer, OnRebalance
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
-from eventbus.event import Event, now_us, uuid7
+from eventbus.event import Event, new_id, now_us
 from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition, record_of
 from eventbus.recordbatch import Columns
 from eventbus.subscription import InProcessSubscription
@@ -82,7 +81,7 @@ class InProcessBus:
         self._max_block = max_block_ms / 1000
         self._published = 0
         self._closed = False
-        self.id = _new_id()
+        self.id = new_id(now_us())
         """Tells its offsets from those of any other bus, and from those before a `reset`, where something about them
         outlives it (a UUID of version 7)."""
 
@@ -101,6 +100,10 @@ class InProcessBus:
 
     async def close(self) -> None:
         """Close all subscriptions and consumers: their iterations end. What was published can still be inspected."""
+        self.close_nowait()
+
+    def close_nowait(self) -> None:
+        """`close`, for those who have no event loop (any more)."""
         self._closed = True
         for consumer in list(self._hub.consumers):
             consumer.close_nowait()
@@ -202,7 +205,7 @@ class InProcessBus:
 
     def reset(self) -> None:
         """Forget all records and offsets. Topics and open subscriptions stay, and begin anew at offset 0."""
-        self.id = _new_id()
+        self.id = new_id(now_us())
         self._broker.clear(self._clock.now_ms())
         self._start_over()
 
@@ -303,10 +306,6 @@ class InProcessBus:
             consumer.start_over()
         for group in self._broker.groups.values():
             self._hub.group_changed(group)
-
-
-def _new_id() -> str:
-    return uuid7(now_us(), secrets.randbits(62))
 
 
 def _grouped(items: list[T], labels: Sequence[Label]) -> ItemsView[Label, list[T]]:

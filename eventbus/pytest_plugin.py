@@ -1,0 +1,63 @@
+"""Fixtures for other people's test suites: a bus, and a generator of believable chains.
+
+Loaded by every pytest run where this package is installed, so it imports what a fixture needs inside that fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from chains import ChainGenerator
+    from eventbus.inprocess import InProcessBus
+
+SEED_MARKER = "eventbus_seed(seed): the seed of this test's `chain_generator`, in place of --eventbus-seed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("eventbus", "event bus")
+    group.addoption(
+        "--eventbus-seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the chain_generator fixture (default: 0): the same seed gives the same events",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", SEED_MARKER)
+
+
+@pytest.fixture
+def event_bus() -> Iterator[InProcessBus]:
+    """An open in-process bus, closed after the test.
+
+    Not an async fixture, since such a bus needs nothing to be awaited: it works with any asyncio plugin or none.
+    """
+    from eventbus.inprocess import InProcessBus
+
+    bus = InProcessBus()
+    yield bus
+    bus.close_nowait()
+
+
+@pytest.fixture
+def chain_generator(request: pytest.FixtureRequest) -> ChainGenerator:
+    """A generator over the shipped catalog, seeded by `--eventbus-seed` or `@pytest.mark.eventbus_seed(N)`."""
+    from catalog import Catalog
+    from chains import ChainGenerator
+
+    return ChainGenerator(Catalog.default(), seed=_seed(request))
+
+
+def _seed(request: pytest.FixtureRequest) -> int:
+    marker = request.node.get_closest_marker("eventbus_seed")
+    if marker is None:
+        return int(request.config.getoption("--eventbus-seed"))
+    if len(marker.args) != 1 or not isinstance(marker.args[0], int):
+        raise pytest.UsageError(f"expected @pytest.mark.eventbus_seed(N) with a whole number, got {marker.args}")
+    return marker.args[0]

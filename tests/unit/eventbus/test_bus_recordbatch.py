@@ -1,0 +1,110 @@
+"""A batch is the same as columns and encoded, and what is not a whole batch is refused."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus import ConsumerRecord, CorruptBatch, Event
+from eventbus.recordbatch import Columns, RecordBatch, encode
+
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5)
+headers = st.lists(st.tuples(names, st.binary(max_size=5)), max_size=3).map(tuple)
+row = st.tuples(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=200), st.integers(0, 2**42), headers)
+rows = st.lists(row, min_size=1, max_size=30)
+
+
+def columns_of(rows: list[tuple[bytes | None, bytes | None, int, tuple[tuple[str, bytes], ...]]]) -> Columns:
+    keys, values, timestamps, heads = zip(*rows, strict=True)
+    return Columns(list(keys), list(values), list(timestamps), list(heads))
+
+
+@given(rows, st.integers(0, 2**40))
+def test_columns_to_bytes_and_back(rows: list[tuple[bytes | None, bytes | None, int, tuple]], base: int) -> None:  # type: ignore[type-arg]
+    """Encoding loses nothing: keys, values, times, headers, offsets."""
+    batch = RecordBatch(base, columns_of(rows))
+    again = RecordBatch.from_encoded(base + 5, batch.encoded)
+    assert again.columns == batch.columns
+    assert (again.base_offset, again.next_offset) == (base + 5, base + 5 + len(rows))
+    assert again.max_timestamp == batch.max_timestamp == max(row[2] for row in rows)
+
+
+def test_what_other_clients_compress_can_be_read() -> None:
+    """A compressed batch keeps its bytes but for its place, and opens to the same records."""
+    for codec in (1, 2, 3, 4):  # gzip, snappy, lz4, zstd
+        builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 100_000)
+        for number in range(50):
+            builder.append(number, 1000 + number, b"key", b"value" * 20, [("h", b"x")])
+        sent = bytes(builder.build())
+        batch = RecordBatch.from_encoded(700, sent)
+        assert batch.encoded[16:] == sent[16:]
+        assert batch.values == [b"value" * 20] * 50
+        assert batch.timestamps == list(range(1000, 1050))
+        assert batch.headers == [(("h", b"x"),)] * 50
+
+
+def test_derived_headers_are_encoded() -> None:
+    """Headers that belong to the event are written out for clients that know no events."""
+    event = Event.new("omninode.agent.execution.started.v1", {})
+    batch = RecordBatch(0, Columns([event.key], [event.to_bytes()], [5], [None]))
+    assert batch.headers == [event.headers]
+    assert RecordBatch.from_encoded(0, batch.encoded).headers == [event.headers]
+
+
+WHOLE = encode(0, Columns([b"k"] * 3, [b"v"] * 3, [1, 2, 3], [()] * 3))
+
+
+@pytest.mark.parametrize("cut", range(len(WHOLE)))
+def test_a_batch_cut_short_is_refused(cut: int) -> None:
+    """No part of a batch passes for a whole one."""
+    with pytest.raises(CorruptBatch):
+        RecordBatch.from_encoded(0, WHOLE[:cut])
+
+
+@given(st.integers(8, len(WHOLE) - 1), st.integers(1, 255))
+def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
+    """Any changed byte but those of the offset and the leader epoch, which are the broker's, is refused."""
+    spoilt = bytearray(WHOLE)
+    spoilt[place] ^= change
+    if 12 <= place < 16:
+        assert RecordBatch.from_encoded(0, spoilt).encoded == WHOLE
+    else:
+        with pytest.raises(CorruptBatch):
+            RecordBatch.from_encoded(0, spoilt)
+
+
+def test_two_batches_in_one_are_refused() -> None:
+    """Exactly one batch is taken; more would hide records from the index."""
+    with pytest.raises(CorruptBatch, match="one batch"):
+        RecordBatch.from_encoded(0, WHOLE + WHOLE)
+
+
+@given(rows, st.integers(0, 40), st.integers(0, 40))
+def test_a_cut_is_the_offsets_asked_for(
+    rows: list[tuple[bytes | None, bytes | None, int, tuple]], one: int, other: int
+) -> None:  # type: ignore[type-arg]
+    """Cutting by offsets gives those records at those offsets, and the batch itself when that is all of it."""
+    batch = RecordBatch(100, columns_of(rows))
+    start, stop = 100 + min(one, len(rows) - 1), 101 + max(one, other)
+    cut = batch.cut(start, stop)
+    assert cut.records("t", 1) == batch.records("t", 1)[start - 100 : stop - 100]
+    assert (cut is batch) == (start == 100 and stop >= batch.next_offset)
+
+
+def test_records_are_consumer_records() -> None:
+    """The shortcut that makes them gives what the constructor gives."""
+    batch = RecordBatch(7, Columns([b"k", None], [b"v", None], [1, 2], [None, (("a", b"b"),)]))
+    assert batch.records("t", 3) == [
+        ConsumerRecord("t", 3, 7, 1, b"k", b"v", None),
+        ConsumerRecord("t", 3, 8, 2, None, None, (("a", b"b"),)),
+    ]
+    assert type(batch.records("t", 3)[0]) is ConsumerRecord
+
+
+def test_the_state_can_be_seen() -> None:
+    """`repr` tells offsets, size and form."""
+    batch = RecordBatch(7, Columns([None], [b"1234"], [1], [()]))
+    assert repr(batch) == "<RecordBatch 7..7, 164 bytes, columns>"
+    assert "encoded" in repr(RecordBatch.from_encoded(0, WHOLE))
