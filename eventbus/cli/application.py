@@ -1,0 +1,209 @@
+"""The application of `mock` and `serve`: what starts, in which order, and how all of it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from catalog import Catalog
+from chains import ChainGenerator
+from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
+from eventbus.bus import EventBus, Subscription
+from eventbus.cli.panel import Display, Snapshot
+from eventbus.inprocess import InProcessBus
+from processors.errors import StoreError
+from processors.processor import Processor, ProcessorStatistics
+from processors.store.embedded import database
+from processors.store.store import EventStore
+
+REFRESH = 0.5
+"""Seconds between two looks at the figures."""
+
+VERSION = version("eventbus-mock")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What the user asked for."""
+
+    catalog: Catalog
+    host: str
+    port: int
+    generate: bool
+    initial_chains: int
+    interval: float
+    """Seconds between the beginnings of further chains."""
+    rate: float | None
+    """Further chains per second, instead of `interval`."""
+    speed: float
+    seed: int
+    process: bool
+    database_url: str | None
+    data_dir: Path | None
+
+
+class Application:
+    """The parts that run together in this process. Enter it to start them; leaving stops them in reverse order.
+
+    Args:
+        configuration: what the user asked for.
+        bus: entered; an `InProcessBus`, or a `KafkaBus` with the address of its brokers.
+        bootstrap_servers: of the Kafka behind `bus`; None for an in-process bus.
+    """
+
+    def __init__(self, configuration: Configuration, bus: EventBus, bootstrap_servers: str | None = None) -> None:
+        self.configuration = configuration
+        self.bus = bus
+        self.bootstrap_servers = bootstrap_servers
+        self.generator = ChainGenerator(configuration.catalog, seed=configuration.seed)
+        self.processor: Processor | None = None
+        self._parts = AsyncExitStack()
+
+    async def __aenter__(self) -> Application:
+        async with AsyncExitStack() as parts:
+            await self._start(parts)
+            self._parts = parts.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._parts.aclose()
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        wanted = self.configuration
+        server = database(wanted.data_dir, database_url=wanted.database_url)
+        self.dsn = server.dsn
+        await asyncio.to_thread(server.start)
+        parts.push_async_callback(asyncio.to_thread, server.leave)
+        self.store = await parts.enter_async_context(EventStore.open(server.dsn))
+        await self.bus.create_topics(wanted.catalog.partitions)
+        if wanted.process:
+            self.processor = await parts.enter_async_context(self._new_processor(server.dsn))
+        app = create_app(
+            store=self.store,
+            bus=self.bus,
+            catalog=wanted.catalog,
+            version=VERSION,
+            providers=Providers(generator=self._generator_numbers, pipeline=self._pipeline_numbers),
+        )
+        self.http = await parts.enter_async_context(Server(app, wanted.host, wanted.port))
+
+    def _new_processor(self, dsn: str) -> Processor:
+        catalog = self.configuration.catalog
+        if isinstance(self.bus, InProcessBus):
+            return Processor(dsn, catalog=catalog, bus=self.bus)
+        return Processor(dsn, catalog=catalog, bootstrap_servers=self.bootstrap_servers)
+
+    async def run(self, shown: Display, stop: asyncio.Event) -> None:
+        """Generate, process and show until `stop` is set.
+
+        Raises:
+            Exception: what made the generator or the processor end by itself.
+        """
+        async with self.bus.subscribe(self.configuration.catalog.partitions, start="latest") as newest:
+            endless = [_show_events(newest, shown), self._show_figures(shown), stop.wait()]
+            if self.configuration.generate:
+                endless.append(self._generate())
+            if self.processor:
+                endless.append(self.processor.wait())
+            tasks = [asyncio.ensure_future(part) for part in endless]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await _cancel(tasks)
+
+    async def _generate(self) -> None:
+        wanted = self.configuration
+        await self.generator.run(
+            self.bus,
+            initial_chains=wanted.initial_chains,
+            interval=wanted.interval,
+            rate=wanted.rate,
+            speed=wanted.speed,
+        )
+
+    async def _show_figures(self, shown: Display) -> None:
+        began = before = time.monotonic()
+        total, error = None, None
+        while True:
+            now, statistics = time.monotonic(), {}
+            try:
+                statistics = await self.store.statistics()
+            except StoreError as failed:
+                error = str(failed)
+            count = statistics["events"]["total"] if statistics else total
+            done, run = self.processed(), self.generator.statistics()
+            shown.show(
+                Snapshot(
+                    uptime=now - began,
+                    statistics=statistics,
+                    per_second=0.0 if total is None else (count - total) / (now - before),
+                    lag=sum(done.lag.values()),
+                    late=run.late,
+                    dropped=run.dropped,
+                    dead=done.dead,
+                    last_error=done.last_error or error,
+                )
+            )
+            total, before = count, now
+            await asyncio.sleep(REFRESH)
+
+    def account(self) -> str:
+        """One line: what was published and stored."""
+        run, done = self.generator.statistics(), self.processed()
+        return (
+            f"{run.emitted:,} events of {run.chains:,} chains published ({run.late:,} late, {run.dropped:,} dropped); "
+            f"{done.new:,} stored, {done.duplicates:,} duplicates, {done.dead:,} dead letters"
+        )
+
+    def processed(self) -> ProcessorStatistics:
+        """The processor's account; all zero when other processes do the processing."""
+        return self.processor.statistics() if self.processor else ProcessorStatistics()
+
+    def _generator_numbers(self) -> GeneratorNumbers:
+        run = self.generator.statistics()
+        return GeneratorNumbers(
+            events=run.emitted,
+            chains_started=run.chains,
+            chains_in_flight=run.chains_in_flight,
+            late=run.late,
+            dropped=run.dropped,
+        )
+
+    def _pipeline_numbers(self) -> PipelineNumbers:
+        done = self.processed()
+        return PipelineNumbers(
+            new=done.new, duplicate=done.duplicates, dead=done.dead, chunks=done.batches, errors=done.retries
+        )
+
+
+async def _show_events(newest: Subscription, shown: Display) -> None:
+    async for records in newest.batches():
+        shown.events(records)
+
+
+async def _cancel(tasks: list[asyncio.Future[Any]]) -> None:
+    """End all, then raise what the first of them failed with."""
+    for task in tasks:
+        task.cancel()
+    for failed in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(failed, Exception):
+            raise failed
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends the program at once."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stopping() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping)
+    return stop
