@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 import faust
+from faust.app.base import BootStrategy
 from faust.exceptions import ImproperlyConfigured
 from faust.tables.manager import TableManager
 from faust.types import TP, TopicT
@@ -25,6 +27,8 @@ from processors.agents import add_storing_agent
 from processors.errors import Stalled
 from processors.ingest import Ingest
 from processors.pipeline import Pipeline
+from processors.settings import Settings, listed
+from processors.store.embedded import database
 from processors.store.facts import Facts
 from processors.store.offsets import rewind
 from processors.transports.inprocess import BusTransport
@@ -40,9 +44,15 @@ class NoTables(TableManager):
         await self.recovery.start()
 
 
+class NoWeb(BootStrategy):
+    """Faust's web server would show its internals to anyone; ours is elsewhere."""
+
+    enable_web = False
+
+
 SETTINGS: dict[str, Any] = {
     "store": "memory://",
-    "web_enabled": False,  # Faust's web server would show internals to anyone; ours is elsewhere
+    "table_standby_replicas": 0,  # no tables: Kafka's round robin then, instead of an assignor of Faust's own
     "topic_disable_leader": True,
     "topic_allow_declare": False,
     "stream_wait_empty": False,  # a rebalance waits for the database, which knows more than Faust's acks
@@ -71,7 +81,10 @@ class EventApp(faust.App):
         settings: of Faust, over `SETTINGS`.
     """
 
+    BootStrategy = NoWeb
     progress: Ingest
+    server: AbstractContextManager[Any] = nullcontext()
+    """The PostgreSQL server, where it is ours to start."""
 
     def __init__(self, id: str, *, stall_timeout: float = 60.0, **settings: Any) -> None:
         super().__init__(id, **{**SETTINGS, **settings})
@@ -94,6 +107,7 @@ class EventApp(faust.App):
 
     async def on_start(self) -> None:
         await super().on_start()
+        self.exit_stack.enter_context(self.server)
         await self.progress.open()
 
     async def on_stop(self) -> None:
@@ -144,6 +158,32 @@ def create_app(
     )
     app.transport = BusTransport(bus, app) if bus is not None else KafkaTransport(app.conf.broker, app)
     add_storing_agent(app)
+    return app
+
+
+def app_from_environment() -> EventApp:
+    """The application of `faust -A processors.app worker`; see `Settings` for its variables."""
+    settings = Settings()
+    server = database(settings.data_dir, database_url=settings.database_url)
+    app = create_app(
+        server.dsn,
+        catalog=Catalog.load(*listed(settings.catalog)),
+        bootstrap_servers=settings.kafka_brokers,
+        topics=listed(settings.topics) or None,
+        group=settings.group,
+        pipelines=settings.pipelines,
+        start=settings.start,
+        broker_credentials=settings.credentials(),
+    )
+    app.server = server
+    return app
+
+
+def __getattr__(name: str) -> EventApp:
+    """`app` is made when it is asked for: importing this module needs no environment."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = globals()["app"] = app_from_environment()
     return app
 
 

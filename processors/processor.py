@@ -9,9 +9,14 @@ from typing import Any, Self
 
 from catalog import Catalog
 from eventbus.bus import StartFrom
+from eventbus.event import now_us, uuid7
 from eventbus.inprocess import InProcessBus
 from eventbus.record import TopicPartition
 from processors.app import create_app
+from processors.store.offsets import fold_runs
+
+KEEP_RUNS = 7 * 86_400_000_000
+"""Microseconds after which nobody will ask about the offsets of an in-process bus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,7 @@ class Processor:
             **options,
         )
         """Faust's application: declare agents of your own before `start`."""
+        self._runs = None if bus is None else (dsn, group)
 
     def __repr__(self) -> str:
         return f"<Processor {self.app.conf.id} {self.app.state}>"
@@ -104,6 +110,8 @@ class Processor:
         """
         try:
             await self.app.start()
+            if self._runs is not None:
+                await fold_runs(*self._runs, before=uuid7(now_us() - KEEP_RUNS, 0))
         except BaseException:
             await self.stop()
             raise
