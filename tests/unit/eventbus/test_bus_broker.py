@@ -1,0 +1,213 @@
+"""Topics, room and retention, without an event loop."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventbus import InvalidTopic, TopicPartition, UnknownMember, UnknownTopic
+from eventbus.broker import TIME_CHECK_MS, Broker
+from eventbus.groups import GroupState
+from eventbus.recordbatch import RECORD_OVERHEAD, Columns, encode
+
+TP = TopicPartition("t", 0)
+ROW_BYTES = RECORD_OVERHEAD + 40
+
+
+def rows(count: int, timestamp: int = 0) -> Columns:
+    """Records of `ROW_BYTES` each."""
+    return Columns([None] * count, [b"x" * 40] * count, [timestamp] * count, [()] * count)
+
+
+def small(records: int = 8, **options: int) -> Broker:
+    """A broker of one partition that holds so many records."""
+    return Broker(partitions=1, retention_bytes=records * ROW_BYTES, **options)
+
+
+def publish(broker: Broker, count: int, now: int = 0, *, force: bool = False) -> int:
+    """Put in one by one what finds room; returns how many."""
+    broker.partitions_of("t")
+    for done in range(count):
+        if not broker.make_room(TP, ROW_BYTES, now, force=force):
+            return done
+        broker.append(TP, rows(1, now))
+    return count
+
+
+def test_topics_are_made_when_used() -> None:
+    """An unknown topic gets the default number of partitions, or its own from the mapping."""
+    assert Broker().partitions_of("t") == 4
+    assert Broker(partitions=7).partitions_of("t") == 7
+    broker = Broker(partitions={"t": 2})
+    assert (broker.partitions_of("t"), broker.partitions_of("other")) == (2, 4)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a b", "ä", "a/b", "x" * 250, "t\n"])
+def test_bad_names_are_refused(name: str) -> None:
+    """The names that Kafka refuses, and nothing of the same call is created."""
+    broker = Broker()
+    with pytest.raises(InvalidTopic, match="topic name"):
+        broker.create_topics({"good": 1, name: 1})
+    assert not broker.topics
+
+
+def test_a_topic_needs_a_partition() -> None:
+    """No partitions, no topic."""
+    with pytest.raises(InvalidTopic, match="at least 1 partition for topic 't', got 0"):
+        Broker().create_topics({"t": 0})
+
+
+@pytest.mark.parametrize("partition", [TopicPartition("none", 0), TopicPartition("t", 1), TopicPartition("t", -1)])
+def test_what_does_not_exist_cannot_be_read(partition: TopicPartition) -> None:
+    """Neither an unknown topic nor a partition it does not have."""
+    broker = Broker(partitions=1)
+    broker.partitions_of("t")
+    with pytest.raises(UnknownTopic):
+        broker.fetch(partition, 0)
+
+
+def test_records_without_key_take_turns() -> None:
+    """Null keys go round the partitions, so that they spread evenly and the same every time; keys stay put."""
+    broker = Broker(partitions=3)
+    assert broker.route("t", [None, b"21", None, None, b"21"]) == [0, 0, 1, 2, 0]
+    assert broker.route("t", [None]) == [0]
+    assert broker.route("other", [None, None]) == [0, 1]
+
+
+def test_appending_tells_the_listener() -> None:
+    """`on_append` hears the topic, for records and for encoded batches."""
+    heard: list[str] = []
+    broker = Broker(partitions=1)
+    broker.on_append = heard.append
+    broker.partitions_of("t")
+    assert broker.append(TP, rows(2)) == 0
+    assert broker.append_encoded(TP, encode(0, rows(3))) == 2
+    assert heard == ["t", "t"]
+    assert [len(batch) for batch in broker.fetch(TP, 0)] == [2, 3]
+
+
+def test_nobody_reading_means_the_oldest_go() -> None:
+    """Without a group to wait for, the partition never holds more than its limit."""
+    broker = small(8)
+    assert publish(broker, 100) == 100
+    statistics = broker.statistics()
+    assert statistics.bytes <= 8 * ROW_BYTES
+    assert (statistics.appended, statistics.records) == (100, 8)
+    assert statistics.trimmed == 92
+    assert broker.log(TP).start_offset == 92
+
+
+def test_a_group_keeps_what_it_needs() -> None:
+    """With a member that has committed nothing, a full partition stays full; each commit frees what it covers."""
+    broker = small(8)
+    group = broker.group("g")
+    group.join("m", {"t"}, 0)
+    assert publish(broker, 100) == 8
+    group.commit({TP: 3}, member_id="m", generation=1)
+    assert publish(broker, 100) == 3
+    assert broker.log(TP).start_offset == 3
+
+
+def test_a_group_without_members_holds_nothing_back() -> None:
+    """When the last member has gone, publishing goes on, whatever is uncommitted."""
+    broker = small(8)
+    broker.group("g").join("m", {"t"}, 0)
+    assert publish(broker, 100) == 8
+    broker.group("g").leave("m", 1)
+    assert publish(broker, 100) == 100
+
+
+def test_other_topics_are_no_reason_to_wait() -> None:
+    """A group holds back only the topics that its members read."""
+    broker = small(8)
+    broker.group("g").join("m", {"other"}, 0)
+    assert publish(broker, 100) == 100
+
+
+def test_force_takes_what_is_needed() -> None:
+    """By force there is room even where a group waits."""
+    broker = small(8)
+    broker.group("g").join("m", {"t"}, 0)
+    assert publish(broker, 100, force=True) == 100
+    assert broker.log(TP).start_offset == 92
+
+
+def test_one_run_is_let_in_whatever_its_size() -> None:
+    """A run beyond the limit enters an empty partition: it could never come in otherwise."""
+    broker = small(4)
+    broker.partitions_of("t")
+    assert broker.make_room(TP, 50 * ROW_BYTES, 0)
+    broker.append(TP, rows(50))
+    assert broker.make_room(TP, ROW_BYTES, 0)
+    assert len(broker.log(TP)) == 0
+
+
+def test_retention_by_time_goes_by_the_records() -> None:
+    """Batches whose records are all too old go, at the first look after it; younger ones stay."""
+    broker = Broker(partitions=1, retention_ms=10_000, retention_bytes=1)  # one record, one batch
+    broker.partitions_of("t")
+    for timestamp in (1_000, 5_000, 9_000):
+        broker.append(TP, rows(1, timestamp))
+    broker.enforce_retention_time(11_000)
+    assert broker.log(TP).start_offset == 0
+    broker.enforce_retention_time(11_000 + TIME_CHECK_MS)
+    assert broker.log(TP).start_offset == 1
+    broker.enforce_retention_time(19_001)
+    assert broker.log(TP).start_offset == 3
+
+
+def test_deleting_a_topic_takes_its_offsets_along() -> None:
+    """A topic of the same name starts anew, for groups as well."""
+    broker = small()
+    publish(broker, 3)
+    broker.group("g").commit({TP: 3})
+    broker.delete_topic("t", 0)
+    assert broker.group("g").committed == {}
+    with pytest.raises(UnknownTopic):
+        broker.delete_topic("t", 0)
+    assert publish(broker, 1) == 1
+    assert broker.log(TP).end_offset == 1
+
+
+def test_clearing_keeps_topics_and_members() -> None:
+    """After `clear` there are the same topics, empty, and the members must come back."""
+    broker = small()
+    publish(broker, 3)
+    broker.group("g").join("m", {"t"}, 0)
+    broker.clear(1)
+    assert broker.statistics().end_offsets == {"t": (0,)}
+    assert broker.statistics().appended == 0
+    assert broker.group("g").state is GroupState.PREPARING_REBALANCE
+
+
+def test_lag_is_what_is_left_to_commit() -> None:
+    """Lag counts records that are there and not committed; trimmed ones are nobody's work any more."""
+    broker = small(8)
+    publish(broker, 5)
+    group = broker.group("g")
+    group.join("m", {"t"}, 0)
+    assert broker.statistics().groups["g"].lag == 5
+    group.commit({TP: 2}, member_id="m", generation=1)
+    assert broker.statistics().groups["g"].lag == 3
+    group.leave("m", 0)
+    assert broker.statistics().groups["g"].lag == 3
+    publish(broker, 10)
+    assert broker.statistics().groups["g"].lag == 8
+
+
+def test_statistics_are_a_snapshot() -> None:
+    """What was read does not change with the broker, and cannot be changed."""
+    broker = small()
+    publish(broker, 2)
+    before = broker.statistics()
+    publish(broker, 2)
+    assert (before.records, before.end_offsets) == (2, {"t": (2,)})
+    with pytest.raises(AttributeError):
+        before.records = 5  # type: ignore[misc]  # that it cannot is the point
+
+
+def test_tools_commit_only_when_nobody_is_there() -> None:
+    """Offsets of a running group are its members' to set."""
+    broker = small()
+    broker.group("g").join("m", {"t"}, 0)
+    with pytest.raises(UnknownMember):
+        broker.group("g").commit({TP: 1})
