@@ -1,0 +1,16 @@
+"""The bus on a real Kafka."""
+
+from eventbus.kafka.bus import KafkaBus
+from eventbus.kafka.producer import Compression, DeliveryStatistics
+from eventbus.kafka.security import KafkaSecurity, SaslMechanism, SecurityProtocol
+from eventbus.kafka.subscription import KafkaSubscription
+
+__all__ = [
+    "Compression",
+    "DeliveryStatistics",
+    "KafkaBus",
+    "KafkaSecurity",
+    "KafkaSubscription",
+    "SaslMechanism",
+    "SecurityProtocol",
+]
