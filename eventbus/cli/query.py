@@ -1,0 +1,168 @@
+"""`eventbus events`, `eventbus chain` and `eventbus stats`: what is stored, also while a mock runs on the same data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import click
+
+from eventbus.cli.parameters import Duration, Instant
+
+if TYPE_CHECKING:
+    from processors.store import EventStore
+
+T = TypeVar("T")
+
+UNKNOWN = 1
+"""Exit code when what was asked for is not stored."""
+
+
+class Identifier(click.ParamType):
+    """A UUID, in lower-case text form."""
+
+    name = "uuid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(UUID(value))
+        except ValueError:
+            self.fail(f"expected a UUID such as 0199a0b0-0000-7000-8000-00000000000a, got {value!r}", param, ctx)
+
+
+class Since(click.ParamType):
+    """How long ago (`1h`), or a time in ISO 8601."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return datetime.now(UTC) - timedelta(seconds=Duration().convert(value, param, ctx))
+        except (click.BadParameter, OverflowError):
+            pass
+        try:
+            return Instant().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"expected how long ago, such as 1h, or a time such as 2026-01-01T00:00:00Z, got {value!r}")
+
+
+def store_options(command: Any) -> Any:
+    """Where to look, and how to print."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine."),
+        click.option("--database-url", help="A PostgreSQL instead of the embedded one [env DATABASE_URL]."),
+        click.option(
+            "--data-dir",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Where the embedded PostgreSQL keeps its data [env EVENTBUS_DATA_DIR].",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--correlation-id", type=Identifier(), help="Of one chain.")
+@click.option("--type", "event_type", help="Such as omninode.agent.execution.failed.v1.")
+@click.option("--tenant", "tenant_id")
+@click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
+@store_options
+def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wanted: Any) -> None:
+    """List stored events, the newest last.
+
+    With --json, one event a line. Exits with 1 when there is no event of the --correlation-id.
+
+    \b
+    Examples:
+      eventbus events --limit 5
+      eventbus events --type omninode.agent.execution.failed.v1 --since 1h
+      eventbus events --correlation-id 0199a0b0-0000-7000-8000-00000000000a --json
+    """
+    page = _ask(lambda store: store.events(**wanted), database_url, data_dir)
+    if not page.events and wanted["correlation_id"]:
+        raise _unknown(f"no event of the chain {wanted['correlation_id']} is stored")
+    if as_json:
+        for event in reversed(page.events):
+            click.echo(event.to_bytes())
+        return
+    from eventbus.cli import query_view as view
+
+    view.print_events(page.events[::-1])
+    if not page.events:
+        click.echo("no event matches", err=True)
+
+
+@click.command()
+@click.argument("correlation_id", type=Identifier(), metavar="CORRELATION_ID")
+@store_options
+def chain(correlation_id: str, as_json: bool, database_url: str | None, data_dir: Path | None) -> None:
+    """Draw one chain as a tree, with times and gaps, and explain it.
+
+    Exits with 1 when nothing of it is stored.
+
+    \b
+    Example: eventbus chain 0199a0b0-0000-7000-8000-00000000000a
+    """
+    stored = _ask(lambda store: store.chain(correlation_id), database_url, data_dir)
+    if stored is None:
+        raise _unknown(f"no chain {correlation_id} is stored")
+    from eventbus.cli import query_view as view
+
+    if as_json:
+        _print_json(view.chain_dict(stored))
+    else:
+        view.print_chain(stored)
+
+
+@click.command()
+@click.option("--tenant", "tenant_id")
+@click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601; to the minute.")
+@store_options
+def stats(
+    tenant_id: str | None, since: datetime | None, as_json: bool, database_url: str | None, data_dir: Path | None
+) -> None:
+    """Show totals, rates and percentiles (within 1 %) of events and chains.
+
+    \b
+    Example: eventbus stats --since 1h
+    """
+    found = _ask(lambda store: store.statistics(since=since, tenant_id=tenant_id), database_url, data_dir)
+    if as_json:
+        _print_json(found)
+        return
+    from eventbus.cli import query_view as view
+
+    view.print_statistics(found)
+
+
+def _ask(question: Callable[[EventStore], Awaitable[T]], database_url: str | None, data_dir: Path | None) -> T:
+    """Put a question to the store; it is not made for that when there is none."""
+    from eventbus.cli.mock import load_settings
+    from processors.store import EventStore, database
+
+    async def ask(dsn: str) -> T:
+        async with EventStore.open(dsn, create=False, connections=1) as store:
+            return await question(store)
+
+    settings = load_settings()
+    data_dir = data_dir or settings.data_dir
+    database_url = database_url or (None if data_dir else settings.database_url)
+    with database(data_dir, database_url=database_url, create=False) as server:
+        return asyncio.run(ask(server.dsn))
+
+
+def _unknown(message: str) -> click.ClickException:
+    from eventbus.cli import Failure
+
+    return Failure(message, exit_code=UNKNOWN)
+
+
+def _print_json(document: Any) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -1,0 +1,70 @@
+"""Feeds events to pipelines, for tests that look at what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from catalog import Catalog
+from eventbus.event import Event
+from eventbus.record import TopicPartition
+from processors.decode import Record
+from processors.pipeline import Pipeline
+from processors.store.facts import Facts
+
+FACTS = Facts.of(Catalog.default())
+PARTITION = TopicPartition("omninode.agent", 0)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+ROUTING_REQUESTED = "omninode.agent.routing.requested.v1"
+ROUTING_COMPLETED = "omninode.agent.routing.completed.v1"
+EXECUTION_STARTED = "omninode.agent.execution.started.v1"
+EXECUTION_COMPLETED = "omninode.agent.execution.completed.v1"
+EXECUTION_FAILED = "omninode.agent.execution.failed.v1"
+AGENT_EXECUTION = (ROUTING_REQUESTED, ROUTING_COMPLETED, EXECUTION_STARTED, EXECUTION_COMPLETED)
+
+
+def chain_of(
+    *types: str, start: datetime = START, gap_ms: float = 100.0, payload: dict[str, Any] | None = None, **fields: Any
+) -> list[Event]:
+    """Events of these types, each the cause of the next, at equal distances."""
+    events: list[Event] = []
+    for number, event_type in enumerate(types):
+        cause = events[-1] if events else None
+        when = start + timedelta(milliseconds=gap_ms * number)
+        events.append(Event.new(event_type, payload or {"n": number}, cause=cause, timestamp=when, **fields))
+    return events
+
+
+def agent_execution(**options: Any) -> list[Event]:
+    """A chain that conforms to the catalog."""
+    return chain_of(*AGENT_EXECUTION, **options)
+
+
+def records(values: Iterable[Event | bytes | None], first: int = 0) -> list[Record]:
+    """The values at consecutive offsets."""
+    return [(first + n, v.to_bytes() if isinstance(v, Event) else v) for n, v in enumerate(values)]
+
+
+async def store_all(dsn: str, *values: Event | bytes | None, facts: Facts = FACTS, group: str = "test") -> None:
+    """Append the values to one partition, and wait until they are committed."""
+    async with Pipeline(dsn, facts, group=group) as pipeline:
+        position = await pipeline.assign([PARTITION])
+        await pipeline.put(PARTITION, records(values, position[PARTITION]))
+
+
+async def consume(
+    pipeline: Pipeline, log: Mapping[TopicPartition, Sequence[Record]], sizes: Iterable[int] = (500,)
+) -> None:
+    """Read the partitions of a log from where the database is to their end, in chunks of these sizes, by turns."""
+    position = await pipeline.assign(log)
+    cycle = list(sizes)
+    turn = 0
+    while left := [p for p in log if position[p] < len(log[p])]:
+        partition = left[turn % len(left)]
+        chunk = list(log[partition][position[partition] : position[partition] + cycle[turn % len(cycle)]])
+        await pipeline.put(partition, chunk)
+        position[partition] += len(chunk)
+        turn += 1
+    await pipeline.drain()
