@@ -3,13 +3,12 @@
 from eventbus.api.app import create_app
 from eventbus.api.errors import ApiError, CannotListen, PortInUse
 from eventbus.api.live import LiveFeed
-from eventbus.api.metrics import BusNumbers, GeneratorNumbers, PipelineNumbers, Providers
+from eventbus.api.metrics import GeneratorNumbers, PipelineNumbers, Providers
 from eventbus.api.server import Server
 from eventbus.api.store import Page, Store, StoredChain
 
 __all__ = [
     "ApiError",
-    "BusNumbers",
     "CannotListen",
     "GeneratorNumbers",
     "LiveFeed",

@@ -93,7 +93,7 @@ def create_app(
     app.add_middleware(Latency, registry=registry)
     handle_errors(app)
 
-    events, inbox = Events(store, now), Inbox(bus, catalog, now, max_body=max_body)
+    events, inbox = Events(store, now), Inbox(bus, catalog, now, topic_of=topic_of, max_body=max_body)
     chains, statistics, streams = Chains(store), Statistics(store, now), Streams(feed)
     pages, health = CatalogPages(catalog, topic_of), Health(store, feed, checks, now, version=version)
     for route in (

@@ -17,6 +17,15 @@ from eventbus.event import Event, format_timestamp
 DEEPEST = 100
 """Nesting that every JSON reader takes (ours ends at 254 levels, two for each event)."""
 
+AMISS = {
+    "conflict": "It both completed and failed.",
+    "orphan": "Its request was never seen.",
+    "out_of_order": "By their times it ended or started before it was requested, or ended before it started.",
+    "unexpected": "It has events that no path of its kind in the catalog holds together.",
+    "incomplete": "It ended, but events of its path in the catalog are missing.",
+}
+"""What each verdict means that is not as it should be."""
+
 
 @dataclass(slots=True)
 class Node:
@@ -102,15 +111,20 @@ def chain_tree(events: Sequence[Event]) -> list[Node]:
 
 
 def explain(chain: StoredChain) -> str:
-    """What happened, in a sentence or two."""
-    name, count = chain.chain or "a chain unknown to the catalog", _counted(len(chain.events), "event")
-    duration = _duration_ms(chain)
-    if chain.outcome is None or duration is None:
+    """What happened, in a few sentences."""
+    sentences = [_course(chain), _failure(chain), AMISS.get(chain.verdict or "", "")]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _course(chain: StoredChain) -> str:
+    name, count = chain.chain or "A chain of no known kind", _counted(len(chain.events), "event")
+    if chain.outcome is None:
         return f"{name} is in flight: {count} so far{_last(chain.events)}."
-    sentence = f"{name} {chain.outcome} after {duration:,.0f} ms with {count}"
+    duration = _duration_ms(chain)
+    sentence = f"{name} {chain.outcome}" + (f" after {duration:,.0f} ms" if duration is not None else "")
     if wait := _longest_wait(chain.events):
-        sentence += f"; it waited longest ({wait.gap_ms:,.0f} ms) for {wait.event.event_type}"
-    return f"{sentence}.{_failure(chain)}"
+        return f"{sentence} with {count}; it waited longest ({wait.gap_ms:,.0f} ms) for {wait.event.event_type}."
+    return f"{sentence} with {count}."
 
 
 def _failure(chain: StoredChain) -> str:
@@ -118,7 +132,7 @@ def _failure(chain: StoredChain) -> str:
         return ""
     payload = chain.events[-1].payload
     words = [str(payload[key]) for key in ("error_class", "error_message") if key in payload]
-    return f" The cause it gave: {': '.join(words)}." if words else ""
+    return f"The cause it gave: {': '.join(words)}." if words else ""
 
 
 def _last(events: Sequence[Event]) -> str:

@@ -36,6 +36,8 @@ class Events:
                 cursor=query.cursor,
             )
         except ValueError as error:
+            if query.cursor is None:
+                raise
             raise bad_request("cursor", f"expected a next_cursor of an earlier answer, got {query.cursor}") from error
         return json_answer({"events": [event.to_dict() for event in page.events], "next_cursor": page.next_cursor})
 

@@ -68,7 +68,6 @@ class Frame:
         self.size = sum(map(len, values))
         self._values = values
         self._labels = labels
-        self._bodies: dict[Filter, bytes | None] = {}
         self._messages: dict[tuple[Filter, Form[Any]], Any] = {}
 
     def __repr__(self) -> str:
@@ -83,27 +82,21 @@ class Frame:
             skipped: events that this client, and perhaps no other, has missed before this frame.
         """
         if skipped:
-            events = self._events(wanted)
-            return form.frame(self.identity, self._body(events, skipped)) if events else None
+            return self._made(wanted, form, skipped)
         key = (wanted, form)
         if key not in self._messages:
-            events = self._events(wanted)
-            self._messages[key] = form.frame(self.identity, self._body(events, 0)) if events else None
+            self._messages[key] = self._made(wanted, form, 0)
         message: T | None = self._messages[key]
         return message
 
-    def _body(self, events: bytes, skipped: int) -> bytes:
+    def _made(self, wanted: Filter, form: Form[T], skipped: int) -> T | None:
+        values = self._values if wanted == EVERYTHING else self._matching(wanted)
+        if not values:
+            return None
+        # JSON has line ends between tokens only, and one would end an SSE field.
+        events = b",".join(values).replace(b"\n", b" ").replace(b"\r", b" ")
         head = b'{"seq_from":%d,"seq_to":%d,"skipped":%d,"events":[' % (self.first, self.last, skipped)
-        return b"%b%b]}" % (head, events)
-
-    def _events(self, wanted: Filter) -> bytes | None:
-        """The matching events, joined as they are; None when there are none."""
-        if wanted not in self._bodies:
-            matching = self._values if wanted == EVERYTHING else self._matching(wanted)
-            # JSON has line ends between tokens only, and one would end an SSE field.
-            joined = b",".join(matching).replace(b"\n", b" ").replace(b"\r", b" ")
-            self._bodies[wanted] = joined or None
-        return self._bodies[wanted]
+        return form.frame(self.identity, b"%b%b]}" % (head, events))
 
     def _matching(self, wanted: Filter) -> Sequence[bytes]:
         return [value for value, label in zip(self._values, self._labels, strict=True) if wanted.admits(label)]

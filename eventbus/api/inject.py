@@ -15,11 +15,12 @@ from catalog import Catalog
 from eventbus.api.errors import Detail, Refusal, json_answer
 from eventbus.bus import EventBus
 from eventbus.errors import EventBusError, InvalidEvent
-from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
+from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, domain_of, microseconds, uuid7
 
 LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
 UNKNOWN_TYPE = "this type is not in the catalog: its payload was not checked"
+UNKNOWN_TOPIC = "{}; nor is its topic, {}: whoever reads only the catalog's topics, as the event store does, misses it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Inbox:
     """The writing route of `/api/event-bus/events`.
 
     Args:
+        topic_of: names the topic of an event type.
         max_body: largest request taken, in bytes.
         random_bits: makes the random part of ids (62 bits).
     """
@@ -57,12 +59,15 @@ class Inbox:
         catalog: Catalog,
         now: Callable[[], datetime],
         *,
+        topic_of: Callable[[str], str] = domain_of,
         max_body: int = 5 << 20,
         random_bits: Callable[[], int] = lambda: secrets.randbits(62),
     ) -> None:
         self._bus = bus
         self._catalog = catalog
         self._now = now
+        self._topic_of = topic_of
+        self._topics = {topic_of(name) for name in catalog.events}
         self._max_body = max_body
         self._random_bits = random_bits
 
@@ -96,11 +101,15 @@ class Inbox:
         except orjson.JSONEncodeError as error:  # nested deeper than it can be written again
             return Judged(None, [Detail("payload", f"expected JSON of ordinary depth: {error}")])
         if event.event_type not in self._catalog.events:
-            return Judged(event, note=UNKNOWN_TYPE)
+            return Judged(event, note=self._unknown(event.event_type))
         problems = self._catalog.validate(event.event_type, event.payload)
         if problems:
             return Judged(None, [Detail(problem.field, problem.message) for problem in problems])
         return Judged(event)
+
+    def _unknown(self, event_type: str) -> str:
+        topic = self._topic_of(event_type)
+        return UNKNOWN_TYPE if topic in self._topics else UNKNOWN_TOPIC.format(UNKNOWN_TYPE, topic)
 
     def _completed(self, item: dict[str, Any]) -> dict[str, Any]:
         now = self._now()

@@ -14,27 +14,14 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventbus.api.channel import LiveNumbers
+from eventbus.broker import BrokerStatistics
+from eventbus.record import TopicPartition
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Seconds."""
 
 ENDLESS = frozenset({"/api/event-bus/stream"})
 """Routes whose duration is the client's patience."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusNumbers:
-    """Counters of a bus since its start."""
-
-    published: Mapping[str, int] = field(default_factory=dict)
-    """Records, by topic."""
-    published_bytes: int = 0
-    kept: Mapping[str, int] = field(default_factory=dict)
-    """Records still readable, by topic."""
-    lost: int = 0
-    """Records dropped by the declared policy before every group had read them."""
-    lag: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Records not yet committed, by group and topic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +35,8 @@ class PipelineNumbers:
     """Transactions."""
     errors: int = 0
     """Chunks that had to be tried again."""
+    lag: Mapping[TopicPartition, int] = field(default_factory=dict)
+    """Records that are in the log and not in the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +55,8 @@ class GeneratorNumbers:
 class Providers:
     """Where the figures come from; a part that does not run has none."""
 
-    bus: Callable[[], BusNumbers] | None = None
+    bus: Callable[[], BrokerStatistics] | None = None
+    """`InProcessBus.statistics`; a real broker exports its own figures."""
     pipeline: Callable[[], PipelineNumbers] | None = None
     generator: Callable[[], GeneratorNumbers] | None = None
 
@@ -143,19 +133,25 @@ def _live(live: LiveNumbers) -> Iterator[Metric]:
     yield CounterMetricFamily("eventbus_live_poison", "Records that are no events.", live.poison)
 
 
-def _bus(bus: BusNumbers) -> Iterator[Metric]:
-    yield _by(CounterMetricFamily, "eventbus_events_published", "Events in the log.", ["topic"], bus.published)
-    yield CounterMetricFamily("eventbus_published_bytes", "Bytes in the log, ever.", bus.published_bytes)
-    yield _by(GaugeMetricFamily, "eventbus_log_records", "Records that can be read.", ["topic"], bus.kept)
-    yield CounterMetricFamily("eventbus_log_lost", "Records dropped before every group had read them.", bus.lost)
-    yield _by(GaugeMetricFamily, "eventbus_consumer_lag", "Records not committed.", ["group", "topic"], bus.lag)
+def _bus(bus: BrokerStatistics) -> Iterator[Metric]:
+    published = [([topic], sum(offsets)) for topic, offsets in bus.end_offsets.items()]
+    yield _by(CounterMetricFamily, "eventbus_events_published", "Events put into the log.", ["topic"], published)
+    yield GaugeMetricFamily("eventbus_log_records", "Records kept.", bus.records)
+    yield GaugeMetricFamily("eventbus_log_bytes", "Memory they take.", bus.bytes)
+    yield CounterMetricFamily("eventbus_log_trimmed", "Records dropped by retention or for want of room.", bus.trimmed)
+    lag = [([name], group.lag) for name, group in bus.groups.items()]
+    yield _by(GaugeMetricFamily, "eventbus_consumer_lag", "Records a group has not committed.", ["group"], lag)
+    lost = [([name], group.lost) for name, group in bus.groups.items()]
+    yield _by(CounterMetricFamily, "eventbus_consumer_lost", "Records trimmed before they were read.", ["group"], lost)
 
 
 def _pipeline(pipeline: PipelineNumbers) -> Iterator[Metric]:
-    outcomes = {"new": pipeline.new, "duplicate": pipeline.duplicate, "dead": pipeline.dead}
+    outcomes = [(["new"], pipeline.new), (["duplicate"], pipeline.duplicate), (["dead"], pipeline.dead)]
     yield _by(CounterMetricFamily, "eventbus_processor_events", "Records processed.", ["outcome"], outcomes)
     yield CounterMetricFamily("eventbus_processor_chunks", "Transactions.", pipeline.chunks)
     yield CounterMetricFamily("eventbus_processor_errors", "Chunks tried again.", pipeline.errors)
+    lag = [([topic, str(partition)], behind) for (topic, partition), behind in pipeline.lag.items()]
+    yield _by(GaugeMetricFamily, "eventbus_processor_lag", "Records not stored yet.", ["topic", "partition"], lag)
 
 
 def _generator(generator: GeneratorNumbers) -> Iterator[Metric]:
@@ -171,9 +167,9 @@ def _by(
     name: str,
     text: str,
     labels: list[str],
-    values: Mapping[str, int] | Mapping[tuple[str, str], int],
+    values: Iterable[tuple[list[str], int]],
 ) -> Metric:
     metric = family(name, text, labels=labels)
-    for key, value in values.items():
-        metric.add_metric([key] if isinstance(key, str) else list(key), value)
+    for key, value in values:
+        metric.add_metric(key, value)
     return metric

@@ -80,8 +80,8 @@ class Window(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: Moment | None = Field(None, description="ISO 8601, or how long ago: 15m, 1h, 7d")
-    until: Moment | None = Field(None, description="ISO 8601, or how long ago")
+    since: Moment | None = Field(None, description="From when on: ISO 8601, or how long ago: 15m, 1h, 7d")
+    until: Moment | None = Field(None, description="Before when: the same forms")
 
     def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
         """Both ends as times.

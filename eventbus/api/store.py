@@ -36,7 +36,7 @@ class StoredChain(Protocol):
     def outcome(self) -> str | None: ...
     @property
     def verdict(self) -> str | None:
-        """What the catalog says about the walk."""
+        """The events judged against the catalog: `conforms`, or what is amiss."""
         ...
 
     @property
@@ -67,7 +67,11 @@ class Store(Protocol):
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page:
-        """The newest events that match. Raises ValueError for a cursor that it did not give."""
+        """The newest events that match, from `since` on and before `until`.
+
+        Raises:
+            ValueError: a cursor that it did not give.
+        """
         ...
 
     async def event(self, event_id: str) -> Event | None: ...

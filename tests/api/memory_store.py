@@ -22,7 +22,7 @@ class MemoryChain:
     chain: str | None = "agent-execution"
     state: str = "completed"
     outcome: str | None = "completed"
-    verdict: str | None = "valid"
+    verdict: str | None = "conforms"
 
     @property
     def correlation_id(self) -> str:

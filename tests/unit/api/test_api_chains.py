@@ -86,7 +86,7 @@ async def test_a_chain_is_answered_with_its_tree(client: AsyncClient, store: Mem
     content = answer.json()
     root = content["tree"][0]
     effect = root["effects"][0]
-    assert (content["duration_ms"], content["event_count"], content["verdict"]) == (2000.0, 3, "valid")
+    assert (content["duration_ms"], content["event_count"], content["verdict"]) == (2000.0, 3, "conforms")
     assert (root["event"], root["offset_ms"], root["gap_ms"]) == (chain[0].to_dict(), 0.0, None)
     assert (effect["event"], effect["offset_ms"], effect["gap_ms"]) == (chain[1].to_dict(), 1000.0, 1000.0)
     assert effect["effects"][0]["offset_ms"] == 2000.0
@@ -130,3 +130,8 @@ def test_a_chain_in_flight_is_explained_by_its_last_event() -> None:
     events = make_chain("routing.requested", "execution.started")
     sentence = explain(MemoryChain(events, state="started", outcome=None))
     assert sentence == ("agent-execution is in flight: 2 events so far, the last omninode.agent.execution.started.v1.")
+
+
+def test_a_verdict_that_is_amiss_is_put_into_words(chain: list[Event]) -> None:
+    """The reader need not look up what the word means."""
+    assert explain(MemoryChain(chain, verdict="orphan")).endswith("started.v1. Its request was never seen.")

@@ -119,11 +119,15 @@ async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus
     await feed.close()
 
 
-@pytest.mark.parametrize("after", ["other-3", "run-99", "run--1", "nonsense", "", "run-²"])
+@pytest.mark.parametrize("after", ["other-3", "3", "run-99", "run--1", "nonsense", "", "run-²"])
 async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
     """After a restart nobody knows how much was missed, and that is said."""
-    async with feed_of(bus, new_name=lambda: "run").viewer(TEXT, after=after) as viewer:
-        assert orjson.loads(await anext(viewer)) == {"gap": {"after": after, "lost": None}}
+    feed = feed_of(bus, new_name=lambda: "run")
+    async with feed.viewer(TEXT) as viewer:
+        await bus.publish_many(numbered([1, 2, 3]))
+        await frame_from(viewer)
+        async with feed.viewer(TEXT, after=after) as returning:
+            assert orjson.loads(await anext(returning)) == {"gap": {"after": after, "lost": None}}
 
 
 async def test_silence_is_filled_with_heartbeats_that_move_the_id(bus: InProcessBus) -> None:

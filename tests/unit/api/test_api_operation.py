@@ -12,15 +12,16 @@ from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog import Catalog
-from eventbus.api import BusNumbers, GeneratorNumbers, PipelineNumbers, Providers, create_app
+from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, create_app
 from eventbus.api.health import Health
 from eventbus.api.live import LiveFeed
 from eventbus.api.models import CatalogAnswer, Statistics
 from eventbus.api.models import Health as HealthAnswer
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
+from eventbus.record import TopicPartition
 from tests.api.memory_store import MemoryStore
-from tests.unit.api.conftest import NOW
+from tests.unit.api.conftest import NOW, make_chain
 
 
 def figures(text: str) -> dict[str, float]:
@@ -81,9 +82,13 @@ async def test_a_part_that_is_down_degrades_the_whole(store: MemoryStore, bus: I
 
 async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus: InProcessBus) -> None:
     """Snapshots become figures with Prometheus's names."""
+    async with bus.subscribe("omninode.agent", group="storage") as subscription:
+        await bus.publish_many(make_chain("step.done", "step.done", "step.done"))
+        await anext(subscription)
+        await subscription.commit()
     providers = Providers(
-        bus=lambda: BusNumbers(published={"omninode.agent": 7}, lag={("storage", "omninode.agent"): 3}),
-        pipeline=lambda: PipelineNumbers(new=5, duplicate=1, dead=2),
+        bus=bus.statistics,
+        pipeline=lambda: PipelineNumbers(new=5, duplicate=1, dead=2, lag={TopicPartition("omninode.agent", 1): 4}),
         generator=lambda: GeneratorNumbers(events=7, late=1),
     )
     app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", providers=providers)
@@ -91,8 +96,9 @@ async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus:
         answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     found = figures(answer.text)
-    assert found['eventbus_events_published_total{topic="omninode.agent"}'] == 7
-    assert found['eventbus_consumer_lag{group="storage",topic="omninode.agent"}'] == 3
+    assert found['eventbus_events_published_total{topic="omninode.agent"}'] == 3
+    assert found['eventbus_consumer_lag{group="storage"}'] == 2
+    assert found['eventbus_processor_lag{partition="1",topic="omninode.agent"}'] == 4
     assert found['eventbus_processor_events_total{outcome="duplicate"}'] == 1
     assert found["eventbus_generator_late_total"] == 1
     assert found["eventbus_live_clients"] == 0
