@@ -120,8 +120,10 @@ class LiveFeed:
     def leave(self) -> None:
         """One viewer less."""
         self._numbers.clients -= 1
-        if not self._numbers.clients:
-            self._deserted.set()
+        if self._numbers.clients:
+            return
+        self._deserted.set()
+        if not self._closed:
             self._leaving = asyncio.get_running_loop().call_later(self._linger, self._desert)
 
     def skip(self, events: int) -> None:
@@ -217,12 +219,13 @@ class Viewer(Generic[T]):
             frame = self._channel.frame(self._index)
             if frame is None:
                 return None
-            self._skipped += frame.first - 1 - self._seen
+            missed = frame.first - 1 - self._seen
+            self._feed.skip(missed)
+            self._skipped += missed
             self._index += 1
             self._seen = frame.last
             message = frame.message(self._wanted, self._form, self._skipped)
             if message is not None:
-                self._feed.skip(self._skipped)
                 self._skipped = 0
                 return message
 
@@ -236,9 +239,8 @@ class Viewer(Generic[T]):
             return self._gap(after, None)
         self._index = channel.index_after(sequence)
         oldest = channel.frame(self._index)
-        reachable = oldest.first - 1 if oldest else channel.last
-        self._seen = reachable
-        lost = reachable - sequence
+        self._seen = oldest.first - 1 if oldest else channel.last
+        lost = self._seen - sequence
         return self._gap(after, lost) if lost > 0 else None
 
     def _gap(self, after: str, lost: int | None) -> T:
