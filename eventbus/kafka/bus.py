@@ -116,6 +116,7 @@ class KafkaBus:
         When cancelled, what was taken from `events` is still delivered, at the latest by `close`.
 
         Raises:
+            TypeError: something is neither an event nor a record.
             BusClosed
             DeliveryFailed: some were not acknowledged; it has the counts.
             BrokerUnreachable, AuthenticationFailed, TopicDenied: none was, for this reason.
@@ -161,11 +162,16 @@ class KafkaBus:
 
     def _records(self, events: Iterable[Event | ProducerRecord]) -> Iterator[ProducerRecord]:
         for event in events:
-            yield event if isinstance(event, ProducerRecord) else self._record(event, None)
+            if isinstance(event, ProducerRecord):
+                yield event
+            elif isinstance(event, Event):
+                yield self._record(event, None)
+            else:
+                raise TypeError(f"expected an Event or a ProducerRecord, got {event!r}")
 
     def _record(self, event: Event, topic: str | None) -> ProducerRecord:
         return record_of(event, topic or self._topic_of(event.event_type))
 
     def _check_open(self) -> None:
         if self._closed:
-            raise BusClosed(f"{self!r} is closed")
+            raise BusClosed

@@ -120,7 +120,9 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         Raises:
             NoGroup: this subscription reads alone.
             IllegalGeneration: the group has rebalanced since these records were handed out.
+            BusClosed
         """
+        self._check_open()
         if self._group is None:
             raise NoGroup
         await self._commit(self._processed | self._handed_out)
@@ -192,8 +194,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     async def _joined(self) -> AIOKafkaConsumer:
         """The consumer, in the group and with its partitions; joins on first use."""
         async with self._joining:
-            if self._closed:
-                raise BusClosed(f"{self!r} is closed")
+            self._check_open()
             if self._consumer is None:
                 await self._connection.probe()
                 await self._known.ensure(self._topics)
@@ -218,6 +219,10 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             await consumer.stop()
             raise
         return consumer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BusClosed(f"{self!r} is closed")
 
     async def _refill(self, max_records: int) -> None:
         """Make the next list the current one; waits for records when there is none left.

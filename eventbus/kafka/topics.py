@@ -84,7 +84,7 @@ async def _create(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> 
 
 
 def _new_topic(name: str, partitions: int) -> NewTopic:
-    """With the broker's own replication factor (KIP-464), which aiokafka can send but does not accept as an argument."""
+    """With the broker's own replication factor (KIP-464): aiokafka can send it, but takes no -1 as an argument."""
     topic = NewTopic(name, partitions, replication_factor=1)
     topic.replication_factor = -1
     return topic
