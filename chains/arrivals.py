@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from catalog import Exponential
-from chains.delays import DelayTable
+from chains.delays import sampler
 from chains.errors import InvalidSetting
 from chains.randomness import Integers, Words, draw, purpose
 
@@ -45,7 +45,7 @@ class Poisson:
         if not SLOWEST <= rate <= FASTEST:
             raise InvalidSetting(f"expected a rate of {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate}")
         self.rate = rate
-        self._gap = DelayTable(Exponential(mean=1e9 / rate), unit=1)
+        self._gap = sampler(Exponential(mean=1e9 / rate), unit=1)
 
     def gaps(self, chain: Integers, keys: Words) -> Integers:
         return self._gap.at(draw(keys, GAP_PURPOSE))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import repeat
+
+import numpy as np
 
 from chains.randomness import Integers
 from chains.table import EventTable
 from chains.text import UUID_WIDTH, Memory
 from eventbus.record import ProducerRecord
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLICE = 1024
 """Events cut out of the memory at a time: what fits the CPU's cache is cut twice as fast."""
 
@@ -46,6 +50,16 @@ class Block:
         """
         columns = (self._starts.take(rows), self._ends.take(rows), self._keys.take(rows))
         return Block(self.table.take(rows), self._memory, *columns)
+
+    @property
+    def chains(self) -> int:
+        """How many chains begin here."""
+        return int(np.count_nonzero(self.table.step == 0))
+
+    @property
+    def last(self) -> datetime:
+        """Time of the last event."""
+        return EPOCH + timedelta(microseconds=int(self.table.time[-1]))
 
     @property
     def buffer(self) -> memoryview:

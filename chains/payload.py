@@ -31,12 +31,14 @@ class Hole:
 
     def slots(self, after: bytes) -> list[Slot]:
         """One slot with the text behind it, or two where numbers are encoded one by one."""
-        values = self.values
-        if values is None:
-            if self.source.count > LARGEST_TABLE:
-                return [Numeral(self.source, self._shown), Listed(Factor(Constant(), (after,)))]
-            values = tuple(self._shown(np.arange(self.source.count)).tolist())
-        return [Listed(Factor(self.source, tuple(orjson.dumps(value) + after for value in values)))]
+        if self.values is not None:
+            texts = [orjson.dumps(value) for value in self.values]
+        elif self.source.count <= LARGEST_TABLE:
+            numbers = self._shown(np.arange(self.source.count))
+            texts = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        else:
+            return [Numeral(self.source, self._shown), Listed(Factor(Constant(), (after,)))]
+        return [Listed(Factor(self.source, tuple(text + after for text in texts)))]
 
     def _shown(self, numbers: Integers) -> Any:
         units = numbers + self.low

@@ -9,7 +9,7 @@ import numpy as np
 
 from catalog import Chain, State, Transition
 from catalog.model import Outcome
-from chains.delays import DelayTable
+from chains.delays import Sampler, sampler
 from chains.errors import ImpossibleChain
 from chains.randomness import Words, purpose, shares
 
@@ -20,7 +20,7 @@ class Branch(NamedTuple):
     to: str
     purpose: int
     """Of the draw of its delay."""
-    delay: DelayTable
+    delay: Sampler
 
 
 class Choice(NamedTuple):
@@ -59,7 +59,7 @@ class Walk:
         self._choices = {
             (name, left): self._choice(chain.states[name], left)
             for name in self.distance
-            for left in range(self._farthest + 1)
+            for left in range(-1, self._farthest + 1)  # -1: after the last step that is allowed
         }
 
     def choice(self, state: str, step: int) -> Choice:
@@ -86,7 +86,7 @@ class Walk:
 
 def _branch(chain: Chain, state: State, transition: Transition) -> Branch:
     delay = purpose(f"{chain.name}/{state.name}/delay/{transition.to}")
-    return Branch(transition.to, delay, DelayTable(transition.delay))
+    return Branch(transition.to, delay, sampler(transition.delay))
 
 
 def _distance(chain: Chain, goals: list[str]) -> Mapping[str, int]:
