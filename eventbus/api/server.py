@@ -61,6 +61,11 @@ class Server:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """Clients connected now, of any kind."""
+        return len(self._uvicorn.server_state.connections)
+
     async def start(self) -> None:
         """Listen; the port answers when this returns.
 
@@ -121,5 +126,6 @@ class _Uvicorn(uvicorn.Server):
         """Drop clients that do not read: uvicorn has cancelled their requests, but would keep their sockets."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        await asyncio.sleep(0)  # until they have heard of it
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=0.5)

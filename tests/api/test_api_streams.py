@@ -144,6 +144,7 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(server: Se
         await bus.publish(step(number, filler="x" * 50_000))
     async with asyncio.timeout(3):
         await server.stop()
+    assert server.connections == 0
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await read_for_ever(reader)
     writer.close()
