@@ -165,6 +165,8 @@ class InProcessBus:
         """Read topics: as a member of `group` from its committed offsets on, or alone from `start`.
 
         Topics that do not exist yet are created. `lost` of the subscription counts records it came too late for.
+        A subscription that is dropped unclosed (a loop broken off, a task cancelled) leaves its group when Python
+        frees it; `async with` does so at once.
         """
         consumer = self.consumer(topics, group=group, start=start)
         return InProcessSubscription(consumer, auto_commit=auto_commit and group is not None)

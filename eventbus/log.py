@@ -88,7 +88,7 @@ class PartitionLog:
         found = []
         size = 0
         for batch in self._from(offset):
-            if batch.base_offset >= stop or size >= max_bytes:
+            if batch.base_offset >= stop or (found and size >= max_bytes):
                 break
             found.append(batch.cut(offset, stop))
             size += found[-1].size_bytes
