@@ -1,0 +1,51 @@
+"""One seed, one stream of bytes, kept here: today, next year, and on every machine.
+
+When the bytes change on purpose, say so in the change log, and write the new ones with
+`python -m tests.golden.test_generator_golden`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from catalog import Catalog
+from chains import ChainGenerator
+
+FOLDER = Path(__file__).parent
+LINES = FOLDER / "generator.jsonl"
+CHAINS = 20_000
+DIGEST = "8e03b208fa95cb56104044b56f303787d4a568fba2bc16dd12101675032d046f"
+
+
+def generator(block: int | None = None) -> ChainGenerator:
+    return ChainGenerator(Catalog.load(FOLDER / "generator_catalog.yaml", extend=False), seed=7, rate=20, block=block)
+
+
+def first_lines() -> bytes:
+    return b"".join(bytes(block.buffer) for block in generator().blocks(chains=12))
+
+
+def digest(block: int | None = None) -> str:
+    found = hashlib.sha256()
+    for one in generator(block).blocks(chains=CHAINS):
+        found.update(one.buffer)
+    return found.hexdigest()
+
+
+def test_the_first_lines() -> None:
+    """The first twelve chains are these lines."""
+    assert first_lines().splitlines() == LINES.read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("block", [None, 100, 5000])
+def test_the_digest(block: int | None) -> None:
+    """Twenty thousand chains have this digest, however the work is cut."""
+    assert digest(block) == DIGEST
+
+
+if __name__ == "__main__":
+    LINES.write_bytes(first_lines())
+    print(digest())

@@ -1,0 +1,240 @@
+"""Paced runs, by a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import pytest
+
+from catalog import Catalog
+from chains import ChainGenerator, InvalidSetting, RunStatistics
+from eventbus.bus import EventBus
+from eventbus.event import Event, microseconds
+from eventbus.record import ProducerRecord
+from tests.unit.chains.catalogs import two_steps
+from tests.unit.chains.clocks import ManualClock
+
+
+class ListBus:
+    """Keeps what is published, and when.
+
+    Args:
+        on_publish: called before each batch is taken; may raise, or move the clock.
+    """
+
+    def __init__(self, clock: ManualClock, on_publish: Callable[[], None] = lambda: None) -> None:
+        self.clock = clock
+        self.on_publish = on_publish
+        self.records: list[tuple[int, ProducerRecord]] = []
+
+    async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
+        now, batch = self.clock.now, list(events)
+        await asyncio.sleep(0)
+        self.on_publish()
+        for one in batch:
+            assert isinstance(one, ProducerRecord)
+            self.records.append((now, one))
+        return len(batch)
+
+    @property
+    def events(self) -> list[Event]:
+        return [Event.from_bytes(record.value or b"") for _, record in self.records]
+
+    @property
+    def published_at(self) -> list[int]:
+        return [now for now, _ in self.records]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def bus(clock: ManualClock) -> ListBus:
+    return ListBus(clock)
+
+
+async def run(generator: ChainGenerator, bus: ListBus, **settings: object) -> RunStatistics:
+    return await generator.run(cast(EventBus, bus), clock=bus.clock, **settings)  # type: ignore[arg-type]
+
+
+async def test_each_event_is_published_when_its_time_has_come(bus: ListBus) -> None:
+    """Twenty chains begin at once, then one every five seconds; every event at the moment of its timestamp."""
+    start = bus.clock.now
+    statistics = await run(ChainGenerator(seed=3), bus, duration=61)
+    assert bus.published_at == [microseconds(one.timestamp) for one in bus.events]
+    roots = [microseconds(one.timestamp) - start for one in bus.events if one.causation_id is None]
+    assert roots == [0] * 20 + [n * 5_000_000 for n in range(1, 13)]
+    assert statistics.chains == statistics.chains_finished == 32
+    assert statistics.scheduled == statistics.emitted == len(bus.records)
+    assert (statistics.late, statistics.dropped, statistics.lag_max_ms, statistics.chains_in_flight) == (0, 0, 0, 0)
+
+
+async def test_speed_shrinks_the_waits_and_nothing_else(bus: ListBus) -> None:
+    """At 60 times the speed a minute of events passes in a second, with the timestamps of the minute."""
+    start = bus.clock.now
+    await run(ChainGenerator(two_steps(), seed=3), bus, duration=60, speed=60)
+    passed = [(at - start) / 1e6 for at in bus.published_at]
+    shown = [(microseconds(one.timestamp) - start) / 60e6 for one in bus.events]
+    assert passed == pytest.approx(shown, abs=2e-6)
+    assert passed[-1] < 1.1
+
+
+async def test_unlimited_speed_never_waits(bus: ListBus) -> None:
+    """With infinite speed everything goes out at once, in order, and nothing counts as late."""
+    statistics = await run(ChainGenerator(seed=3), bus, rate=200, duration=60, speed=math.inf, max_lag=0.001)
+    assert bus.clock.waits == 0
+    times = [one.timestamp for one in bus.events]
+    assert times == sorted(times)
+    assert statistics.emitted == len(times) > 20_000
+    assert (statistics.late, statistics.dropped, statistics.lag_p99_ms) == (0, 0, 0)
+
+
+async def test_oversleeping_does_not_add_up(bus: ListBus) -> None:
+    """Deadlines are absolute: a clock that wakes 3 ms late each time makes each event 3 ms late, not 3 ms more."""
+    bus.clock.oversleep = 0.003
+    statistics = await run(ChainGenerator(two_steps(delay=700.0)), bus, initial_chains=1, interval=1, duration=100)
+    lags = [at - microseconds(one.timestamp) for at, one in zip(bus.published_at, bus.events, strict=True)]
+    assert set(lags[1:]) == {3000}
+    assert statistics.lag_max_ms == 3
+    assert statistics.lag_p50_ms == pytest.approx(3, rel=0.02)
+
+
+async def test_late_events_are_counted(bus: ListBus) -> None:
+    """A bus that takes half a second makes events late; they are published all the same."""
+    bus.on_publish = lambda: bus.clock.advance(0.5)
+    statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=3, interval=1, duration=5, late_after=0.2)
+    assert statistics.emitted == statistics.late == len(bus.records)
+    assert statistics.lag_max_ms >= 500
+    assert statistics.dropped == 0
+
+
+async def test_whole_chains_are_dropped_beyond_the_bound(bus: ListBus) -> None:
+    """With `max_lag`, chains that would begin too late are left out as a whole, and the account closes."""
+    stalls = iter([0.0] * 5 + [30.0] + [0.0] * 10_000)
+    bus.on_publish = lambda: bus.clock.advance(next(stalls))
+    statistics = await run(ChainGenerator(seed=3), bus, rate=20, duration=60, max_lag=1.0)
+    chains: dict[str, list[Event]] = {}
+    for one in bus.events:
+        chains.setdefault(one.correlation_id, []).append(one)
+    assert all(events[0].causation_id is None for events in chains.values())
+    assert statistics.chains == statistics.chains_finished == len(chains)
+    assert 400 < statistics.chains_dropped < 700
+    assert statistics.dropped > statistics.chains_dropped
+    assert statistics.scheduled == statistics.emitted + statistics.dropped
+    assert statistics.late < statistics.emitted
+
+
+async def test_a_chain_that_began_in_time_is_finished(bus: ListBus) -> None:
+    """Dropping looks at the beginning only: later events of a chain are never left out."""
+    bus.on_publish = lambda: bus.clock.advance(10)
+    statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=4, interval=1000, duration=1, max_lag=1)
+    assert statistics.emitted == 8
+    assert statistics.dropped == 0
+
+
+async def test_errors_of_the_bus_go_to_the_caller(bus: ListBus) -> None:
+    """Nothing is swallowed, and what was acknowledged before is counted."""
+    calls = iter(range(100))
+
+    def fail_at_third() -> None:
+        if next(calls) == 2:
+            raise ConnectionError("gone")
+
+    bus.on_publish = fail_at_third
+    generator = ChainGenerator(two_steps())
+    with pytest.raises(ConnectionError, match="gone"):
+        await run(generator, bus, initial_chains=1)
+    statistics = generator.statistics()
+    assert (statistics.emitted, statistics.scheduled) == (2, 3)
+
+
+async def test_cancellation_leaves_the_account_right(bus: ListBus) -> None:
+    """A cancelled run stops at once; the statistics tell what the bus has acknowledged."""
+    generator = ChainGenerator(seed=1)
+    task = asyncio.create_task(run(generator, bus))
+    while len(bus.records) < 100:
+        await asyncio.sleep(0)
+        assert generator.statistics().emitted <= len(bus.records)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    statistics = generator.statistics()
+    assert statistics.emitted <= statistics.scheduled
+    assert len(bus.records) - 20 <= statistics.emitted <= len(bus.records)
+    assert statistics == generator.statistics()
+
+
+async def test_other_tasks_run_even_without_waiting(bus: ListBus) -> None:
+    """An endless run at unlimited speed leaves the loop to others between two batches."""
+    generator = ChainGenerator(Catalog.default())
+    task = asyncio.create_task(run(generator, bus, rate=1000, speed=math.inf))
+    turns = 0
+    while generator.statistics().emitted < 5000:
+        await asyncio.sleep(0)
+        turns += 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert turns >= 5
+
+
+async def test_progress_is_reported(bus: ListBus) -> None:
+    """Figures come while it runs, not for every batch, and at the end once more."""
+    seen: list[RunStatistics] = []
+    statistics = await run(ChainGenerator(seed=3), bus, rate=50, duration=10, on_progress=seen.append)
+    assert 20 < len(seen) < 130
+    assert [one.emitted for one in seen] == sorted(one.emitted for one in seen)
+    assert seen[-1] == statistics
+    assert statistics.elapsed == pytest.approx(10, abs=2.5)
+
+
+async def test_arrivals_by_rate(bus: ListBus) -> None:
+    """With a rate, chains begin at random after the initial ones, as many as it says."""
+    statistics = await run(ChainGenerator(two_steps(), seed=3), bus, initial_chains=7, rate=30, duration=100)
+    assert abs(statistics.chains - 7 - 3000) < 3 * 3000**0.5
+
+
+async def test_topics_follow_the_strategy(bus: ListBus) -> None:
+    """The records go to the topics of the strategy."""
+    await run(ChainGenerator(two_steps()), bus, duration=1, topics="event_type")
+    assert {record.topic for _, record in bus.records} == {"test.thing.asked.v1", "test.thing.answered.v1"}
+
+
+async def test_the_machines_clock_serves_as_well() -> None:
+    """Without a clock of one's own a run takes place now."""
+    clock = ManualClock()
+    bus = ListBus(clock)
+    statistics = await ChainGenerator(two_steps(delay=1.0)).run(cast(EventBus, bus), initial_chains=3, duration=0.001)
+    assert statistics.chains_finished == 3
+    assert abs(microseconds(bus.events[0].timestamp) - clock.now) < 60_000_000
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"speed": 0},
+        {"speed": math.nan},
+        {"rate": 0},
+        {"interval": 0},
+        {"initial_chains": -1},
+        {"max_lag": -1},
+        {"late_after": -1},
+        {"duration": -1},
+    ],
+    ids=str,
+)
+async def test_bad_settings_are_refused(bus: ListBus, settings: dict[str, float]) -> None:
+    """Each is refused before anything is published."""
+    with pytest.raises(InvalidSetting, match="expected"):
+        await run(ChainGenerator(two_steps()), bus, **settings)
+    assert not bus.records
+
+
+def test_statistics_before_any_run() -> None:
+    """All figures are 0."""
+    assert ChainGenerator(two_steps()).statistics() == RunStatistics()
