@@ -1,4 +1,4 @@
-"""Fixtures for other people's test suites: a bus, and a generator of believable chains.
+"""Fixtures for other people's test suites: a bus, a generator of believable chains, and a store on a real PostgreSQL.
 
 Loaded by every pytest run where this package is installed, so it imports what a fixture needs inside that fixture.
 """
@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from chains import ChainGenerator
     from eventbus.inprocess import InProcessBus
+    from processors.testing import EventStoreFixture, TemporaryServer
 
 SEED_MARKER = "eventbus_seed(seed): the seed of this test's `chain_generator`, in place of --eventbus-seed"
 
@@ -52,6 +53,25 @@ def chain_generator(request: pytest.FixtureRequest) -> ChainGenerator:
     from chains import ChainGenerator
 
     return ChainGenerator(Catalog.default(), seed=_seed(request))
+
+
+@pytest.fixture(scope="session")
+def eventbus_postgres() -> Iterator[TemporaryServer]:
+    """The PostgreSQL server behind `event_store`: started by the first test that asks, stopped after the last."""
+    from processors.testing import TemporaryServer
+
+    with TemporaryServer() as server:
+        yield server
+
+
+@pytest.fixture
+def event_store(eventbus_postgres: TemporaryServer) -> Iterator[EventStoreFixture]:
+    """An empty database, removed after the test: `open()` it to query, `processing(bus)` to store what is on a bus."""
+    from processors.testing import EventStoreFixture
+
+    dsn = eventbus_postgres.create_database()
+    yield EventStoreFixture(dsn)
+    eventbus_postgres.drop_database(dsn)
 
 
 def _seed(request: pytest.FixtureRequest) -> int:
