@@ -7,19 +7,16 @@ The standard has no place for a chain of more than two events with probabilities
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from catalog.catalog import DEFAULT_PARTITIONS, Catalog
 from catalog.conformance import Role
 from catalog.examples import example_event, example_headers
 from catalog.jsonschema import event_schema
 from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform
 
-if TYPE_CHECKING:
-    from catalog.catalog import Catalog
-
 VERSION = "3.1.0"
 KAFKA_BINDING = "0.5.0"
-DEFAULT_PARTITIONS = 1
 
 Document = dict[str, Any]
 

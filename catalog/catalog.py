@@ -16,6 +16,8 @@ from catalog.words import listed, suggestion
 T = TypeVar("T")
 
 DATA = Path(__file__).parent / "data"
+DEFAULT_PARTITIONS = 4
+"""Of the topic of a domain for which no file gives another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Catalog:
     chains: Mapping[str, Chain]
     lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     partitions: Mapping[str, int] = field(default_factory=dict)
-    """Partitions of each domain's topic, e.g. `{"omninode.agent": 4}`."""
+    """Partitions of each domain's topic, e.g. `{"omninode.agent": 4}`; the loader names every domain of `events`."""
 
     @classmethod
     def default(cls) -> Catalog:

@@ -52,10 +52,16 @@ def _list_problems(name: str, items: tuple[Any, ...]) -> Iterator[Problem]:
         yield place, f"expected a name without dots such as agent_error, got {name!r}"
     expected = _attributes(items[0]) if items else None
     for index, item in enumerate(items):
-        if item is None:
-            yield (*place, index), "expected a value, got nothing"
-        elif _attributes(item) != expected:
+        for hole in _holes(item):
+            yield (*place, index, *hole), "expected a value, got nothing"
+        if item is not None and _attributes(item) != expected:
             yield (*place, index), f"expected {_kind(expected)} like the first item of the list, got {shown(item)}"
+
+
+def _holes(item: Any) -> list[Place]:
+    if isinstance(item, dict):
+        return [(key,) for key, value in item.items() if value is None]
+    return [()] if item is None else []
 
 
 def _attributes(item: Any) -> frozenset[str] | None:

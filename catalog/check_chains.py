@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from catalog.check_payloads import SAFE
 from catalog.conformance import MAXIMUM_TYPES, Role, accepted_sets, role_of
 from catalog.errors import TooManyPaths
 from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform, Variable
@@ -37,8 +38,13 @@ def _variable_problems(place: Place, variable: Variable, lists: Mapping[str, Any
             (f"unknown list {variable.list!r}{suggestion(variable.list, lists)}; there are {listed(sorted(lists))}"),
         )
     low, high = variable.minimum, variable.maximum
-    if low is not None and high is not None and low > high:
+    if low is None or high is None:
+        return
+    if low > high:
         yield (*place, "min"), f"min {low} is above max {high}"
+    for key, bound in (("min", low), ("max", high)):
+        if abs(bound) > SAFE:
+            yield (*place, key), f"expected a whole number between -2^53 and 2^53, got {bound}"
 
 
 def _state_problems(place: Place, state: State, chain: Chain, events: Mapping[str, EventType]) -> Iterator[Problem]:
@@ -159,20 +165,20 @@ def cycle_from(chain: Chain, name: str) -> list[str]:
 
 
 def role_problems(chains: Mapping[str, Chain]) -> Iterator[Problem]:
-    """An event type must mean the same wherever it stands: what starts or ends one chain does so in no other way.
+    """An event type must mean the same wherever it stands: what starts or ends one chain does so in all of them.
 
-    Statistics tell a chain, its start and its end by event types alone.
+    Statistics tell where a chain starts and ends by event types alone.
     """
     first: dict[str, tuple[Chain, Role]] = {}
     for chain in chains.values():
         for state in chain.states.values():
             role = role_of(chain, state)
             other, known = first.setdefault(state.emits, (chain, role))
-            if known != role or (role == Role.REQUESTED and other is not chain):
+            if known != role:
                 yield (
                     ("chains", chain.name, "states", state.name, "emits"),
                     f"{state.emits} {_deed[role]} here and {_deed[known]} in {other.name}: "
-                    "give one of them a type of its own, or make them one chain",
+                    "give one of them a type of its own",
                 )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from catalog.errors import Mistake
 from catalog.words import Place, listed, path_text, shown, suggestion
+
+Word = TypeVar("Word", bound=str)
 
 
 class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
@@ -128,6 +130,15 @@ class Node:
         self.complain(f"expected true or false, got {shown(value)}")
         return None
 
+    def one_of(self, allowed: tuple[Word, ...]) -> Word | None:
+        """One of these words."""
+        value = self.plain()
+        for word in allowed:
+            if value == word:
+                return word
+        self.complain(f"expected one of {listed(allowed)}, got {shown(value)}")
+        return None
+
     def plain(self) -> Any:
         """The value as JSON has it."""
         return _plain(self._node)
@@ -182,6 +193,16 @@ def read(path: Path, mistakes: list[Mistake]) -> Node | None:
         document.complain("an alias contains itself")
         return None
     return document
+
+
+def text_of(members: Mapping[str, Node], name: str) -> str:
+    """The text of a member; empty when it is absent or, which is noted, no text."""
+    return (members[name].text() or "") if name in members else ""
+
+
+def values_of(members: Mapping[str, Node], name: str) -> tuple[Any, ...] | None:
+    """The plain items of a member; None when it is absent."""
+    return tuple(item.plain() for item in members[name].items()) if name in members else None
 
 
 def _plain(node: yaml.Node) -> Any:

@@ -91,6 +91,14 @@ def test_checks_agree_with_a_brute_force_walker(chain: Chain) -> None:
     assert any("cycle without exit" in text for text in found) == (has_end and ending != reached)
 
 
+def test_the_shortest_way_out_is_one_that_is_taken() -> None:
+    """The distance to the end counts no transition of weight 0."""
+    chain = machine({"s0": ["s1", "end"], "s1": ["end"], "end": []})
+    never = replace(chain.states["s0"], next=(chain.states["s0"].next[0], Transition(to="end", delay=NOW, weight=0)))
+    assert chain.distance["s0"] == 1
+    assert replace(chain, states={**chain.states, "s0": never}).distance["s0"] == 2
+
+
 @given(machines(), st.integers(0, 2**32))
 def test_every_walk_leaves_an_accepted_set(chain: Chain, seed: int) -> None:
     """The set of event types of a finished walk is among the accepted ones."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from catalog import Catalog, Exponential, Fixed, LogNormal, Uniform, UnknownName
+from catalog import Catalog, Exponential, Fixed, InvalidCatalog, LogNormal, Mistake, Role, Uniform, UnknownName
+from catalog.examples import example_payload
 
 LoadText = Callable[..., Catalog]
 
@@ -44,6 +50,12 @@ def test_a_later_path_replaces_by_name(shop: str, load_text: LoadText) -> None:
     lost = catalog.event_type("shop.order.lost.v1")
     assert (lost.source, lost.payload) == ("other", ())
     assert catalog.event_type("shop.order.placed.v1").source == "shop"
+
+
+def test_every_domain_has_partitions(shop: str, load_text: LoadText) -> None:
+    """A domain for which no file gives partitions has four, so that `partitions` names every topic."""
+    catalog = load_text(shop, "source: s\nevents: {shop.stock.counted.v1: {}}")
+    assert catalog.partitions == {"shop.order": 2, "shop.stock": 4}
 
 
 def test_a_replaced_list_shows_in_the_fields_that_draw_from_it(shop: str, load_text: LoadText) -> None:
@@ -160,3 +172,53 @@ def test_other_weights() -> None:
     changed = Catalog.default().with_weights({"vault-read": 0})
     assert changed.chain("vault-read").weight == 0
     assert changed.chain("agent-execution").weight == 20
+
+
+def test_two_chains_may_start_alike(shop: str, load_text: LoadText) -> None:
+    """One request may begin several stories."""
+    twice = shop + shop[shop.index("  order:\n") :].replace("  order:", "  order-again:")
+    catalog = load_text(twice)
+    assert catalog.chain("order").root == catalog.chain("order-again").root
+    assert catalog.conformance.classify("shop.order.placed.v1") == (None, Role.REQUESTED)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixture is a constant text
+@given(data=st.data())
+def test_whatever_is_written_gets_an_answer(
+    data: st.DataObject, shop: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A catalog with any of its values replaced is refused with a report, or it is loaded and all of it works."""
+    document = yaml.safe_load(shop)
+    for _ in range(data.draw(st.integers(1, 3))):
+        _replace_some_value(document, data)
+    path = tmp_path_factory.mktemp("fuzz") / "catalog.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    mistakes: tuple[Mistake, ...] = ()
+    try:
+        catalog = Catalog.load(path, extend=False)
+    except InvalidCatalog as error:
+        mistakes = error.mistakes
+    else:
+        assert catalog.conformance.accepted.keys() == catalog.chains.keys()
+        for event in catalog.events.values():
+            assert catalog.validate(event.name, example_payload(event)) == []
+    assert all(mistake.file == str(path) and mistake.line >= 1 and mistake.problem for mistake in mistakes)
+
+
+def _replace_some_value(document: Any, data: st.DataObject) -> None:
+    at = document
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(at[key], dict | list) or not at[key] or data.draw(st.integers(0, 3)) == 0:
+            at[key] = data.draw(JSON | st.sampled_from(WORDS).map(copy.deepcopy))
+            return
+        at = at[key]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+WORDS = ["placed", "item", "item.name", "city", "shop.order.lost.v1", 0, 100, {"fixed": 0}, {"list": "city"}, []]

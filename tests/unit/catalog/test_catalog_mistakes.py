@@ -272,6 +272,9 @@ CASES = {
         "    - {name: cup, price: 7}", "    - {name: cup}  # here", "lists.item[1]", "a mapping with name, price"
     ),
     "list with a hole": Case("city: [Rome, Oslo]", "city: [Rome, ~]  # here", "lists.city[1]", "got nothing"),
+    "attribute without a value": Case(
+        "    - {name: cup, price: 7}", "    - {name: cup, price: }  # here", "lists.item[1].price", "got nothing"
+    ),
     "list of no list": Case(
         "city: [Rome, Oslo]", "town: Rome  # here\n  city: [Rome]", "lists.town", "expected a list"
     ),
@@ -283,6 +286,18 @@ CASES = {
         "item: {list: item, min: 1, max: 2}  # here",
         "chains.order.variables.item",
         "expected either `list: NAME` or `min: …` and `max: …`",
+    ),
+    "variable of half a source": Case(
+        "item: {list: item}",
+        "item: {list: item, max: 2}  # here",
+        "chains.order.variables.item",
+        "expected either `list: NAME` or `min: …` and `max: …`",
+    ),
+    "variable too large": Case(
+        "item: {list: item}",
+        "item: {list: item}\n      n: {min: 3, max: 9007199254740993}  # here",
+        "chains.order.variables.n.max",
+        "between -2^53 and 2^53",
     ),
     "variable bounds": Case(
         "item: {list: item}",
