@@ -122,10 +122,19 @@ class EventApp(faust.App):
         clock = asyncio.get_running_loop().time
         while not self.should_stop:
             await self.sleep(1.0)
-            lag = sum(self.lag().values())
-            self.idle_seconds = self._watchdog.idle(sum(self.progress.committed().values()), lag, clock())
-            if self.idle_seconds > self._watchdog.timeout:
-                await self.crash(Stalled(f"{lag} events wait, but none was stored for {self.idle_seconds:.0f} s"))
+            try:
+                await self._look(clock())
+            except Exception as error:
+                await self.crash(error)
+
+    async def _look(self, now: float) -> None:
+        """Raises what should end the worker."""
+        if not self.progress.check():
+            await self.consumer.perform_seek()
+        lag = sum(self.lag().values())
+        self.idle_seconds = self._watchdog.idle(sum(self.progress.committed().values()), lag, now)
+        if self.idle_seconds > self._watchdog.timeout:
+            raise Stalled(f"{lag} events wait, but none was stored for {self.idle_seconds:.0f} s")
 
 
 def create_app(

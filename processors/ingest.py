@@ -48,6 +48,7 @@ class Ingest:
         self._rewind = rewind
         self._start = start
         self._expected: dict[TopicPartition, int] = {}
+        self._assigning = asyncio.Lock()
         self._fences = 0
         self._batches_before = -1
 
@@ -62,7 +63,8 @@ class Ingest:
 
     async def stop(self) -> None:
         """Finish what was taken, as far as that goes quickly, and disconnect; what is left is read again next time."""
-        await self.finish(timeout=1.0)
+        with suppress(Exception):  # told already to whoever waits for us
+            await self.finish(timeout=1.0)
         for pipeline in self.pipelines:
             await pipeline.stop()
 
@@ -77,16 +79,10 @@ class Ingest:
         Returns:
             the offset to read next of each.
         """
-        self._expected = {}
-        held = await bounds()
-        first = {p: held[p].earliest if self._start == "earliest" else held[p].end for p in partitions}
-        expected = await self._assign(first)
-        if any(offset > held[p].end for p, offset in expected.items()):
-            held = await bounds()  # unless the log has grown meanwhile, and another worker has read it
-            lost = {p: held[p] for p, offset in expected.items() if offset > held[p].end}
-            expected = await self._begin_anew(lost, expected, first)
-        self._expected = {p: self._kept(p, offset, held[p]) for p, offset in expected.items()}
-        return dict(self._expected)
+        async with self._assigning:
+            self._expected = {}
+            self._expected = await self._where_to_go_on(partitions, bounds)
+            return dict(self._expected)
 
     async def finish(self, timeout: float = 5.0) -> None:
         """Write what was taken, so that the next owner need not do it again; it can, should this take too long."""
@@ -118,9 +114,38 @@ class Ingest:
             return False
         return True
 
+    def check(self) -> bool:
+        """Whether all is well, asked from time to time: with nothing to `put`, nobody would learn what went wrong.
+
+        Returns:
+            False when chunks are missing, as for `put`.
+
+        Raises:
+            Exception: the writer cannot go on; the process should end.
+        """
+        for failure in (pipeline.failure for pipeline in self.pipelines if self._expected):
+            if isinstance(failure, Fenced):
+                self._give_way(failure)
+                return False
+            if failure is not None:
+                raise failure
+        return True
+
     def committed(self) -> Offsets:
         """The next offset of each assigned partition, as the database has it."""
         return {partition: offset for pipeline in self.pipelines for partition, offset in pipeline.next.items()}
+
+    async def _where_to_go_on(
+        self, partitions: Iterable[TopicPartition], bounds: Callable[[], Awaitable[Mapping[TopicPartition, Bounds]]]
+    ) -> dict[TopicPartition, int]:
+        held = await bounds()
+        first = {p: held[p].earliest if self._start == "earliest" else held[p].end for p in partitions}
+        expected = await self._assign(first)
+        if any(offset > held[p].end for p, offset in expected.items()):
+            held = await bounds()  # unless the log has grown meanwhile, and another worker has read it
+            lost = {p: held[p] for p, offset in expected.items() if offset > held[p].end}
+            expected = await self._begin_anew(lost, expected, first)
+        return {p: self._kept(p, offset, held[p]) for p, offset in expected.items()}
 
     async def _assign(self, first: Offsets) -> dict[TopicPartition, int]:
         expected: dict[TopicPartition, int] = {}
