@@ -63,16 +63,18 @@ def payload_schema(event: EventType) -> Schema:
 
 
 def _fields(fields: Iterable[PayloadField], description: str = "") -> Schema:
-    return _object({one.name: _field(one) for one in fields}, description=description)
+    fields = tuple(fields)
+    required = [one.name for one in fields if one.required]
+    return _object({one.name: _field(one) for one in fields}, required, description=description)
 
 
-def _object(properties: Schema, **about: str) -> Schema:
+def _object(properties: Schema, required: list[str] | None = None, **about: str) -> Schema:
     words = {name: text for name, text in about.items() if text}
     return {
         **words,
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": list(properties) if required is None else required,
         "additionalProperties": False,
     }
 

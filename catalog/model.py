@@ -27,6 +27,8 @@ class PayloadField:
     name: str
     type: FieldType
     description: str = ""
+    required: bool = True
+    """Whether an event sent in by hand must have it; generated events always do."""
     fields: tuple[PayloadField, ...] | None = None
     value: Any = None
     choices: tuple[Any, ...] | None = None

@@ -26,7 +26,7 @@ CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fals
 
 
 def payload_model(event: EventType) -> type[BaseModel]:
-    """A pydantic model of an event type's payload: types, bounds and choices; nothing missing, nothing more.
+    """A pydantic model of an event type's payload: types, bounds and choices; nothing required is missing, nothing unknown there.
 
     Lists that values are picked from are examples of what may come, not bounds: any value of the type passes.
     """
@@ -57,7 +57,8 @@ def _type(owner: str, one: PayloadField) -> Any:
 
 def _info(one: PayloadField) -> Any:
     low = 0 if one.elapsed else one.minimum
-    return Field(alias=one.name, description=one.description or None, ge=low, le=one.maximum)
+    default = ... if one.required else None
+    return Field(default, alias=one.name, description=one.description or None, ge=low, le=one.maximum)
 
 
 def _among(values: tuple[Any, ...]) -> AfterValidator:

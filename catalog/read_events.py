@@ -10,7 +10,7 @@ from catalog.words import listed
 
 EVENT = ("description", "source", "schema_version", "payload")
 FIELD = (
-    *("type", "description", "examples"),
+    *("type", "description", "required", "examples"),
     *("fields", "value", "choices", "pick", "var", "elapsed", "min", "max", "decimals"),
 )
 TYPES: tuple[FieldType, ...] = get_args(FieldType)
@@ -54,6 +54,7 @@ def _field(name: str, node: Node) -> PayloadField | None:
         name=name,
         type=kind or "string",
         description=text_of(members, "description"),
+        required="required" not in members or members["required"].flag() is not False,
         fields=fields,
         value=members["value"].plain() if "value" in members else None,
         choices=values_of(members, "choices"),
