@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -89,7 +89,8 @@ class Application:
             bus=self.bus,
             catalog=wanted.catalog,
             version=VERSION,
-            providers=Providers(generator=self._generator_numbers, pipeline=self._pipeline_numbers),
+            providers=self._providers(),
+            checks={"generator": self._generator_health, "processor": self._processor_health},
         )
         self.http = await parts.enter_async_context(Server(app, wanted.host, wanted.port))
 
@@ -165,6 +166,23 @@ class Application:
         """The processor's account; all zero when other processes do the processing."""
         return self.processor.statistics() if self.processor else ProcessorStatistics()
 
+    def _providers(self) -> Providers:
+        return Providers(
+            bus=self.bus.statistics if isinstance(self.bus, InProcessBus) else None,
+            generator=self._generator_numbers if self.configuration.generate else None,
+            pipeline=self._pipeline_numbers if self.processor else None,
+        )
+
+    def _generator_health(self) -> Mapping[str, Any]:
+        run = self.generator.statistics()
+        return {"on": self.configuration.generate, "emitted": run.emitted, "late": run.late, "dropped": run.dropped}
+
+    def _processor_health(self) -> Mapping[str, Any]:
+        if self.processor is None:
+            return {"on": False}
+        done = self.processor.statistics()
+        return {"on": True, "stored": done.new, "lag": sum(done.lag.values()), "last_error": done.last_error}
+
     def _generator_numbers(self) -> GeneratorNumbers:
         run = self.generator.statistics()
         return GeneratorNumbers(
@@ -178,7 +196,12 @@ class Application:
     def _pipeline_numbers(self) -> PipelineNumbers:
         done = self.processed()
         return PipelineNumbers(
-            new=done.new, duplicate=done.duplicates, dead=done.dead, chunks=done.batches, errors=done.retries
+            new=done.new,
+            duplicate=done.duplicates,
+            dead=done.dead,
+            chunks=done.batches,
+            errors=done.retries,
+            lag=done.lag,
         )
 
 
@@ -194,16 +217,3 @@ async def _cancel(tasks: list[asyncio.Future[Any]]) -> None:
     for failed in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(failed, Exception):
             raise failed
-
-
-def stop_on_signals() -> asyncio.Event:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends the program at once."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def stopping() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping)
-    return stop

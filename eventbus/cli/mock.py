@@ -158,7 +158,8 @@ async def run_serve(wanted: Configuration, brokers: str, *, plain: bool, product
         if production:
             raise Failure(str(error), exit_code=WRONG_USAGE) from error
         note = f"{error}; running the mock instead (APP_ENV=production would exit)"
-        return await run_mock(wanted, plain=plain, notes=(note,))
+        await run_mock(wanted, plain=plain, notes=(note,))
+        return
     async with bus:
         await run_application(wanted, bus, brokers, [f"Kafka at {brokers}"], plain=plain)
 
@@ -169,8 +170,9 @@ async def run_application(
     """Start the application, show it until it is told to stop, and print its account."""
     from rich.console import Console
 
-    from eventbus.cli.application import Application, stop_on_signals
+    from eventbus.cli.application import Application
     from eventbus.cli.panel import display
+    from eventbus.cli.signals import stop_on_signals
 
     console = Console(highlight=False)
     stop = stop_on_signals()

@@ -19,9 +19,7 @@ class Settings(BaseSettings):
     )
     kafka_brokers: str | None = Field(None, validation_alias=AliasChoices("KAFKA_BROKERS", "kafka_brokers"))
     database_url: str | None = Field(None, validation_alias=AliasChoices("DATABASE_URL", "database_url"))
-    enable_mock_events: bool = Field(
-        True, validation_alias=AliasChoices("ENABLE_MOCK_EVENTS", "enable_mock_events")
-    )
+    enable_mock_events: bool = Field(True, validation_alias=AliasChoices("ENABLE_MOCK_EVENTS", "enable_mock_events"))
     """False turns the generator off."""
 
     host: str = "127.0.0.1"
