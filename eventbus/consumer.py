@@ -7,14 +7,11 @@ import inspect
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
-from eventbus.broker import Broker
 from eventbus.bus import StartFrom
-from eventbus.clock import Clock
 from eventbus.errors import BusClosed, IllegalGeneration, NoGroup, NotAssigned, OffsetOutOfRange
 from eventbus.groups import ConsumerGroup, GroupState
-from eventbus.notices import Notices
+from eventbus.hub import COMMITTED, Hub
 from eventbus.record import TopicPartition
 from eventbus.recordbatch import RecordBatch
 
@@ -25,44 +22,6 @@ OnRebalance = Callable[[Partitions, Partitions], Awaitable[None] | None]
 """Called with the partitions assigned and those revoked; one of the two is empty. May be a coroutine function."""
 
 NONE: Partitions = frozenset()
-
-COMMITTED = "committed"
-"""Notice given when some group has moved on."""
-
-
-@dataclass(slots=True)
-class Hub:
-    """What all consumers of one bus share."""
-
-    broker: Broker
-    clock: Clock
-    notices: Notices = field(default_factory=Notices)
-    consumers: weakref.WeakSet[InProcessConsumer] = field(default_factory=weakref.WeakSet)
-    names: int = 0
-
-    def new_name(self, group: str | None) -> str:
-        self.names += 1
-        return f"{group or 'reader'}-{self.names}"
-
-    def group_changed(self, group: ConsumerGroup) -> None:
-        """Let the members that have nothing in hand take part in a rebalance at once, and wake all that wait."""
-        for consumer in list(self.consumers):
-            consumer.rejoin_when_idle(group)
-        self.notices.call(group.name)
-        self.notices.call(COMMITTED)
-
-    def put_out_silent(self, group: ConsumerGroup) -> None:
-        """Let the group expire members; those that wait for records are alive, however long nothing comes."""
-        now = self.clock.now_ms()
-        for consumer in self.consumers:
-            consumer.show_life(group, now)
-        if group.expire(now):
-            self.group_changed(group)
-
-    def left(self, group: ConsumerGroup, member_id: str) -> None:
-        """A member is gone, closed or garbage-collected."""
-        group.leave(member_id, self.clock.now_ms())
-        self.group_changed(group)
 
 
 class InProcessConsumer:

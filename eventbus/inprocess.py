@@ -11,9 +11,10 @@ from typing import Literal, Self, TypeVar
 from eventbus.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
 from eventbus.bus import StartFrom, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
-from eventbus.consumer import COMMITTED, Hub, InProcessConsumer, OnRebalance
+from eventbus.consumer import InProcessConsumer, OnRebalance
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
 from eventbus.event import Event, new_id, now_us
+from eventbus.hub import COMMITTED, Hub
 from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition, record_of
 from eventbus.recordbatch import Columns
 from eventbus.subscription import InProcessSubscription

@@ -85,7 +85,7 @@ class PartitionLog:
         if not self.start_offset <= offset <= self.end_offset:
             raise OffsetOutOfRange(f"expected an offset from {self.start_offset} to {self.end_offset}, got {offset}")
         stop = min(self.end_offset, offset + max(max_records, 1))
-        found = []
+        found: list[RecordBatch] = []
         size = 0
         for batch in self._from(offset):
             if batch.base_offset >= stop or (found and size >= max_bytes):

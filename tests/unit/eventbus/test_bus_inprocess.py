@@ -184,7 +184,7 @@ async def test_publishing_in_a_tight_loop_lets_others_run() -> None:
     """`await publish` in a loop does not starve the consumers, although it never has to wait."""
     bus = InProcessBus()
     reader = bus.subscribe("omninode.agent", group="g")
-    task = asyncio.create_task(anext(reader))  # type: ignore[arg-type]  # an awaitable is enough for 3.11
+    task = asyncio.create_task(anext(reader))
     for number in range(500):
         await bus.publish(event(number))
     assert task.done()

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import ConsumerRecord, CorruptBatch, Event
+from eventbus.event import Headers
 from eventbus.recordbatch import Columns, RecordBatch, encode
+
+Row = tuple[bytes | None, bytes | None, int, Headers]
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5)
 headers = st.lists(st.tuples(names, st.binary(max_size=5)), max_size=3).map(tuple)
@@ -16,13 +19,13 @@ row = st.tuples(st.none() | st.binary(max_size=40), st.none() | st.binary(max_si
 rows = st.lists(row, min_size=1, max_size=30)
 
 
-def columns_of(rows: list[tuple[bytes | None, bytes | None, int, tuple[tuple[str, bytes], ...]]]) -> Columns:
+def columns_of(rows: list[Row]) -> Columns:
     keys, values, timestamps, heads = zip(*rows, strict=True)
     return Columns(list(keys), list(values), list(timestamps), list(heads))
 
 
 @given(rows, st.integers(0, 2**40))
-def test_columns_to_bytes_and_back(rows: list[tuple[bytes | None, bytes | None, int, tuple]], base: int) -> None:  # type: ignore[type-arg]
+def test_columns_to_bytes_and_back(rows: list[Row], base: int) -> None:
     """Encoding loses nothing: keys, values, times, headers, offsets."""
     batch = RecordBatch(base, columns_of(rows))
     again = RecordBatch.from_encoded(base + 5, batch.encoded)
@@ -82,9 +85,7 @@ def test_two_batches_in_one_are_refused() -> None:
 
 
 @given(rows, st.integers(0, 40), st.integers(0, 40))
-def test_a_cut_is_the_offsets_asked_for(
-    rows: list[tuple[bytes | None, bytes | None, int, tuple]], one: int, other: int
-) -> None:  # type: ignore[type-arg]
+def test_a_cut_is_the_offsets_asked_for(rows: list[Row], one: int, other: int) -> None:
     """Cutting by offsets gives those records at those offsets, and the batch itself when that is all of it."""
     batch = RecordBatch(100, columns_of(rows))
     start, stop = 100 + min(one, len(rows) - 1), 101 + max(one, other)
