@@ -8,7 +8,8 @@ import orjson
 
 from catalog import Catalog, Chain
 from chains.payload import Hole, PayloadCompiler
-from chains.slots import Slot, merged
+from chains.slots import Column, Slot, merged
+from chains.sources import Facts, Sources
 from chains.text import TIMESTAMP_WIDTH, UUID_WIDTH, Rows, table
 
 
@@ -33,10 +34,17 @@ class Emitter:
     causation_at: int | None
     """None on a root."""
     slots: tuple[Slot, ...]
+    sources: Sources
+    """Of the slots."""
 
     @property
     def head_width(self) -> int:
         return self.head.dtype.itemsize
+
+    def columns(self, facts: Facts) -> list[Column]:
+        """The texts of all slots for a group of events."""
+        numbers = self.sources.numbers(facts)
+        return [slot.column(numbers) for slot in self.slots]
 
 
 ID_AT = len(b'{"event_id":"')
@@ -79,6 +87,7 @@ def compile_emitter(
         correlation_at=correlation_at,
         causation_at=causation_at,
         slots=slots,
+        sources=Sources(source for slot in slots for source in slot.sources),
     )
 
 

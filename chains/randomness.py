@@ -18,6 +18,7 @@ Words = npt.NDArray[np.uint64]
 GOLDEN = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: multiples of it spread neighbouring indices over all bits."""
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 HALF = np.uint64(32)
 MASK = (1 << 64) - 1
 
@@ -39,21 +40,36 @@ def draw(keys: Words, purpose: int, step: int | Integers = 0) -> Words:
     """64 random bits for each chain key, for a purpose at a step of the chain (one for all, or one each)."""
     if isinstance(step, int):
         return mix(keys ^ np.uint64((purpose + step * GOLDEN) & MASK))
-    words = step.astype(np.uint64)
-    words *= np.uint64(GOLDEN)
-    words += np.uint64(purpose)
+    return draw_each(keys, np.uint64(purpose), step.view(np.uint64))
+
+
+def draw_each(keys: Words, purposes: Words | np.uint64, steps: Words) -> Words:
+    """64 random bits for each chain key and each of several purposes.
+
+    Args:
+        keys: shape (keys).
+        purposes: shape (purposes, 1), or a single one.
+        steps: of the chains; shape (purposes, keys), or (keys) for a single purpose.
+    """
+    words = steps * np.uint64(GOLDEN)
+    words += purposes
     words ^= keys
     return mix(words)
 
 
-def below(words: Words, count: int) -> Integers:
-    """Whole numbers from 0 to `count` - 1, evenly."""
-    if count > 1 << 32:  # the remainder's unevenness, count / 2^64, is far below what a sample could show
-        return (words % np.uint64(count)).view(np.int64)
-    words = words >> HALF
-    words *= np.uint64(count)
-    words >>= HALF
-    return words.view(np.int64)
+def below(words: Words, counts: Words) -> Integers:
+    """Whole numbers from 0 to `counts` - 1, evenly.
+
+    Args:
+        words: shape (counts, keys).
+        counts: shape (counts, 1).
+    """
+    numbers = words >> HALF
+    numbers *= counts
+    numbers >>= HALF
+    for row in np.flatnonzero(counts > 1 << 32):  # unevenly by count / 2^64, far less than a sample could show
+        numbers[row] = words[row] % counts[row]
+    return numbers.view(np.int64)
 
 
 def fraction(words: Words) -> Words:
@@ -73,12 +89,13 @@ def shares(weights: list[float]) -> list[int]:
 
 def mix(words: Words) -> Words:
     """SplitMix64's finaliser, in place."""
-    shifted = words >> np.uint64(30)
+    first, second, third = SHIFTS
+    shifted = words >> first
     words ^= shifted
     words *= FIRST
-    np.right_shift(words, np.uint64(27), out=shifted)
+    np.right_shift(words, second, out=shifted)
     words ^= shifted
     words *= SECOND
-    np.right_shift(words, np.uint64(31), out=shifted)
+    np.right_shift(words, third, out=shifted)
     words ^= shifted
     return words

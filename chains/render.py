@@ -19,7 +19,7 @@ from chains.randomness import Integers, Words, chain_keys
 from chains.slots import Column
 from chains.sources import Facts
 from chains.table import EventTable
-from chains.text import TIMESTAMP_WIDTH, UUID_WIDTH, Memory, Rows, timestamps, windows
+from chains.text import TIMESTAMP_ROW, UUID_ROW, Memory, Rows, timestamps, windows
 
 
 class Group(NamedTuple):
@@ -45,6 +45,8 @@ class Renderer:
         self._timestamp_at = np.array([e.timestamp_at for e in emitters])
         self._correlation_at = np.array([e.correlation_at for e in emitters])
         self._causation_at = np.array([e.causation_at or 0 for e in emitters])
+        #: The smallest type for kinds: sorted in linear time up to 16 bits.
+        self._small = np.min_scalar_type(len(emitters))
         #: How far a row may spill: into the next event's head, but not beyond.
         self._reach = int(self._head_widths.min())
 
@@ -61,17 +63,19 @@ class Renderer:
         for group in groups:
             self._write_slots(memory, starts.take(group.rows) + group.emitter.head_width, group.columns)
         for group in groups:
-            windows(memory, group.emitter.head_width)[starts.take(group.rows)] = group.emitter.head[0]
+            windows(memory, group.emitter.head.dtype)[starts.take(group.rows)] = group.emitter.head[0]
         self._write_fixed(memory, events, starts, keys)
         return Block(events, memory, starts, ends, starts + self._correlation_at.take(events.kind))
 
     def _groups(self, events: EventTable, facts: Facts) -> list[Group]:
-        groups = []
-        for kind in np.flatnonzero(np.bincount(events.kind, minlength=len(self._emitters))).tolist():
-            rows = np.flatnonzero(events.kind == kind)
-            emitter = self._emitters[kind]
-            here = facts.take(rows)
-            groups.append(Group(emitter, rows, [slot.column(here) for slot in emitter.slots]))
+        order = events.kind.astype(self._small).argsort(kind="stable")
+        ends = np.bincount(events.kind, minlength=len(self._emitters)).cumsum().tolist()
+        facts = facts.take(order)
+        groups, begin = [], 0
+        for emitter, end in zip(self._emitters, ends, strict=True):
+            if end > begin:
+                groups.append(Group(emitter, order[begin:end], emitter.columns(facts.part(begin, end))))
+            begin = end
         return groups
 
     def _room(self, size: int, groups: list[Group]) -> Memory:
@@ -83,9 +87,9 @@ class Renderer:
 
     def _write_slots(self, memory: Memory, at: Integers, columns: list[Column]) -> None:
         for column in columns:
-            width = column.rows.dtype.itemsize
-            if width <= self._reach:
-                windows(memory, width)[at] = column.rows.take(column.index)
+            row = column.rows.dtype
+            if row.itemsize <= self._reach:
+                windows(memory, row)[at] = column.rows.take(column.index)
             else:
                 self._write_wide(memory, at, column)
             at += column.lengths
@@ -94,18 +98,18 @@ class Renderer:
         """Writes rows in pieces no wider than the reach, the last piece first, and only where there is text."""
         width = column.rows.dtype.itemsize
         for offset in reversed(range(0, width, self._reach)):
-            piece = f"V{min(self._reach, width - offset)}"
+            piece = np.dtype(f"V{min(self._reach, width - offset)}")
             pieces: Rows = np.ndarray(column.rows.shape, piece, column.rows, offset, column.rows.strides)
             here = np.flatnonzero(column.lengths > offset)
-            windows(memory, pieces.dtype.itemsize)[at.take(here) + offset] = pieces.take(column.index.take(here))
+            windows(memory, piece)[at.take(here) + offset] = pieces.take(column.index.take(here))
 
     def _write_fixed(self, memory: Memory, events: EventTable, starts: Integers, keys: Words) -> None:
         """Identifiers and timestamps, into the gaps of the heads."""
         known = identifiers(events, keys)
-        ids = windows(memory, UUID_WIDTH)
+        ids = windows(memory, UUID_ROW)
         ids[starts + ID_AT] = known.event
         ids[starts + self._correlation_at.take(events.kind)] = known.correlation
         effects = np.flatnonzero(events.step)
         at = starts.take(effects) + self._causation_at.take(events.kind.take(effects))
         ids[at] = known.causation.take(effects)
-        windows(memory, TIMESTAMP_WIDTH)[starts + self._timestamp_at.take(events.kind)] = timestamps(events.time)
+        windows(memory, TIMESTAMP_ROW)[starts + self._timestamp_at.take(events.kind)] = timestamps(events.time)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from chains.randomness import Integers
-from chains.sources import Facts, Source
+from chains.sources import Numbers, Source
 from chains.text import Rows, table, windows
 
 LARGEST_PRODUCT = 2048
@@ -31,7 +31,12 @@ class Column:
 class Slot(Protocol):
     """Text for each event of a group."""
 
-    def column(self, facts: Facts) -> Column: ...
+    @property
+    def sources(self) -> Iterable[Source]:
+        """The numbers it needs."""
+        ...
+
+    def column(self, numbers: Numbers) -> Column: ...
 
 
 class Factor(NamedTuple):
@@ -55,12 +60,16 @@ class Listed:
             return Listed(*self._factors[:-1], Factor(last.source, texts), *rest)
         return Listed(*self._factors, first, *rest) if self._size * other._size <= LARGEST_PRODUCT else None
 
-    def column(self, facts: Facts) -> Column:
+    @property
+    def sources(self) -> Iterable[Source]:
+        return [factor.source for factor in self._factors]
+
+    def column(self, numbers: Numbers) -> Column:
         first, *others = self._factors
-        index = first.source.numbers(facts)
+        index = numbers[first.source]
         for factor in others:
-            index *= factor.source.count
-            index += factor.source.numbers(facts)
+            index = index * factor.source.count
+            index += numbers[factor.source]
         rows, lengths = self._table
         return Column(rows, index, lengths.take(index))
 
@@ -85,14 +94,19 @@ class Numeral:
         self._source = source
         self._value = value
 
-    def column(self, facts: Facts) -> Column:
-        text = orjson.dumps(self._value(self._source.numbers(facts)), option=orjson.OPT_SERIALIZE_NUMPY)
+    @property
+    def sources(self) -> Iterable[Source]:
+        return [self._source]
+
+    def column(self, numbers: Numbers) -> Column:
+        text = orjson.dumps(self._value(numbers[self._source]), option=orjson.OPT_SERIALIZE_NUMPY)
         memory = np.frombuffer(text, np.uint8)
         commas = np.flatnonzero(memory == ord(","))
         starts = np.concatenate(([1], commas + 1))
         lengths = np.concatenate((commas, [len(text) - 1])) - starts
         width = int(lengths.max())
-        return Column(windows(np.concatenate((memory, np.zeros(width, np.uint8))), width), starts, lengths)
+        padded = np.concatenate((memory, np.zeros(width, np.uint8)))
+        return Column(windows(padded, np.dtype(f"V{width}")), starts, lengths)
 
 
 def merged(slots: list[Slot]) -> tuple[Slot, ...]:

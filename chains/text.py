@@ -18,6 +18,7 @@ Memory = npt.NDArray[np.uint8]
 
 UUID_WIDTH = 36
 TIMESTAMP_WIDTH = len("2026-01-01T00:00:00.000000Z")
+UUID_ROW, TIMESTAMP_ROW = np.dtype(f"V{UUID_WIDTH}"), np.dtype(f"V{TIMESTAMP_WIDTH}")
 
 DAY = 86_400
 
@@ -28,9 +29,9 @@ def table(texts: list[bytes]) -> Rows:
     return np.frombuffer(b"".join(text.ljust(width) for text in texts), f"V{width}")
 
 
-def windows(memory: Memory, width: int) -> Rows:
-    """Every run of `width` bytes of a memory, overlapping: row i starts at byte i."""
-    return np.ndarray((memory.size - width + 1,), f"V{width}", memory, strides=(1,))
+def windows(memory: Memory, row: np.dtype[np.void]) -> Rows:
+    """Every place in a memory where a row could stand, overlapping: row i starts at byte i."""
+    return np.ndarray((memory.size - row.itemsize + 1,), row, memory, strides=(1,))
 
 
 def _fields(width: int, places: dict[str, tuple[str, int]]) -> np.dtype[Any]:
@@ -73,7 +74,7 @@ def uuid7(time: Integers, words: Words) -> Rows:
     high |= ms << 16
     low = words >> np.uint64(2)
     low |= np.uint64(1 << 63)
-    rows = np.empty(time.size, UUID_TEMPLATE.dtype)
+    rows = np.empty(time.size, UUID_ROW)
     rows[:] = UUID_TEMPLATE
     fields = rows.view(UUID_FIELDS)
     for half, places in ((high, (0, 4, 9, 14)), (low, (19, 24, 28, 32))):
@@ -93,7 +94,7 @@ def timestamps(time: Integers) -> Rows:
     second -= day * DAY
     minute = second // 60
     second -= minute * 60
-    rows = np.empty(time.size, f"V{TIMESTAMP_WIDTH}")
+    rows = np.empty(time.size, TIMESTAMP_ROW)
     fields = rows.view(TIMESTAMP_FIELDS)
     first = int(day.min(initial=1 << 40))
     fields["date"] = _dates(first, int(day.max(initial=first))).take(day - first)
