@@ -37,6 +37,10 @@ class Bounds(NamedTuple):
     end: int
 
 
+class PositionMoved(Exception):
+    """A position is not where it was left: the log does not have that offset any more."""
+
+
 class Progress(Protocol):
     """Who knows which topics come in chunks, and how far each partition has been processed."""
 
@@ -102,7 +106,12 @@ class ChunkConsumer(Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Fetch once; one message for each chunk, and one for each record of a topic that is not ours."""
-        fetched, active = await self._wait_next_records(timeout)
+        try:
+            fetched, active = await self._wait_next_records(timeout)
+        except PositionMoved as moved:
+            self.log.warning("%s", moved)
+            await self.perform_seek()
+            return
         if not fetched or self.should_stop:
             return
         generation = self.app.consumer_generation_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition as KafkaPartition
@@ -11,7 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from processors.transports.chunks import Bounds, Chunk, ChunkConsumer
+from processors.transports.chunks import Bounds, Chunk, ChunkConsumer, PositionMoved
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -22,6 +22,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._next: dict[TP, int] = {}
+        self._ends: dict[TP, int] = {}
+
+    def highwater(self, tp: TP) -> int:
+        """As of the latest fetch, so that it can be asked at any time and from the other thread."""
+        return self._ends.get(tp, 0)
 
     async def seek_chunks(self, offsets: Mapping[TP, int]) -> None:
         await self.call_thread(self._seek_chunks, offsets)
@@ -29,25 +34,39 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     async def _seek_chunks(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
-            consumer.seek(_kafka(tp), offset)
-            self._next[tp] = offset
+            try:
+                consumer.seek(_kafka(tp), offset)
+            except IllegalStateError:
+                self.log.info("%s was revoked while it was being sought", tp)
+            else:
+                self._next[tp] = offset
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, Any]:
         fetched = await super()._fetch_records(consumer, *args, **kwargs)
-        return {TP(*tp): cut for tp, records in fetched.items() if (cut := self._cut(TP(*tp), records))}
+        others = {TP(*tp): records for tp, records in fetched.items() if not self.consumer.is_chunked(TP(*tp))}
+        chunks = {tp: self._chunk(tp, fetched.get(tp, []), state) for tp, state in _states(consumer)}
+        return {**others, **{tp: chunk for tp, chunk in chunks.items() if chunk}}
 
-    def _cut(self, tp: TP, records: list[Any]) -> Any:
-        """A chunk; nothing before the first seek of an assignment, when aiokafka reads from where it likes."""
-        if not records or not self.consumer.is_chunked(tp):
-            return records
-        start, end = self._next.get(tp), records[-1].offset + 1
-        if start is None:
+    def _chunk(self, tp: TP, records: list[Any], state: Any) -> Chunk | None:
+        """What the position has moved over, be it without a record: a transaction's mark, something compacted away.
+
+        Nothing before the first seek of an assignment, when aiokafka reads from where it likes.
+        """
+        self._ends[tp] = state.highwater or self._ends.get(tp, 0)
+        start = self._next.get(tp)
+        if start is None or not state.has_valid_position:
             return None
+        end: int = state.position
+        if end == start:
+            return None
+        if end < start:
+            raise PositionMoved(f"{tp}: expected to read on from {start}, but the log was read from {end} on")
         self._next[tp] = end
         return Chunk(start, end, [(record.offset, record.value) for record in records])
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._next.clear()
+        self._ends.clear()
         await super().on_partitions_revoked(revoked)
 
     async def bounds(self, partitions: Iterable[TP]) -> dict[TP, Bounds]:
@@ -58,6 +77,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         earliest = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
+        self._ends |= {TP(*tp): end for tp, end in ends.items()}
         return {TP(*tp): Bounds(earliest[tp], ends[tp]) for tp in partitions}
 
     async def seek_rest(self, partitions: set[TP]) -> Mapping[TP, int]:
@@ -102,6 +122,13 @@ class KafkaTransport(driver.Transport):
     """Give it to `app.transport`; the application must have a `progress`."""
 
     Consumer = KafkaConsumer
+
+
+def _states(consumer: Any) -> Iterator[tuple[TP, Any]]:
+    """aiokafka's own account of each assigned partition."""
+    assignment = consumer._subscription.subscription.assignment
+    for partition in consumer.assignment():
+        yield TP(*partition), assignment.state_value(partition)
 
 
 def _kafka(tp: TP) -> KafkaPartition:
