@@ -59,6 +59,7 @@ class InProcessConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._in_hand = False
+        self._polling = False
         self._waiting = False
         self._closed = False
         self._names = (*self.topics, self.name) if group is None else (*self.topics, self.name, group)
@@ -82,19 +83,15 @@ class InProcessConsumer:
 
         Raises:
             BusClosed: this consumer or its bus is closed, or was closed meanwhile.
+            RuntimeError: another task is polling this consumer: what each has in hand could not be told apart.
         """
-        self._in_hand = False
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        await asyncio.sleep(0)
-        while True:
-            if await self._is_current() and (found := self._fetch(max_records)):
-                self._in_hand = True
-                return found
-            left = None if deadline is None else deadline - loop.time()
-            if left is not None and left <= 0:
-                return {}
-            await self._news(left)
+        if self._polling:
+            raise RuntimeError(f"consumer {self.name} is already polled by another task")
+        self._polling = True
+        try:
+            return await self._poll(max_records, timeout)
+        finally:
+            self._polling = False
 
     async def ready(self) -> None:
         """Wait until the partitions are assigned.
@@ -219,6 +216,20 @@ class InProcessConsumer:
             self._let_go()
             group.join(self.name, self.topics, self._hub.clock.now_ms())
 
+    async def _poll(self, max_records: int, timeout: float | None) -> dict[TopicPartition, list[RecordBatch]]:
+        self._in_hand = False
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        await asyncio.sleep(0)
+        while True:
+            if await self._is_current() and (found := self._fetch(max_records)):
+                self._in_hand = True
+                return found
+            left = None if deadline is None else deadline - loop.time()
+            if left is not None and left <= 0:
+                return {}
+            await self._news(left)
+
     def show_life(self, group: ConsumerGroup, now: int) -> None:
         """Be seen by the group while waiting in `poll`."""
         if self._waiting and group is self._group and self.name in group.members:
@@ -245,7 +256,7 @@ class InProcessConsumer:
                     self._hub.group_changed(group)
             elif self._may_adopt(group):
                 self._adopt(group)
-                await self._tell(frozenset(self._positions), NONE)
+                await self._tell_assigned()
             else:
                 group.heartbeat(self.name, now)
                 return group.state is GroupState.STABLE
@@ -282,6 +293,13 @@ class InProcessConsumer:
 
     def _first(self, partition: TopicPartition) -> int:
         return self.earliest(partition) if self._start == "earliest" else self.highwater(partition)
+
+    async def _tell_assigned(self) -> None:
+        try:
+            await self._tell(frozenset(self._positions), NONE)
+        except BaseException:  # failed or cancelled: the next poll takes the partitions over, and tells, again
+            self._let_go()
+            raise
 
     async def _tell(self, assigned: Partitions, revoked: Partitions) -> None:
         if self._on_rebalance is not None and (assigned or revoked):

@@ -83,7 +83,7 @@ class Event:
         Raises:
             InvalidEvent: a field has the wrong form.
         """
-        when = timestamp or datetime.now(UTC)
+        when = _instant(timestamp or datetime.now(UTC))
         event_id = event_id or new_id(microseconds(when))
         return cls._checked(
             {
@@ -164,11 +164,18 @@ class Event:
         }
 
     def to_bytes(self) -> bytes:
-        """The event as compact JSON, UTF-8, no trailing newline."""
+        """The event as compact JSON, UTF-8, no trailing newline.
+
+        Raises:
+            InvalidEvent: the payload holds something that JSON has no form for.
+        """
         when = self.timestamp
-        if when.tzinfo is UTC and when.microsecond:  # what orjson writes by itself is then exactly `format_timestamp`
-            return orjson.dumps(self, option=orjson.OPT_UTC_Z)
-        return orjson.dumps(self.to_dict(), option=orjson.OPT_UTC_Z)
+        try:
+            if when.tzinfo is UTC and when.microsecond:  # orjson by itself then writes exactly `format_timestamp`
+                return orjson.dumps(self, option=orjson.OPT_UTC_Z)
+            return orjson.dumps(self.to_dict(), option=orjson.OPT_UTC_Z)
+        except orjson.JSONEncodeError as error:
+            raise InvalidEvent(f"expected what JSON can hold: {error}", field="payload") from error
 
     def evolve(self, **changes: Any) -> Event:
         """A copy with some fields changed; not validated."""

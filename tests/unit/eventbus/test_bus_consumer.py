@@ -281,6 +281,34 @@ async def test_what_is_not_assigned_cannot_be_moved() -> None:
     assert consumer.committed(TopicPartition("t", 0)) is None
 
 
+async def test_one_task_at_a_time_polls() -> None:
+    """Two tasks on one consumer would mix up what each has in hand; the second is told so."""
+    bus = InProcessBus()
+    consumer = bus.consumer("t", group="g")
+    waiting = asyncio.create_task(consumer.poll())
+    await turns()
+    with pytest.raises(RuntimeError, match="already polled by another task"):
+        await consumer.poll()
+    await bus.publish_many(records(1))
+    assert values(await waiting) == [b"0"]
+
+
+async def test_a_rebalance_that_could_not_be_told_is_told_again() -> None:
+    """When the callback fails, the partitions are not taken over silently."""
+    heard = Heard()
+
+    def at_the_second_time(assigned: Partitions, revoked: Partitions) -> None:
+        heard(assigned, revoked)
+        if len(heard.calls) == 1:
+            raise ZeroDivisionError
+
+    consumer = InProcessBus().consumer("t", group="g", on_rebalance=at_the_second_time)
+    with pytest.raises(ZeroDivisionError):
+        await consumer.poll(timeout=0)
+    await consumer.poll(timeout=0)
+    assert heard.calls == [(ALL, frozenset())] * 2
+
+
 async def test_a_lone_reader_has_nothing_to_commit() -> None:
     """Offsets belong to groups."""
     consumer = await joined(InProcessBus().consumer("t"))

@@ -121,6 +121,20 @@ def test_new_refuses_what_is_no_event() -> None:
         Event.new("nonsense", {})
 
 
+def test_a_time_without_zone_is_refused() -> None:
+    """`datetime.now()` without a zone does not say when."""
+    with pytest.raises(InvalidEvent, match="timestamp: expected ISO 8601 with a zone"):
+        Event.new(TYPE, {}, timestamp=datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize("when", [NOON, NOON + timedelta(microseconds=1)])
+@pytest.mark.parametrize("value", [2**70, {1, 2}, object(), {1: 2}])
+def test_a_payload_beyond_json_is_refused(value: object, when: datetime) -> None:
+    """What JSON has no form for is the payload's fault, and named so."""
+    with pytest.raises(InvalidEvent, match=r"^payload: expected what JSON can hold"):
+        Event.new(TYPE, {"value": value}, timestamp=when).to_bytes()
+
+
 def test_headers_are_those_of_the_envelope() -> None:
     """Headers repeat what routers need; the trace id is the correlation id without dashes; a root has no cause."""
     root = Event.from_dict(VALID)

@@ -1,0 +1,156 @@
+"""Subscriptions in process, where it can be said exactly what is in whose hands."""
+
+from __future__ import annotations
+
+import asyncio
+
+from eventbus import InProcessBus, ManualClock, ProducerRecord, TopicPartition
+from eventbus.subscription import InProcessSubscription
+
+TP = TopicPartition("t", 0)
+
+
+def records(count: int) -> list[ProducerRecord]:
+    return [ProducerRecord("t", None, b"%d" % number, number, ()) for number in range(count)]
+
+
+async def turns(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def offsets(subscription: InProcessSubscription, count: int) -> list[int]:
+    return [(await anext(subscription)).offset for _ in range(count)]
+
+
+async def one_partition(count: int) -> InProcessBus:
+    """A bus whose clock stands still: a rebalance waits for records in hand as long as it takes."""
+    bus = InProcessBus(partitions=1, clock=ManualClock())
+    await bus.publish_many(records(count))
+    return bus
+
+
+async def test_commit_lets_a_newcomer_in() -> None:
+    """After `commit` nothing is in hand, so that a rebalance need not wait until more is asked for."""
+    bus = await one_partition(10)
+    async with bus.subscribe("t", group="g", auto_commit=False) as old:
+        await offsets(old, 4)
+        newcomer = bus.subscribe("t", group="g")
+        joining = asyncio.create_task(newcomer.__aenter__())
+        await turns()
+        assert not joining.done()
+        await old.commit()
+        await joining
+        await newcomer.close()
+
+
+async def test_records_polled_ahead_go_to_the_new_owner() -> None:
+    """What was fetched but not handed out before a rebalance is handed out by the new owner alone."""
+    bus = await one_partition(10)
+    old = bus.subscribe("t", group="a")
+    assert await offsets(old, 3) == [0, 1, 2]
+    newcomer = bus.subscribe("t", group="a")
+    joining = asyncio.create_task(newcomer.__aenter__())
+    await turns()
+    following = asyncio.create_task(offsets(old, 1))
+    await joining
+    [owner, other] = sorted((old, newcomer), key=lambda member: -len(member.assignment()))
+    if owner is old:
+        assert await following == [3]
+        await other.close()
+    else:
+        assert await offsets(newcomer, 7) == [3, 4, 5, 6, 7, 8, 9]
+        following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_member_put_out_goes_on_with_what_is_committed() -> None:
+    """Records handed out before, and refused at the commit, come again; those behind them are not skipped."""
+    clock = ManualClock()
+    bus = InProcessBus(partitions=1, rebalance_timeout_ms=1, clock=clock)
+    await bus.publish_many(records(5))
+    slow = bus.subscribe("t", group="g")
+    assert await offsets(slow, 2) == [0, 1]
+    async with bus.subscribe("t", group="other"):  # a group of its own: no matter
+        newcomer = bus.subscribe("t", group="g")
+        joining = asyncio.create_task(newcomer.__aenter__())
+        await turns()
+        clock.advance(1)
+        await joining
+        assert await offsets(newcomer, 1) == [1]
+        await newcomer.close()
+        assert await offsets(slow, 4) == [1, 2, 3, 4]
+
+
+async def test_records_and_batches_can_take_turns() -> None:
+    """Both ways to read go on where the other stopped, and batches keep to their size."""
+    bus = await one_partition(20)
+    async with bus.subscribe("t", group="g") as subscription:
+        assert await offsets(subscription, 2) == [0, 1]
+        batches = subscription.batches(max_records=5)
+        assert [record.offset for record in await anext(batches)] == [2, 3, 4, 5, 6]
+        assert await offsets(subscription, 1) == [7]
+        assert [record.offset for record in await anext(batches)] == [8, 9, 10, 11, 12]
+        assert bus.statistics().groups["g"].lag == 12
+
+
+async def test_seek_keeps_what_other_partitions_had_ready() -> None:
+    """Moving one partition neither skips nor repeats records of the others."""
+    bus = InProcessBus(partitions=2)
+    await bus.publish_many(records(20))
+    async with bus.subscribe("t") as subscription:
+        first = await anext(subscription)
+        moved = TopicPartition("t", first.partition)
+        await subscription.seek(moved, 8)
+        got = [await anext(subscription) for _ in range(12)]
+    by_partition = {p: [r.offset for r in got if r.partition == p] for p in (0, 1)}
+    assert by_partition == {first.partition: [8, 9], 1 - first.partition: list(range(10))}
+
+
+async def test_seek_joins_first() -> None:
+    """A subscription not used before can be positioned: it joins to do so."""
+    bus = await one_partition(5)
+    subscription = bus.subscribe("t", group="g")
+    await subscription.seek(TP, 3)
+    assert await offsets(subscription, 2) == [3, 4]
+    await subscription.seek_to_timestamp(1)
+    assert await offsets(subscription, 4) == [1, 2, 3, 4]
+
+
+async def test_auto_commit_is_for_groups() -> None:
+    """A lone reader commits nothing, and no group comes into being."""
+    bus = await one_partition(5)
+    async with bus.subscribe("t") as subscription:
+        await offsets(subscription, 5)
+    assert bus.statistics().groups == {}
+
+
+async def test_manual_commits_cover_everything_handed_out() -> None:
+    """`commit` covers all partitions, and what came in several polls."""
+    bus = InProcessBus(partitions=2)
+    await bus.publish_many(records(2000))
+    async with bus.subscribe("t", group="g", auto_commit=False) as subscription:
+        await offsets(subscription, 2000)
+        assert bus.statistics().groups["g"].lag == 2000
+        await subscription.commit()
+        assert bus.statistics().groups["g"].lag == 0
+
+
+async def test_the_state_can_be_seen() -> None:
+    """`repr` tells who reads what."""
+    subscription = InProcessBus().subscribe(["t", "u"], group="g")
+    assert repr(subscription) == "<InProcessSubscription of <InProcessConsumer g-1 t, u partitions=0>>"
+
+
+async def test_what_was_handed_out_before_a_reset_is_not_committed_after_it() -> None:
+    """Offsets from before would skip records that came since."""
+    bus = InProcessBus(partitions=2)
+    async with bus.subscribe("t", group="g", auto_commit=False) as subscription:
+        await bus.publish_many(records(10))
+        await offsets(subscription, 10)
+        bus.reset()
+        await bus.publish_many(records(1))
+        await offsets(subscription, 1)
+        await subscription.commit()
+        await bus.publish_many(records(2))
+        assert bus.statistics().groups["g"].lag == 2
