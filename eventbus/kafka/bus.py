@@ -34,7 +34,7 @@ class KafkaBus:
         topics: TopicStrategy = "domain",
         partitions: int | Mapping[str, int] = DEFAULT_PARTITIONS,
         security: KafkaSecurity = PLAINTEXT,
-        compression: Compression = "lz4",
+        compression: Compression = "zstd",
         linger_ms: int = 0,
         max_in_flight_bytes: int = 16 << 20,
         connect_timeout: float = 5.0,
@@ -153,8 +153,17 @@ class KafkaBus:
             TopicDenied, InvalidTopic, BrokerUnreachable
         """
         self._check_open()
-        await self._connection.probe()
         await self._topics.create(partitions)
+
+    async def prepare(self, topics: Iterable[str]) -> None:
+        """Create those of the topics that do not exist yet, with the partitions this bus was given, and get ready to
+        send, so that the first event does not wait for all that.
+
+        Raises:
+            TopicDenied, InvalidTopic, BrokerUnreachable
+        """
+        self._check_open()
+        await self._producer.prepare(topics)
 
     def statistics(self) -> DeliveryStatistics:
         """How many records were sent, acknowledged and failed."""
@@ -170,7 +179,7 @@ class KafkaBus:
                 raise TypeError(f"expected an Event or a ProducerRecord, got {event!r}")
 
     def _record(self, event: Event, topic: str | None) -> ProducerRecord:
-        return record_of(event, topic or self._topic_of(event.event_type))
+        return record_of(event, topic or self._topic_of(event.event_type))._replace(headers=event.headers)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from eventbus.errors import AuthenticationFailed, BrokerUnreachable, InvalidSettings
 from eventbus.kafka.security import KafkaSecurity
@@ -74,8 +75,10 @@ class Connection:
         """None when the server lets us in, else what went wrong."""
         arguments = self.client_arguments()
         del arguments["bootstrap_servers"]
+        connection = None
         try:
             connection = await create_conn(host, port, **arguments)
+            await connection.send(MetadataRequest([]))  # the first question that needs a login where there is one
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             who = f"{self.security.username} by {self.security.mechanism}"
             raise AuthenticationFailed(f"{host}:{port} refused to log in {who}: {reason(error)}") from error
@@ -85,5 +88,7 @@ class Connection:
             return f"{reason(error)} (is {self.security.protocol} the protocol of that port?)"
         except OSError as error:
             return error.strerror or reason(error)
-        connection.close()
+        finally:
+            if connection:
+                connection.close()
         return None

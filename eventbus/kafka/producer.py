@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 BATCH_BYTES = 256 * 1024
 """Of one partition before compression; a broker takes 1 MiB unless told otherwise."""
 
-GOODBYE_TIMEOUT = 1.0
+GOODBYE_TIMEOUT = 0.5
 """Seconds that leaving a broker may take once nothing is in flight."""
 
 
@@ -30,7 +30,8 @@ GOODBYE_TIMEOUT = 1.0
 class ProducerSettings:
     """How records travel."""
 
-    compression: Compression = "lz4"
+    compression: Compression = "zstd"
+    """Here a fifth of the time that lz4 takes, which aiokafka runs at its slowest level, and smaller."""
     linger_ms: int = 0
     """Milliseconds that a record published alone waits for company; `publish_many` never waits."""
     max_in_flight_bytes: int = 16 << 20
@@ -103,6 +104,16 @@ class Producer:
         """A snapshot of the account."""
         return DeliveryStatistics(self._sent, self._acknowledged, self._failed)
 
+    async def prepare(self, topics: Iterable[str]) -> None:
+        """Do beforehand what the first record to these topics would wait for."""
+        async with self._order:
+            channel = await self._open()
+            channel.users -= 1
+            await self._topics.ensure(topics)
+            for topic in topics:
+                with translated(f"topic {topic}"):
+                    await channel.producer.partitions_for(topic)
+
     async def send(self, record: ProducerRecord) -> RecordMetadata:
         """Send one record and wait until it is acknowledged.
 
@@ -126,8 +137,7 @@ class Producer:
             TopicDenied, AccessDenied, AuthenticationFailed, BrokerUnreachable: none was, for this reason.
         """
         tasks: list[asyncio.Task[Delivery]] = []
-        while chunk := take_chunk(records):
-            await self._window.acquire()
+        while chunk := await self._next_chunk(records):
             task = self._start(chunk, _submit_batches)
             task.add_done_callback(lambda _: self._window.release())
             tasks.append(task)
@@ -149,6 +159,17 @@ class Producer:
         if self._channel:
             await _leave(self._channel.producer)
             self._channel = None
+
+    async def _next_chunk(self, records: Iterator[ProducerRecord]) -> list[ProducerRecord]:
+        """Waits for room first: what was taken could be lost by a cancellation. Empty at the end."""
+        await self._window.acquire()
+        chunk: list[ProducerRecord] = []
+        try:
+            chunk = take_chunk(records)
+        finally:
+            if not chunk:
+                self._window.release()
+        return chunk
 
     def _start(self, records: list[ProducerRecord], submit: Submit) -> asyncio.Task[Delivery]:
         """In a task of its own, so that who waits for it may stop waiting."""

@@ -37,6 +37,7 @@ class Topics:
         """See to it that these topics exist.
 
         Raises:
+            BrokerUnreachable, AuthenticationFailed
             TopicDenied: the credentials may not see or not create one.
         """
         unknown = set(topics) - self._known
@@ -44,7 +45,12 @@ class Topics:
             await self.create({topic: self.partitions_of(topic) for topic in sorted(unknown)})
 
     async def create(self, partitions: Mapping[str, int]) -> None:
-        """Create those that do not exist yet."""
+        """Create those that do not exist yet.
+
+        Raises:
+            BrokerUnreachable, AuthenticationFailed, TopicDenied, InvalidTopic
+        """
+        await self._connection.probe()
         with translated(f"create topics {', '.join(partitions)}"):
             async with self._admin() as admin:
                 missing = await _missing(admin, list(partitions))

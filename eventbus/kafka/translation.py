@@ -85,7 +85,7 @@ def translate(error: Exception, doing: str) -> EventBusError:
 
 def reason(error: Exception) -> str:
     """What the broker said, in one line."""
-    words = ", ".join(text for text in map(str, error.args) if text and text != "None")
+    words = ", ".join(word for word in error.args if isinstance(word, str) and word)
     description = getattr(error, "description", None)
     return " ".join((words or description or type(error).__name__).split())
 

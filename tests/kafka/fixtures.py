@@ -5,33 +5,37 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 
 from tests.kafka.maven import UnavailableError
-from tests.kafka.provider import kafka, own_server
+from tests.kafka.provider import given_or_container
 from tests.kafka.server import KafkaServer
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap() -> Iterator[str]:
+def kafka_bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
     """Bootstrap servers of a real Kafka or Redpanda, shared by all tests: use topics and groups of your own."""
-    with _or_skip(), kafka() as bootstrap:
-        yield bootstrap
+    try:
+        with given_or_container() as bootstrap:
+            yield bootstrap
+    except UnavailableError:
+        server: KafkaServer = request.getfixturevalue("kafka_server")
+        yield server.bootstrap
 
 
 @pytest.fixture(scope="session")
 def kafka_server() -> Iterator[KafkaServer]:
-    """A broker of our own with SASL and TLS listeners, shared by the tests that need those."""
-    with _or_skip(), own_server() as server:
+    """A broker of our own with SASL and TLS listeners, shared by all tests that leave it alive."""
+    with _started() as server:
         yield server
 
 
 @pytest.fixture
 def mortal_kafka() -> Iterator[KafkaServer]:
     """A broker for this test alone, which may kill it."""
-    with _or_skip(), own_server() as server:
+    with _started() as server:
         yield server
 
 
@@ -41,12 +45,17 @@ def kafka_topic() -> str:
     return f"t{uuid.uuid4().hex[:12]}"
 
 
-@contextmanager
-def _or_skip() -> Iterator[None]:
-    """No broker: the test is skipped with the reason, or fails where one is promised (EVENTBUS_REQUIRE_KAFKA=1)."""
+def _started() -> KafkaServer:
+    server = KafkaServer()
     try:
-        yield
+        server.start()
     except UnavailableError as error:
-        if os.environ.get("EVENTBUS_REQUIRE_KAFKA") == "1":
-            pytest.fail(f"a real Kafka is required here: {error}", pytrace=False)
-        pytest.skip(f"no real Kafka: {error}")
+        _without_kafka(str(error))
+    return server
+
+
+def _without_kafka(reason: str) -> NoReturn:
+    """The test is skipped with the reason, or fails where a Kafka is promised (EVENTBUS_REQUIRE_KAFKA=1)."""
+    if os.environ.get("EVENTBUS_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"a real Kafka is required here: {reason}", pytrace=False)
+    pytest.skip(f"no real Kafka: KAFKA_BOOTSTRAP_SERVERS is not set, no Docker engine gives one, and {reason}")

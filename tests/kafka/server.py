@@ -55,7 +55,8 @@ class KafkaServer:
         return f"<KafkaServer {state}>"
 
     def __enter__(self) -> Self:
-        self.start()
+        if self._process is None:
+            self.start()
         return self
 
     def __exit__(
@@ -90,8 +91,7 @@ class KafkaServer:
 
     def start(self) -> None:
         """Bring it up and wait until it serves. Another process may grab a free port first: then try others."""
-        classpath = f"{maven.jars()}{os.sep}*"
-        java = [str(maven.java()), *JVM, "-cp", classpath]
+        java = java_command()
         for attempt in range(START_ATTEMPTS):
             self._folder = Path(tempfile.mkdtemp(prefix="eventbus-kafka-"))
             self._ports = _free_ports(self._port)
@@ -117,9 +117,16 @@ class KafkaServer:
             self._process.kill()
             self._process.wait()
 
+    def allow(self, user: str, operation: str, *, topic: str) -> None:
+        """Grant a right on a topic (an ACL)."""
+        grant = ["--add", "--allow-principal", f"User:{user}", "--operation", operation, "--topic", topic]
+        tool = ["org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.bootstrap]
+        subprocess.run([*java_command(), *tool, *grant], capture_output=True, check=True)
+
     def freeze(self) -> None:
         """Let it keep its connections and answer nothing (SIGSTOP) until `thaw`."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)  # until it has stopped
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -151,6 +158,11 @@ class KafkaServer:
 
     def _log_tail(self) -> str:
         return "\n".join(self._log().splitlines()[-30:])
+
+
+def java_command() -> list[str]:
+    """Java with Kafka's classes; the name of one of them comes next."""
+    return [str(maven.java()), *JVM, "-cp", f"{maven.jars()}{os.sep}*"]
 
 
 def _quiet(java: list[str]) -> list[str]:

@@ -1,0 +1,218 @@
+"""`eventbus stream`: paced chains into a real Kafka, and an account that adds up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eventbus.bus import TopicStrategy, topic_namer
+from eventbus.cli.parameters import Duration
+from eventbus.cli.security import security_options
+
+if TYPE_CHECKING:
+    from catalog import Catalog
+    from chains import ChainGenerator
+    from eventbus.kafka import KafkaBus, KafkaSecurity
+
+FLUSH_WITHIN = 1.5
+"""Seconds that the end waits for acknowledgements: Ctrl-C ends the program within 3."""
+
+UNPACED_CHAINS = 2000
+"""Chains per second of virtual time when nothing is paced: how densely they overlap."""
+
+SAMPLE = 500
+"""Chains whose events are counted to know how many a chain has."""
+
+
+class Rate(click.ParamType):
+    """Events per second; `max` and 0 mean as fast as the broker takes them."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            rate = math.inf if value == "max" else float(value)
+        except ValueError:
+            rate = math.nan
+        if not rate >= 0:
+            self.fail(f"expected events per second, or max, got {value!r}", param, ctx)
+        return rate or math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is streamed, and how fast."""
+
+    rate: float
+    """Events per second; infinite: unpaced."""
+    speed: float
+    initial_chains: int
+    duration: float | None
+    max_lag: float | None
+    topics: TopicStrategy
+    seed: int
+
+
+@click.command()
+@click.option(
+    "--bootstrap-servers",
+    envvar="KAFKA_BROKERS",
+    default="127.0.0.1:9092",
+    show_default=True,
+    metavar="HOST:PORT,…",
+    help="Kafka brokers [env KAFKA_BROKERS].",
+)
+@click.option("--rate", type=Rate(), default="100", show_default=True, help="Events per second, or max.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How many times faster than the clock, delays and --duration included.",
+)
+@click.option(
+    "--initial-chains", type=click.IntRange(min=0), default=0, show_default=True, help="Chains that begin at once."
+)
+@click.option(
+    "--duration", type=Duration(), help="Chains begin for so long (30s, 5m, 1h), then run to their end [no end]."
+)
+@click.option("--max-lag", type=Duration(), help="Drop chains that would begin later than this [never].")
+@click.option("--seed", type=int, help="Repeats the same chains [default: another one each time].")
+@click.option("--chain", "names", multiple=True, metavar="NAME", help="Only this chain; repeatable.")
+@click.option(
+    "--catalog",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A YAML file or folder on top of the shipped catalog; repeatable.",
+)
+@click.option(
+    "--topics",
+    type=click.Choice(["domain", "event_type", "single"]),
+    default="domain",
+    show_default=True,
+    help="A topic for each domain, each event type, or one for all.",
+)
+@click.option("--partitions", type=click.IntRange(min=1), help="Of topics made here [default: as the catalog says].")
+@click.option(
+    "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="zstd", show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="The account as one JSON object.")
+@security_options
+def stream(
+    *,
+    bootstrap_servers: str,
+    names: tuple[str, ...],
+    paths: tuple[Path, ...],
+    partitions: int | None,
+    compression: Any,
+    seed: int | None,
+    as_json: bool,
+    security: KafkaSecurity,
+    **options: Any,
+) -> None:
+    """Stream event chains into a real Kafka at a chosen pace, and account for every event at the end.
+
+    Ctrl-C waits for what is under way. Exit code 0: all acknowledged; 1: the broker cannot be reached, refuses, or
+    did not acknowledge everything; 2: wrong usage.
+
+    \b
+    Examples:
+      eventbus stream --bootstrap-servers localhost:9092 --rate 500 --duration 1m
+      eventbus stream --rate max --duration 10s --topics single
+      EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
+    """
+    from catalog import Catalog
+    from chains import ChainGenerator, InvalidSetting
+    from eventbus.errors import InvalidSettings
+    from eventbus.kafka import KafkaBus
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an error of ours
+    catalog = Catalog.load(*paths) if paths else Catalog.default()
+    catalog = catalog.only(*names) if names else catalog
+    plan = Plan(seed=secrets.randbits(32) if seed is None else seed, **options)
+    try:
+        bus = KafkaBus(
+            bootstrap_servers,
+            topics=plan.topics,
+            partitions=partitions or catalog.partitions,
+            security=security,
+            compression=compression,
+            close_timeout=FLUSH_WITHIN,
+        )
+        asyncio.run(run(bus, ChainGenerator(catalog, seed=plan.seed), plan, as_json=as_json))
+    except (InvalidSetting, InvalidSettings) as error:
+        raise click.UsageError(str(error)) from error
+
+
+async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, as_json: bool) -> None:
+    """Stream until the plan is done or the user wants no more, then print the account.
+
+    Raises:
+        EventBusError: the broker cannot be reached, refuses, or went away.
+        click.exceptions.Exit: not everything was acknowledged.
+    """
+    from eventbus.cli.signals import stop_on_signals
+    from eventbus.cli.stream_view import Account, progress
+
+    def account() -> Account:
+        return Account(run=generator.statistics(), delivery=bus.statistics(), seed=plan.seed)
+
+    stop = stop_on_signals()
+    connected = False
+    try:
+        async with bus:
+            await bus.prepare(topics_of(generator.catalog, plan.topics))
+            connected = True
+            with progress(account):
+                await _generate(bus, generator, plan, stop)
+    finally:
+        if connected:
+            click.echo(json.dumps(account().to_dict()) if as_json else account().text())
+    if bus.statistics().failed:
+        raise click.exceptions.Exit(1)
+
+
+def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
+    """The topics that the chains of a catalog need; made beforehand, so that the first events are not late."""
+    topic_of = topic_namer(strategy)
+    chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
+    return {topic_of(state.emits) for chain in chains for state in chain.states.values()}
+
+
+async def _generate(bus: KafkaBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event) -> None:
+    """Run the generator until it is done, fails, or is told to stop."""
+    paced = math.isfinite(plan.rate)
+    running = asyncio.ensure_future(
+        generator.run(
+            bus,
+            initial_chains=plan.initial_chains,
+            rate=plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS,
+            speed=plan.speed if paced else math.inf,
+            duration=plan.duration if paced else None,
+            topics=plan.topics,
+            max_lag=plan.max_lag,
+        )
+    )
+    stopping = asyncio.ensure_future(stop.wait())
+    timeout = None if paced else plan.duration
+    await asyncio.wait([running, stopping], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def events_per_chain(generator: ChainGenerator) -> float:
+    """How many events a chain of this catalog has on average."""
+    return sum(len(block) for block in generator.blocks(chains=SAMPLE)) / SAMPLE
