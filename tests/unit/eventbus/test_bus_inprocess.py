@@ -362,6 +362,17 @@ async def test_reset_begins_anew() -> None:
     assert bus.statistics().appended == 1
 
 
+async def test_reset_settles_what_waits() -> None:
+    """Records that are gone need not be processed."""
+    bus = InProcessBus()
+    await bus.publish_many(map(record, range(10)))
+    async with bus.subscribe("t", group="g"):
+        waiting = asyncio.create_task(bus.settled("g"))
+        await turns()
+        bus.reset()
+        await waiting
+
+
 async def test_a_closed_bus_can_still_be_looked_into() -> None:
     """A test may close the bus first and ask questions afterwards."""
     async with InProcessBus() as bus:

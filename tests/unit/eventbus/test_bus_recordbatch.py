@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,23 @@ def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
     else:
         with pytest.raises(CorruptBatch):
             RecordBatch.from_encoded(0, spoilt)
+
+
+@pytest.mark.parametrize(("last_delta", "count"), [(3, 3), (2, 4), (-1, 0)])
+def test_offsets_with_gaps_are_refused(last_delta: int, count: int) -> None:
+    """A batch has as many records as offsets, and at least one, however right its checksum."""
+    gapped = bytearray(WHOLE)
+    gapped[23:27] = last_delta.to_bytes(4, "big", signed=True)
+    gapped[57:61] = count.to_bytes(4, "big")
+    gapped[17:21] = crc32c(gapped[21:]).to_bytes(4, "big")
+    with pytest.raises(CorruptBatch, match="consecutive offsets"):
+        RecordBatch.from_encoded(0, gapped)
+
+
+def test_another_format_is_refused() -> None:
+    """Only format 2 has this header."""
+    with pytest.raises(CorruptBatch, match="format 2, got 1"):
+        RecordBatch.from_encoded(0, WHOLE[:16] + b"\x01" + WHOLE[17:])
 
 
 def test_two_batches_in_one_are_refused() -> None:
