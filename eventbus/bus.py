@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
@@ -20,7 +21,7 @@ SINGLE_TOPIC = "omninode.events"
 def topic_namer(strategy: TopicStrategy) -> Callable[[str], str]:
     """The function from event type to topic for a strategy."""
     if strategy == "domain":
-        return domain_of
+        return lru_cache(maxsize=4096)(domain_of)
     if strategy == "event_type":
         return str
     return lambda event_type: SINGLE_TOPIC
