@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from eventbus import InvalidTopic, TopicPartition, UnknownMember, UnknownTopic
@@ -211,3 +213,20 @@ def test_tools_commit_only_when_nobody_is_there() -> None:
     broker.group("g").join("m", {"t"}, 0)
     with pytest.raises(UnknownMember):
         broker.group("g").commit({TP: 1})
+
+
+def test_what_is_counted_is_what_is_held() -> None:
+    """Sizes are memory, not payload: what Python really holds stays within a sixth of the count."""
+    broker = Broker(partitions=1)
+    broker.partitions_of("t")
+    tracemalloc.start()
+    try:
+        for start in range(0, 20_000, 100):
+            numbers = range(start, start + 100)
+            keys: list[bytes | None] = [b"%036d" % number for number in numbers]
+            values: list[bytes | None] = [b"%0300d" % number for number in numbers]
+            broker.append(TP, Columns(keys, values, [10**12 + number for number in numbers], [None] * 100))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert abs(held / broker.statistics().bytes - 1) < 1 / 6
