@@ -109,7 +109,7 @@ class Batch:
     """What one transaction writes."""
 
     rows: list[bytes] = field(default_factory=list)
-    """Of a binary COPY into `COLUMNS`; no event id twice."""
+    """Of a binary COPY into `COLUMNS`."""
     dead: list[DeadLetter] = field(default_factory=list)
     spans: dict[TopicPartition, Span] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)

@@ -101,6 +101,11 @@ class Pipeline:
         """The next offset of each assigned partition, as committed."""
         return self._writer.next
 
+    @property
+    def failure(self) -> Exception | None:
+        """What `put` and `drain` would raise now."""
+        return self._failure
+
     def statistics(self) -> Statistics:
         """A snapshot."""
         writer = self._writer
@@ -159,7 +164,7 @@ class Pipeline:
         nothing is taken.
 
         Args:
-            end: the offset after them, when that is not simply the one after the last record.
+            end: the offset after them, when that is not simply the one after the last record; there may be none.
 
         Raises:
             Fenced: another writer owns the partition, or did; what was not written is dropped. Assign it again.
@@ -176,6 +181,8 @@ class Pipeline:
             last = end if end is not None and begin + SLICE >= len(records) else part[-1][0] + 1
             self._take(partition, part, last)
             await asyncio.sleep(0)
+        if not records and end is not None and end > self._position.get(partition, end):
+            self._take(partition, [], end)
 
     async def drain(self) -> None:
         """Wait until all that was taken is committed.
@@ -199,6 +206,7 @@ class Pipeline:
     async def stop(self) -> None:
         """Disconnect at once; what was not written is read again next time (to have it written, `drain` first)."""
         self._assignment += 1
+        await self._writer.close()  # first, so that cancelling finds no statement that the server had to be told of
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

@@ -88,17 +88,13 @@ class Writer:
         Raises:
             StoreError: the database cannot be used.
         """
-        connection = await self._connected()
-        types, paths = self._facts.types, self._facts.paths
-        await connection.execute(
-            SQL["learn"],
-            list(types),
-            [fact.chain for fact in types.values()],
-            [fact.role for fact in types.values()],
-            [fact.bit for fact in types.values()],
-            [chain for chain, masks in paths.items() for _ in masks],
-            [mask for masks in paths.values() for mask in masks],
-        )
+        first = await connect(self._dsn)
+        await first.close()  # who cannot connect at all is told at once; from here on we are patient
+        try:
+            await self._persist(self._learn)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Disconnect; a transaction that is under way does not happen."""
@@ -148,11 +144,25 @@ class Writer:
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            connection = await connect(self._dsn, application_name="eventbus-writer", command_timeout=self._timeout)
-            await migrate(connection)
-            await connection.execute(SQL["stage"])
-            self._connection = connection
+            self._connection = await connect(
+                self._dsn, application_name="eventbus-writer", command_timeout=self._timeout
+            )
+            await migrate(self._connection)
+            await self._connection.execute(SQL["stage"])
         return self._connection
+
+    async def _learn(self) -> None:
+        connection = await self._connected()
+        types, paths = self._facts.types, self._facts.paths
+        await connection.execute(
+            SQL["learn"],
+            list(types),
+            [fact.chain for fact in types.values()],
+            [fact.role for fact in types.values()],
+            [fact.bit for fact in types.values()],
+            [chain for chain, masks in paths.items() for _ in masks],
+            [mask for masks in paths.values() for mask in masks],
+        )
 
     async def _read_offsets(self, first: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         self._in_doubt = None
@@ -222,7 +232,12 @@ class Writer:
         """Insert what is not stored yet, and count the rest as duplicates, each where it was read."""
         await _copy(connection, batch.rows, "stage", "pg_temp")
         new = {row["event_id"].bytes for row in await connection.fetch(SQL["insert_staged"])}
-        twice = Counter(partition for partition, event_id in batch.owners() if event_id not in new)
+        twice: Counter[TopicPartition] = Counter()
+        for partition, event_id in batch.owners():
+            if event_id in new:
+                new.remove(event_id)  # its first row; more of the same batch are duplicates
+            else:
+                twice[partition] += 1
         if twice:
             await connection.execute(SQL["count_duplicates"], self._group, *_columns(twice), list(twice.values()))
         return twice.total()

@@ -54,7 +54,9 @@ START_TIMEOUT = 600
 
 
 def default_data_dir() -> Path:
-    """Where the embedded server keeps its data unless told otherwise: the platform's place for a program's data."""
+    """`EVENTBUS_DATA_DIR`, or the platform's place for a program's data."""
+    if told := os.environ.get("EVENTBUS_DATA_DIR"):
+        return Path(told)
     if os.geteuid() == 0:
         return Path("/var/lib/eventbus-mock")  # below a home, the server's own user could not reach it
     if sys.platform == "darwin":
@@ -105,6 +107,10 @@ class EmbeddedServer:
     def exists(self) -> bool:
         """Whether a server was ever set up here."""
         return (self.cluster / "PG_VERSION").exists()
+
+    def pid(self) -> int:
+        """Process id of the running server."""
+        return int((self.cluster / "postmaster.pid").read_text().split()[0])
 
     def is_running(self) -> bool:
         """Whether a server listens: asked of the socket, because a pid file may be left from before a crash."""

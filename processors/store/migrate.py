@@ -58,7 +58,9 @@ async def is_migrated(connection: Connection) -> bool:
 
 
 async def _applied(connection: Connection) -> int:
-    if await connection.fetchval("SELECT to_regclass('eventbus.migrations')") is None:
+    # not to_regclass: it asks a cache, which inside a transaction may not know yet what another process has just done
+    exists = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'eventbus' AND tablename = 'migrations')"
+    if not await connection.fetchval(exists):
         return 0
     newest: int = await connection.fetchval("SELECT coalesce(max(number), 0) FROM eventbus.migrations")
     return newest

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from catalog import Catalog
-from eventbus.event import Event
+from eventbus.event import Event, microseconds, uuid7
 from eventbus.record import TopicPartition
 from processors.decode import Record
 from processors.pipeline import Pipeline
@@ -26,14 +27,21 @@ AGENT_EXECUTION = (ROUTING_REQUESTED, ROUTING_COMPLETED, EXECUTION_STARTED, EXEC
 
 
 def chain_of(
-    *types: str, start: datetime = START, gap_ms: float = 100.0, payload: dict[str, Any] | None = None, **fields: Any
+    *types: str,
+    start: datetime = START,
+    gap_ms: float = 100.0,
+    payload: dict[str, Any] | None = None,
+    rng: random.Random | None = None,
+    **fields: Any,
 ) -> list[Event]:
-    """Events of these types, each the cause of the next, at equal distances."""
+    """Events of these types, each the cause of the next, at equal distances; their ids from `rng`."""
     events: list[Event] = []
+    bits = rng or random.SystemRandom()
     for number, event_type in enumerate(types):
         cause = events[-1] if events else None
         when = start + timedelta(milliseconds=gap_ms * number)
-        events.append(Event.new(event_type, payload or {"n": number}, cause=cause, timestamp=when, **fields))
+        ids = {"event_id": uuid7(microseconds(when), bits.getrandbits(62))}
+        events.append(Event.new(event_type, payload or {"n": number}, cause=cause, timestamp=when, **ids, **fields))
     return events
 
 
@@ -52,19 +60,3 @@ async def store_all(dsn: str, *values: Event | bytes | None, facts: Facts = FACT
     async with Pipeline(dsn, facts, group=group) as pipeline:
         position = await pipeline.assign([PARTITION])
         await pipeline.put(PARTITION, records(values, position[PARTITION]))
-
-
-async def consume(
-    pipeline: Pipeline, log: Mapping[TopicPartition, Sequence[Record]], sizes: Iterable[int] = (500,)
-) -> None:
-    """Read the partitions of a log from where the database is to their end, in chunks of these sizes, by turns."""
-    position = await pipeline.assign(log)
-    cycle = list(sizes)
-    turn = 0
-    while left := [p for p in log if position[p] < len(log[p])]:
-        partition = left[turn % len(left)]
-        chunk = list(log[partition][position[partition] : position[partition] + cycle[turn % len(cycle)]])
-        await pipeline.put(partition, chunk)
-        position[partition] += len(chunk)
-        turn += 1
-    await pipeline.drain()

@@ -1,0 +1,121 @@
+"""The tables as plain Python would fill them: one event after the other, no batches, no database."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from eventbus.errors import InvalidEvent
+from eventbus.event import Event
+from processors.store import EventStore
+from processors.store.connect import connect
+from processors.store.facts import Facts, TypeFact
+
+UNKNOWN = TypeFact(None, 0, 1 << 62)
+
+
+class Chain(NamedTuple):
+    tenant_id: str
+    chain: str | None
+    requested_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: int
+    events: int
+    seen: int
+
+
+@dataclass
+class Tables:
+    """Everything that is derived from the events, and they themselves."""
+
+    events: dict[str, Event]
+    event_counts: dict[tuple[datetime, str, str], int]
+    chains: dict[str, Chain]
+    chain_counts: dict[tuple[datetime, str, str, int, int], int]
+
+
+def expected(values: Iterable[bytes | None], facts: Facts) -> Tables:
+    """What the tables must hold once all these values were processed, whatever happened on the way."""
+    events: dict[str, Event] = {}
+    for value in values:
+        try:
+            event = Event.from_bytes(value or b"")
+        except InvalidEvent:
+            continue
+        events.setdefault(event.event_id, event)
+    counts = Counter((_minute(e.timestamp), e.tenant_id, e.event_type) for e in events.values())
+    by_chain: dict[str, list[Event]] = {}
+    for event in events.values():
+        by_chain.setdefault(event.correlation_id, []).append(event)
+    chains = {name: _chain(members, facts) for name, members in by_chain.items()}
+    return Tables(events, dict(counts), chains, dict(Counter(filter(None, map(_place, chains.values())))))
+
+
+def _chain(events: list[Event], facts: Facts) -> Chain:
+    known = [(facts.types.get(e.event_type, UNKNOWN), e) for e in events]
+    outcome = seen = 0
+    for fact, _ in known:
+        outcome |= {3: 1, 4: 2}.get(fact.role, 0)
+        seen |= fact.bit
+
+    def earliest(*roles: int) -> datetime | None:
+        return min((e.timestamp for fact, e in known if fact.role in roles), default=None)
+
+    name = min((fact.chain for fact, _ in known if fact.role == 1 and fact.chain), default=None)
+    tenant = min(e.tenant_id for e in events)
+    return Chain(tenant, name, earliest(1), earliest(2), earliest(3, 4), outcome, len(events), seen)
+
+
+def _place(chain: Chain) -> tuple[datetime, str, str, int, int] | None:
+    if chain.requested_at is None or chain.chain is None:
+        return None
+    duration = 0
+    if chain.ended_at is not None:
+        us = (chain.ended_at - chain.requested_at).total_seconds() * 1e6
+        duration = math.ceil(math.log(max(us, 1)) / math.log(1.02))
+    return _minute(chain.requested_at), chain.tenant_id, chain.chain, min(chain.outcome, 2), duration
+
+
+def _minute(when: datetime) -> datetime:
+    return when.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+async def stored(dsn: str) -> Tables:
+    """What the tables hold."""
+    connection = await connect(dsn)
+    counts = await connection.fetch("SELECT minute, tenant_id, type, n FROM eventbus.event_counts")
+    chains = await connection.fetch(
+        """SELECT correlation_id, tenant_id, chain, requested_at, started_at, ended_at, outcome, events, seen
+        FROM eventbus.chains"""
+    )
+    places = await connection.fetch(
+        "SELECT minute, tenant_id, chain, outcome, bin, n FROM eventbus.chain_counts WHERE n <> 0"
+    )
+    total = await connection.fetchval("SELECT count(*) FROM eventbus.events")
+    await connection.close()
+    async with EventStore.open(dsn) as store:
+        page = await store.events(limit=total + 1)
+    return Tables(
+        {event.event_id: event for event in page.events},
+        {tuple(row)[:3]: row["n"] for row in counts},
+        {str(row[0]): Chain(*row[1:]) for row in chains},
+        {tuple(row)[:5]: row["n"] for row in places},
+    )
+
+
+async def assert_exact(dsn: str, values: Iterable[bytes | None], facts: Facts) -> None:
+    """The tables hold what they must, and every partition's account is closed."""
+    want, got = expected(values, facts), await stored(dsn)
+    assert got.events == want.events
+    assert got.event_counts == want.event_counts
+    assert got.chains == want.chains
+    assert got.chain_counts == want.chain_counts
+    async with EventStore.open(dsn) as store:
+        accounts = await store.conservation()
+    assert all(account.holds for account in accounts)
+    assert sum(account.new for account in accounts) == len(want.events), accounts

@@ -1,0 +1,215 @@
+"""Whatever happens on the way, the tables end up as if every event had been processed once, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import random
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventbus.event import Event
+from eventbus.record import TopicPartition
+from processors.decode import Batch, Decoder
+from processors.store import EventStore
+from processors.store.connect import connect
+from processors.store.embedded import EmbeddedServer
+from processors.store.facts import Facts
+from processors.writer import Writer
+from tests.processors.consuming import consume_log
+from tests.processors.feeding import AGENT_EXECUTION, EXECUTION_FAILED, FACTS, PARTITION, chain_of, records
+from tests.processors.oracle import assert_exact
+from tests.processors.traffic import PARTITIONS, POISON, VAULT_READ, make_log, values_of
+
+KILL_WRITERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = 'eventbus-writer' AND datname = current_database()"""
+
+
+async def dead_offsets(dsn: str, group: str = "test") -> list[tuple[str, int, int]]:
+    """The places of all dead letters."""
+    async with EventStore.open(dsn) as store:
+        letters = await store.dead_letters(limit=100_000)
+    return sorted((letter.topic, letter.partition, letter.offset) for letter in letters if letter.group == group)
+
+
+@pytest.mark.parametrize("by_key", [True, False], ids=["chains in one partition", "chains over all partitions"])
+async def test_two_writers(postgres_dsn: str, by_key: bool) -> None:
+    """Two writers, each with partitions of its own, in random batches."""
+    log = make_log(1, by_key=by_key)
+    await asyncio.gather(
+        consume_log(postgres_dsn, log, PARTITIONS[:2], seed=1), consume_log(postgres_dsn, log, PARTITIONS[2:], seed=2)
+    )
+    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    poison = sorted((*partition, offset) for partition in log for offset, v in log[partition] if v in POISON)
+    assert await dead_offsets(postgres_dsn) == poison
+
+
+async def test_replay_changes_nothing(postgres_dsn: str) -> None:
+    """Reading everything again, with other borders, adds duplicates to the account and nothing to the tables."""
+    log = make_log(2)
+    await consume_log(postgres_dsn, log, PARTITIONS, seed=1)
+    await consume_log(postgres_dsn, log, PARTITIONS, seed=2, group="again")
+    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    async with EventStore.open(postgres_dsn) as store:
+        again = [account for account in await store.conservation() if account.group == "again"]
+    assert sum(account.new for account in again) == 0
+    assert sum(account.read for account in again) == len(values_of(log))
+    assert await dead_offsets(postgres_dsn, "again") == await dead_offsets(postgres_dsn)
+
+
+async def test_split_brain(postgres_dsn: str) -> None:
+    """Two writers of one group that both believe to own everything fence each other, and nothing counts twice."""
+    log = make_log(3)
+    pipelines = await asyncio.gather(*(consume_log(postgres_dsn, log, PARTITIONS, seed=seed) for seed in (1, 2)))
+    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    assert sum(pipeline.statistics().fences for pipeline in pipelines) > 0
+
+
+@pytest.mark.parametrize("owners", [(PARTITIONS[:2], PARTITIONS[2:]), (PARTITIONS, PARTITIONS)], ids=["two", "split"])
+async def test_killed_connections(postgres_dsn: str, owners: tuple[list[TopicPartition], ...]) -> None:
+    """Connections that the server ends at any moment, with chains spread over all partitions."""
+    log = make_log(4, by_key=False)
+    admin = await connect(postgres_dsn)
+    rng, turn = random.Random(4), asyncio.Lock()
+
+    async def kill_sometimes() -> None:
+        async with turn:
+            if rng.random() < 0.1:
+                await admin.execute(KILL_WRITERS)
+
+    pipelines = await asyncio.gather(
+        *(consume_log(postgres_dsn, log, mine, seed=seed, chaos=kill_sometimes) for seed, mine in enumerate(owners))
+    )
+    await admin.close()
+    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    assert sum(pipeline.statistics().retries for pipeline in pipelines) > 0
+
+
+WORKER = """
+import asyncio, os, pickle, signal, sys
+from tests.processors.consuming import consume_log
+dsn, path, chunks = sys.argv[1:]
+left = int(chunks)
+async def kill_myself_after_some_chunks():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+with open(path, "rb") as file:
+    log = pickle.load(file)
+asyncio.run(consume_log(dsn, log, list(log), seed=left, chaos=kill_myself_after_some_chunks))
+"""
+ROOT = Path(__file__).parents[2]
+
+
+async def test_killed_process(postgres_dsn: str, tmp_path: Path) -> None:
+    """`kill -9` of the writing process, again and again in the middle; the next one goes on where the database is."""
+    log = make_log(5)
+    log_file = tmp_path / "log"
+    log_file.write_bytes(pickle.dumps(log))
+    kills = 0
+    for chunks in (5, 10, 15, 20, 10_000):
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, postgres_dsn, str(log_file), str(chunks), cwd=ROOT
+        )
+        kills += await worker.wait() == -signal.SIGKILL
+    assert kills == 4
+    await assert_exact(postgres_dsn, values_of(log), FACTS)
+
+
+async def test_killed_server(own_server: EmbeddedServer) -> None:
+    """`kill -9` of PostgreSQL while two writers work: they wait until it is back, and lose nothing."""
+    log = make_log(6)
+    chunks = 0
+
+    async def kill_once() -> None:
+        nonlocal chunks
+        chunks += 1
+        if chunks == 10:
+            os.kill(own_server.pid(), signal.SIGKILL)
+            await asyncio.to_thread(own_server.start)
+
+    pipelines = await asyncio.gather(
+        consume_log(own_server.dsn, log, PARTITIONS[:2], seed=1, chaos=kill_once),
+        consume_log(own_server.dsn, log, PARTITIONS[2:], seed=2),
+    )
+    await assert_exact(own_server.dsn, values_of(log), FACTS)
+    assert chunks >= 10
+    assert sum(pipeline.statistics().retries for pipeline in pipelines) > 0
+
+
+some_chains = st.lists(
+    st.lists(st.sampled_from([*AGENT_EXECUTION, EXECUTION_FAILED, *VAULT_READ, "shop.order.placed.v1"]), min_size=1),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chains=some_chains, gap_ms=st.sampled_from([0.0, 1.0, 250.0, 61_000.0]), seed=st.integers())
+async def test_order_and_borders_change_nothing(
+    postgres_dsn: str, chains: list[list[str]], gap_ms: float, seed: int
+) -> None:
+    """Any events, in any order, in any batches, give the tables that plain Python gives."""
+    order = random.Random(seed)
+    values = [event.to_bytes() for types in chains for event in chain_of(*types, gap_ms=gap_ms)]
+    order.shuffle(values)
+    connection = await connect(postgres_dsn)
+    await connection.execute(
+        """TRUNCATE eventbus.offsets, eventbus.events, eventbus.chains, eventbus.event_counts, eventbus.chain_counts,
+        eventbus.dead_letter"""
+    )
+    await connection.close()
+    writer = Writer(postgres_dsn, "test", FACTS)
+    await writer.open()
+    await writer.assign({PARTITION: 0})
+    decoder, log = Decoder(), records(values)
+    while log:
+        size, batch = order.randint(1, 5), Batch()
+        decoder.add(batch, PARTITION, log[:size], log[:size][-1][0] + 1)
+        await writer.write(batch)
+        log = log[size:]
+    await writer.close()
+    await assert_exact(postgres_dsn, values, FACTS)
+
+
+async def test_changed_catalog_counts_everything_again(postgres_dsn: str) -> None:
+    """When the catalog changes its mind about stored types, chains and counts become what they would have been."""
+    log = make_log(7)
+    writer = Writer(postgres_dsn, "other", Facts())  # knows nothing
+    await writer.open()
+    await writer.assign({PARTITION: 0})
+    batch = Batch()
+    Decoder().add(batch, PARTITION, log[PARTITION], log[PARTITION][-1][0] + 1)
+    await writer.write(batch)
+    await writer.close()
+    await assert_exact(postgres_dsn, [value for _, value in log[PARTITION]], Facts())
+    await consume_log(postgres_dsn, log, PARTITIONS, seed=1)
+    await assert_exact(postgres_dsn, values_of(log), FACTS)
+
+
+async def test_whoever_inserts_an_event(postgres_dsn: str) -> None:
+    """The database itself keeps chains and counts: an INSERT by hand folds like the writer's COPY."""
+    await consume_log(postgres_dsn, {PARTITION: []}, [PARTITION], seed=1)  # makes the catalog known
+    event = Event.new(AGENT_EXECUTION[0], {"a": 1}, timestamp=chain_of(*AGENT_EXECUTION)[0].timestamp)
+    connection = await connect(postgres_dsn)
+    await connection.execute(
+        "INSERT INTO eventbus.events VALUES ($1, $2, $1, NULL, $3, $4, $5, $6, $7, $8)",
+        event.event_id,
+        event.timestamp,
+        event.event_type,
+        event.tenant_id,
+        event.namespace,
+        event.source,
+        event.schema_version,
+        '{"a": 1}',
+    )
+    await connection.execute("UPDATE eventbus.offsets SET read = 1, new = 1, next_offset = 1")
+    await connection.close()
+    await assert_exact(postgres_dsn, [event.to_bytes()], FACTS)
