@@ -145,6 +145,12 @@ class ChunkConsumer(Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Faust would stop fetching the partition, and sleep a second when it has stopped them all; its queue is
+        short enough to simply wait for room."""
+        if not self.is_chunked(tp):
+            super().on_buffer_full(tp)
+
     async def verify_all_partitions_active(self) -> None:
         """Faust's own suspicion is of no use, because it keeps no account of chunks; the application has a watchdog."""
 

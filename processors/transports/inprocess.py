@@ -32,7 +32,8 @@ class BusConsumer(ChunkConsumer):
         super().__post_init__()
         self._reader: InProcessConsumer | None = None
         self._subscribed = asyncio.Event()
-        self._fetched: asyncio.Queue[dict[TP, Any]] = asyncio.Queue(maxsize=1)
+        self._fetched: asyncio.Queue[tuple[int, dict[TP, Any]]] = asyncio.Queue(maxsize=1)
+        self._seeks = 0  # what was fetched before the latest seek is not wanted any more
         self._next: dict[TP, int] = {}
         self._generation = 0
 
@@ -86,7 +87,8 @@ class BusConsumer(ChunkConsumer):
                 if reader is self._reader and not self.should_stop:
                     raise
                 continue  # subscribed anew, or stopping
-            await self._fetched.put({TP(*p): cut for p, batches in found.items() if (cut := self._cut(p, batches))})
+            cuts = {TP(*p): cut for p, batches in found.items() if (cut := self._cut(p, batches))}
+            await self._fetched.put((self._seeks, cuts))
 
     def _cut(self, partition: TopicPartition, batches: list[RecordBatch]) -> Any:
         """A chunk; nothing before the first seek of an assignment."""
@@ -101,9 +103,10 @@ class BusConsumer(ChunkConsumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Any]:
         try:
-            return await asyncio.wait_for(self._fetched.get(), timeout)
+            seeks, cuts = await asyncio.wait_for(self._fetched.get(), timeout)
         except TimeoutError:
             return {}
+        return cuts if seeks == self._seeks else {}
 
     def _to_message(self, tp: TP, record: ConsumerRecord) -> ConsumerMessage:
         return ConsumerMessage(
@@ -135,6 +138,7 @@ class BusConsumer(ChunkConsumer):
         return positions
 
     async def _seek(self, partition: TP, offset: int) -> None:
+        self._seeks += 1
         try:
             self.reader.seek(_ours(partition), offset)
         except NotAssigned:
