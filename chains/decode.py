@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import orjson
 
 from eventbus.event import Event
+
+TOGETHER = 128
+"""Events decoded in one call; many more would not stay in the CPU's cache until they are handed out."""
 
 
 class _Draft:
@@ -19,11 +23,11 @@ class _Draft:
 
     __slots__ = Event.__slots__
 
-    def __init__(self, *fields: object) -> None:
+    def __init__(self, *fields: Any) -> None:
         (
             self.event_id,
             self.event_type,
-            self.timestamp,
+            timestamp,
             self.correlation_id,
             self.causation_id,
             self.tenant_id,
@@ -32,19 +36,17 @@ class _Draft:
             self.schema_version,
             self.payload,
         ) = fields
+        self.timestamp = datetime.fromisoformat(timestamp)
 
 
-def decoded(lines: Iterable[bytes]) -> list[Event]:
+def decoded(lines: list[bytes]) -> Iterator[Event]:
     """The events of lines whose fields are in the documented order.
 
     Args:
         lines: JSON objects, as this package writes them.
     """
-    events: list[Event] = []
-    instant = datetime.fromisoformat
-    for fields in orjson.loads(b"[" + b",".join(lines) + b"]"):
-        fields["timestamp"] = instant(fields["timestamp"])
-        draft = _Draft(*fields.values())
-        draft.__class__ = Event  # type: ignore[assignment]  # the same slots
-        events.append(draft)  # type: ignore[arg-type]
-    return events
+    for first in range(0, len(lines), TOGETHER):
+        for fields in orjson.loads(b"[%b]" % b",".join(lines[first : first + TOGETHER])):
+            draft = _Draft(*fields.values())
+            draft.__class__ = Event  # type: ignore[assignment]  # the same slots
+            yield draft  # type: ignore[misc]

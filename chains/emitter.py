@@ -41,6 +41,11 @@ class Emitter:
     def head_width(self) -> int:
         return self.head.dtype.itemsize
 
+    @property
+    def width(self) -> int:
+        """Bytes of its longest event."""
+        return self.head_width + sum(slot.width for slot in self.slots)
+
     def columns(self, facts: Facts) -> list[Column]:
         """The texts of all slots for a group of events."""
         numbers = self.sources.numbers(facts)

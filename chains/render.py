@@ -95,9 +95,9 @@ class Renderer:
             at += column.lengths
 
     def _write_wide(self, memory: Memory, at: Integers, column: Column) -> None:
-        """Writes rows in pieces no wider than the reach, the last piece first, and only where there is text."""
+        """Writes rows in pieces no wider than the reach, and each piece only where it begins with text."""
         width = column.rows.dtype.itemsize
-        for offset in reversed(range(0, width, self._reach)):
+        for offset in range(0, width, self._reach):
             piece = np.dtype(f"V{min(self._reach, width - offset)}")
             pieces: Rows = np.ndarray(column.rows.shape, piece, column.rows, offset, column.rows.strides)
             here = np.flatnonzero(column.lengths > offset)

@@ -15,8 +15,10 @@ from chains.randomness import Integers
 from chains.sources import Numbers, Source
 from chains.text import Rows, table, windows
 
-LARGEST_PRODUCT = 2048
-"""Neighbouring slots become one while all combinations of their texts are at most this many."""
+LARGEST_PRODUCT, LARGEST_TABLE = 2048, 1 << 20
+"""Neighbouring slots become one while all combinations of their texts are at most so many, and so many bytes."""
+LONGEST_NUMBER = 24
+"""Bytes of a JSON number: `-1.7976931348623157e+308`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Slot(Protocol):
     @property
     def sources(self) -> Iterable[Source]:
         """The numbers it needs."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Bytes of its longest text."""
         ...
 
     def column(self, numbers: Numbers) -> Column: ...
@@ -58,11 +65,17 @@ class Listed:
         if last.source == first.source:
             texts = tuple(a + b for a, b in zip(last.texts, first.texts, strict=True))
             return Listed(*self._factors[:-1], Factor(last.source, texts), *rest)
-        return Listed(*self._factors, first, *rest) if self._size * other._size <= LARGEST_PRODUCT else None
+        size = self._size * other._size
+        fits = size <= LARGEST_PRODUCT and size * (self.width + other.width) <= LARGEST_TABLE
+        return Listed(*self._factors, first, *rest) if fits else None
 
     @property
     def sources(self) -> Iterable[Source]:
         return [factor.source for factor in self._factors]
+
+    @property
+    def width(self) -> int:
+        return sum(max(map(len, factor.texts)) for factor in self._factors)
 
     def column(self, numbers: Numbers) -> Column:
         first, *others = self._factors
@@ -97,6 +110,10 @@ class Numeral:
     @property
     def sources(self) -> Iterable[Source]:
         return [self._source]
+
+    @property
+    def width(self) -> int:
+        return LONGEST_NUMBER
 
     def column(self, numbers: Numbers) -> Column:
         text = orjson.dumps(self._value(numbers[self._source]), option=orjson.OPT_SERIALIZE_NUMPY)

@@ -12,8 +12,8 @@ from chains.plan import Plan
 from chains.render import Renderer
 from chains.table import EventTable
 
-RENDERED = 8192
-"""Events written at a time: their text, 3 to 4 MB, stays in the CPU's cache."""
+RENDERED, ROOM = 8192, 8 << 20
+"""Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""
 SMALLEST_BLOCK, LARGEST_BLOCK = 4096, 65_536
 
 
@@ -31,6 +31,7 @@ class ChainStream:
         self._start = start
         self._engine = Engine(plan, arrivals, root=root, start=start)
         self._renderer = Renderer(plan.emitters, root=root)
+        self._together = max(1, min(RENDERED, ROOM // max(emitter.width for emitter in plan.emitters)))
         # a block that spans less than the chains last would look at the same unfinished events again and again
         self._block = block or min(max(int(arrivals.rate), SMALLEST_BLOCK), LARGEST_BLOCK)
 
@@ -52,8 +53,8 @@ class ChainStream:
 
     def _rendered(self, tables: Iterable[EventTable]) -> Iterator[Block]:
         for table in tables:
-            for first in range(0, len(table), RENDERED):
-                yield self._renderer.render(table[first : first + RENDERED])
+            for first in range(0, len(table), self._together):
+                yield self._renderer.render(table[first : first + self._together])
 
     def one(self, index: int) -> Block:
         """One chain, as in the run."""

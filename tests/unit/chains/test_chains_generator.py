@@ -362,3 +362,13 @@ def test_event_types_without_payload() -> None:
     assert [
         one.payload for one in ChainGenerator(catalog_of(chain("one", state("a")), events=(event("a"),))).chain()
     ] == [{}]
+
+
+def test_long_texts_are_written_in_small_portions() -> None:
+    """Memory is bounded by bytes, not by events: texts of 50 kB are rendered a few at a time, and arrive whole."""
+    texts = tuple(letter * 50_000 for letter in "abcdefgh")
+    generator = ChainGenerator(two_steps(field("one", choices=texts), field("other", choices=texts)), rate=1000)
+    sizes = [len(block.buffer) for block in generator.blocks(chains=300)]
+    assert max(sizes) <= 8 << 20
+    for one in generator.events(chains=100):
+        assert all(text in texts for text in one.payload.values())
