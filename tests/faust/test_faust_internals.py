@@ -1,4 +1,4 @@
-"""What we rely on inside Faust: whoever raises its pinned version learns here what has to be read again."""
+"""What we rely on inside Faust and aiokafka: whoever raises a pinned version learns here what has to be read again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import faust
 import faust.streams
 import faust.transport.conductor
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from faust.app.base import App, BootStrategy
 from faust.exceptions import ImproperlyConfigured
 from faust.tables.manager import TableManager
@@ -65,6 +67,9 @@ SOURCES: dict[Callable[..., Any], str] = {
     Consumer.commit: "a354437baaa0",
     Consumer.ack: "5fcf41cf4515",
     AIOKafkaConsumerThread._fetch_records: "39a2c6c79fc1",
+    FetchResult.getall: "3e717e30de50",
+    Fetcher.fetched_records: "be4348896b9b",
+    AIOKafkaConsumer.seek_to_committed: "f6cd85c8b70a",
     TableManager.on_start: "365dd25fbc0e",
 }
 """Behind each, the digest of the code whose behaviour our overrides complete: when it changed, read it again."""
