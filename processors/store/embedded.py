@@ -46,6 +46,9 @@ SETTINGS: Mapping[str, str] = {
 }
 
 SOCKET_NAME = ".s.PGSQL.5432"
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+"""PostgreSQL documentation, "SSLRequest": every server answers it with one byte, even while it starts."""
+
 LONGEST_SOCKET_PATH = 100
 """Bytes; the smallest limit of the systems served is 104, with the closing NUL."""
 
@@ -113,13 +116,15 @@ class EmbeddedServer:
         return int((self.cluster / "postmaster.pid").read_text().split()[0])
 
     def is_running(self) -> bool:
-        """Whether a server listens: asked of the socket, because a pid file may be left from before a crash."""
+        """Whether a server answers: asked through its socket, because a pid file may be left from before a crash."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(10)
             try:
                 probe.connect(str(self.socket_dir / SOCKET_NAME))
+                probe.sendall(SSL_REQUEST)
+                return probe.recv(1) != b""  # a dying server still accepts connections, but no longer speaks
             except OSError:
                 return False
-        return True
 
     def __enter__(self) -> Self:
         self.start()
@@ -150,9 +155,14 @@ class EmbeddedServer:
         if self._in_use is None:
             return
         with self._turn():
-            if self._is_last():
-                self._control("-m", "fast", "stop")
-            self._let_go()
+            try:
+                if self._is_last() and self.is_running():
+                    self._control("-m", "fast", "stop")
+            except EmbeddedServerFailed:
+                if self.is_running():  # else it has died by itself
+                    raise
+            finally:
+                self._let_go()
 
     def _is_last(self) -> bool:
         assert self._in_use is not None
