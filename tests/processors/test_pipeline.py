@@ -1,0 +1,256 @@
+"""A pipeline loses nothing and repeats nothing, however the database behaves in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from eventbus.record import TopicPartition
+from processors.decode import Record
+from processors.errors import Fenced, StoreUnreachable
+from processors.pipeline import Pipeline, Statistics
+from processors.store import EventStore
+from processors.store.connect import connect
+from processors.writer import Backoff
+from tests.postgres import execute
+from tests.processors.feeding import FACTS, PARTITION, agent_execution, records, store_all
+from tests.processors.oracle import assert_exact
+from tests.processors.proxy import Proxy
+
+OTHER = TopicPartition("omninode.vault", 0)
+
+
+async def test_open_gives_the_next_offsets(postgres_dsn: str) -> None:
+    """A partition that was never read begins where it is told, any other where the database is."""
+    events = agent_execution()
+    await store_all(postgres_dsn, *events)
+    pipeline = Pipeline(postgres_dsn, FACTS, group="test")
+    assert await pipeline.open({PARTITION: 0, OTHER: 500}) == {PARTITION: 4, OTHER: 500}
+    assert pipeline.next == {PARTITION: 4, OTHER: 500}
+    await pipeline.stop()
+
+
+async def test_what_was_taken_before_is_dropped(postgres_dsn: str) -> None:
+    """Chunks that come again, whole or in part, are dropped and counted; gaps are accepted."""
+    events = agent_execution() + agent_execution()
+    log: list[Record] = [(10 + 2 * n, event.to_bytes()) for n, event in enumerate(events)]
+    async with Pipeline(postgres_dsn, FACTS, group="test") as pipeline:
+        await pipeline.assign({PARTITION: 10})
+        for begin, end in ((0, 3), (0, 3), (1, 6), (6, 8), (2, 4)):
+            await pipeline.put(PARTITION, log[begin:end])
+        await pipeline.put(OTHER, log)
+        await pipeline.drain()
+        statistics = pipeline.statistics()
+    await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
+    assert (statistics.read, statistics.new, statistics.stale) == (8, 8, 7)
+    assert statistics.next == {PARTITION: 25}
+    assert statistics.lag({PARTITION: 30, OTHER: 99}) == {PARTITION: 5}
+
+
+async def test_end_beyond_the_last_record(postgres_dsn: str) -> None:
+    """Offsets without records at the end of a chunk, such as marks of a transaction, are not asked for again."""
+    async with Pipeline(postgres_dsn, FACTS, group="test") as pipeline:
+        await pipeline.assign([PARTITION])
+        await pipeline.put(PARTITION, records(agent_execution()), end=7)
+        await pipeline.drain()
+        assert pipeline.next == {PARTITION: 7}
+    async with EventStore.open(postgres_dsn) as store:
+        (account,) = await store.conservation()
+    assert (account.read, account.skipped, account.holds) == (4, 3, True)
+
+
+@asynccontextmanager
+async def locked_events(dsn: str) -> AsyncIterator[None]:
+    """Nobody can insert events inside."""
+    connection = await connect(dsn)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE eventbus.events IN SHARE MODE")
+        yield
+    await connection.close()
+
+
+async def test_put_waits_while_the_database_is_busy(postgres_dsn: str) -> None:
+    """One batch is written and one is made; a further one waits until there is room, and none is lost."""
+    events = [event for _ in range(10) for event in agent_execution()]
+    log = records(events)
+    async with Pipeline(postgres_dsn, FACTS, group="test", limit=10) as pipeline:
+        await pipeline.assign([PARTITION])
+        async with locked_events(postgres_dsn):
+            feeding = asyncio.create_task(_put_one_by_one(pipeline, log))
+            connection = await connect(postgres_dsn)
+            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass
+            await connection.close()
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert not feeding.done()
+            assert repr(pipeline) == "<Pipeline writing 1 partitions 10 waiting>"
+        await feeding
+    await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
+
+
+async def _put_one_by_one(pipeline: Pipeline, log: list[Record]) -> None:
+    for record in log:
+        await pipeline.put(PARTITION, [record])
+
+
+async def test_fenced_pipeline_begins_again_where_the_database_is(postgres_dsn: str) -> None:
+    """When another writer has moved the offsets, everything raises until they are assigned again."""
+    events = agent_execution()
+    log = records(events)
+    first = Pipeline(postgres_dsn, FACTS, group="test")
+    await first.open([PARTITION])
+    await store_all(postgres_dsn, *events[:2])
+    await first.put(PARTITION, log[:1])
+    with pytest.raises(Fenced, match=r"omninode.agent\[0\] were moved by another writer"):
+        await first.drain()
+    with pytest.raises(Fenced):
+        await first.put(PARTITION, log[1:2])
+    position = await first.assign([PARTITION])
+    assert position == {PARTITION: 2}
+    await first.put(PARTITION, log[2:])
+    await first.drain()
+    assert first.statistics().fences == 1
+    await first.stop()
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+
+
+async def test_assign_drops_what_was_not_written(postgres_dsn: str) -> None:
+    """After an assignment only what is put from its offsets on is taken; a `put` that was waiting gives up."""
+    log = records([event for _ in range(5) for event in agent_execution()])
+    async with Pipeline(postgres_dsn, FACTS, group="test", limit=1) as pipeline:
+        await pipeline.assign([PARTITION])
+        async with locked_events(postgres_dsn):
+            feeding = asyncio.create_task(_put_one_by_one(pipeline, log))
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assigning = asyncio.create_task(pipeline.assign([PARTITION]))
+            await asyncio.sleep(0)
+        position = (await assigning)[PARTITION]
+        feeding.cancel()
+        assert position < len(log)
+        await pipeline.put(PARTITION, log[position:])
+    await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
+
+
+async def test_revoked_partition_is_finished(postgres_dsn: str) -> None:
+    """What was taken of a partition is committed before it is given away; afterwards nothing more is taken of it."""
+    log = records(agent_execution())
+    async with Pipeline(postgres_dsn, FACTS, group="test") as pipeline:
+        await pipeline.assign([PARTITION, OTHER])
+        await pipeline.put(PARTITION, log[:2])
+        await pipeline.revoke([PARTITION])
+        assert pipeline.next[PARTITION] == 2
+        await pipeline.put(PARTITION, log[2:])
+        await pipeline.drain()
+        assert pipeline.next[PARTITION] == 2
+
+
+async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: str) -> None:
+    """A constraint of the user's own: the rows that break it are found by halves, the others are stored."""
+    await execute(postgres_dsn, "ALTER TABLE eventbus.events ADD CHECK (payload ->> 'n' <> '13')")
+    events = [event for _ in range(10) for event in agent_execution()]
+    bad = {5, 17, 18}
+    log = records(event.evolve(payload={"n": 13}) if n in bad else event for n, event in enumerate(events))
+    await store_all(postgres_dsn, events[0])
+    async with Pipeline(postgres_dsn, FACTS, group="other") as pipeline:
+        await pipeline.assign([PARTITION])
+        await pipeline.put(PARTITION, log)
+        await pipeline.drain()
+        statistics = pipeline.statistics()
+    assert (statistics.read, statistics.new, statistics.duplicates, statistics.dead) == (40, 36, 1, 3)
+    async with EventStore.open(postgres_dsn) as store:
+        letters = await store.dead_letters()
+    assert {letter.offset for letter in letters} == bad
+    assert all("violates check constraint" in letter.error for letter in letters)
+    await assert_exact(postgres_dsn, [value for n, (_, value) in enumerate(log) if n not in bad], FACTS)
+
+
+async def test_number_beyond_postgresql(postgres_dsn: str) -> None:
+    """JSON allows exponents that PostgreSQL's numbers do not have: a dead letter, not an endless repetition."""
+    events = agent_execution()
+    odd = events[1].to_bytes().replace(b'{"n":1}', b'{"n":1e-20000}')
+    await store_all(postgres_dsn, events[0], odd, *events[2:])
+    async with EventStore.open(postgres_dsn) as store:
+        (letter,) = await store.dead_letters()
+    assert (letter.offset, letter.value) == (1, odd)
+
+
+async def test_error_that_a_person_must_see(postgres_dsn: str) -> None:
+    """What neither passes nor is the fault of a row is raised, and shown in the statistics; nothing is dropped."""
+    log = records(agent_execution())
+    pipeline = Pipeline(postgres_dsn, FACTS, group="test")
+    await pipeline.open([PARTITION])
+    await execute(postgres_dsn, "ALTER TABLE eventbus.events RENAME TO gone")
+    await pipeline.put(PARTITION, log)
+    with pytest.raises(Exception, match=r"eventbus.events"):
+        await pipeline.drain()
+    assert "eventbus.events" in str(pipeline.statistics().last_error)
+    await execute(postgres_dsn, "ALTER TABLE eventbus.gone RENAME TO events")
+    assert await pipeline.assign([PARTITION]) == {PARTITION: 0}
+    await pipeline.put(PARTITION, log)
+    await pipeline.drain()
+    await pipeline.stop()
+
+
+async def test_first_content_of_an_id_wins(postgres_dsn: str) -> None:
+    """Another event under an id that is stored counts as a duplicate, near or far."""
+    events = agent_execution()
+    other = events[1].evolve(payload={"other": True})
+    await store_all(postgres_dsn, *events[:2], other, *events[2:])
+    await store_all(postgres_dsn, other)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+
+
+@pytest.mark.parametrize("word", [b"COMMIT", b"COPY "])
+@pytest.mark.parametrize("careful", [False, True])
+async def test_connection_lost_before_the_answer(
+    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, word: bytes, careful: bool
+) -> None:
+    """Whether the transaction was committed when the line went dead is found out, not guessed."""
+    events = agent_execution()
+    if careful:
+        await store_all(postgres_dsn, events[0], group="earlier")
+    async with Proxy(postgres_dsn, tmp_path_factory.mktemp("p")) as proxy:
+        pipeline = Pipeline(proxy.dsn, FACTS, group="test", backoff=Backoff(base=0.0))
+        await pipeline.open([PARTITION])
+        if careful:  # so that the statements are prepared
+            await pipeline.put(PARTITION, records(events[:1]))
+            await pipeline.drain()
+        proxy.cut_after = word
+        await pipeline.put(PARTITION, records(events))
+        await pipeline.drain()
+        statistics = pipeline.statistics()
+        await pipeline.stop()
+    assert statistics.retries >= 1
+    assert (statistics.read, statistics.new, statistics.duplicates) == (4, 3 if careful else 4, 1 if careful else 0)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+
+
+async def test_database_that_is_away_at_the_start(tmp_path: Path) -> None:
+    """Who cannot connect at all is told at once, rather than left waiting."""
+    pipeline = Pipeline(f"postgresql://postgres@/x?host={quote(str(tmp_path), safe='')}", FACTS)
+    with pytest.raises(StoreUnreachable):
+        await pipeline.open([PARTITION])
+
+
+async def _no_sleep(seconds: float) -> None:
+    return None
+
+
+def test_backoff_grows_to_a_cap_with_full_jitter() -> None:
+    """Delays lie evenly between 0 and an upper bound that doubles up to the cap."""
+    highest = Backoff(base=0.1, cap=30.0, random=lambda: 1.0, sleep=_no_sleep)
+    assert [highest.delay(attempt) for attempt in range(4)] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert highest.delay(100_000) == 30.0
+    assert Backoff(random=lambda: 0.0).delay(5) == 0.0
+
+
+def test_statistics_begin_at_nothing() -> None:
+    """A pipeline that was not opened has done nothing, and says so."""
+    assert Pipeline("postgresql://", FACTS).statistics() == Statistics()
