@@ -53,7 +53,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 EARLIEST, LATEST = ((edge.replace(tzinfo=UTC) - EPOCH) // MICROSECOND for edge in (datetime.min, datetime.max))
 
-_uuid = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_uuid = rb".{8}-.{4}-.{4}-.{4}-.{12}"  # that these are hexadecimal digits is seen when they are turned into bytes
 _text = rb'"[^"]+"'
 canonical = re.compile(
     rb'\{"event_id":"(' + _uuid + rb')","event_type":(' + _text + rb'),"timestamp":"([^"]+)","correlation_id":"('
@@ -68,6 +68,7 @@ json_nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _root_head = Struct(">hi16siqi16si").pack
 _caused_head = Struct(">hi16siqi16si16s").pack
 _length = Struct(">i").pack
+_jsonb_head = Struct(">ib").pack
 
 
 class DeadLetter(NamedTuple):
@@ -234,9 +235,11 @@ class Decoder:
             raise ValueError("perhaps a NUL")
         orjson.loads(b"[%b]" % payload)  # one level deeper, as it was in the value: there is a limit to depth
         instant = (datetime.fromisoformat(time.decode()) - EPOCH) // MICROSECOND
-        ids = unhexlify((event_id + correlation + (cause or b"")).replace(b"-", b""))
+        digits = (event_id + correlation + (cause or b"")).replace(b"-", b"")
+        if not digits.islower() or len(digits) != (96 if cause else 64):
+            raise ValueError("upper case, or a dash too many (or no letter at all, which is a rare coincidence)")
         texts = self._texts.get((kind, rest)) or self._learn_texts(kind, rest)
-        return _row(ids, instant, texts, payload)
+        return _row(unhexlify(digits), instant, texts, payload)
 
     def _learn_texts(self, kind: bytes, rest: bytes) -> bytes:
         if b"\\" in kind or b"\\" in rest:
@@ -303,7 +306,7 @@ def _row(ids: bytes, instant: int, texts: bytes, payload: bytes) -> bytes:
         head = _caused_head(10, 16, ids[:16], 8, instant, 16, ids[16:32], 16, ids[32:])
     else:
         head = _root_head(10, 16, ids[:16], 8, instant, 16, ids[16:], -1)
-    return b"".join((head, texts, _length(len(payload) + 1), b"\1", payload))
+    return b"".join((head, texts, _jsonb_head(len(payload) + 1, 1), payload))
 
 
 def _checked_texts(fields: dict[str, str]) -> bytes:

@@ -90,6 +90,11 @@ NOT_EVENTS = {
     "id in braces": value(event_id="{" + ID + "}"),
     "id with white space": value(event_id=ID[:-2] + "  "),
     "no id": value(event_id=None),
+    "dashes for a cause": value(causation_id="-" * 36),
+    "dashes for digits": value(event_id="-" * 36, causation_id=OTHER_ID),
+    "dash for a digit": value(causation_id=OTHER_ID[:-1] + "-"),
+    "letter that is no digit": value(event_id=ID[:-1] + "g"),
+    "other alphabet's digits": value(event_id=ID[:-2] + "é"),
     "correlation missing": orjson.dumps({k: v for k, v in FIELDS.items() if k != "correlation_id"}),
     "unknown field": value(surplus=1),
     "payload is a list": value(payload=[]),
@@ -141,6 +146,9 @@ def test_events_that_postgresql_cannot_store_are_dead_letters(poison: bytes) -> 
 
 
 STRANGE_EVENTS = {
+    "ids without letters": value(
+        event_id="0" * 8 + "-0000-0000-0000-" + "1" * 12, correlation_id="1" * 8 + ID[8:-1] + "1"
+    ),
     "backslash before u0000": value(payload={"a": "\\u0000"}),
     "escapes": value(payload={"a": 'quote " and \\ backslash \n'}),
     "integer of 30 digits": with_payload(b'{"n":123456789012345678901234567890}'),
