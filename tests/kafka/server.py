@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ctypes
 import os
 import shutil
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -21,6 +19,7 @@ from tests.kafka import maven
 from tests.kafka.properties import LISTENERS, Ports, make_certificate, scram_credentials, server_properties
 
 HOST = "127.0.0.1"
+CLUSTER_ID = "ZXZlbnRidXMtdGVzdHMtMQ"  # "eventbus-tests-1"; clusters never meet, so one name is enough
 START_ATTEMPTS = 3
 READY = "Kafka Server started"
 JVM = ("-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -135,9 +134,8 @@ class KafkaServer:
         make_certificate(self.folder)
         settings = self.folder / "server.properties"
         settings.write_text(server_properties(self.folder, self._ports, HOST))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         with (self.folder / "kafka.log").open("ab") as log:
-            tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings), *scram_credentials()]
+            tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings), *scram_credentials()]
             if subprocess.run([*java, *tool], stdout=log, stderr=log, check=False).returncode:
                 raise StartError(f"Kafka's storage could not be formatted:\n{self._log_tail()}")
             self._process = _spawn([*_quiet(java), "kafka.Kafka", str(settings)], log)
