@@ -26,7 +26,8 @@ CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fals
 
 
 def payload_model(event: EventType) -> type[BaseModel]:
-    """A pydantic model of an event type's payload: types, bounds and choices; nothing required is missing, nothing unknown there.
+    """A pydantic model of an event type's payload: types, bounds, choices, what is required, and
+    nothing unknown.
 
     Lists that values are picked from are examples of what may come, not bounds: any value of the type passes.
     """

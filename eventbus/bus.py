@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -16,6 +16,17 @@ TopicStrategy = Literal["domain", "event_type", "single"]
 StartFrom = Literal["earliest", "latest"]
 
 SINGLE_TOPIC = "omninode.events"
+
+
+def topic_of_domains(domains: Collection[str]) -> Callable[[str], str]:
+    """A topic for each of these domains, and `omninode.events` for the events of any other: who reads them all misses
+    nothing, whatever is sent in."""
+
+    def topic_of(event_type: str) -> str:
+        domain = domain_of(event_type)
+        return domain if domain in domains else SINGLE_TOPIC
+
+    return topic_of
 
 
 def topic_namer(strategy: TopicStrategy) -> Callable[[str], str]:

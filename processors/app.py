@@ -20,7 +20,7 @@ from faust.types import TP, TopicT
 from mode import Service
 
 from catalog import Catalog
-from eventbus.bus import StartFrom
+from eventbus.bus import SINGLE_TOPIC, StartFrom
 from eventbus.inprocess import InProcessBus
 from eventbus.record import TopicPartition
 from processors.agents import add_storing_agent
@@ -160,7 +160,7 @@ def create_app(
     interval = {} if bus is None else {"broker_commit_interval": BUS_COMMIT_INTERVAL}
     app = EventApp(group, broker=broker, stall_timeout=stall_timeout, **interval, **options)
     app.progress = Ingest(
-        topics or {event.domain for event in catalog.events.values()},
+        topics or {SINGLE_TOPIC, *(event.domain for event in catalog.events.values())},
         [Pipeline(dsn, facts, group=owner) for _ in range(pipelines)],
         partial(rewind, dsn, owner),
         start=start,

@@ -52,7 +52,7 @@ class Processor:
         catalog: says which events make up a chain.
         bus: an in-process bus; or
         bootstrap_servers: of a Kafka cluster, `host:port`, separated by commas.
-        topics: to read; by default those of the catalog's domains.
+        topics: to read; by default those of the catalog's domains, and `omninode.events`.
         group: the consumer group.
         pipelines: connections that write, each for its own partitions.
         start: where partitions begin that the group has never read.

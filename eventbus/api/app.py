@@ -25,8 +25,7 @@ from eventbus.api.metrics import Latency, Metrics, Providers, Snapshots
 from eventbus.api.statistics import Statistics
 from eventbus.api.store import Store
 from eventbus.api.streams import Streams
-from eventbus.bus import EventBus
-from eventbus.event import domain_of
+from eventbus.bus import SINGLE_TOPIC, EventBus, topic_of_domains
 
 NO_PROVIDERS = Providers()
 NO_CHECKS: Mapping[str, Check] = {}
@@ -65,7 +64,7 @@ def create_app(
     catalog: Catalog,
     version: str,
     title: str = "Event bus",
-    topic_of: Callable[[str], str] = domain_of,
+    topic_of: Callable[[str], str] | None = None,
     providers: Providers = NO_PROVIDERS,
     checks: Mapping[str, Check] = NO_CHECKS,
     registry: CollectorRegistry | None = None,
@@ -76,7 +75,8 @@ def create_app(
     """The HTTP application over a store, a bus and a catalog that are open already, and stay the caller's.
 
     Args:
-        topic_of: names the topic of an event type: the live feed reads those of the catalog.
+        topic_of: names the topic of an event type; by default each domain of the catalog has one, and all others
+            share `omninode.events`.
         providers: of the figures under `/metrics`.
         checks: parts of the program to report under `/health`, by name.
         registry: of Prometheus; by default one of its own.
@@ -84,8 +84,10 @@ def create_app(
         max_body: largest request taken, in bytes.
         now: the clock, in UTC.
     """
+    if topic_of is None:
+        topic_of = topic_of_domains({kind.domain for kind in catalog.events.values()})
     if feed is None:
-        feed = LiveFeed(bus, {topic_of(name) for name in catalog.events})
+        feed = LiveFeed(bus, {SINGLE_TOPIC, *map(topic_of, catalog.events)})
     registry = registry or CollectorRegistry()
     registry.register(Snapshots(providers, feed.statistics))
     app = FastAPI(title=title, version=version, lifespan=_closing(feed), redoc_url=None)

@@ -15,12 +15,12 @@ from catalog import Catalog
 from eventbus.api.errors import Detail, Refusal, json_answer
 from eventbus.bus import EventBus
 from eventbus.errors import EventBusError, InvalidEvent
-from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, domain_of, microseconds, uuid7
+from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
+from eventbus.record import record_of
 
 LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
 UNKNOWN_TYPE = "this type is not in the catalog: its payload was not checked"
-UNKNOWN_TOPIC = "{}; nor is its topic, {}: whoever reads only the catalog's topics, as the event store does, misses it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Inbox:
         catalog: Catalog,
         now: Callable[[], datetime],
         *,
-        topic_of: Callable[[str], str] = domain_of,
+        topic_of: Callable[[str], str],
         max_body: int = 5 << 20,
         random_bits: Callable[[], int] = lambda: secrets.randbits(62),
     ) -> None:
@@ -67,7 +67,6 @@ class Inbox:
         self._catalog = catalog
         self._now = now
         self._topic_of = topic_of
-        self._topics = {topic_of(name) for name in catalog.events}
         self._max_body = max_body
         self._random_bits = random_bits
 
@@ -86,7 +85,7 @@ class Inbox:
                 {"error": "no event was accepted", "details": _all_details(judged), "results": results}, 400
             )
         try:
-            await self._bus.publish_many(accepted)
+            await self._bus.publish_many([record_of(event, self._topic_of(event.event_type)) for event in accepted])
         except EventBusError as error:
             raise Refusal(503, f"the bus failed: {error}; some of these events may be in the log") from error
         return json_answer({"accepted": len(accepted), "invalid": len(judged) - len(accepted), "results": results}, 202)
@@ -101,15 +100,11 @@ class Inbox:
         except orjson.JSONEncodeError as error:  # nested deeper than it can be written again
             return Judged(None, [Detail("payload", f"expected JSON of ordinary depth: {error}")])
         if event.event_type not in self._catalog.events:
-            return Judged(event, note=self._unknown(event.event_type))
+            return Judged(event, note=UNKNOWN_TYPE)
         problems = self._catalog.validate(event.event_type, event.payload)
         if problems:
             return Judged(None, [Detail(problem.field, problem.message) for problem in problems])
         return Judged(event)
-
-    def _unknown(self, event_type: str) -> str:
-        topic = self._topic_of(event_type)
-        return UNKNOWN_TYPE if topic in self._topics else UNKNOWN_TOPIC.format(UNKNOWN_TYPE, topic)
 
     def _completed(self, item: dict[str, Any]) -> dict[str, Any]:
         now = self._now()

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from catalog import Catalog
 from chains import ChainGenerator
 from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
 from eventbus.bus import EventBus, Subscription
+from eventbus.cli.options import topics_of
 from eventbus.cli.panel import Display, Snapshot
 from eventbus.inprocess import InProcessBus
 from processors.errors import StoreError
 from processors.processor import Processor, ProcessorStatistics
-from processors.store.embedded import database
-from processors.store.store import EventStore
+from processors.store import Database, EventStore
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""
@@ -44,8 +43,7 @@ class Configuration:
     speed: float
     seed: int
     process: bool
-    database_url: str | None
-    data_dir: Path | None
+    database: Database
 
 
 class Application:
@@ -53,14 +51,14 @@ class Application:
 
     Args:
         configuration: what the user asked for.
-        bus: entered; an `InProcessBus`, or a `KafkaBus` with the address of its brokers.
-        bootstrap_servers: of the Kafka behind `bus`; None for an in-process bus.
+        bus: entered.
+        source: what the processor reads from: its arguments `bus`, or `bootstrap_servers` and more.
     """
 
-    def __init__(self, configuration: Configuration, bus: EventBus, bootstrap_servers: str | None = None) -> None:
+    def __init__(self, configuration: Configuration, bus: EventBus, source: Mapping[str, Any]) -> None:
         self.configuration = configuration
         self.bus = bus
-        self.bootstrap_servers = bootstrap_servers
+        self._source = source
         self.generator = ChainGenerator(configuration.catalog, seed=configuration.seed)
         self.processor: Processor | None = None
         self._parts = AsyncExitStack()
@@ -76,14 +74,13 @@ class Application:
 
     async def _start(self, parts: AsyncExitStack) -> None:
         wanted = self.configuration
-        server = database(wanted.data_dir, database_url=wanted.database_url)
-        self.dsn = server.dsn
-        await asyncio.to_thread(server.start)
-        parts.push_async_callback(asyncio.to_thread, server.leave)
-        self.store = await parts.enter_async_context(EventStore.open(server.dsn))
-        await self.bus.create_topics(wanted.catalog.partitions)
+        await asyncio.to_thread(wanted.database.start)
+        parts.push_async_callback(asyncio.to_thread, wanted.database.leave)
+        self.store = await parts.enter_async_context(EventStore.open(wanted.database.dsn))
+        await self.bus.create_topics(topics_of(wanted.catalog))
         if wanted.process:
-            self.processor = await parts.enter_async_context(self._new_processor(server.dsn))
+            processor = Processor(wanted.database.dsn, catalog=wanted.catalog, **self._source)
+            self.processor = await parts.enter_async_context(processor)
         app = create_app(
             store=self.store,
             bus=self.bus,
@@ -94,19 +91,13 @@ class Application:
         )
         self.http = await parts.enter_async_context(Server(app, wanted.host, wanted.port))
 
-    def _new_processor(self, dsn: str) -> Processor:
-        catalog = self.configuration.catalog
-        if isinstance(self.bus, InProcessBus):
-            return Processor(dsn, catalog=catalog, bus=self.bus)
-        return Processor(dsn, catalog=catalog, bootstrap_servers=self.bootstrap_servers)
-
     async def run(self, shown: Display, stop: asyncio.Event) -> None:
         """Generate, process and show until `stop` is set.
 
         Raises:
             Exception: what made the generator or the processor end by itself.
         """
-        async with self.bus.subscribe(self.configuration.catalog.partitions, start="latest") as newest:
+        async with self.bus.subscribe(topics_of(self.configuration.catalog), start="latest") as newest:
             endless = [_show_events(newest, shown), self._show_figures(shown), stop.wait()]
             if self.configuration.generate:
                 endless.append(self._generate())
@@ -210,7 +201,7 @@ async def _show_events(newest: Subscription, shown: Display) -> None:
         shown.events(records)
 
 
-async def _cancel(tasks: list[asyncio.Future[Any]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """End all, then raise what the first of them failed with."""
     for task in tasks:
         task.cancel()

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from eventbus.cli.options import Paths, catalog_option, json_option
+
 if TYPE_CHECKING:
     from catalog import Catalog
-
-Paths = tuple[Path, ...]
-
-
-def _catalog_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--catalog",
-        "paths",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        help="A YAML file or folder on top of the shipped catalog; may be repeated.",
-    )(command)
-
-
-def _json_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,8 +26,8 @@ def catalog() -> None:
 
 
 @catalog.command("list")
-@_catalog_option
-@_json_option
+@catalog_option
+@json_option
 def list_command(paths: Paths, as_json: bool) -> None:
     """List chains and event types.
 
@@ -61,8 +45,8 @@ def list_command(paths: Paths, as_json: bool) -> None:
 
 @catalog.command()
 @click.argument("name")
-@_catalog_option
-@_json_option
+@catalog_option
+@json_option
 def show(name: str, paths: Paths, as_json: bool) -> None:
     """Show the chain or event type NAME.
 
@@ -91,7 +75,7 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
 @catalog.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option("--alone", is_flag=True, help="Check the files on their own, not on top of the shipped catalog.")
-@_json_option
+@json_option
 @click.pass_context
 def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
     """Check catalog files; without PATH the shipped ones. Exit code 1 means mistakes were found.
@@ -134,7 +118,7 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
     help="How events are spread over topics (asyncapi).",
 )
 @click.option("--server", default="localhost:9092", show_default=True, help="Address of the broker (asyncapi).")
-@_catalog_option
+@catalog_option
 def export(kind: str, out: TextIO, topics: Any, server: str, paths: Paths) -> None:
     """Export the catalog as one AsyncAPI 3.1 document or one JSON Schema (draft 2020-12).
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
 
 if TYPE_CHECKING:
@@ -31,15 +32,8 @@ INTERRUPTED = 130
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="When time begins.")
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Chains per second of virtual time.")
-@click.option("--chain", "names", multiple=True, metavar="NAME", help="Only this chain; may be repeated.")
-@click.option(
-    "--catalog",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A YAML file or folder on top of the shipped catalog; may be repeated.",
-)
+@chain_option
+@catalog_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: stdout].")
 @click.option("--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal].")
 def generate(
@@ -50,7 +44,7 @@ def generate(
     start: datetime,
     rate: float,
     names: tuple[str, ...],
-    paths: tuple[Path, ...],
+    paths: Paths,
     out: Path | None,
     progress: bool | None,
 ) -> None:
@@ -84,13 +78,12 @@ def generate(
     click.echo(run.account(out), err=True)
 
 
-def _generator(paths: tuple[Path, ...], names: tuple[str, ...], **settings: Any) -> ChainGenerator:
-    from catalog import Catalog
+def _generator(paths: Paths, names: tuple[str, ...], **settings: Any) -> ChainGenerator:
     from chains import ChainGenerator, InvalidSetting
 
-    catalog = Catalog.load(*paths) if paths else Catalog.default()
+    catalog = chosen_catalog(paths, names)
     try:
-        return ChainGenerator(catalog.only(*names) if names else catalog, **settings)
+        return ChainGenerator(catalog, **settings)
     except InvalidSetting as error:
         raise click.UsageError(str(error)) from error
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from eventbus.cli.options import (
+    catalog_option,
+    chain_option,
+    chosen_catalog,
+    chosen_database,
+    database_options,
+    load_settings,
+    plain_option,
+    random_seed_option,
+    speed_option,
+    topics_of,
+)
+from eventbus.cli.security import faust_credentials, security_options
+
 if TYPE_CHECKING:
-    from eventbus.bus import EventBus
     from eventbus.cli.application import Application, Configuration
     from eventbus.cli.settings import Settings
+    from eventbus.kafka import KafkaSecurity
+    from processors.store import Database
 
 WRONG_USAGE = 2
 
@@ -29,7 +42,10 @@ def application_options(command: Any) -> Any:
                 default=None,
                 help="Emit events [default: yes, unless ENABLE_MOCK_EVENTS=false].",
             ),
-            click.option("--initial-chains", type=click.IntRange(min=0), default=20, show_default=True),
+            click.option(
+                "--initial-chains", type=click.IntRange(min=0), default=20, show_default=True,
+                help="Chains that begin at once.",
+            ),
             click.option(
                 "--interval", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True,
                 help="Seconds between further chains.",
@@ -38,22 +54,12 @@ def application_options(command: Any) -> Any:
                 "--rate", type=click.FloatRange(min=0, min_open=True),
                 help="Further chains per second, at random, instead of --interval.",
             ),
-            click.option(
-                "--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
-                help="How many times faster than the clock.",
-            ),
-            click.option("--seed", type=int, help="Repeats the same chains [default: another one each time]."),
-            click.option("--chain", "chains", multiple=True, metavar="NAME", help="Only this chain; repeatable."),
-            click.option(
-                "--catalog", "catalogs", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-                help="A YAML file or folder on top of the shipped catalog; repeatable.",
-            ),
-            click.option("--database-url", help="A PostgreSQL 18+ instead of the embedded one [env DATABASE_URL]."),
-            click.option(
-                "--data-dir", type=click.Path(file_okay=False, path_type=Path),
-                help="Where the embedded PostgreSQL keeps its data [env EVENTBUS_DATA_DIR].",
-            ),
-            click.option("--plain", is_flag=True, help="Plain lines, also on a terminal."),
+            speed_option,
+            random_seed_option,
+            chain_option,
+            catalog_option,
+            database_options,
+            plain_option,
         )
     ):  # fmt: skip
         command = option(command)
@@ -85,7 +91,8 @@ def mock(**options: Any) -> None:
     help="Store events here too, or leave that to `eventbus process` [default: here; env EVENTBUS_PROCESS].",
 )
 @application_options
-def serve(bootstrap_servers: str | None, process: bool | None, **options: Any) -> None:
+@security_options
+def serve(*, bootstrap_servers: str | None, process: bool | None, security: KafkaSecurity, **options: Any) -> None:
     """Run the same application against a real Kafka.
 
     In development, without a reachable broker, it falls back to the mock and says so. With APP_ENV=production it
@@ -101,30 +108,17 @@ def serve(bootstrap_servers: str | None, process: bool | None, **options: Any) -
     if not brokers and production:
         raise click.UsageError("APP_ENV=production needs a broker: set KAFKA_BROKERS, or give --bootstrap-servers")
     wanted = configuration(settings, options, process=process)
-    asyncio.run(run_serve(wanted, brokers or "127.0.0.1:9092", plain=options["plain"], production=production))
-
-
-def load_settings() -> Settings:
-    """The environment's settings; mistakes in them are wrong usage."""
-    from pydantic import ValidationError
-
-    from eventbus.cli.settings import Settings, settings_problems
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise click.UsageError(f"the environment has mistakes:\n{settings_problems(error)}") from error
+    brokers = brokers or "127.0.0.1:9092"
+    asyncio.run(run_serve(wanted, brokers, security, plain=options["plain"], production=production))
 
 
 def configuration(settings: Settings, options: dict[str, Any], *, process: bool | None = None) -> Configuration:
     """Options win over settings."""
-    from catalog import Catalog
     from eventbus.cli.application import Configuration
 
-    catalog = Catalog.load(*options["catalogs"]) if options["catalogs"] else Catalog.default()
-    data_dir = options["data_dir"] or settings.data_dir
     return Configuration(
-        catalog=catalog.only(*options["chains"]) if options["chains"] else catalog,
+        catalog=chosen_catalog(options["paths"], options["names"]),
+        database=chosen_database(options["database_url"], options["data_dir"]),
         host=options["host"] or settings.host,
         port=settings.port if options["port"] is None else options["port"],
         generate=settings.enable_mock_events if options["generate"] is None else options["generate"],
@@ -134,24 +128,28 @@ def configuration(settings: Settings, options: dict[str, Any], *, process: bool 
         speed=options["speed"],
         seed=secrets.randbits(32) if options["seed"] is None else options["seed"],
         process=settings.process if process is None else process,
-        database_url=options["database_url"] or (None if data_dir else settings.database_url),
-        data_dir=data_dir,
     )
 
 
 async def run_mock(wanted: Configuration, *, plain: bool, notes: tuple[str, ...] = ()) -> None:
+    """The application over an in-process bus."""
+    from eventbus.cli.application import Application
     from eventbus.inprocess import InProcessBus
 
-    async with InProcessBus(partitions=wanted.catalog.partitions) as bus:
-        await run_application(wanted, bus, None, ["in-process bus: no Kafka needed", *notes], plain=plain)
+    async with InProcessBus(partitions=topics_of(wanted.catalog)) as bus:
+        await show(Application(wanted, bus, {"bus": bus}), ["in-process bus, no Kafka needed", *notes], plain=plain)
 
 
-async def run_serve(wanted: Configuration, brokers: str, *, plain: bool, production: bool) -> None:
+async def run_serve(
+    wanted: Configuration, brokers: str, security: KafkaSecurity, *, plain: bool, production: bool
+) -> None:
+    """The application over a Kafka; in development over an in-process bus, should there be no Kafka."""
     from eventbus.cli import Failure
+    from eventbus.cli.application import Application
     from eventbus.errors import BrokerUnreachable
     from eventbus.kafka import KafkaBus
 
-    bus = KafkaBus(brokers, partitions=wanted.catalog.partitions)
+    bus = KafkaBus(brokers, partitions=topics_of(wanted.catalog), security=security)
     try:
         await bus.__aenter__()
     except BrokerUnreachable as error:
@@ -161,22 +159,19 @@ async def run_serve(wanted: Configuration, brokers: str, *, plain: bool, product
         await run_mock(wanted, plain=plain, notes=(note,))
         return
     async with bus:
-        await run_application(wanted, bus, brokers, [f"Kafka at {brokers}"], plain=plain)
+        source = {"bootstrap_servers": brokers, "broker_credentials": faust_credentials(security)}
+        await show(Application(wanted, bus, source), [f"Kafka at {brokers}"], plain=plain)
 
 
-async def run_application(
-    wanted: Configuration, bus: EventBus, brokers: str | None, notes: list[str], *, plain: bool
-) -> None:
+async def show(application: Application, notes: list[str], *, plain: bool) -> None:
     """Start the application, show it until it is told to stop, and print its account."""
     from rich.console import Console
 
-    from eventbus.cli.application import Application
     from eventbus.cli.panel import display
     from eventbus.cli.signals import stop_on_signals
 
     console = Console(highlight=False)
     stop = stop_on_signals()
-    application = Application(wanted, bus, brokers)
     async with application:
         with display(console, *heading(application, notes), live=console.is_terminal and not plain) as shown:
             await application.run(shown, stop)
@@ -184,20 +179,26 @@ async def run_application(
 
 
 def heading(application: Application, notes: list[str]) -> tuple[str, list[str]]:
-    """The title and what a newcomer needs next."""
+    """The title, and what a newcomer needs next."""
     wanted, url = application.configuration, application.http.url
-    generator = f"seed {wanted.seed}" if wanted.generate else "generator off (ENABLE_MOCK_EVENTS=false)"
-    command = "eventbus" if sys.argv[0].endswith("eventbus") else "python -m eventbus"
-    where = f" --data-dir {wanted.data_dir}" if wanted.data_dir else ""
+    generator = f"seed {wanted.seed}" if wanted.generate else "generator off"
     return (
         f"eventbus · {url}",
         [
             *notes,
-            f"PostgreSQL: {application.dsn}",
-            generator,
-            f"try: {command} events --limit 5{where}",
+            f"PostgreSQL {wanted.database.address} · {generator} · Ctrl-C stops",
+            f"try  eventbus events --limit 5{database_flag(wanted.database)}",
             f"     curl '{url}/api/event-bus/events?limit=5'",
             f"     {url}/docs",
-            "Ctrl-C stops",
         ],
     )
+
+
+def database_flag(database: Database) -> str:
+    """What another command needs to find the same store."""
+    from processors.store import EmbeddedServer
+    from processors.store.embedded import default_data_dir
+
+    if not isinstance(database, EmbeddedServer):
+        return " --database-url …"
+    return "" if database.data_dir == default_data_dir() else f" --data-dir {database.data_dir}"

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eventbus.cli.security import security_options
+from eventbus.cli.options import (
+    Paths,
+    bootstrap_option,
+    catalog_option,
+    chosen_catalog,
+    chosen_database,
+    database_options,
+    plain_option,
+    topics_of,
+)
+from eventbus.cli.security import faust_credentials, security_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,20 +44,8 @@ STOP_WITHIN = 2.5
 
 
 @click.command()
-@click.option(
-    "--bootstrap-servers",
-    envvar="KAFKA_BROKERS",
-    default="127.0.0.1:9092",
-    show_default=True,
-    metavar="HOST:PORT,…",
-    help="Kafka brokers [env KAFKA_BROKERS].",
-)
-@click.option("--database-url", help="A PostgreSQL 18+ instead of the embedded one [env DATABASE_URL].")
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the embedded PostgreSQL keeps its data [env EVENTBUS_DATA_DIR].",
-)
+@bootstrap_option
+@database_options
 @click.option(
     "--group",
     envvar="EVENTBUS_GROUP",
@@ -60,7 +58,7 @@ STOP_WITHIN = 2.5
     envvar="EVENTBUS_TOPICS",
     default="",
     metavar="NAME,…",
-    help="Topics to read [default: those of the catalog's domains; env EVENTBUS_TOPICS].",
+    help="Topics to read [default: those of the catalog's domains, and omninode.events; env EVENTBUS_TOPICS].",
 )
 @click.option(
     "--from",
@@ -70,14 +68,7 @@ STOP_WITHIN = 2.5
     show_default=True,
     help="Where partitions begin that the group has never read.",
 )
-@click.option(
-    "--catalog",
-    "catalogs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A YAML file or folder on top of the shipped catalog; repeatable.",
-)
+@catalog_option
 @click.option("--pipelines", type=click.IntRange(1, 64), default=1, show_default=True, help="Connections that write.")
 @click.option(
     "--stall-timeout",
@@ -87,7 +78,7 @@ STOP_WITHIN = 2.5
     metavar="SECONDS",
     help="Exit with 1 after so long without progress while events wait, to be started afresh.",
 )
-@click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
+@plain_option
 @security_options
 def process(
     *,
@@ -95,7 +86,7 @@ def process(
     database_url: str | None,
     data_dir: Path | None,
     topics: str,
-    catalogs: tuple[Path, ...],
+    paths: Paths,
     plain: bool,
     security: KafkaSecurity,
     **options: Any,
@@ -110,14 +101,9 @@ def process(
       eventbus process --bootstrap-servers localhost:9092
       DATABASE_URL=postgresql://localhost/events eventbus process --group audit --from latest
     """
-    from catalog import Catalog
-    from processors.store import database
-
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    catalog = Catalog.load(*catalogs) if catalogs else Catalog.default()
-    if data_dir is None and not (database_url or os.environ.get("DATABASE_URL")):
-        data_dir = Path(os.environ["EVENTBUS_DATA_DIR"]) if os.environ.get("EVENTBUS_DATA_DIR") else None
-    server = database(data_dir, database_url=database_url)
+    catalog = chosen_catalog(paths)
+    server = chosen_database(database_url, data_dir)
     names = [name.strip() for name in topics.split(",") if name.strip()]
     asyncio.run(run(server, bootstrap_servers, security, catalog, names, plain=plain, options=options))
 
@@ -141,7 +127,6 @@ async def run(
 
     from eventbus.cli.signals import stop_on_signals
     from processors.processor import Processor
-    from processors.settings import credentials
 
     stop = stop_on_signals()
     await _make_topics(brokers, security, catalog, topics)
@@ -151,9 +136,7 @@ async def run(
         catalog=catalog,
         bootstrap_servers=brokers,
         topics=topics or None,
-        broker_credentials=credentials(
-            security.username, security.password, mechanism=security.mechanism, tls=security.ssl_context()
-        ),
+        broker_credentials=faust_credentials(security),
         **options,
     )
     console = Console(highlight=False)
@@ -171,7 +154,8 @@ async def _make_topics(brokers: str, security: KafkaSecurity, catalog: Catalog, 
     from eventbus.errors import AccessDenied
     from eventbus.kafka import KafkaBus
 
-    wanted = {name: count for name, count in catalog.partitions.items() if not topics or name in topics}
+    known = topics_of(catalog)
+    wanted = {name: count for name, count in known.items() if not topics or name in topics}
     async with KafkaBus(brokers, security=security) as bus:
         with suppress(AccessDenied):
             await bus.create_topics(wanted)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import click
 
+from eventbus.cli.options import chosen_database, database_options, json_option
 from eventbus.cli.parameters import Duration, Instant
 
 if TYPE_CHECKING:
@@ -50,28 +51,14 @@ class Since(click.ParamType):
             self.fail(f"expected how long ago, such as 1h, or a time such as 2026-01-01T00:00:00Z, got {value!r}")
 
 
-def store_options(command: Any) -> Any:
-    """Where to look, and how to print."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine."),
-        click.option("--database-url", help="A PostgreSQL instead of the embedded one [env DATABASE_URL]."),
-        click.option(
-            "--data-dir",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Where the embedded PostgreSQL keeps its data [env EVENTBUS_DATA_DIR].",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command()
 @click.option("--correlation-id", type=Identifier(), help="Of one chain.")
 @click.option("--type", "event_type", help="Such as omninode.agent.execution.failed.v1.")
 @click.option("--tenant", "tenant_id")
 @click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
-@store_options
+@database_options
+@json_option
 def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wanted: Any) -> None:
     """List stored events, the newest last.
 
@@ -99,7 +86,8 @@ def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wan
 
 @click.command()
 @click.argument("correlation_id", type=Identifier(), metavar="CORRELATION_ID")
-@store_options
+@database_options
+@json_option
 def chain(correlation_id: str, as_json: bool, database_url: str | None, data_dir: Path | None) -> None:
     """Draw one chain as a tree, with times and gaps, and explain it.
 
@@ -122,7 +110,8 @@ def chain(correlation_id: str, as_json: bool, database_url: str | None, data_dir
 @click.command()
 @click.option("--tenant", "tenant_id")
 @click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601; to the minute.")
-@store_options
+@database_options
+@json_option
 def stats(
     tenant_id: str | None, since: datetime | None, as_json: bool, database_url: str | None, data_dir: Path | None
 ) -> None:
@@ -142,17 +131,13 @@ def stats(
 
 def _ask(question: Callable[[EventStore], Awaitable[T]], database_url: str | None, data_dir: Path | None) -> T:
     """Put a question to the store; it is not made for that when there is none."""
-    from eventbus.cli.mock import load_settings
-    from processors.store import EventStore, database
+    from processors.store import EventStore
 
     async def ask(dsn: str) -> T:
         async with EventStore.open(dsn, create=False, connections=1) as store:
             return await question(store)
 
-    settings = load_settings()
-    data_dir = data_dir or settings.data_dir
-    database_url = database_url or (None if data_dir else settings.database_url)
-    with database(data_dir, database_url=database_url, create=False) as server:
+    with chosen_database(database_url, data_dir, create=False) as server:
         return asyncio.run(ask(server.dsn))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from eventbus.kafka import KafkaSecurity
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -42,6 +45,13 @@ OPTIONS = (
         envvar="EVENTBUS_SSL_KEYFILE", help="Its key, if in a file of its own, PEM [env EVENTBUS_SSL_KEYFILE].",
     ),
 )  # fmt: skip
+
+
+def faust_credentials(security: KafkaSecurity) -> Any:
+    """The same login in Faust's form."""
+    from processors.settings import credentials
+
+    return credentials(security.username, security.password, mechanism=security.mechanism, tls=security.ssl_context())
 
 
 def security_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,12 +9,20 @@ import math
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventbus.bus import TopicStrategy, topic_namer
+from eventbus.cli.options import (
+    Paths,
+    bootstrap_option,
+    catalog_option,
+    chain_option,
+    chosen_catalog,
+    random_seed_option,
+    speed_option,
+)
 from eventbus.cli.parameters import Duration
 from eventbus.cli.security import security_options
 
@@ -63,22 +71,9 @@ class Plan:
 
 
 @click.command()
-@click.option(
-    "--bootstrap-servers",
-    envvar="KAFKA_BROKERS",
-    default="127.0.0.1:9092",
-    show_default=True,
-    metavar="HOST:PORT,…",
-    help="Kafka brokers [env KAFKA_BROKERS].",
-)
+@bootstrap_option
 @click.option("--rate", type=Rate(), default="100", show_default=True, help="Events per second, or max.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="How many times faster than the clock, delays and --duration included.",
-)
+@speed_option
 @click.option(
     "--initial-chains", type=click.IntRange(min=0), default=0, show_default=True, help="Chains that begin at once."
 )
@@ -86,16 +81,9 @@ class Plan:
     "--duration", type=Duration(), help="Chains begin for so long (30s, 5m, 1h), then run to their end [no end]."
 )
 @click.option("--max-lag", type=Duration(), help="Drop chains that would begin later than this [never].")
-@click.option("--seed", type=int, help="Repeats the same chains [default: another one each time].")
-@click.option("--chain", "names", multiple=True, metavar="NAME", help="Only this chain; repeatable.")
-@click.option(
-    "--catalog",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A YAML file or folder on top of the shipped catalog; repeatable.",
-)
+@random_seed_option
+@chain_option
+@catalog_option
 @click.option(
     "--topics",
     type=click.Choice(["domain", "event_type", "single"]),
@@ -113,7 +101,7 @@ def stream(
     *,
     bootstrap_servers: str,
     names: tuple[str, ...],
-    paths: tuple[Path, ...],
+    paths: Paths,
     partitions: int | None,
     compression: Any,
     seed: int | None,
@@ -132,14 +120,12 @@ def stream(
       eventbus stream --rate max --duration 10s --topics single
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
     """
-    from catalog import Catalog
     from chains import ChainGenerator, InvalidSetting
     from eventbus.errors import InvalidSettings
     from eventbus.kafka import KafkaBus
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an error of ours
-    catalog = Catalog.load(*paths) if paths else Catalog.default()
-    catalog = catalog.only(*names) if names else catalog
+    catalog = chosen_catalog(paths, names)
     plan = Plan(seed=secrets.randbits(32) if seed is None else seed, **options)
     try:
         bus = KafkaBus(

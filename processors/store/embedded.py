@@ -28,6 +28,7 @@ from typing import IO, Self
 from urllib.parse import quote
 
 from processors.errors import EmbeddedServerFailed, NoDatabase
+from processors.store.connect import without_password
 
 MAJOR = 18
 SYSTEM_USER = "pgserver"
@@ -84,6 +85,11 @@ class EmbeddedServer:
 
     def __repr__(self) -> str:
         return f"<EmbeddedServer {self.data_dir} {'running' if self.is_running() else 'stopped'}>"
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people."""
+        return f"embedded in {self.data_dir}"
 
     @property
     def cluster(self) -> Path:
@@ -322,6 +328,11 @@ class ExternalServer:
 
     def __exit__(self, *exc: object) -> None:
         return None
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people: no password in it."""
+        return f"at {without_password(self.dsn)}"
 
     def start(self) -> None:
         """Nothing to start."""
