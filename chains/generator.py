@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from chains.pacing import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Virtual time is counted in nanoseconds since 1970, of which 63 bits hold 292 years."""
 
 
 class ChainGenerator:
@@ -57,13 +59,13 @@ class ChainGenerator:
         namespace: str = DEFAULT_NAMESPACE,
         block: int | None = None,
     ) -> None:
-        if start.tzinfo is None or start.year < 1970:
-            raise InvalidSetting(f"expected a start with a time zone, in 1970 or later, got {start}")
+        if start.tzinfo is None or not EARLIEST <= start < LATEST:
+            raise InvalidSetting(f"expected a start with a time zone, from 1970 to 2199, got {start}")
         if block is not None and block < 1:
             raise InvalidSetting(f"expected a block of at least 1 chain, got {block}")
         self.catalog = Catalog.default() if catalog is None else catalog
         self.seed = seed
-        self.start = start
+        self.start = start.astimezone(UTC)
         self._arrivals = Poisson(rate)
         self._envelope = Envelope(tenant_id, namespace)
         self._block = block

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 
 import pytest
@@ -303,9 +303,18 @@ class TestRefusals:
         with pytest.raises(InvalidSetting, match="expected a rate"):
             ChainGenerator(SHIPPED, rate=rate)
 
-    @pytest.mark.parametrize("start", [datetime(2026, 1, 1), datetime(1969, 12, 31, tzinfo=UTC)])
+    @pytest.mark.parametrize(
+        "start",
+        [
+            datetime(2026, 1, 1),
+            datetime(1969, 12, 31, tzinfo=UTC),
+            datetime(1970, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+            datetime(2200, 1, 1, tzinfo=UTC),
+        ],
+        ids=str,
+    )
     def test_start(self, start: datetime) -> None:
-        """A start without a zone, or before 1970, is refused."""
+        """A start without a zone, before 1970, or beyond what nanoseconds hold is refused."""
         with pytest.raises(InvalidSetting, match="expected a start"):
             ChainGenerator(SHIPPED, start=start)
 
@@ -342,7 +351,9 @@ def test_importing_and_making_events_needs_neither_loop_nor_client() -> None:
 
 def test_repr_tells_the_run() -> None:
     """The representation names seed, chains and start."""
-    assert repr(ChainGenerator(two_steps(), seed=7)) == "<ChainGenerator seed=7 chains=1 start=2026-01-01T00:00:00Z>"
+    start = datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+    shown = repr(ChainGenerator(two_steps(), seed=7, start=start))
+    assert shown == "<ChainGenerator seed=7 chains=1 start=2026-01-01T00:00:00Z>"
 
 
 def test_constants_with_any_text() -> None:
