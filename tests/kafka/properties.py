@@ -17,6 +17,7 @@ USERS = {"alice": "alice-secret", "guest": "guest-secret"}
 
 STORE_PASSWORD = "store-secret"
 
+# Retention goes by the records' own timestamps: without -1, events of a fixed virtual time vanish after half a minute.
 NODE = """\
 process.roles=broker,controller
 node.id=1
@@ -24,6 +25,7 @@ controller.quorum.voters=1@{host}:{controller}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
+log.retention.ms=-1
 auto.create.topics.enable=false
 num.network.threads=2
 num.io.threads=2
