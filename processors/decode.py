@@ -1,165 +1,11 @@
-"""From record values to the rows of a binary COPY, without I/O: what cannot become a row becomes a dead letter.
-
-There are two ways to the same row. A value exactly as `Event.to_bytes` writes it (fields in their order, no white
-space, no escapes before the payload) is taken apart by one regular expression, and its payload goes to PostgreSQL as
-the bytes that came: nothing is encoded again, and no number loses a digit. Everything else goes through
-`Event.from_bytes`, which alone decides what an event is; the quick way accepts nothing that it would refuse.
-
-Format: PostgreSQL documentation, COPY, "Binary Format"; timestamps are microseconds since 2000-01-01 UTC, `jsonb` is
-its text after a version byte.
-"""
+"""Records into batches: what cannot become a row becomes a dead letter, and near duplicates are dropped."""
 
 from __future__ import annotations
 
-import re
-from binascii import unhexlify
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from struct import Struct
-from typing import NamedTuple
-
-import orjson
-
 from eventbus.errors import InvalidEvent
-from eventbus.event import Event, type_pattern
 from eventbus.record import TopicPartition
-
-Record = tuple[int, bytes | None]
-"""Offset and value."""
-
-COLUMNS = (
-    "event_id",
-    "timestamp",
-    "correlation_id",
-    "causation_id",
-    "type",
-    "tenant_id",
-    "namespace",
-    "source",
-    "schema_version",
-    "payload",
-)
-COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-COPY_TRAILER = b"\xff\xff"
-
-EVENT_ID = slice(6, 22)
-"""Where a row holds its event id."""
-
-LONGEST_TEXT = 1_000
-"""Bytes of a type, tenant, namespace, source or version: an index of PostgreSQL takes up to 2,700 of them together."""
-
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-EARLIEST, LATEST = ((edge.replace(tzinfo=UTC) - EPOCH) // MICROSECOND for edge in (datetime.min, datetime.max))
-
-_uuid = rb".{8}-.{4}-.{4}-.{4}-.{12}"  # that these are hexadecimal digits is seen when they are turned into bytes
-_text = rb'"[^"]+"'
-canonical = re.compile(
-    rb'\{"event_id":"(' + _uuid + rb')","event_type":(' + _text + rb'),"timestamp":"([^"]+)","correlation_id":"('
-    + _uuid + rb')","causation_id":(?:null|"(' + _uuid + rb')"),("tenant_id":' + _text + rb',"namespace":' + _text
-    + rb',"source":' + _text + rb',"schema_version":' + _text + rb'),"payload":(\{.*\})\}',
-    re.DOTALL,
-)  # fmt: skip
-
-json_token = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},:]', re.DOTALL)
-json_nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
-_root_head = Struct(">hi16siqi16si").pack
-_caused_head = Struct(">hi16siqi16si16s").pack
-_length = Struct(">i").pack
-_jsonb_head = Struct(">ib").pack
-
-
-class DeadLetter(NamedTuple):
-    """A record that cannot be stored as an event."""
-
-    partition: TopicPartition
-    offset: int
-    value: bytes | None
-    error: str
-
-
-@dataclass(slots=True)
-class Span:
-    """What a batch takes from one partition."""
-
-    next: int
-    """The offset after the last one read."""
-    read: int = 0
-    duplicates: int = 0
-    dead: int = 0
-
-    @property
-    def new(self) -> int:
-        """Rows, unless the database knows some of them already."""
-        return self.read - self.duplicates - self.dead
-
-
-class Run(NamedTuple):
-    """Rows of a batch that came from one list of records."""
-
-    partition: TopicPartition
-    records: list[Record]
-    end: int
-    """The number of rows in the batch up to here."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction writes."""
-
-    rows: list[bytes] = field(default_factory=list)
-    """Of a binary COPY into `COLUMNS`."""
-    dead: list[DeadLetter] = field(default_factory=list)
-    spans: dict[TopicPartition, Span] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def read(self) -> int:
-        """Records in it, of whatever kind."""
-        return sum(span.read for span in self.spans.values())
-
-    def bury(self, reasons: Mapping[int, str]) -> None:
-        """Turn rows that the database refused into dead letters.
-
-        Args:
-            reasons: why, by the number of the row.
-        """
-        kept: list[bytes] = []
-        runs: list[Run] = []
-        begin = 0
-        for run in self.runs:
-            for number in range(begin, run.end):
-                if number in reasons:
-                    offset, value = _origin(run.records, self.rows[number])
-                    self.dead.append(DeadLetter(run.partition, offset, value, reasons[number]))
-                    self.spans[run.partition].dead += 1
-                else:
-                    kept.append(self.rows[number])
-            begin = run.end
-            runs.append(run._replace(end=len(kept)))
-        self.rows, self.runs = kept, runs
-
-    def owners(self) -> Iterator[tuple[TopicPartition, bytes]]:
-        """The partition and the event id of each row."""
-        begin = 0
-        for run in self.runs:
-            for row in self.rows[begin : run.end]:
-                yield run.partition, row[EVENT_ID]
-            begin = run.end
-
-
-def _origin(records: list[Record], row: bytes) -> Record:
-    decoder = Decoder()
-    return next(record for record in records if _is_row(decoder, record[1], row))
-
-
-def _is_row(decoder: Decoder, value: bytes | None, row: bytes) -> bool:
-    try:
-        return decoder.row(value) == row
-    except InvalidEvent:
-        return False
+from processors.batch import Batch, DeadLetter, Record, Run, Span
+from processors.rows import EVENT_ID, RowMaker
 
 
 class Recent:
@@ -185,11 +31,11 @@ class Recent:
 
 
 class Decoder:
-    """Adds records to batches; remembers the recent ids, and the texts that come again and again."""
+    """Adds records to batches."""
 
     def __init__(self, recent: int = 100_000) -> None:
         self._seen = Recent(recent).seen
-        self._texts: dict[tuple[bytes, bytes], bytes] = {}
+        self._row = RowMaker().row
 
     def add(self, batch: Batch, partition: TopicPartition, records: list[Record], next_offset: int) -> None:
         """Decode records of a partition, in offset order, into a batch.
@@ -197,7 +43,7 @@ class Decoder:
         Args:
             next_offset: the offset after them.
         """
-        rows, seen, row_of = batch.rows, self._seen, self.row
+        rows, seen, row_of = batch.rows, self._seen, self._row
         before, dead = len(rows), len(batch.dead)
         for offset, value in records:
             try:
@@ -215,114 +61,6 @@ class Decoder:
         span.duplicates += len(records) - (len(rows) - before) - dead
         batch.runs.append(Run(partition, records, len(rows)))
 
-    def row(self, value: bytes | None) -> bytes:
-        """The row of an event.
-
-        Raises:
-            InvalidEvent: it is none, or PostgreSQL could not store it.
-        """
-        found = canonical.fullmatch(value) if value is not None else None
-        if found is not None:
-            try:
-                return self._canonical_row(found)
-            except (ValueError, TypeError, InvalidEvent):
-                pass  # unusual in one way or another: decided below
-        return _any_row(value)
-
-    def _canonical_row(self, found: re.Match[bytes]) -> bytes:
-        event_id, kind, time, correlation, cause, rest, payload = found.groups()
-        if b"\\" in payload and b"\\u0000" in payload:
-            raise ValueError("perhaps a NUL")
-        orjson.loads(b"[%b]" % payload)  # one level deeper, as it was in the value: there is a limit to depth
-        instant = (datetime.fromisoformat(time.decode()) - EPOCH) // MICROSECOND
-        digits = (event_id + correlation + (cause or b"")).replace(b"-", b"")
-        if not digits.islower() or len(digits) != (96 if cause else 64):
-            raise ValueError("upper case, or a dash too many (or no letter at all, which is a rare coincidence)")
-        texts = self._texts.get((kind, rest)) or self._learn_texts(kind, rest)
-        return _row(unhexlify(digits), instant, texts, payload)
-
-    def _learn_texts(self, kind: bytes, rest: bytes) -> bytes:
-        if b"\\" in kind or b"\\" in rest:
-            raise ValueError("escapes")  # a quote may be one of the text
-        fields = orjson.loads(b'{"event_type":%b,%b}' % (kind, rest))
-        if len(self._texts) >= 10_000:
-            self._texts.clear()
-        self._texts[kind, rest] = texts = _checked_texts(fields)
-        return texts
-
 
 def _reason(error: InvalidEvent) -> str:
     return str(error).replace("\0", "\\0")[:500]  # it may quote what came, which PostgreSQL could not store
-
-
-def _any_row(value: bytes | None) -> bytes:
-    if value is None:
-        raise InvalidEvent("expected a JSON object, got no value (a tombstone)")
-    event = Event.from_bytes(value)
-    payload = raw_payload(value)
-    if json_nul.search(payload):
-        raise InvalidEvent("the character U+0000 cannot be stored by PostgreSQL", field="payload")
-    ids = event.event_id + event.correlation_id + (event.causation_id or "")
-    texts = {
-        "event_type": event.event_type,
-        "tenant_id": event.tenant_id,
-        "namespace": event.namespace,
-        "source": event.source,
-        "schema_version": event.schema_version,
-    }
-    instant = (event.timestamp - EPOCH) // MICROSECOND
-    return _row(unhexlify(ids.replace("-", "")), instant, _encoded_texts(texts), payload)
-
-
-def raw_payload(value: bytes) -> bytes:
-    """The bytes of the member `payload` of a JSON object that is known to be valid; of several, the last.
-
-    It is not decoded and encoded again, because that turns an integer of more than 64 bits into a float.
-    """
-    depth = start = 0
-    name = payload = b""
-    member = False
-    for token in json_token.finditer(value):
-        mark = token[0]
-        if mark in b"}]" or (depth == 1 and mark == b","):
-            if member and depth == 1:
-                payload = value[start : token.start()].strip()
-                member = False
-            depth -= mark != b","
-        elif mark in b"{[":
-            depth += 1
-        elif depth == 1 and mark == b":":
-            start, member = token.end(), orjson.loads(name) == "payload"
-        elif not member:
-            name = mark
-    return payload
-
-
-def _row(ids: bytes, instant: int, texts: bytes, payload: bytes) -> bytes:
-    """A row; `ids` are 16 bytes each of the event, its correlation and, unless it is a root, its cause."""
-    if not EARLIEST <= instant <= LATEST:
-        raise InvalidEvent("expected a time within the years 1 to 9999 UTC", field="timestamp")
-    if len(ids) == 48:
-        head = _caused_head(10, 16, ids[:16], 8, instant, 16, ids[16:32], 16, ids[32:])
-    else:
-        head = _root_head(10, 16, ids[:16], 8, instant, 16, ids[16:], -1)
-    return b"".join((head, texts, _jsonb_head(len(payload) + 1, 1), payload))
-
-
-def _checked_texts(fields: dict[str, str]) -> bytes:
-    if not type_pattern.fullmatch(fields["event_type"]):
-        raise InvalidEvent("not a type", field="event_type")
-    return _encoded_texts(fields)
-
-
-def _encoded_texts(fields: dict[str, str]) -> bytes:
-    return b"".join(_encoded_text(name, text) for name, text in fields.items())
-
-
-def _encoded_text(name: str, text: str) -> bytes:
-    encoded = text.encode()
-    if b"\0" in encoded:
-        raise InvalidEvent("the character U+0000 cannot be stored by PostgreSQL", field=name)
-    if len(encoded) > LONGEST_TEXT:
-        raise InvalidEvent(f"expected at most {LONGEST_TEXT} bytes, got {len(encoded)}", field=name)
-    return _length(len(encoded)) + encoded

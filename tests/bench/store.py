@@ -18,8 +18,10 @@ from catalog import Catalog
 from chains import ChainGenerator
 from eventbus.event import Event
 from eventbus.record import TopicPartition
-from processors.decode import COLUMNS, COPY_HEADER, COPY_TRAILER, Batch, Decoder, Record
+from processors.batch import Batch, Record
+from processors.decode import Decoder
 from processors.pipeline import Pipeline
+from processors.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
 from processors.store import EmbeddedServer, EventStore, Facts
 from processors.store.connect import connect
 from processors.store.migrate import migrate

@@ -10,7 +10,7 @@ from typing import Any
 from catalog import Catalog
 from eventbus.event import Event, microseconds, uuid7
 from eventbus.record import TopicPartition
-from processors.decode import Record
+from processors.batch import Record
 from processors.pipeline import Pipeline
 from processors.store.facts import Facts
 

@@ -15,7 +15,8 @@ import asyncpg
 import pytest
 
 from processors.errors import EmbeddedServerFailed, NoDatabase
-from processors.store.embedded import SYSTEM_USER, EmbeddedServer, ExternalServer, database, default_data_dir
+from processors.store.embedded import EmbeddedServer, ExternalServer, database, default_data_dir
+from processors.store.programs import SYSTEM_USER
 from tests.postgres import execute
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from eventbus.event import Event
 from eventbus.record import TopicPartition
-from processors.decode import Batch, Decoder
+from processors.batch import Batch
+from processors.decode import Decoder
 from processors.store import EventStore
 from processors.store.connect import connect
 from processors.store.embedded import EmbeddedServer

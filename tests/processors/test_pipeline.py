@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from eventbus.record import TopicPartition
-from processors.decode import Record
+from processors.batch import Record
 from processors.errors import Fenced, StoreUnreachable
 from processors.pipeline import Pipeline, Statistics
 from processors.store import EventStore

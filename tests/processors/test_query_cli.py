@@ -72,13 +72,18 @@ def test_chain_is_a_tree_with_a_verdict(postgres_dsn: str) -> None:
 
 
 def test_chain_as_json(postgres_dsn: str) -> None:
-    """The same as one JSON object, events in causal order."""
+    """The same as one JSON object, as over HTTP: effects inside their causes."""
     events = agent_execution()
     asyncio.run(store_all(postgres_dsn, *events))
     result = run("chain", events[0].event_id, "--json", "--database-url", postgres_dsn)
     document = json.loads(result.stdout)
-    assert document["events"] == [orjson.loads(event.to_bytes()) for event in events]
-    assert (document["verdict"], document["duration_ms"], document["explanation"]) == ("conforms", 300.0, [])
+    assert (document["verdict"], document["duration_ms"]) == ("conforms", 300.0)
+    nodes, found = document["tree"], []
+    while nodes:
+        [node] = nodes
+        found.append(node["event"])
+        nodes = node["effects"]
+    assert found == [orjson.loads(event.to_bytes()) for event in events]
 
 
 def test_terminal_codes_in_an_event_are_not_obeyed(postgres_dsn: str) -> None:

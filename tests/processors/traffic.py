@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from eventbus.event import Event, microseconds, uuid7
 from eventbus.record import TopicPartition
-from processors.decode import Record
+from processors.batch import Record
 from tests.processors.feeding import (
     AGENT_EXECUTION,
     EXECUTION_COMPLETED,
