@@ -29,6 +29,7 @@ test: setup ## Unit, contract, golden and acceptance tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-kafka: setup ## The tests on a real Kafka: KAFKA_BOOTSTRAP_SERVERS, else Docker, else Kafka's jars on Java 17+
+	@$(BIN)/python -m tests.kafka.maven
 	@$(BIN)/python -m pytest -m kafka $(ARGS)
 
 kafka: setup ## Start that real Kafka by hand and print its address; Ctrl-C stops it

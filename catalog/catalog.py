@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -70,6 +70,20 @@ class Catalog:
     def conformance(self) -> Conformance:
         """What finished chains of this catalog look like."""
         return Conformance(self)
+
+    def differences(self, chain: str | None, seen: Collection[str], outcome: str | None) -> list[str]:
+        """How events of a chain differ from the nearest way that this catalog knows, a sentence each.
+
+        Args:
+            chain: its name; None, or one of another catalog, has no way to differ from.
+            seen: the event types it has.
+            outcome: None while it is in flight.
+        """
+        if chain is None:
+            return []
+        if chain not in self.chains:
+            return [f"{chain} is not in this catalog."]
+        return self.conformance.explain(chain, seen, ended=outcome is not None)
 
     def only(self, *names: str) -> Catalog:
         """The same catalog with just these chains switched on (a weight of 0 becomes 1)."""

@@ -5,7 +5,7 @@ from eventbus.api.errors import ApiError, CannotListen, PortInUse
 from eventbus.api.live import LiveFeed
 from eventbus.api.metrics import GeneratorNumbers, PipelineNumbers, Providers
 from eventbus.api.server import Server
-from eventbus.api.store import Page, Store, StoredChain
+from eventbus.api.store import Page, Store
 
 __all__ = [
     "ApiError",
@@ -18,6 +18,5 @@ __all__ = [
     "Providers",
     "Server",
     "Store",
-    "StoredChain",
     "create_app",
 ]

@@ -96,7 +96,7 @@ def create_app(
     handle_errors(app)
 
     events, inbox = Events(store, now), Inbox(bus, catalog, now, topic_of=topic_of, max_body=max_body)
-    chains, statistics, streams = Chains(store), Statistics(store, now), Streams(feed)
+    chains, statistics, streams = Chains(store, catalog), Statistics(store, now), Streams(feed)
     pages, health = CatalogPages(catalog, topic_of), Health(store, feed, checks, now, version=version)
     for route in (
         Route("GET", "/health", health.get, "operation", models.Health, {503: models.Health}),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from eventbus.chainview import StoredChain
 from eventbus.event import Event
 
 
@@ -16,39 +17,6 @@ class Page(Protocol):
     def events(self) -> Sequence[Event]: ...
     @property
     def next_cursor(self) -> str | None: ...
-
-
-class StoredChain(Protocol):
-    """A chain as the store keeps it: its aggregate row and all its events."""
-
-    @property
-    def correlation_id(self) -> str: ...
-    @property
-    def chain(self) -> str | None:
-        """Name of the chain in the catalog; None when its root is of no known chain."""
-        ...
-
-    @property
-    def tenant_id(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def outcome(self) -> str | None: ...
-    @property
-    def verdict(self) -> str | None:
-        """The events judged against the catalog: `conforms`, or what is amiss."""
-        ...
-
-    @property
-    def requested_at(self) -> datetime | None: ...
-    @property
-    def started_at(self) -> datetime | None: ...
-    @property
-    def ended_at(self) -> datetime | None: ...
-    @property
-    def events(self) -> Sequence[Event]:
-        """In causal order: a cause before its effects."""
-        ...
 
 
 class Store(Protocol):

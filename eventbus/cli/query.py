@@ -11,7 +11,14 @@ from uuid import UUID
 
 import click
 
-from eventbus.cli.options import chosen_database, database_options, json_option
+from eventbus.cli.options import (
+    Paths,
+    catalog_option,
+    chosen_catalog,
+    chosen_database,
+    database_options,
+    json_option,
+)
 from eventbus.cli.parameters import Duration, Instant
 
 if TYPE_CHECKING:
@@ -86,9 +93,10 @@ def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wan
 
 @click.command()
 @click.argument("correlation_id", type=Identifier(), metavar="CORRELATION_ID")
+@catalog_option
 @database_options
 @json_option
-def chain(correlation_id: str, as_json: bool, database_url: str | None, data_dir: Path | None) -> None:
+def chain(correlation_id: str, paths: Paths, as_json: bool, database_url: str | None, data_dir: Path | None) -> None:
     """Draw one chain as a tree, with times and gaps, and explain it.
 
     Exits with 1 when nothing of it is stored.
@@ -99,12 +107,16 @@ def chain(correlation_id: str, as_json: bool, database_url: str | None, data_dir
     stored = _ask(lambda store: store.chain(correlation_id), database_url, data_dir)
     if stored is None:
         raise _unknown(f"no chain {correlation_id} is stored")
-    from eventbus.cli import query_view as view
-
+    seen = {event.event_type for event in stored.events}
+    differences = chosen_catalog(paths).differences(stored.chain, seen, stored.outcome)
     if as_json:
-        _print_json(view.chain_dict(stored))
+        from eventbus.chainview import chain_dict
+
+        _print_json(chain_dict(stored, differences))
     else:
-        view.print_chain(stored)
+        from eventbus.cli import query_view as view
+
+        view.print_chain(stored, differences)
 
 
 @click.command()

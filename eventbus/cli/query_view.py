@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from catalog import Catalog
-from catalog.conformance import Conformance
-from eventbus.event import Event, format_timestamp
+from eventbus.chainview import Node, chain_tree, duration_ms, explain
+from eventbus.event import Event
 from processors.store import StoredChain
 
 WIDE = 200  # columns where nobody looks: a pipe gets every line whole
@@ -48,15 +47,15 @@ def print_events(events: Sequence[Event]) -> None:
         console.print(line, soft_wrap=True)
 
 
-def print_chain(chain: StoredChain) -> None:
-    """The chain in a line, its events as a tree, and what is to be said about it."""
+def print_chain(chain: StoredChain, differences: Sequence[str]) -> None:
+    """The chain in a line, its events as a tree, what there is to say, and how it differs from the catalog."""
     console = _console()
     console.print(_headline(chain), soft_wrap=True)
-    for tree in _trees(chain.events):
+    for tree in _drawn(chain_tree(chain.events)):
         console.print(tree, soft_wrap=True)
     console.print(Text(f"{chain.verdict}: {VERDICTS[chain.verdict]}", _verdict_colour(chain)))
-    for line in explanation(chain):
-        console.print(f"  {line}", soft_wrap=True)
+    for line in (explain(chain), *differences):
+        console.print(f"  {_printable(line)}", soft_wrap=True)
 
 
 def print_statistics(statistics: dict[str, Any]) -> None:
@@ -80,37 +79,8 @@ def print_statistics(statistics: dict[str, Any]) -> None:
     console.print(by_chain)
 
 
-def chain_dict(chain: StoredChain) -> dict[str, Any]:
-    """The chain as JSON, its events in causal order."""
-    return {
-        "correlation_id": chain.correlation_id,
-        "chain": chain.chain,
-        "tenant_id": chain.tenant_id,
-        "state": chain.state,
-        "outcome": chain.outcome,
-        "verdict": chain.verdict,
-        "requested_at": _instant(chain.requested_at),
-        "started_at": _instant(chain.started_at),
-        "ended_at": _instant(chain.ended_at),
-        "duration_ms": _duration_ms(chain),
-        "explanation": explanation(chain),
-        "events": [event.to_dict() for event in chain.events],
-    }
-
-
-def explanation(chain: StoredChain) -> list[str]:
-    """How the chain differs from the nearest way that the catalog knows; nothing when it does not."""
-    catalog = Catalog.default()
-    if chain.chain is None:
-        return []
-    if chain.chain not in catalog.chains:
-        return [f"{chain.chain} is not in the shipped catalog"]
-    seen = {event.event_type for event in chain.events}
-    return Conformance(catalog).explain(chain.chain, seen, ended=chain.outcome is not None)
-
-
 def _headline(chain: StoredChain) -> Text:
-    duration = _duration_ms(chain)
+    duration = duration_ms(chain)
     return Text.assemble(
         (chain.chain or "a chain without a request", "bold"),
         "  ",
@@ -121,28 +91,24 @@ def _headline(chain: StoredChain) -> Text:
     )
 
 
-def _trees(events: Sequence[Event]) -> list[Tree]:
-    """Roots with what they caused; events come in causal order, so a cause has its branch before its effects."""
-    begin = min(event.timestamp for event in events)
-    branches: dict[str, tuple[Event, Tree]] = {}
-    roots: list[Tree] = []
-    for event in events:
-        cause, parent = branches.get(event.causation_id or "", (None, None))
-        text = _event_text(event, begin, cause)
-        branch = parent.add(text) if parent else Tree(text, guide_style="dim")
-        if parent is None:
-            roots.append(branch)
-        branches[event.event_id] = event, branch
-    return roots
+def _drawn(nodes: Sequence[Node], parent: Tree | None = None) -> list[Tree]:
+    """What caused nothing else hangs on what caused it."""
+    drawn = []
+    for node in nodes:
+        text = _event_text(node)
+        branch = Tree(text, guide_style="dim") if parent is None else parent.add(text)
+        drawn.append(branch)
+        _drawn(node.effects, branch)
+    return drawn
 
 
-def _event_text(event: Event, begin: datetime, cause: Event | None) -> Text:
-    gap = f"  +{_ms(cause.timestamp, event.timestamp):,.0f} ms" if cause else ""
+def _event_text(node: Node) -> Text:
+    gap = "" if node.gap_ms is None else f"  +{node.gap_ms:,.0f} ms"
     return Text.assemble(
-        (f"{_ms(begin, event.timestamp):>6,.0f} ms  ", "dim"),
-        (event.event_type, _colour(event.event_type)),
+        (f"{node.offset_ms:>6,.0f} ms  ", "dim"),
+        (node.event.event_type, _colour(node.event.event_type)),
         (gap, "bold"),
-        (f"  {_printable(event.source)}  {event.event_id}", "dim"),
+        (f"  {_printable(node.event.source)}  {node.event.event_id}", "dim"),
     )
 
 
@@ -173,23 +139,9 @@ def _verdict_colour(chain: StoredChain) -> str:
     return {"conforms": GOOD, "in_flight": "cyan"}.get(chain.verdict, BAD)
 
 
-def _duration_ms(chain: StoredChain) -> float | None:
-    if chain.requested_at is None or chain.ended_at is None:
-        return None
-    return _ms(chain.requested_at, chain.ended_at)
-
-
-def _ms(begin: datetime, end: datetime) -> float:
-    return (end - begin).total_seconds() * 1000
-
-
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
 def _clock(when: datetime) -> str:
     return when.isoformat(sep=" ", timespec="milliseconds")[:23]
-
-
-def _instant(when: datetime | None) -> str | None:
-    return format_timestamp(when) if when else None

@@ -11,8 +11,8 @@ from httpx import AsyncClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.api.chains import DEEPEST, Node, chain_dict, chain_tree, explain
 from eventbus.api.models import Chain
+from eventbus.chainview import DEEPEST, Node, chain_dict, chain_tree, explain
 from eventbus.event import Event
 from tests.api.memory_store import MemoryChain, MemoryStore
 from tests.unit.api.conftest import NOW, make_chain
