@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from processors.errors import EmbeddedServerFailed
@@ -21,19 +22,24 @@ ROOTS_DATA = Path("/var/lib/eventbus-mock")
 
 
 def system_user() -> pwd.struct_passwd:
-    try:
+    """The user that runs the server for root; made when missing.
+
+    Raises:
+        EmbeddedServerFailed: it cannot be made.
+    """
+    with suppress(KeyError):
         return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        pass
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+    problem = "there is no useradd"
+    with suppress(OSError):
+        problem = subprocess.run(command, check=False, capture_output=True, text=True).stderr.strip()
     try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
+        return pwd.getpwnam(SYSTEM_USER)  # made by us, or by another process at the same time
+    except KeyError:
         raise EmbeddedServerFailed(
-            f"PostgreSQL does not run as root, and its user {SYSTEM_USER!r} could not be made ({error}); "
+            f"PostgreSQL does not run as root, and its user {SYSTEM_USER!r} could not be made ({problem}); "
             "run as a normal user, or set DATABASE_URL"
-        ) from error
-    return pwd.getpwnam(SYSTEM_USER)
+        ) from None
 
 
 def require_reachable(data_dir: Path) -> None:
@@ -73,6 +79,8 @@ def _copied(installed: Path, data_dir: Path) -> Path:
         for part in (f"{package}/{installed.name}", f"{package}.libs", f"{package}/.dylibs"):
             if (site / part).exists():
                 shutil.copytree(site / part, unfinished / part)
-        unfinished.chmod(0o755)
+        user = system_user()
+        for path in (unfinished, *unfinished.rglob("*")):
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
         unfinished.rename(copy)
     return copy / package / installed.name
