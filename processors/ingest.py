@@ -64,7 +64,7 @@ class Ingest:
     async def stop(self) -> None:
         """Finish what was taken, as far as that goes quickly, and disconnect; what is left is read again next time."""
         with suppress(Exception):  # told already to whoever waits for us
-            await self.finish(timeout=1.0)
+            await self.finish(timeout=0.7)
         for pipeline in self.pipelines:
             await pipeline.stop()
 

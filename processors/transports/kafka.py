@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from processors.transports.chunks import Bounds, Chunk, ChunkConsumer, PositionMoved
+
+PUBLISH_WITHIN = 0.5
+"""Seconds: nobody waits for what is only shown."""
+
+LEAVE_WITHIN = 1.0
+"""Seconds."""
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -69,6 +76,14 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self._ends.clear()
         await super().on_partitions_revoked(revoked)
 
+    async def on_thread_stop(self) -> None:
+        """Say goodbye to the group; a broker that does not answer is left without."""
+        try:
+            async with asyncio.timeout(LEAVE_WITHIN):
+                await super().on_thread_stop()
+        except (KafkaError, TimeoutError, asyncio.CancelledError):  # aiokafka lets out the cancelling of its fetches
+            self.log.info("The broker does not answer; it will miss us when the session times out")
+
     async def bounds(self, partitions: Iterable[TP]) -> dict[TP, Bounds]:
         found: dict[TP, Bounds] = await self.call_thread(self._bounds, [_kafka(tp) for tp in partitions])
         return found
@@ -92,8 +107,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         assigned = self.assignment()
         told = {_kafka(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in assigned}
         try:
-            await self._ensure_consumer().commit(told)
-        except (KafkaError, IllegalStateError) as error:
+            async with asyncio.timeout(PUBLISH_WITHIN):
+                await self._ensure_consumer().commit(told)
+        except (KafkaError, TimeoutError) as error:
             self.log.info("Lag tools will show an older position, nothing else: %r", error)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterable
@@ -18,7 +19,10 @@ from eventbus import KafkaBus
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of
 from processors.processor import Processor
+from processors.settings import credentials
 from tests.faust.world import CATALOG, assert_exact, fetch, generated, kill_writers, until
+from tests.kafka.properties import USERS
+from tests.kafka.server import KafkaServer
 
 pytestmark = pytest.mark.kafka
 
@@ -301,3 +305,27 @@ async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str)
         if process.returncode is None:
             process.kill()
     await assert_exact(postgres_dsn, events)
+
+
+async def test_login(postgres_dsn: str, kafka_server: KafkaServer, kafka_topic: str) -> None:
+    """A cluster that asks for a login over TLS is read with one."""
+    await make_topic(kafka_server.bootstrap, kafka_topic)
+    events = generated(50)
+    await produce(kafka_server.bootstrap, kafka_topic, events)
+    [(user, password), *_] = USERS.items()
+    tls = ssl.create_default_context(cafile=kafka_server.cafile)
+    login = credentials(user, password, mechanism="SCRAM-SHA-256", tls=tls)
+    address = kafka_server.address("SASL_SSL")
+    async with processor(postgres_dsn, address, kafka_topic, broker_credentials=login) as running:
+        await until(lambda: running.statistics().read == len(events))
+    await assert_exact(postgres_dsn, events)
+
+
+async def test_broker_away(postgres_dsn: str, mortal_kafka: KafkaServer, kafka_topic: str) -> None:
+    """A processor whose broker has gone can still be stopped."""
+    await make_topic(mortal_kafka.bootstrap, kafka_topic)
+    async with processor(postgres_dsn, mortal_kafka.bootstrap, kafka_topic) as running:
+        await produce(mortal_kafka.bootstrap, kafka_topic, generated(50))
+        await until(lambda: running.statistics().read == len(generated(50)))
+        mortal_kafka.kill()
+    await assert_exact(postgres_dsn, generated(50))
