@@ -31,7 +31,10 @@ class Proxy:
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
         await self._server.wait_closed()
-        await asyncio.gather(*self._lines)
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted lines close in the next turn of the loop
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         line = asyncio.current_task()
@@ -39,10 +42,12 @@ class Proxy:
         self._lines.add(line)
         server, to_server = await asyncio.open_unix_connection(self._server_socket)
         cut = asyncio.Event()
-        with suppress(OSError):
-            await asyncio.gather(self._upwards(client, to_server, cut), self._downwards(server, to_client, cut))
-        for end in (to_client, to_server):
-            end.close()
+        try:
+            with suppress(OSError):
+                await asyncio.gather(self._upwards(client, to_server, cut), self._downwards(server, to_client, cut))
+        finally:
+            for end in (to_client, to_server):
+                end.transport.abort()
 
     async def _upwards(self, client: asyncio.StreamReader, to_server: asyncio.StreamWriter, cut: asyncio.Event) -> None:
         while data := await client.read(65536):
