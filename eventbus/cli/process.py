@@ -142,7 +142,7 @@ async def run(
     console = Console(highlight=False)
     try:
         await processor.start()
-        console.print(f"group {options['group']} · Kafka at {brokers} · PostgreSQL at {server.dsn}", soft_wrap=True)
+        console.print(f"group {options['group']} · Kafka at {brokers} · PostgreSQL {server.address}", soft_wrap=True)
         await _watch(processor, stop, console, live=console.is_terminal and not plain)
     finally:
         await _end(processor, server)
