@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import asyncpg
+
 from catalog import Catalog
 from eventbus.bus import StartFrom
 from eventbus.event import now_us, uuid7
 from eventbus.inprocess import InProcessBus
 from eventbus.record import TopicPartition
 from processors.app import create_app
+from processors.errors import StoreError
 from processors.store.offsets import fold_runs
 
 KEEP_RUNS = 7 * 86_400_000_000
@@ -125,11 +128,15 @@ class Processor:
 
         Raises:
             Stalled: nothing moved for too long.
+            StoreError: the database refuses what a person has to look at.
             Exception: what else made it end by itself.
         """
         await self.app.wait()
-        if self.app.crash_reason is not None:
-            raise self.app.crash_reason
+        reason = self.app.crash_reason
+        if isinstance(reason, asyncpg.PostgresError):
+            raise StoreError(f"PostgreSQL refuses to store events: {reason}") from reason
+        if reason is not None:
+            raise reason
 
     def statistics(self) -> ProcessorStatistics:
         """A snapshot."""

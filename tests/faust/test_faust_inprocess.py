@@ -13,7 +13,7 @@ from eventbus import InProcessBus
 from eventbus.event import Event, now_us, uuid7
 from eventbus.record import ProducerRecord
 from processors.agents import events as events_of
-from processors.errors import Stalled, StoreUnreachable
+from processors.errors import Stalled, StoreError, StoreUnreachable
 from processors.processor import KEEP_RUNS, Processor
 from processors.store.connect import connect
 from processors.store.offsets import fold_runs
@@ -260,7 +260,7 @@ async def test_writer_that_cannot_go_on(postgres_dsn: str, bus: InProcessBus) ->
     async with processor(postgres_dsn, bus) as running:
         await fetch(postgres_dsn, "DROP TABLE eventbus.events CASCADE")
         await bus.publish_many(generated(5))
-        with pytest.raises(Exception, match="events"):
+        with pytest.raises(StoreError, match=r"refuses to store events.*does not exist"):
             await running.wait()
 
 
