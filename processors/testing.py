@@ -54,7 +54,7 @@ class TemporaryServer:
 
     def drop_database(self, dsn: str) -> None:
         """Remove it, whoever is still connected."""
-        name = dsn.split("?")[0].rpartition("/")[2]
+        name = dsn.split("?", maxsplit=1)[0].rpartition("/")[2]
         asyncio.run(self._execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
     def dsn_of(self, name: str) -> str:
