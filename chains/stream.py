@@ -14,7 +14,7 @@ from chains.table import EventTable
 
 RENDERED, ROOM = 8192, 8 << 20
 """Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""
-SMALLEST_BLOCK, LARGEST_BLOCK = 4096, 65_536
+SMALLEST_BLOCK, LARGEST_BLOCK = 8192, 65_536
 
 
 class ChainStream:
