@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Response
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
@@ -90,7 +91,7 @@ def create_app(
         feed = LiveFeed(bus, {SINGLE_TOPIC, *map(topic_of, catalog.events)})
     registry = registry or CollectorRegistry()
     registry.register(Snapshots(providers, feed.statistics))
-    app = FastAPI(title=title, version=version, lifespan=_closing(feed), redoc_url=None)
+    app = FastAPIOffline(title=title, version=version, lifespan=_closing(feed), redoc_url=None)
     app.state.live = feed
     app.add_middleware(Latency, registry=registry)
     handle_errors(app)

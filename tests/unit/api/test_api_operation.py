@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -189,3 +190,13 @@ async def test_the_documentation_lists_every_route_and_its_errors(app: FastAPI, 
         for operation in operations.values():
             assert operation["summary"]
             assert "422" not in operation["responses"]
+
+
+async def test_the_documentation_asks_nothing_of_other_hosts(client: AsyncClient) -> None:
+    """/docs works where there is no internet: all it loads comes from this server."""
+    page = (await client.get("/docs")).text
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert loaded
+    for path in loaded:
+        assert path.startswith("/")
+        assert (await client.get(path)).status_code == 200
