@@ -81,7 +81,7 @@ class Writer:
         self._timeout = timeout
         self._connection: Connection | None = None
         self._careful = 0
-        self._in_doubt: Written | None = None  # a COMMIT was sent, and its answer never came
+        self._in_doubt: Written | None = None  # a COMMIT was sent, and nobody knows yet what came of it
 
     async def open(self) -> None:
         """Connect, bring the schema up to date, and take over the catalog's facts.
@@ -179,8 +179,9 @@ class Writer:
 
     async def _write(self, batch: Batch) -> Written:
         ends = {partition: span.next for partition, span in batch.spans.items()}
-        doubt, self._in_doubt = self._in_doubt, None
-        written = doubt if doubt and await self._committed(ends) == ends else await self._transact(batch)
+        if self._in_doubt is None or await self._committed(ends) != ends:
+            self._in_doubt = await self._transact(batch)
+        written, self._in_doubt = self._in_doubt, None
         self.next |= ends
         return written
 
@@ -209,7 +210,6 @@ class Writer:
             if batch.dead:
                 await _insert_dead(connection, self._group, batch)
             self._in_doubt = written = _outcome(batch, twice)
-        self._in_doubt = None
         return written
 
     async def _move_offsets(self, connection: Connection, batch: Batch) -> None:

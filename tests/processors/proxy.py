@@ -23,6 +23,8 @@ class Proxy:
         self._lines: set[asyncio.Task[None]] = set()
         self.cut_after: bytes | None = None
         """Forward what has this word, wait for the server's answer, and cut the line instead of passing it on."""
+        self.cut_next = 0
+        """How many lines to cut, after that one, before anything is said on them."""
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_unix_server(self._serve, self._folder / ".s.PGSQL.5432")
@@ -40,6 +42,10 @@ class Proxy:
         line = asyncio.current_task()
         assert line is not None
         self._lines.add(line)
+        if self.cut_next and self.cut_after is None:
+            self.cut_next -= 1
+            to_client.transport.abort()
+            return
         server, to_server = await asyncio.open_unix_connection(self._server_socket)
         cut = asyncio.Event()
         try:

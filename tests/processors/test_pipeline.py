@@ -232,6 +232,24 @@ async def test_connection_lost_before_the_answer(
     await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
 
 
+async def test_line_that_stays_dead_after_the_commit(
+    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A commit without an answer is remembered until the database can be asked, and is never taken for a fence."""
+    events = agent_execution()
+    async with (
+        Proxy(postgres_dsn, tmp_path_factory.mktemp("p")) as proxy,
+        Pipeline(proxy.dsn, FACTS, group="test", backoff=Backoff(base=0.0)) as pipeline,
+    ):
+        await pipeline.assign([PARTITION])
+        proxy.cut_after, proxy.cut_next = b"COMMIT", 3
+        await pipeline.put(PARTITION, records(events))
+        await pipeline.drain()
+        statistics = pipeline.statistics()
+    assert (statistics.read, statistics.new, statistics.retries, statistics.fences) == (4, 4, 4, 0)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+
+
 async def test_database_that_is_away_at_the_start(tmp_path: Path) -> None:
     """Who cannot connect at all is told at once, rather than left waiting."""
     pipeline = Pipeline(f"postgresql://postgres@/x?host={quote(str(tmp_path), safe='')}", FACTS)
