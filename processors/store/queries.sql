@@ -47,11 +47,21 @@ ON CONFLICT DO NOTHING;
 
 -- name: rewind
 -- Go on from elsewhere, because the log that the offsets belonged to is gone. What was counted stays counted, so the
--- first offset moves along, and both laws of the table hold (it may fall below 0: it stands for logs that were).
-UPDATE eventbus.offsets AS o
-SET first_offset = x.next_offset - (o.next_offset - o.first_offset), next_offset = x.next_offset
-FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, next_offset)
-WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part;
+-- first offset moves along, and both laws of the table hold (it may fall below 0: it stands for logs that were). Dead
+-- letters move along too, out of the way of those that the new log has at the same offsets.
+WITH moved AS (
+  UPDATE eventbus.offsets AS o
+  SET first_offset = x.next_offset - (o.next_offset - o.first_offset), next_offset = x.next_offset
+  FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, next_offset)
+  WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part
+  RETURNING o.consumer_group, o.topic, o.part, new.next_offset - old.next_offset AS by
+), gone AS (
+  DELETE FROM eventbus.dead_letter AS d USING moved AS m
+  WHERE d.consumer_group = m.consumer_group AND d.topic = m.topic AND d.part = m.part
+  RETURNING d.consumer_group, d.topic, d.part, d.off + m.by AS off, d.value, d.error, d.at
+)
+INSERT INTO eventbus.dead_letter (consumer_group, topic, part, off, value, error, at)
+SELECT * FROM gone ORDER BY off;                   -- sorted, and so all of them taken out before the first is put back
 
 -- name: fold_runs
 -- In-process runs of long ago: nobody can go on with their logs, so their counters are gathered into one row a partition.

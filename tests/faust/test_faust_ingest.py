@@ -149,6 +149,25 @@ async def test_log_made_anew(postgres_dsn: str, group: str, caplog: pytest.LogCa
     assert await account(postgres_dsn, group) == (-17, 8, 25)
 
 
+async def test_dead_letters_of_a_log_made_anew(postgres_dsn: str, group: str) -> None:
+    """What was no event in the old log is kept beside what is none at the same offset of the new one."""
+    async with ingest(postgres_dsn, group) as taking:
+        await taking.assign([PARTITION], Log().bounds)
+        await taking.put(PARTITION, Chunk(0, 4, [(offset, b"old %d" % offset) for offset in range(4)]))
+        await taking.finish()
+        await taking.assign([PARTITION], Log(end=2).bounds)
+        await taking.put(PARTITION, Chunk(0, 2, [(offset, b"new %d" % offset) for offset in range(2)]))
+    query = "SELECT off, value FROM eventbus.dead_letter WHERE consumer_group = $1 ORDER BY off"
+    assert await fetch(postgres_dsn, query, group) == [
+        (-4, b"old 0"),
+        (-3, b"old 1"),
+        (-2, b"old 2"),
+        (-1, b"old 3"),
+        (0, b"new 0"),
+        (1, b"new 1"),
+    ]
+
+
 async def test_log_that_grew_meanwhile(postgres_dsn: str, group: str, caplog: pytest.LogCaptureFixture) -> None:
     """When the log ended sooner only because it was asked before another worker read on, nothing is wrong."""
     async with ingest(postgres_dsn, group) as taking:
