@@ -88,7 +88,7 @@ class RowMaker:
         event_id, kind, time, correlation, cause, rest, payload = found.groups()
         if b"\\" in payload and b"\\u0000" in payload:
             raise ValueError("perhaps a NUL")
-        orjson.loads(b"[%b]" % payload)  # one level deeper, as it was in the value: there is a limit to depth
+        [_] = orjson.loads(b"[%b]" % payload)  # one level deeper, as it was in the value: there is a limit to depth
         instant = (datetime.fromisoformat(time.decode()) - EPOCH) // MICROSECOND
         digits = (event_id + correlation + (cause or b"")).replace(b"-", b"")
         if not digits.islower() or len(digits) != (96 if cause else 64):

@@ -117,6 +117,7 @@ NOT_EVENTS = {
     ),
     "payload twice, then more": value()[:-1] + b',"payload":1}',
     "something after the payload": value()[:-1] + b',"surplus":{}}',
+    "an object without a name after the payload": value()[:-1] + b',{"surplus":1}}',
     "two values": value() + value(),
     "nested too deeply": with_payload(b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}"),
 }
