@@ -89,5 +89,5 @@ def version_problem(major: int, dsn: str) -> PostgresTooOld | None:
 
 
 def without_password(dsn: str) -> str:
-    """The address as it may be shown."""
-    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1@", dsn)
+    """The address as it may be shown; of one that is malformed, rather too little."""
+    return re.sub(r"([?&][^=&]*password)=[^&]*", r"\1=…", re.sub(r"(//[^:/@?]*):.*@", r"\1@", dsn))

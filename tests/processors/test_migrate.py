@@ -89,6 +89,10 @@ async def test_refusal_is_not_taken_for_absence(postgres_dsn: str) -> None:
         ("postgresql://me:pass@host/db", "postgresql://me@host/db"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
         ("postgresql:///db?host=/tmp", "postgresql:///db?host=/tmp"),
+        ("postgresql://me:p@ss@host/db", "postgresql://me@host/db"),
+        ("postgresql://me:pa/ss@host/db", "postgresql://me@host/db"),
+        ("postgresql:///db?user=me&password=pass&host=/tmp", "postgresql:///db?user=me&password=…&host=/tmp"),
+        ("postgresql://host/db?sslpassword=pass", "postgresql://host/db?sslpassword=…"),
     ],
 )
 def test_address_without_password(dsn: str, shown: str) -> None:
