@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -14,16 +14,14 @@ from rich.tree import Tree
 from catalog.model import Chain, Delay, EventType, Exponential, Fixed, PayloadField, State, Transition, Uniform
 from catalog.resolve import every_field
 from catalog.words import listed
+from eventbus.cli.terminal import new_console
 
 COLOURS = {"completed": "green", "failed": "red"}
-WIDE = 200  # columns where nobody looks: a pipe gets every line whole
 
 
 def print_all(*things: RenderableType) -> None:
     """Print to stdout, a blank line between."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+    console = new_console()
     for index, thing in enumerate(things):
         if index:
             console.print()

@@ -20,6 +20,7 @@ from eventbus.cli.options import (
     speed_option,
     topics_of,
 )
+from eventbus.cli.parameters import Finite
 from eventbus.cli.security import faust_credentials, security_options
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ def application_options(command: Any) -> Any:
                 help="Chains that begin at once.",
             ),
             click.option(
-                "--interval", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True,
+                "--interval", type=Finite(min=0, min_open=True), default=5.0, show_default=True,
                 help="Seconds between further chains.",
             ),
             click.option(
-                "--rate", type=click.FloatRange(min=0, min_open=True),
+                "--rate", type=Finite(min=0, min_open=True),
                 help="Further chains per second, at random, instead of --interval.",
             ),
             speed_option,
@@ -165,12 +166,11 @@ async def run_serve(
 
 async def show(application: Application, notes: list[str], *, plain: bool) -> None:
     """Start the application, show it until it is told to stop, and print its account."""
-    from rich.console import Console
-
     from eventbus.cli.panel import display
     from eventbus.cli.signals import stop_on_signals
+    from eventbus.cli.terminal import new_console
 
-    console = Console(highlight=False)
+    console = new_console()
     stop = stop_on_signals()
     async with application:
         with display(console, *heading(application, notes), live=console.is_terminal and not plain) as shown:

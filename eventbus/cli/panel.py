@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from eventbus.cli.terminal import colour, figures_table, printable
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 from eventbus.record import ConsumerRecord
@@ -69,7 +69,8 @@ class LivePanel:
                 chain_table(snapshot.statistics),
                 Text(),
                 *(event_line(event) for event in decoded(self._newest)),
-            )
+            ),
+            refresh=True,
         )
 
 
@@ -91,7 +92,7 @@ class PlainLines:
 
     def show(self, snapshot: Snapshot) -> None:
         if self._unshown:
-            self._console.print(f"… and {self._unshown:,} more events", highlight=False)
+            self._console.print(f"… and {self._unshown:,} more events")
         self._room, self._unshown = LINES_PER_SECOND, 0
         if snapshot.uptime >= self._next:
             self._next = snapshot.uptime + 10
@@ -103,18 +104,11 @@ def display(console: Console, title: str, notes: list[str], *, live: bool) -> It
     """The display that fits the console."""
     if not live:
         for line in (title, *notes):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(line, soft_wrap=True)
         yield PlainLines(console)
         return
-    with Live(console=console, auto_refresh=False, refresh_per_second=4) as panel:
-        panel.auto_refresh = False
-        yield _Refreshing(panel, title, notes)
-
-
-class _Refreshing(LivePanel):
-    def show(self, snapshot: Snapshot) -> None:
-        super().show(snapshot)
-        self._live.refresh()
+    with Live(console=console, auto_refresh=False) as panel:
+        yield LivePanel(panel, title, notes)
 
 
 def totals(snapshot: Snapshot) -> Text:
@@ -139,15 +133,12 @@ def totals(snapshot: Snapshot) -> Text:
         if count:
             text.append(f"   {name} ", "dim").append(f"{count:,}", "red")
     if snapshot.last_error:
-        text.append(f"   last error: {snapshot.last_error}", "red")
+        text.append(f"   last error: {printable(snapshot.last_error)}", "red")
     return text
 
 
 def chain_table(statistics: dict[str, Any]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("chain")
-    for heading in ("total", "completed", "failed", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(heading, justify="right")
+    table = figures_table("chain", "total", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
     for name, chain in sorted(statistics.get("chains", {}).get("by_chain", {}).items()):
         table.add_row(
             name,
@@ -168,16 +159,13 @@ def decoded(records: Iterable[ConsumerRecord]) -> Iterator[Event]:
             continue
 
 
-COLOURS = {"requested": "cyan", "started": "blue", "failed": "red"}
-
-
 def event_line(event: Event) -> Text:
-    action = event.event_type.split(".")[-2]
+    duration = printable(str(event.payload.get("duration_ms", "")))
     return Text.assemble(
         (f"{event.timestamp:%H:%M:%S}.{event.timestamp.microsecond // 1000:03d}  ", "dim"),
-        (f"{event.event_type:<48} ", COLOURS.get(action, "green")),
+        (f"{event.event_type:<48} ", colour(event.event_type)),
         (event.correlation_id, "dim"),
-        (f"  {event.payload['duration_ms']} ms" if "duration_ms" in event.payload else "", "bold"),
+        (f"  {duration} ms" if duration else "", "bold"),
     )
 
 

@@ -123,9 +123,8 @@ async def run(
     Raises:
         EventBusError, ProcessorError: it cannot begin, or cannot go on.
     """
-    from rich.console import Console
-
     from eventbus.cli.signals import stop_on_signals
+    from eventbus.cli.terminal import new_console
     from processors.processor import Processor
 
     stop = stop_on_signals()
@@ -139,7 +138,7 @@ async def run(
         broker_credentials=faust_credentials(security),
         **options,
     )
-    console = Console(highlight=False)
+    console = new_console()
     try:
         await processor.start()
         console.print(f"group {options['group']} · Kafka at {brokers} · PostgreSQL {server.address}", soft_wrap=True)
@@ -175,11 +174,13 @@ async def _watch(processor: Processor, stop: asyncio.Event, console: Console, *,
 
 
 async def _live_figures(processor: Processor, console: Console) -> None:
+    from rich.text import Text
+
     rate = Rate(time.monotonic())
     with console.status("joining the group …") as status:
         while True:
             done = processor.statistics()
-            status.update(figures(done, rate.of(done.read, time.monotonic())))
+            status.update(Text(figures(done, rate.of(done.read, time.monotonic()))))
             await asyncio.sleep(REFRESH)
 
 
@@ -219,7 +220,9 @@ class Rate:
 
 def figures(done: ProcessorStatistics, rate: float) -> str:
     """One line for a look in passing."""
-    trouble = f" · {done.retries} retries, last: {done.last_error}" if done.retries else ""
+    from eventbus.cli.terminal import printable
+
+    trouble = f" · {done.retries} retries, last: {printable(done.last_error or '')}" if done.retries else ""
     return (
         f"{done.read:,} events, {rate:,.0f}/s · lag {sum(done.lag.values()):,} · {len(done.lag)} partitions · "
         f"{done.duplicates:,} duplicates · {done.dead:,} dead letters{trouble}"

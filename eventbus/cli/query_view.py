@@ -7,18 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from eventbus.chainview import Node, chain_tree, duration_ms, explain
+from eventbus.cli.terminal import BAD, GOOD, colour, figures_table, new_console, printable
 from eventbus.event import Event
 from processors.store import StoredChain
-
-WIDE = 200  # columns where nobody looks: a pipe gets every line whole
-COLOURS = {"requested": "cyan", "started": "blue", "failed": "red"}
-GOOD, BAD = "green", "red"
 
 VERDICTS = {
     "conforms": "as the catalog describes it",
@@ -33,14 +28,14 @@ VERDICTS = {
 
 def print_events(events: Sequence[Event]) -> None:
     """A line for each event: time, type, chain and source, then as much of the payload as there is room for."""
-    console = _console()
+    console = new_console()
     for event in events:
         line = Text.assemble(
             (_clock(event.timestamp), "dim"),
-            ("  " + event.event_type.ljust(48), _colour(event.event_type)),
+            ("  " + event.event_type.ljust(48), colour(event.event_type)),
             f"  {event.correlation_id}  ",
-            (f"{_printable(event.source)}  ", "dim"),
-            orjson.dumps(event.payload).decode(),
+            (f"{printable(event.source)}  ", "dim"),
+            printable(orjson.dumps(event.payload).decode()),
         )
         if console.is_terminal:
             line.truncate(max(console.width, 100), overflow="ellipsis")
@@ -49,30 +44,30 @@ def print_events(events: Sequence[Event]) -> None:
 
 def print_chain(chain: StoredChain, differences: Sequence[str]) -> None:
     """The chain in a line, its events as a tree, what there is to say, and how it differs from the catalog."""
-    console = _console()
+    console = new_console()
     console.print(_headline(chain), soft_wrap=True)
     for tree in _drawn(chain_tree(chain.events)):
         console.print(tree, soft_wrap=True)
     console.print(Text(f"{chain.verdict}: {VERDICTS[chain.verdict]}", _verdict_colour(chain)))
     for line in (explain(chain), *differences):
-        console.print(f"  {_printable(line)}", soft_wrap=True)
+        console.print(f"  {printable(line)}", soft_wrap=True)
 
 
 def print_statistics(statistics: dict[str, Any]) -> None:
     """Events by type, and chains with their durations."""
     events, chains = statistics["events"], statistics["chains"]
-    console = _console()
+    console = new_console()
     console.print(f"{events['total']:,} events, {events['per_second']:,.1f} per second", style="bold")
-    by_type = _table("event type", "events")
+    by_type = figures_table("event type", "events")
     for name, count in sorted(events["by_type"].items(), key=lambda item: -item[1]):
-        by_type.add_row(Text(name, _colour(name)), f"{count:,}")
+        by_type.add_row(Text(name, colour(name)), f"{count:,}")
     console.print(by_type)
     console.print(
         f"{chains['total']:,} chains: {chains['completed']:,} completed, {chains['failed']:,} failed, "
         f"{chains['in_flight']:,} in flight",
         style="bold",
     )
-    by_chain = _table("chain", "total", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
+    by_chain = figures_table("chain", "total", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
     for name, one in chains["by_chain"].items():
         counts = [f"{one[key]:,}" for key in ("total", "completed", "failed")]
         by_chain.add_row(name, *counts, *(_number(one[f"p{percent}_ms"]) for percent in (50, 95, 99)))
@@ -84,10 +79,10 @@ def _headline(chain: StoredChain) -> Text:
     return Text.assemble(
         (chain.chain or "a chain without a request", "bold"),
         "  ",
-        (chain.state, _colour(chain.state)),
+        (chain.state, colour(chain.state)),
         f" after {duration:,.0f} ms" if duration is not None else "",
         (f"  {_clock(chain.requested_at)} UTC" if chain.requested_at else "", "dim"),
-        (f"  tenant {_printable(chain.tenant_id)}", "dim"),
+        (f"  tenant {printable(chain.tenant_id)}", "dim"),
     )
 
 
@@ -106,33 +101,10 @@ def _event_text(node: Node) -> Text:
     gap = "" if node.gap_ms is None else f"  +{node.gap_ms:,.0f} ms"
     return Text.assemble(
         (f"{node.offset_ms:>6,.0f} ms  ", "dim"),
-        (node.event.event_type, _colour(node.event.event_type)),
+        (node.event.event_type, colour(node.event.event_type)),
         (gap, "bold"),
-        (f"  {_printable(node.event.source)}  {node.event.event_id}", "dim"),
+        (f"  {printable(node.event.source)}  {node.event.event_id}", "dim"),
     )
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDE)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
-
-
-def _colour(name: str) -> str:
-    """Of an event type by its action, or of a state."""
-    action = name.split(".")[-2] if "." in name else name
-    return COLOURS.get(action, GOOD)
 
 
 def _verdict_colour(chain: StoredChain) -> str:

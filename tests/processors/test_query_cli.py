@@ -88,12 +88,22 @@ def test_chain_as_json(postgres_dsn: str) -> None:
 
 def test_terminal_codes_in_an_event_are_not_obeyed(postgres_dsn: str) -> None:
     """What came in an event cannot write to the terminal what it likes."""
-    events = chain_of(ROUTING_REQUESTED, source="\x1b[2J", tenant_id="\x1b]0;x\x07", payload={"a": "\x1b[2J"})
+    payload = {"error_message": "\x1b[2J\x9b2J"}
+    events = chain_of(ROUTING_REQUESTED, EXECUTION_FAILED, source="\x1b[2J", tenant_id="\x1b]0;x\x07", payload=payload)
     asyncio.run(store_all(postgres_dsn, *events))
     for command in (("events",), ("chain", events[0].event_id)):
         result = run(*command, "--database-url", postgres_dsn)
         assert result.exit_code == 0
-        assert "\x1b" not in result.stdout
+        assert not {"\x1b", "\x9b"} & set(result.stdout)
+
+
+def test_brackets_in_an_event_are_brackets(postgres_dsn: str) -> None:
+    """What came in an event is not markup, whether it would be valid or not."""
+    events = chain_of(ROUTING_REQUESTED, EXECUTION_FAILED, payload={"error_message": "expected [red], got [/x] :boom:"})
+    asyncio.run(store_all(postgres_dsn, *events))
+    result = run("chain", events[0].event_id, "--database-url", postgres_dsn)
+    assert result.exit_code == 0
+    assert "expected [red], got [/x] :boom:" in result.stdout
 
 
 def test_stats(postgres_dsn: str) -> None:
