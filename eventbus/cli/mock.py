@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 WRONG_USAGE = 2
 
+RETENTION_BYTES = 4 << 20
+"""Of each partition, some forty of them: what is older is in PostgreSQL."""
+
 
 def application_options(command: Any) -> Any:
     """The options that both commands take."""
@@ -48,11 +51,11 @@ def application_options(command: Any) -> Any:
                 help="Chains that begin at once.",
             ),
             click.option(
-                "--interval", type=Finite(min=0, min_open=True), default=5.0, show_default=True,
+                "--interval", type=Finite(1e-7, 1000), default=5.0, show_default=True,
                 help="Seconds between further chains.",
             ),
             click.option(
-                "--rate", type=Finite(min=0, min_open=True),
+                "--rate", type=Finite(0.001, 10_000_000),
                 help="Further chains per second, at random, instead of --interval.",
             ),
             speed_option,
@@ -137,7 +140,7 @@ async def run_mock(wanted: Configuration, *, plain: bool, notes: tuple[str, ...]
     from eventbus.cli.application import Application
     from eventbus.inprocess import InProcessBus
 
-    async with InProcessBus(partitions=topics_of(wanted.catalog)) as bus:
+    async with InProcessBus(partitions=topics_of(wanted.catalog), retention_bytes=RETENTION_BYTES) as bus:
         await show(Application(wanted, bus, {"bus": bus}), ["in-process bus, no Kafka needed", *notes], plain=plain)
 
 
