@@ -32,6 +32,8 @@ else:
 OUTCOMES = (None, "completed", "failed", "failed")
 """What the bits of `chains.outcome` mean; a chain that both completed and failed has failed."""
 
+MINUTE = timedelta(minutes=1)
+
 cursor_pattern = re.compile(r"(-?\d{1,18})\.([0-9a-f-]{36})")
 
 
@@ -205,7 +207,7 @@ class EventStore:
 
         Counts are kept by the minute: `since` means the minute it lies in, and so does `until`, unless it is the very
         beginning of one. A chain belongs to the minute of its request; one whose request was never seen is not counted.
-        `per_second` is over the time asked for; where an end is left open, up to that end of the events.
+        `per_second` is over the same minutes; where an end is left open, up to that end of the events.
 
         Raises:
             StoreUnreachable: the database does not answer.
@@ -298,13 +300,12 @@ def _from_cursor(cursor: str) -> tuple[datetime, UUID]:
 
 def _event_statistics(rows: Sequence[Row], since: datetime | None, until: datetime | None) -> dict[str, Any]:
     by_type = {row["type"]: row["n"] for row in rows}
-    total = sum(by_type.values())
-    seconds = 0.0
+    total, minutes = sum(by_type.values()), 0
     if rows:
-        begin = since or min(row["first"] for row in rows)
-        end = until or max(row["last"] for row in rows) + timedelta(minutes=1)
-        seconds = (end - begin).total_seconds()
-    return {"total": total, "per_second": total / seconds if seconds > 0 else 0.0, "by_type": by_type}
+        begin = (since or min(row["first"] for row in rows)).replace(second=0, microsecond=0)
+        length = until - begin if until else max(row["last"] for row in rows) - begin + MINUTE
+        minutes = -(-length // MINUTE)  # rounded up
+    return {"total": total, "per_second": total / (60 * minutes) if minutes else 0.0, "by_type": by_type}
 
 
 def _chain_statistics(rows: Sequence[Row]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 import random
 from collections import Counter
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -214,13 +214,26 @@ async def test_statistics_of_a_period_and_a_tenant(postgres_dsn: str) -> None:
     async with EventStore.open(postgres_dsn) as store:
         first = await store.statistics(START, START + minute)
         second = await store.statistics(START + 1.5 * minute, START + 2 * minute)
+        third = await store.statistics(START + 1.9 * minute, START + 1.95 * minute)
         other = await store.statistics(tenant_id="other")
         nothing = await store.statistics(START + 10 * minute)
     assert (first["events"]["total"], first["chains"]["completed"]) == (2, 1)
     assert first["events"]["per_second"] == pytest.approx(2 / 60)
     assert (second["events"]["total"], second["chains"]["total"]) == (2, 0)
+    assert second["events"]["per_second"] == third["events"]["per_second"] == pytest.approx(2 / 60)
     assert (other["events"]["total"], other["chains"]["total"]) == (4, 1)
     assert nothing["events"] == {"total": 0, "per_second": 0.0, "by_type": {}}
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+async def test_statistics_at_the_ends_of_time(postgres_dsn: str, when: str) -> None:
+    """An event of any time that can be written down is counted."""
+    event = agent_execution()[0].evolve(timestamp=datetime.fromisoformat(when))
+    await store_all(postgres_dsn, event)
+    async with EventStore.open(postgres_dsn) as store:
+        statistics = await store.statistics()
+    assert statistics["events"]["total"] == statistics["chains"]["total"] == 1
+    assert statistics["events"]["per_second"] == pytest.approx(1 / 60)
 
 
 async def test_late_request_corrects_the_past(postgres_dsn: str) -> None:
