@@ -17,3 +17,11 @@ class ImpossibleChain(ChainError):
 
 class InvalidSetting(ChainError, ValueError):
     """An argument is outside what the generator can do."""
+
+
+class SinkUnusable(ChainError):
+    """Nothing can be written to this sink."""
+
+
+class WorkerDied(ChainError):
+    """A worker process ended before its work did; what came so far is incomplete."""

@@ -1,0 +1,200 @@
+"""Records to an HTTP server: over several connections, in order where order matters, and never given up in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from zlib import crc32
+
+import aiohttp
+
+from chains.clock import Clock, WallClock
+from chains.errors import SinkUnusable
+from chains.sinks.deadletters import DeadLetters
+from chains.sinks.dialect import Answer, Dialect, Refusal, Request
+from chains.sinks.mailbox import Mailbox
+from chains.sinks.retry import TRANSIENT, Retry, retry_after
+from chains.sinks.sink import SinkStatistics, Tally
+from eventbus.errors import InvalidEvent
+from eventbus.record import ProducerRecord
+
+ANSWER_BYTES = 1 << 20
+"""Of an answer that are read at most."""
+REQUESTS_AHEAD = 4
+"""Requests' worth of records that wait for each connection."""
+UNAUTHORIZED = 401
+USER_AGENT = "eventbus-mock/0.1.0"
+SECOND = 1_000_000
+
+
+class HttpSink:
+    """Posts records. Those with the same key travel on the same connection, one request after the other.
+
+    A request is repeated after network errors and the answers of `TRANSIENT`, as `retry` says; what `Retry-After`
+    asks for holds for all connections. Everything else that is not a success is final. After a 401 nothing more is
+    sent: the same credentials would only be refused again.
+
+    Args:
+        url: of `http` or `https`.
+        dialect: what is sent.
+        dead_letters: where records are kept that were not taken. None: they count as failed.
+        connections: used at once.
+        timeout: seconds for one request.
+        clock: of the waits.
+        random: draws the jitter.
+
+    Raises:
+        SinkUnusable: the address is not one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        dialect: Dialect,
+        *,
+        name: str | None = None,
+        dead_letters: DeadLetters | None = None,
+        connections: int = 8,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+        timeout: float = 10.0,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise SinkUnusable(f"expected an address that begins with http:// or https://, got {url!r}")
+        self.name = name or f"http:{url}"
+        self._url = url
+        self._dialect = dialect
+        self._dead_letters = dead_letters
+        self._connections = connections
+        self._retry = retry
+        self._timeout = timeout
+        self._clock = clock or WallClock()
+        self._random = random or Random()
+        self._lanes: list[Mailbox] = []
+        self._session: aiohttp.ClientSession | None = None
+        self._not_before = 0
+        self._locked_out: str | None = None
+        self._tally = Tally()
+
+    async def open(self) -> None:
+        """Get ready; the server may come up later."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            headers={"user-agent": USER_AGENT},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        room, batch = self._dialect.batch * REQUESTS_AHEAD, self._dialect.batch
+        self._lanes = [Mailbox(self._deliver, room=room, batch=batch) for _ in range(self._connections)]
+        for lane in self._lanes:
+            lane.start()
+
+    async def write(self, records: Sequence[ProducerRecord]) -> None:
+        self._tally.accepted += len(records)
+        shares: list[list[ProducerRecord]] = [[] for _ in self._lanes]
+        for record in records:
+            if self._suits(record):
+                shares[crc32(self._dialect.lane(record)) % len(shares)].append(record)
+        await asyncio.gather(*(self._put(lane, share) for lane, share in zip(self._lanes, shares, strict=True)))
+
+    async def flush(self) -> None:
+        await asyncio.gather(*(lane.idle() for lane in self._lanes))
+
+    async def close(self) -> None:
+        for left in await asyncio.gather(*(lane.close() for lane in self._lanes)):
+            self._lost(left, "the stream ended before it was sent")
+        if self._session:
+            await self._session.close()
+
+    async def give_up(self, records: Sequence[ProducerRecord], reason: str) -> None:
+        self._tally.accepted += len(records)
+        self._lost(records, reason)
+
+    def statistics(self) -> SinkStatistics:
+        return self._tally.statistics()
+
+    def _suits(self, record: ProducerRecord) -> bool:
+        """Whether to send it; if not, it is counted."""
+        try:
+            verdict = self._dialect.fits(record)
+        except InvalidEvent as error:
+            verdict = f"not an event: {error}"
+        if verdict is False:
+            self._tally.omitted += 1
+        elif isinstance(verdict, str):
+            self._lost([record], verdict)
+        return verdict is True
+
+    async def _put(self, lane: Mailbox, records: Sequence[ProducerRecord]) -> None:
+        rest = lane.take(records)
+        try:
+            while rest:
+                await lane.room()
+                rest = lane.take(rest)
+        finally:
+            self._lost(rest, "the stream ended before it was sent")
+
+    async def _deliver(self, records: list[ProducerRecord]) -> None:
+        """Send until there is a final answer, and count."""
+        if self._locked_out:
+            self._lost(records, self._locked_out)
+            return
+        try:
+            answer, attempt = await self._insist(self._dialect.request(records), len(records))
+        except asyncio.CancelledError:
+            self._lost(records, "the stream ended before the server answered; it may have taken this")
+            raise
+        if answer.ok:
+            self._sort(records, self._dialect.refused(answer, records, attempt))
+            return
+        if answer.status == UNAUTHORIZED:
+            self._locked_out = str(answer)
+        self._lost(records, f"{answer} (attempt {attempt})")
+
+    async def _insist(self, request: Request, records: int) -> tuple[Answer, int]:
+        """The final answer, and the number of attempts it took."""
+        attempt = 1
+        while True:
+            await self._clock.sleep(max(0, self._not_before - self._clock.time_us()) / SECOND)
+            answer = await self._exchange(request)
+            if answer.status and answer.status not in TRANSIENT:
+                return answer, attempt
+            self._tally.trouble = str(answer)
+            asked = retry_after(answer.headers, self._clock.time_us())
+            wait = self._retry.wait(attempt, asked, self._random.random())
+            if wait is None:
+                return answer, attempt
+            if asked:
+                self._not_before = max(self._not_before, self._clock.time_us() + round(asked * SECOND))
+            await self._clock.sleep(wait)
+            attempt += 1
+            self._tally.retried += records
+
+    async def _exchange(self, request: Request) -> Answer:
+        assert self._session is not None, "open() comes first"
+        try:
+            async with self._session.post(
+                self._url, data=request.body, headers=request.headers, allow_redirects=False
+            ) as response:
+                body = await response.content.read(ANSWER_BYTES)
+                return Answer(response.status, response.headers, body)
+        except TimeoutError:
+            return Answer(problem=f"no answer within {self._timeout:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Answer(problem=str(error) or type(error).__name__)
+
+    def _sort(self, records: Sequence[ProducerRecord], refused: Sequence[Refusal]) -> None:
+        self._tally.written += len(records) - len(refused)
+        for refusal in refused:
+            self._lost([refusal.record], refusal.reason)
+
+    def _lost(self, records: Sequence[ProducerRecord], reason: str) -> None:
+        if not records:
+            return
+        self._tally.trouble = reason
+        if self._dead_letters and self._dead_letters.put(self.name, records, reason):
+            self._tally.dead += len(records)
+        else:
+            self._tally.failed += len(records)
