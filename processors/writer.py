@@ -33,6 +33,9 @@ T = TypeVar("T")
 CAREFUL = 20
 """Batches that look for duplicates first, after one was found that the recent ids did not know."""
 
+LEARN_TIMEOUT = 3600.0
+"""Seconds: when the catalog has changed its mind, everything stored is counted again, and giving up wins nothing."""
+
 
 class Written(NamedTuple):
     """What became of a batch."""
@@ -64,7 +67,7 @@ class Writer:
         dsn: a PostgreSQL URL.
         group: whose offsets to keep.
         facts: of the catalog; the database takes them over when the writer opens.
-        timeout: seconds that one statement may take before the connection counts as lost.
+        timeout: seconds that one statement of a batch may take before the connection counts as lost.
     """
 
     def __init__(
@@ -163,6 +166,7 @@ class Writer:
             [fact.bit for fact in types.values()],
             [chain for chain, masks in paths.items() for _ in masks],
             [mask for masks in paths.values() for mask in masks],
+            timeout=LEARN_TIMEOUT,
         )
 
     async def _read_offsets(self, first: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

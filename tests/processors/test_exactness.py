@@ -195,6 +195,23 @@ async def test_changed_catalog_counts_everything_again(postgres_dsn: str) -> Non
     await assert_exact(postgres_dsn, values_of(log), FACTS)
 
 
+async def test_counting_again_takes_its_time(postgres_dsn: str) -> None:
+    """What the catalog changed is counted to the end, however long that takes, rather than begun again and again."""
+    await consume_log(postgres_dsn, make_log(8), PARTITIONS, seed=1)
+    connection = await connect(postgres_dsn)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE eventbus.events IN SHARE MODE")
+        writer = Writer(postgres_dsn, "other", Facts(), timeout=1.0)
+        opening = asyncio.create_task(writer.open())
+        await asyncio.wait([opening], timeout=1.5)
+        assert not opening.done()
+    await connection.close()
+    await opening
+    await writer.close()
+    assert writer.retries == 0
+    await assert_exact(postgres_dsn, values_of(make_log(8)), Facts())
+
+
 async def test_whoever_inserts_an_event(postgres_dsn: str) -> None:
     """The database itself keeps chains and counts: an INSERT by hand folds like the writer's COPY."""
     await consume_log(postgres_dsn, {PARTITION: []}, [PARTITION], seed=1)  # makes the catalog known
