@@ -233,7 +233,7 @@ class Viewer(Generic[T]):
         """Go back to where the client was; a message when some of what it missed is gone."""
         self._after = None
         name, _, number = after.rpartition("-")
-        sequence = int(number) if number.isdecimal() else -1
+        sequence = int(number) if number.isdecimal() and len(number) < 20 else -1
         channel = self._channel
         if name != channel.name or not 0 <= sequence <= channel.last:
             return self._gap(after, None)

@@ -119,7 +119,7 @@ async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus
     await feed.close()
 
 
-@pytest.mark.parametrize("after", ["other-3", "3", "run-99", "run--1", "nonsense", "", "run-²"])
+@pytest.mark.parametrize("after", ["other-3", "3", "run-99", "run--1", "nonsense", "", "run-²", "run-" + "9" * 5000])
 async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
     """After a restart nobody knows how much was missed, and that is said."""
     feed = feed_of(bus, new_name=lambda: "run")
