@@ -194,16 +194,6 @@ class Pipeline:
         await self._idle.wait()
         self._raise_failure()
 
-    async def revoke(self, partitions: Iterable[TopicPartition]) -> None:
-        """Give partitions away, once what was taken of them is committed.
-
-        Raises:
-            Fenced: see `put`.
-        """
-        for partition in partitions:
-            self._position.pop(partition, None)
-        await self.drain()
-
     async def stop(self) -> None:
         """Disconnect at once; what was not written is read again next time (to have it written, `drain` first)."""
         self._assignment += 1

@@ -164,9 +164,3 @@ class CatalogEvent(Answer):
 class CatalogAnswer(Answer):
     chains: list[CatalogChain]
     event_types: list[CatalogEvent]
-
-
-class Welcome(Answer):
-    name: str
-    version: str
-    links: dict[str, str]

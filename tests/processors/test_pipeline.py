@@ -138,19 +138,6 @@ async def test_assign_drops_what_was_not_written(postgres_dsn: str) -> None:
     await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
 
 
-async def test_revoked_partition_is_finished(postgres_dsn: str) -> None:
-    """What was taken of a partition is committed before it is given away; afterwards nothing more is taken of it."""
-    log = records(agent_execution())
-    async with Pipeline(postgres_dsn, FACTS, group="test") as pipeline:
-        await pipeline.assign([PARTITION, OTHER])
-        await pipeline.put(PARTITION, log[:2])
-        await pipeline.revoke([PARTITION])
-        assert pipeline.next[PARTITION] == 2
-        await pipeline.put(PARTITION, log[2:])
-        await pipeline.drain()
-        assert pipeline.next[PARTITION] == 2
-
-
 async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: str) -> None:
     """A constraint of the user's own: the rows that break it are found by halves, the others are stored."""
     await execute(postgres_dsn, "ALTER TABLE eventbus.events ADD CHECK (payload ->> 'n' <> '13')")
