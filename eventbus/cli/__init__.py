@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -18,6 +21,8 @@ COMMANDS = {
     "stats": "Show totals, rates and percentiles.",
     "catalog": "List, show, lint and export the catalog.",
 }
+SURROUNDINGS = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
+"""What a disk or a terminal may refuse to anyone: no bugs."""
 MODULES = {"events": "query", "chain": "query", "stats": "query", "serve": "mock"}
 
 
@@ -76,6 +81,8 @@ def failure(error: Exception) -> Failure | None:
         return Failure(str(error), exit_code=2)
     if isinstance(error, EventBusError | ChainError | ProcessorError):
         return Failure(str(error))
+    if isinstance(error, OSError) and error.errno in SURROUNDINGS:
+        return Failure(str(error))
     return None
 
 
@@ -94,5 +101,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Entry point of the `eventbus` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal has all characters
     cli(prog_name="eventbus")
     raise SystemExit(0)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from eventbus.cli.parameters import Finite
+
 if TYPE_CHECKING:
     from catalog import Catalog
     from eventbus.cli.settings import Settings
@@ -31,7 +33,7 @@ plain_option = click.option("--plain", is_flag=True, help="Plain lines, also on 
 random_seed_option = click.option("--seed", type=int, help="Repeats the same chains [default: another one each time].")
 speed_option = click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=1.0,
     show_default=True,
     help="How many times faster than the clock, delays and durations included.",

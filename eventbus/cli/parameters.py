@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,16 @@ class Duration(click.ParamType):
             )
         parts = re.findall(r"([0-9.]+)(ms|s|m|h|d)", value)
         return sum(float(number) * SECONDS[unit] for number, unit in parts)
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; `nan` is neither below nor above any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a number {self._describe_range()}, got {value!r}", param, ctx)
+        return float(number)
 
 
 class Instant(click.ParamType):

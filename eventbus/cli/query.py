@@ -29,6 +29,9 @@ T = TypeVar("T")
 UNKNOWN = 1
 """Exit code when what was asked for is not stored."""
 
+MOST_EVENTS = 1_000_000
+"""Events in one answer: they are held in memory."""
+
 
 class Identifier(click.ParamType):
     """A UUID, in lower-case text form."""
@@ -63,7 +66,7 @@ class Since(click.ParamType):
 @click.option("--type", "event_type", help="Such as omninode.agent.execution.failed.v1.")
 @click.option("--tenant", "tenant_id")
 @click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1, MOST_EVENTS), default=20, show_default=True, help="The newest so many.")
 @database_options
 @json_option
 def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wanted: Any) -> None:

@@ -30,5 +30,9 @@ class Settings(BaseSettings):
 
 
 def settings_problems(error: ValidationError) -> str:
-    """The mistakes in the environment, one a line."""
-    return "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+    """The mistakes in the environment, one a line, each with its variable."""
+    return "\n".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+
+
+def _variable(name: str) -> str:
+    return f"EVENTBUS_{name.upper()}" if name in Settings.model_fields else name

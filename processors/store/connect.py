@@ -64,7 +64,7 @@ async def connect(dsn: str, *, application_name: str = "eventbus", timeout: floa
     settings = {**SESSION, "application_name": application_name}
     try:
         connection: Connection = await asyncpg.connect(dsn, server_settings=settings, timeout=timeout, **options)
-    except (asyncpg.PostgresError, *PASSING_ERRORS) as error:
+    except (asyncpg.PostgresError, ValueError, *PASSING_ERRORS) as error:  # ValueError: the address is none
         raise refused(dsn, error) from error
     if (too_old := version_problem(connection.get_server_version().major, dsn)) is not None:
         await connection.close()

@@ -1,0 +1,45 @@
+"""What the program says to input that cannot be meant."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from click.testing import CliRunner
+
+from eventbus.cli import cli, failure
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["events", "--limit", "99999999999999999999"],
+        ["mock", "--rate", "nan"],
+        ["mock", "--rate", "1e+30"],
+        ["mock", "--interval", "inf"],
+        ["mock", "--speed", "nan"],
+        ["stream", "--speed", "inf"],
+    ],
+)
+def test_numbers_out_of_bounds_are_wrong_usage(command: list[str]) -> None:
+    """The option and what came are named, before anything starts."""
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{command[1]}'" in result.stderr
+    assert command[2] in result.stderr
+
+
+@pytest.mark.parametrize("address", ["postgresql://[::1/x", "nonsense", "mysql://localhost/x"])
+def test_an_address_that_is_none_is_said_in_one_line(address: str) -> None:
+    """A database URL that cannot be read is an error like a server that does not answer."""
+    result = CliRunner().invoke(cli, ["stats", "--database-url", address])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: no PostgreSQL for us at {address}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_no_bug() -> None:
+    """It is said in one line; a bug of ours shows its stack."""
+    assert failure(OSError(errno.ENOSPC, "No space left on device")) is not None
+    assert failure(BrokenPipeError(errno.EPIPE, "Broken pipe")) is None
+    assert failure(ValueError("bug")) is None
