@@ -100,6 +100,9 @@ class EventApp(faust.App):
             options["acks"] = False  # Faust keeps no account of them
         return super().topic(*topics, **options)
 
+    def _create_directories(self) -> None:
+        """None: nothing is kept in files, and the working directory need not be writable."""
+
     def lag(self) -> dict[TopicPartition, int]:
         """Records in the log that the database does not have, by assigned partition."""
         ends = {p: self.consumer.highwater(TP(*p)) for p in self.progress.committed()}

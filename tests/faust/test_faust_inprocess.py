@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import faust
 import pytest
@@ -45,6 +47,17 @@ async def test_generator_to_rows(postgres_dsn: str, bus: InProcessBus) -> None:
     assert (done.read, done.new, done.duplicates, done.dead) == (len(published), len(published), 0, 0)
     assert sum(done.lag.values()) == 0
     await assert_exact(postgres_dsn, published)
+
+
+async def test_the_working_directory_stays_as_it_is(
+    postgres_dsn: str, bus: InProcessBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder of Faust's appears where the program happens to run; it may not even be writable."""
+    monkeypatch.chdir(tmp_path)
+    async with processor(postgres_dsn, bus):
+        await bus.publish_many(generated(1))
+        await bus.settled(GROUP)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("pipelines", [1, 3])
