@@ -7,13 +7,16 @@ import signal
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends the program at once."""
+    """An event that Ctrl-C, SIGTERM and a closed terminal set; a second Ctrl-C ends the program at once."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def stopping() -> None:
         stop.set()
         loop.remove_signal_handler(signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which means to go on
+        ending.append(signal.SIGHUP)
+    for number in ending:
         loop.add_signal_handler(number, stopping)
     return stop

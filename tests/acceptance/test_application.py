@@ -76,15 +76,16 @@ def test_the_mock_stores_complete_chains_that_every_door_shows(data: Path) -> No
 
 
 def test_what_was_stored_survives_a_restart(data: Path) -> None:
-    """A second run on the same data directory adds to the first, and SIGTERM ends it as Ctrl-C does."""
+    """A second run on the same data directory adds to the first; SIGTERM and a hangup end it like Ctrl-C."""
     stored = 0
-    for seed in ("1", "2"):
+    for seed, ending in (("1", signal.SIGTERM), ("2", signal.SIGHUP)):
         with Running("mock", "--port", "0", "--data-dir", str(data), "--seed", seed) as mock:
             statistics = f"{mock.url()}/api/event-bus/statistics"
             wanted = stored + 20
             until(lambda: get(statistics)["chains"]["total"] >= wanted)  # noqa: B023  # within the same turn
             stored = get(statistics)["chains"]["total"]
-            assert mock.stop(signal.SIGTERM) == 0, mock.output
+            assert mock.stop(ending) == 0, mock.output
+        assert not list(data.rglob("postmaster.pid")), "PostgreSQL was left behind"
 
 
 def test_events_can_be_injected_where_the_generator_is_off(data: Path) -> None:
@@ -156,4 +157,11 @@ def test_wrong_settings_are_wrong_usage() -> None:
     """A variable that does not parse is named, with what came."""
     result = eventbus("mock", EVENTBUS_PORT="many")
     assert result.returncode == 2
+    assert "EVENTBUS_PORT: " in result.stderr
     assert "many" in result.stderr
+
+
+def test_a_terminal_without_the_characters_gets_others() -> None:
+    """What the encoding of the output does not have is replaced, and ends nothing."""
+    result = eventbus("catalog", "show", "agent-execution", PYTHONIOENCODING="ascii")
+    assert (result.returncode, "agent-execution" in result.stdout) == (0, True), result.stderr
