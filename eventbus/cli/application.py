@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from processors.store import Database, EventStore
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""
+RATE_OVER = 10
+"""Seconds that the rate shown is taken over: at the default pace, most seconds have no event."""
 
 VERSION = version("eventbus-mock")
 
@@ -120,21 +123,21 @@ class Application:
         )
 
     async def _show_figures(self, shown: Display) -> None:
-        began = before = time.monotonic()
-        total, error = None, None
+        began, error = time.monotonic(), None
+        totals: deque[tuple[float, int]] = deque(maxlen=round(RATE_OVER / REFRESH) + 1)
         while True:
             now, statistics = time.monotonic(), {}
             try:
                 statistics = await self.store.statistics()
+                totals.append((now, statistics["events"]["total"]))
             except StoreError as failed:
                 error = str(failed)
-            count = statistics["events"]["total"] if statistics else total
             done, run = self.processed(), self.generator.statistics()
             shown.show(
                 Snapshot(
                     uptime=now - began,
                     statistics=statistics,
-                    per_second=0.0 if total is None else (count - total) / (now - before),
+                    per_second=_per_second(totals),
                     lag=sum(done.lag.values()),
                     late=run.late,
                     dropped=run.dropped,
@@ -142,7 +145,6 @@ class Application:
                     last_error=done.last_error or error,
                 )
             )
-            total, before = count, now
             await asyncio.sleep(REFRESH)
 
     def account(self) -> str:
@@ -194,6 +196,14 @@ class Application:
             errors=done.retries,
             lag=done.lag,
         )
+
+
+def _per_second(totals: Sequence[tuple[float, int]]) -> float:
+    """How fast a total grows that was looked at now and then."""
+    if len(totals) < 2:
+        return 0.0
+    (begin, fewer), (end, more) = totals[0], totals[-1]
+    return (more - fewer) / (end - begin)
 
 
 async def _show_events(newest: Subscription, shown: Display) -> None:

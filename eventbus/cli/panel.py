@@ -18,7 +18,7 @@ from eventbus.event import Event
 from eventbus.record import ConsumerRecord
 
 NEWEST = 12
-"""Events kept for the panel."""
+"""Events kept for the panel; a low terminal shows fewer."""
 LINES_PER_SECOND = 20
 """Events printed one by one; what exceeds this is counted in one line."""
 
@@ -31,7 +31,7 @@ class Snapshot:
     statistics: dict[str, Any] = field(default_factory=dict)
     """As `GET /api/event-bus/statistics` answers."""
     per_second: float = 0.0
-    """Events stored in the last second."""
+    """Events stored, over the last seconds."""
     lag: int = 0
     late: int = 0
     dropped: int = 0
@@ -59,19 +59,25 @@ class LivePanel:
         self._newest.extend(records)
 
     def show(self, snapshot: Snapshot) -> None:
-        self._live.update(
-            Group(
-                Text(f"{self._title} · up {clock(snapshot.uptime)}", style="bold"),
-                *(Text(note, style="dim") for note in self._notes),
-                Text(),
-                totals(snapshot),
-                Text(),
-                chain_table(snapshot.statistics),
-                Text(),
-                *(event_line(event) for event in decoded(self._newest)),
-            ),
-            refresh=True,
+        figures = Group(
+            Text(f"{self._title} · up {clock(snapshot.uptime)}", style="bold"),
+            *(Text(note, style="dim") for note in self._notes),
+            Text(),
+            totals(snapshot),
+            Text(),
+            chain_table(snapshot.statistics),
+            Text(),
         )
+        self._live.update(Group(figures, *self._fitting(figures)), refresh=True)
+
+    def _fitting(self, figures: Group) -> list[Text]:
+        """A line for each of the newest events that there is room for below the figures."""
+        console = self._live.console
+        room = console.height - len(console.render_lines(figures, pad=False))
+        lines = [event_line(event) for event in decoded(self._newest)]
+        for line in lines:
+            line.truncate(console.width, overflow="ellipsis")
+        return lines[-room:] if room > 0 else []
 
 
 class PlainLines:
@@ -117,7 +123,7 @@ def totals(snapshot: Snapshot) -> Text:
     text = Text.assemble(
         ("events ", "dim"),
         (f"{events.get('total', 0):,}", "bold"),
-        (f"  {snapshot.per_second:,.0f}/s", "cyan"),
+        (f"  {snapshot.per_second:,.{0 if snapshot.per_second >= 10 else 1}f}/s", "cyan"),
         ("   chains ", "dim"),
         (f"{chains.get('total', 0):,}", "bold"),
         ("   in flight ", "dim"),

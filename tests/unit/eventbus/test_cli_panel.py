@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
-from eventbus.cli.panel import LINES_PER_SECOND, Snapshot, display
+from eventbus.cli.panel import LINES_PER_SECOND, NEWEST, LivePanel, Snapshot, display
 from eventbus.event import Event
 from eventbus.record import ConsumerRecord
 
@@ -20,6 +23,11 @@ def record_of(value: bytes | None) -> ConsumerRecord:
 
 def failed(duration_ms: object) -> ConsumerRecord:
     return record_of(Event.new("omninode.agent.execution.failed.v1", {"duration_ms": duration_ms}).to_bytes())
+
+
+def failed_at(second: int) -> ConsumerRecord:
+    event = failed(1).event
+    return record_of(replace(event, timestamp=datetime(2026, 1, 1, 12, 0, second, tzinfo=UTC)).to_bytes())
 
 
 def shown(*records: ConsumerRecord, live: bool, snapshot: Snapshot) -> str:
@@ -56,3 +64,27 @@ def test_more_lines_than_anyone_reads_are_counted() -> None:
     text = shown(*[failed(1)] * (LINES_PER_SECOND + 1234), live=False, snapshot=Snapshot())
     assert text.count("execution.failed") == LINES_PER_SECOND
     assert "… and 1,234 more events" in text
+
+
+@pytest.mark.parametrize("height", [10, 14, 24, 60])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_panel_fits_its_terminal_and_ends_with_the_newest_event(width: int, height: int) -> None:
+    """An event takes one line, and those without room are the oldest."""
+    newest = [failed_at(second) for second in range(NEWEST)]
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
+    with Live(console=console, auto_refresh=False) as live:
+        panel = LivePanel(live, "title", ["a note"])
+        panel.show(Snapshot())
+        figures = len(console.render_lines(live.get_renderable()))
+        panel.events(newest)
+        panel.show(Snapshot())
+        lines = ["".join(part.text for part in line) for line in console.render_lines(live.get_renderable())]
+    room = min(height - figures, NEWEST)
+    assert room > 0
+    assert [line[:8] for line in lines[figures:]] == [f"12:00:{second:02d}" for second in range(NEWEST)][-room:]
+
+
+def test_a_slow_rate_is_not_shown_as_none() -> None:
+    """Less than one event a second is told from none at all."""
+    assert " 0.4/s" in shown(live=False, snapshot=Snapshot(uptime=12.0, per_second=0.4))
+    assert " 1,235/s" in shown(live=False, snapshot=Snapshot(uptime=12.0, per_second=1234.6))
