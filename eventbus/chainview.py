@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from eventbus.event import Event, format_timestamp
+
+MICROSECOND = timedelta(microseconds=1)
 
 DEEPEST = 100
 """Nesting that every JSON reader takes (ours ends at 254 levels, two for each event)."""
@@ -176,7 +178,7 @@ def duration_ms(chain: StoredChain) -> float | None:
 
 
 def _ms(begin: datetime | None, end: datetime) -> float:
-    return (end - begin).total_seconds() * 1000 if begin else 0.0
+    return (end - begin) / MICROSECOND / 1000 if begin else 0.0
 
 
 def _text(when: datetime | None) -> str | None:

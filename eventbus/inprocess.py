@@ -134,7 +134,7 @@ class InProcessBus:
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
         """Put many into the log, in order within each partition; returns how many.
 
-        Takes them in chunks, so an endless iterable is fine, and the event loop has its turn after each.
+        Takes them in chunks, so an endless iterable is fine, and the event loop has its turn before each.
 
         Raises:
             TypeError: something is neither an event nor a record; nothing of its chunk was published.
@@ -143,6 +143,7 @@ class InProcessBus:
         count = 0
         rest = iter(events)
         while chunk := list(islice(rest, CHUNK)):
+            await asyncio.sleep(0)  # not after it: who is cancelled here has published nothing of the chunk
             self._check_open()
             records = [item if type(item) is ProducerRecord else self._record(item) for item in chunk]
             for topic, same_topic in _grouped(records, [record.topic for record in records]):
@@ -150,7 +151,6 @@ class InProcessBus:
                 for number, same_partition in _grouped(same_topic, numbers):
                     await self._append(TopicPartition(topic, number), Columns.of(same_partition))
             count += len(records)
-            await asyncio.sleep(0)
         return count
 
     # Reading
