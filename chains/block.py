@@ -10,11 +10,14 @@ from itertools import repeat
 import numpy as np
 
 from chains.randomness import Integers
+from chains.table import COLUMNS as TABLE_COLUMNS
 from chains.table import EventTable
 from chains.text import UUID_WIDTH, Memory
 from eventbus.record import ProducerRecord
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COLUMNS = TABLE_COLUMNS + 3
+"""Of a block: those of its table, and where each event starts, where it ends, and where its key is."""
 SLICE = 1024
 """Events cut out of the memory at a time: what fits the CPU's cache is cut twice as fast."""
 
@@ -34,6 +37,16 @@ class Block:
         self._starts = starts
         self._ends = ends
         self._keys = keys
+
+    @classmethod
+    def of(cls, columns: Integers, memory: Memory) -> Block:
+        """A block from its columns and the memory that has its text."""
+        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, *columns[TABLE_COLUMNS:])
+
+    @property
+    def columns(self) -> Integers:
+        """All but the text, in one piece: shape (9, events)."""
+        return np.concatenate([self.table.columns, [self._starts, self._ends, self._keys]])
 
     def __len__(self) -> int:
         return len(self.table)

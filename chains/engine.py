@@ -7,6 +7,7 @@ the rest is carried over. Nothing here waits, and nothing is text.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -39,22 +40,26 @@ class Engine:
         self._start = start
         self._marks = [start]
 
-    def blocks(self, chains: int | None = None, until: int | None = None, size: int = 4096) -> Iterator[EventTable]:
+    def blocks(
+        self, chains: int | None = None, until: int | None = None, size: int = 4096, since: int | None = None
+    ) -> Iterator[EventTable]:
         """Events by time, in tables; all chains run to their end.
 
         Args:
             chains: how many; None: endless.
             until: no chain begins at or after this time, nanoseconds since the Unix epoch.
             size: chains in a block; changes no event.
+            since: leave out chains that are over by this time, microseconds since the Unix epoch.
         """
         carried = EventTable.concatenate([])
-        first, before, wanted = 0, self._start, min(FIRST_BLOCK, size)
+        first = 0 if since is None else self._first_since(since - int(self.plan.spans.max()), chains, until)
+        before, wanted = self._before(first), min(FIRST_BLOCK, size)
         while True:
-            count = wanted if chains is None else min(wanted, chains - first)
+            count = wanted if chains is None else max(min(wanted, chains - first), 0)
             begins = self._begins(first, count + 1, before)  # one more, for the watermark
             if until is not None:
                 count = min(count, int(begins.searchsorted(until)))
-            made = self.expand(first, begins[:count] // 1000)
+            made = self.expand(first, begins[:count] // 1000, since)
             if count < wanted:
                 break
             ready, carried = EventTable.concatenate([carried, made]).split(int(begins[count]) // 1000)
@@ -65,19 +70,47 @@ class Engine:
         if len(rest):
             yield rest.ordered()
 
+    def window(
+        self,
+        since: int | None,
+        until: int | None,
+        chains: int | None = None,
+        end: int | None = None,
+        size: int = 4096,
+    ) -> Iterator[EventTable]:
+        """The events of a stretch of time, as in the run, without making those of earlier chains.
+
+        Args:
+            since: no earlier event, microseconds since the Unix epoch; None: from the beginning.
+            until: only earlier events; None: to the end.
+            chains: how many the run has; None: endless.
+            end: no chain of the run begins at or after this time, nanoseconds since the Unix epoch.
+            size: chains in a block; changes no event.
+        """
+        for table in self.blocks(chains, end, size, since):
+            inside = table.between(since, until)
+            if len(inside):
+                yield inside
+            if until is not None and table.time[-1] >= until:
+                return
+
     def one(self, index: int) -> EventTable:
         """The events of one chain, as in the run."""
         base = self._before(index)
         return self.expand(index, self._begins(index, 1, base) // 1000).ordered()
 
-    def expand(self, first: int, begins: Integers) -> EventTable:
+    def expand(self, first: int, begins: Integers, since: int | None = None) -> EventTable:
         """All events of consecutive chains, in no order.
 
         Args:
             begins: arrivals, microseconds since the Unix epoch.
+            since: leave out chains that are surely over by this time.
         """
         roots = EventTable.roots(np.arange(first, first + begins.size), begins)
         chosen = self.plan.choose(chain_keys(self._root, roots.chain))
+        if since is not None:
+            alive = np.flatnonzero(begins >= since - self.plan.spans.take(chosen))
+            roots, chosen = roots.take(alive), chosen.take(alive)
         made: list[EventTable] = []
         for number, chain in enumerate(self.plan.chains):
             rows = np.flatnonzero(chosen == number)
@@ -128,9 +161,22 @@ class Engine:
         return gaps
 
     def _before(self, index: int) -> int:
-        """The arrival of the chain before one, without making the events; every 16,384th is remembered."""
+        """The arrival of the chain before one, without making the events."""
         while len(self._marks) * MARK_EVERY <= index:
-            marked = (len(self._marks) - 1) * MARK_EVERY
-            self._marks.append(int(self._begins(marked, MARK_EVERY, self._marks[-1])[-1]))
+            self._mark_next()
         mark, rest = divmod(index, MARK_EVERY)
         return int(self._begins(mark * MARK_EVERY, rest, self._marks[mark])[-1]) if rest else self._marks[mark]
+
+    def _first_since(self, time: int, chains: int | None, end: int | None) -> int:
+        """The first chain that begins at a time or later; any one beyond the run's bounds if there is none."""
+        nanoseconds = time * 1000 if end is None else min(time * 1000, end)
+        while self._marks[-1] < nanoseconds and (chains is None or len(self._marks) * MARK_EVERY <= chains):
+            self._mark_next()
+        mark = max(bisect_left(self._marks, nanoseconds) - 1, 0)
+        begins = self._begins(mark * MARK_EVERY, MARK_EVERY, self._marks[mark])
+        return mark * MARK_EVERY + int(begins.searchsorted(nanoseconds))
+
+    def _mark_next(self) -> None:
+        """Remembers one more arrival, every 16,384th: that of the last chain before a multiple."""
+        marked = (len(self._marks) - 1) * MARK_EVERY
+        self._marks.append(int(self._begins(marked, MARK_EVERY, self._marks[-1])[-1]))

@@ -16,7 +16,8 @@ from chains.errors import ImpossibleChain, InvalidSetting
 from chains.plan import Plan
 from chains.randomness import purpose
 from chains.statistics import RunStatistics
-from chains.stream import ChainStream
+from chains.stream import ChainStream, Extent
+from chains.workers import in_parallel
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
 from eventbus.record import ProducerRecord
@@ -75,7 +76,7 @@ class ChainGenerator:
         self._made = 0
         self._pacer: Pacer | None = None
 
-    def blocks(self, chains: int | None = None, duration: float | None = None) -> Iterator[Block]:
+    def blocks(self, chains: int | None = None, duration: float | None = None, *, workers: int = 1) -> Iterator[Block]:
         """All events by time, as JSON lines in blocks of memory; every chain runs to its end.
 
         The memory of a block is used again: consume it before asking for the next. A second call begins anew.
@@ -83,11 +84,49 @@ class ChainGenerator:
         Args:
             chains: how many; None: no bound.
             duration: seconds of virtual time in which chains begin; None: no bound.
+            workers: processes that make the events: changes the speed, never a byte.
 
         Raises:
-            InvalidSetting: an argument is negative.
+            InvalidSetting: an argument is out of range.
+            WorkerDied: a worker process ended before its work did.
         """
-        return self._stream(self._plan).blocks(chains, duration)
+        return self.window(chains=chains, duration=duration, workers=workers)
+
+    def window(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        chains: int | None = None,
+        duration: float | None = None,
+        workers: int = 1,
+    ) -> Iterator[Block]:
+        """The events of a stretch of time, exactly as in the run, without making what came before it.
+
+        Args:
+            since: no earlier event; None: from the beginning.
+            until: only earlier events; None: to the end of the run.
+            chains: how many the run has; None: no bound.
+            duration: seconds of virtual time in which chains of the run begin; None: no bound.
+            workers: as for `blocks`.
+
+        Raises:
+            InvalidSetting: a time has no zone, or a number is out of range.
+            WorkerDied: as for `blocks`.
+        """
+        extent = Extent(chains, duration, _instant(since), _instant(until))
+        return in_parallel(self._stream(self._plan), extent, workers)
+
+    def alone(self, index: int) -> Block:
+        """One chain, exactly as in the run, and nothing else.
+
+        Args:
+            index: of the chain, from 0.
+
+        Raises:
+            InvalidSetting: the index is negative.
+        """
+        return self._kept(None, None).one(_at_least_0(index))
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
         """The same events as lists of JSON texts (arguments: see `blocks`)."""
@@ -124,13 +163,10 @@ class ChainGenerator:
             UnknownName: the catalog has no such chain.
             ImpossibleChain: the chain cannot end like this.
         """
-        stream = self._single.get((name, outcome))
-        if stream is None:
-            stream = self._single[name, outcome] = self._stream(self._plan_of(name, outcome))
+        stream = self._kept(name, outcome)
         if index is None:
             index, self._made = self._made, self._made + 1
-        elif index < 0:
-            raise InvalidSetting(f"expected an index of at least 0, got {index}")
+        _at_least_0(index)
         return [event for lines in stream.one(index).lines() for event in decoded(lines)]
 
     async def run(
@@ -188,12 +224,18 @@ class ChainGenerator:
         self._pacer = pacer
         # blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs
         block = int(min(max(arrivals.rate * speed / 4, 16), 4096))
-        await pacer.run(self._stream(self._plan, arrivals, pacer.start, block).blocks(duration=duration))
+        await pacer.run(self._stream(self._plan, arrivals, pacer.start, block).blocks(Extent(duration=duration)))
         return pacer.statistics()
 
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""
         return self._pacer.statistics() if self._pacer else RunStatistics()
+
+    def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
+        """A stream for single chains, kept for the next one."""
+        if (name, outcome) not in self._single:
+            self._single[name, outcome] = self._stream(self._plan_of(name, outcome))
+        return self._single[name, outcome]
 
     def _stream(
         self, plan: Plan, arrivals: Arrivals | None = None, start: int | None = None, block: int | None = None
@@ -221,3 +263,16 @@ class ChainGenerator:
         return (
             f"<ChainGenerator seed={self.seed} chains={len(self._plan.chains)} start={self.start:%Y-%m-%dT%H:%M:%SZ}>"
         )
+
+
+def _at_least_0(index: int) -> int:
+    if index < 0:
+        raise InvalidSetting(f"expected an index of at least 0, got {index}")
+    return index
+
+
+def _instant(time: datetime | None) -> int | None:
+    """Microseconds since the Unix epoch."""
+    if time is not None and time.tzinfo is None:
+        raise InvalidSetting(f"expected a time with a zone, got {time}")
+    return None if time is None else microseconds(time)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from catalog import Catalog, Chain
@@ -13,6 +15,8 @@ from chains.walk import Walk
 from eventbus.bus import TopicStrategy, topic_namer
 
 CHAIN_PURPOSE = purpose("chain")
+LONGEST_SPAN = 1 << 62
+"""Microseconds; what 63 bits can still be compared with."""
 
 
 class PlannedChain:
@@ -48,6 +52,16 @@ class Plan:
         self.emitters: list[Emitter] = []
         self.chains = [self._planned(chain, Walk(chain, outcome)) for chain in weighted]
         self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
+
+    @property
+    def widest(self) -> int:
+        """Bytes of the longest event."""
+        return max(emitter.width for emitter in self.emitters)
+
+    @cached_property
+    def spans(self) -> Integers:
+        """The longest time that each of `chains` can last, microseconds."""
+        return np.array([min(chain.walk.span(), LONGEST_SPAN) for chain in self.chains], np.int64)
 
     def choose(self, keys: Words) -> Integers:
         """The place in `chains` for each chain key."""

@@ -50,8 +50,12 @@ class Renderer:
         #: How far a row may spill: into the next event's head, but not beyond.
         self._reach = int(self._head_widths.min())
 
-    def render(self, events: EventTable) -> Block:
-        """The text of ordered events. The memory is used again by the next call."""
+    def render(self, events: EventTable, memory: Memory | None = None) -> Block:
+        """The text of ordered events.
+
+        Args:
+            memory: to write to, large enough; None: one of the renderer's own, which the next call uses again.
+        """
         keys = chain_keys(self._root, events.chain)
         groups = self._groups(events, Facts(keys, events.step, events.delay))
         lengths = self._head_widths.take(events.kind)
@@ -59,7 +63,8 @@ class Renderer:
             lengths[group.rows] += sum(column.lengths for column in group.columns)
         ends = lengths.cumsum()
         starts = ends - lengths
-        memory = self._room(int(ends[-1]) if len(events) else 0, groups)
+        if memory is None:
+            memory = self._room(int(ends[-1]) if len(events) else 0, groups)
         for group in groups:
             self._write_slots(memory, starts.take(group.rows) + group.emitter.head_width, group.columns)
         for group in groups:

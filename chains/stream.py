@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from chains.arrivals import Arrivals
 from chains.block import Block
@@ -11,10 +12,24 @@ from chains.errors import InvalidSetting
 from chains.plan import Plan
 from chains.render import Renderer
 from chains.table import EventTable
+from chains.text import Memory
 
 RENDERED, ROOM = 8192, 8 << 20
 """Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""
 SMALLEST_BLOCK, LARGEST_BLOCK = 8192, 65_536
+
+
+class Extent(NamedTuple):
+    """How long a run is, and which part of its events is wanted."""
+
+    chains: int | None = None
+    """How many; None: no bound."""
+    duration: float | None = None
+    """Seconds in which chains begin; None: no bound."""
+    since: int | None = None
+    """Microseconds since the Unix epoch: no earlier event. None: from the beginning."""
+    until: int | None = None
+    """Only earlier events. None: to the end."""
 
 
 class ChainStream:
@@ -28,34 +43,49 @@ class ChainStream:
 
     def __init__(self, plan: Plan, arrivals: Arrivals, *, root: int, start: int, block: int | None = None) -> None:
         self.plan = plan
+        #: Events written at a time.
+        self.together = max(1, min(RENDERED, ROOM // plan.widest))
+        #: Bytes that writing them may need: the last one may spill over its end.
+        self.largest = (self.together + 1) * plan.widest
         self._start = start
         self._engine = Engine(plan, arrivals, root=root, start=start)
         self._renderer = Renderer(plan.emitters, root=root)
-        self._together = max(1, min(RENDERED, ROOM // max(emitter.width for emitter in plan.emitters)))
         # a block that spans less than the chains last would look at the same unfinished events again and again
         self._block = block or min(max(int(arrivals.rate), SMALLEST_BLOCK), LARGEST_BLOCK)
 
-    def blocks(self, chains: int | None = None, duration: float | None = None) -> Iterator[Block]:
-        """All events by time; every chain runs to its end. Consume a block before asking for the next.
-
-        Args:
-            chains: how many; None: no bound.
-            duration: seconds in which chains begin; None: no bound.
+    def blocks(self, extent: Extent) -> Iterator[Block]:
+        """The events by time, as text. Consume a block before asking for the next.
 
         Raises:
             InvalidSetting: a bound is negative.
         """
-        for bound in (chains, duration):
+        return map(self.render, self.tables(extent))
+
+    def tables(self, extent: Extent) -> Iterator[EventTable]:
+        """The same events as integers, as many at a time as are written together.
+
+        Raises:
+            InvalidSetting: a bound is negative.
+        """
+        for bound in (extent.chains, extent.duration):
             if bound is not None and bound < 0:
                 raise InvalidSetting(f"expected at least 0 chains and 0 seconds, got {bound}")
-        until = None if duration is None else self._start + round(duration * 1e9)
-        return self._rendered(self._engine.blocks(chains, until, self._block))
+        end = None if extent.duration is None else self._start + round(extent.duration * 1e9)
+        return self._cut(self._engine.window(extent.since, extent.until, extent.chains, end, self._block))
 
-    def _rendered(self, tables: Iterable[EventTable]) -> Iterator[Block]:
-        for table in tables:
-            for first in range(0, len(table), self._together):
-                yield self._renderer.render(table[first : first + self._together])
+    def render(self, events: EventTable, memory: Memory | None = None) -> Block:
+        """The text of ordered events.
+
+        Args:
+            memory: to write to, of `largest` bytes; None: one that is used again by the next call.
+        """
+        return self._renderer.render(events, memory)
 
     def one(self, index: int) -> Block:
         """One chain, as in the run."""
-        return self._renderer.render(self._engine.one(index))
+        return self.render(self._engine.one(index))
+
+    def _cut(self, tables: Iterator[EventTable]) -> Iterator[EventTable]:
+        for table in tables:
+            for first in range(0, len(table), self.together):
+                yield table[first : first + self.together]

@@ -89,6 +89,12 @@ class EventTable:
         early = self.time < before
         return self.take(np.flatnonzero(early)), self.take(np.flatnonzero(~early))
 
+    def between(self, since: int | None, until: int | None) -> EventTable:
+        """The events of an ordered table that are not earlier than `since` and earlier than `until`."""
+        first = 0 if since is None else int(self.time.searchsorted(since))
+        last = len(self) if until is None else int(self.time.searchsorted(until))
+        return self[first:last]
+
     def ordered(self) -> EventTable:
         """The same events by time, then chain, then step."""
         if len(self) < 2:

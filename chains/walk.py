@@ -77,6 +77,17 @@ class Walk:
         every = (branch for ways in self._branches.values() for branch in ways.values())
         return max((branch.delay.maximum for branch in every if branch.to == state), default=0)
 
+    def span(self) -> int:
+        """The longest time from the first event to the last, microseconds."""
+        longest = dict.fromkeys(self.distance, 0)
+        for step in reversed(range(self.chain.max_steps - 1)):  # from the last step that may have a next one
+            longest = {state: self._longest_from(state, step, longest) for state in longest}
+        return longest[self.chain.start]
+
+    def _longest_from(self, state: str, step: int, onward: Mapping[str, int]) -> int:
+        ways = self.choice(state, step).branches
+        return max((way.delay.maximum + onward[way.to] for way in ways), default=0)
+
     def _choice(self, state: State, left: int) -> Choice:
         ways = [t for t in state.next if t.weight > 0 and self.distance.get(t.to, left + 1) <= left]
         branches = tuple(self._branches[state.name][way] for way in ways)
