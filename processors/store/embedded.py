@@ -27,7 +27,14 @@ from urllib.parse import quote
 
 from processors.errors import EmbeddedServerFailed, NoDatabase
 from processors.store.connect import without_password
-from processors.store.programs import MAJOR, ROOTS_DATA, binaries, require_reachable, system_user
+from processors.store.programs import (
+    MAJOR,
+    ROOTS_DATA,
+    binaries,
+    give_to_system_user,
+    require_reachable,
+    system_user,
+)
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",  # a Unix socket alone: no port to collide with, nothing open to the network
@@ -200,8 +207,7 @@ class EmbeddedServer:
             for folder in {self.data_dir, self.socket_dir}:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if os.geteuid() == 0:
-                    user = system_user()
-                    os.chown(folder, user.pw_uid, user.pw_gid)
+                    give_to_system_user(folder)
                 elif folder.stat().st_uid != os.geteuid():
                     raise PermissionError(f"owned by user {folder.stat().st_uid}")
         except OSError as error:

@@ -52,6 +52,22 @@ def require_reachable(data_dir: Path) -> None:
             )
 
 
+def give_to_system_user(folder: Path) -> None:
+    """As root, let the server's user own a folder: a new one, never one in which somebody else keeps anything.
+
+    Raises:
+        PermissionError: it is not ours to give.
+    """
+    user = system_user()
+    if folder.stat().st_uid == user.pw_uid:
+        return
+    if folder.lstat().st_uid != 0:  # also of a link, that another user laid where we look
+        raise PermissionError(f"owned by user {folder.lstat().st_uid}")
+    if any(folder.iterdir()):
+        raise PermissionError("expected an empty folder or one of ours, got one with other files")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+
+
 def _may_enter(folder: Path) -> bool:
     user, found = system_user(), folder.stat()
     if found.st_uid == user.pw_uid:

@@ -124,10 +124,9 @@ def test_killed_server_comes_back(server: EmbeddedServer) -> None:
         assert fetch(server.dsn, "SELECT n FROM kept") == 7
 
 
-def test_half_made_data_is_made_again(server_dir: Path) -> None:
+def test_half_made_data_is_made_again(server: EmbeddedServer) -> None:
     """A process killed while it set up the data directory does not spoil it."""
-    server = EmbeddedServer(server_dir, settings={"fsync": "off"})
-    (server.cluster / "base").mkdir(parents=True)
+    (server.cluster / "PG_VERSION").unlink()
     with server:
         assert fetch(server.dsn, "SELECT 1") == 1
 
@@ -167,6 +166,21 @@ def test_root_does_not_open_closed_folders(server_dir: Path) -> None:
         EmbeddedServer(server_dir / "data").start()
     assert server_dir.stat().st_mode & 0o777 == 0o700
     assert not (server_dir / "data").exists()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root gives folders away")
+def test_root_gives_away_no_folder_of_others(server_dir: Path) -> None:
+    """As root, a folder with other files is refused as a data directory, and so is a link that another user laid."""
+    server_dir.mkdir()
+    (server_dir / "thesis").touch()
+    link = server_dir.with_name("link")
+    link.symlink_to(server_dir / "empty")
+    (server_dir / "empty").mkdir()
+    os.chown(link, pwd.getpwnam("nobody").pw_uid, -1, follow_symlinks=False)
+    for folder, reason in ((server_dir, "with other files"), (link, "owned by user")):
+        with pytest.raises(EmbeddedServerFailed, match=reason):
+            EmbeddedServer(folder).start()
+    assert [path.stat().st_uid for path in (server_dir, server_dir / "empty")] == [0, 0]
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can run a process as another user")
