@@ -47,6 +47,11 @@ class Subscription(Protocol):
     iterations that wait then end. A loop that is broken off can be taken up again where it stopped.
     """
 
+    @property
+    def lost(self) -> int:
+        """Records that retention dropped before this subscription got them, as far as it is told."""
+        ...
+
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

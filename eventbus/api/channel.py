@@ -43,7 +43,7 @@ class Channel:
     def __init__(self, name: str, numbers: LiveNumbers, *, max_events: int, interval: float, ring_bytes: int) -> None:
         self.name = name
         self.last = 0
-        """Number of the newest event in a frame; the first is 1."""
+        """Number of the newest event, be it in a frame or lost; the first is 1."""
         self.oldest = 0
         """Index of the oldest frame kept."""
         self.ended: str | None = None
@@ -56,6 +56,7 @@ class Channel:
         self._ring_bytes = ring_bytes
         self._ring: deque[Frame] = deque()
         self._kept_bytes = 0
+        self._lost = 0
         self._values: list[bytes] = []
         self._labels: list[Label] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -86,6 +87,17 @@ class Channel:
         except TimeoutError:
             return False
         return True
+
+    def miss(self, lost: int) -> None:
+        """Number events that the bus dropped before they could be read, so that every client sees that it missed them.
+
+        Args:
+            lost: how many there were, since the start.
+        """
+        if lost > self._lost:
+            self.flush()
+            self.last += lost - self._lost
+            self._lost = lost
 
     def gather(self, records: Iterable[ConsumerRecord]) -> None:
         """Take records on the way to the next frame."""

@@ -145,6 +145,7 @@ class LiveFeed:
             async with self._bus.subscribe(self._topics, start="latest") as subscription:
                 channel.opened.set()
                 async for records in subscription.batches():
+                    channel.miss(subscription.lost)
                     channel.gather(records)
         except Exception as error:  # whatever it is, viewers must hear of it, and the next one tries anew
             log.warning("live_feed_failed", error=str(error), kind=type(error).__name__)

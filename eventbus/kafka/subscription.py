@@ -77,6 +77,11 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         state = "closed" if self._closed else "joined" if self._consumer else "new"
         return f"<KafkaSubscription {state} {', '.join(self._topics)} group={self._group}>"
 
+    @property
+    def lost(self) -> int:
+        """Always 0: Kafka does not tell a reader what retention has taken from it."""
+        return 0
+
     async def __aenter__(self) -> Self:
         await self._joined()
         return self

@@ -119,6 +119,23 @@ async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus
     await feed.close()
 
 
+async def test_what_the_bus_dropped_unread_is_counted() -> None:
+    """Whoever watches a bus that forgets faster than anybody reads is told how many events that were."""
+    bus = InProcessBus(partitions=1, retention_bytes=20_000)
+    feed = feed_of(bus, max_events=500)
+    async with feed.viewer(TEXT) as viewer:
+        await bus.publish_many(numbered(range(300)))
+        seen, skipped = [-1], 0
+        while seen[-1] < 299:
+            frame = await frame_from(viewer)
+            seen, skipped = seen + numbers_in(frame), skipped + frame["skipped"]
+    assert frame["seq_to"] == 300
+    assert skipped > 0
+    assert len(seen) - 1 + skipped == 300
+    assert feed.statistics().skipped == skipped
+    await bus.close()
+
+
 @pytest.mark.parametrize("after", ["other-3", "3", "run-99", "run--1", "nonsense", "", "run-²", "run-" + "9" * 5000])
 async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
     """After a restart nobody knows how much was missed, and that is said."""
