@@ -81,6 +81,11 @@ class Block:
             return memoryview(b"")
         return self._memory.data[int(self._starts[0]) : int(self._ends[-1])]
 
+    def spans(self) -> tuple[Integers, Integers]:
+        """Where in `buffer` each line begins, and where it ends, behind its newline."""
+        origin = self._starts[:1]
+        return self._starts - origin, self._ends - origin
+
     def lines(self) -> Iterator[list[bytes]]:
         """Lists of events without their newlines."""
         for part in self._slices():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from catalog import Catalog
 from catalog.model import Outcome
@@ -13,6 +13,10 @@ from chains.block import Block
 from chains.decode import decoded
 from chains.emitter import Envelope
 from chains.errors import ImpossibleChain, InvalidSetting
+from chains.faults import Fault, by_precedence
+from chains.injection import Injector
+from chains.ledger import Ledger
+from chains.places import places
 from chains.plan import Plan
 from chains.randomness import purpose
 from chains.statistics import RunStatistics
@@ -127,6 +131,21 @@ class ChainGenerator:
             InvalidSetting: the index is negative.
         """
         return self._kept(None, None).one(_at_least_0(index))
+
+    def injector(self, faults: Sequence[Fault] = (), ledger: BinaryIO | None = None) -> Injector:
+        """A stage that injects faults into this run's blocks; the clean events stay what they are.
+
+        Args:
+            faults: in any order; without any, the events only pass by the ledger.
+            ledger: where to write what was meant to happen and what was done to it, as JSON lines.
+
+        Raises:
+            InvalidSetting: a fault's scope has no event that it could strike.
+        """
+        known = places(self._plan)
+        run = {"seed": self.seed, "start": self.start, "faults": by_precedence(faults)}
+        book = None if ledger is None else Ledger(ledger, known, run)
+        return Injector(self.catalog, known, root=self._root, faults=faults, ledger=book)
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
         """The same events as lists of JSON texts (arguments: see `blocks`)."""

@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from eventbus.cli.faults import fault_option
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
 
 if TYPE_CHECKING:
     from chains import Block, ChainGenerator
+    from chains.faults import Fault
+    from chains.injection import FaultyBlock
+
+    Advance = Callable[[Block | FaultyBlock], None]
 
 DEFAULT_CHAINS = 100
 INTERRUPTED = 130
@@ -35,6 +40,12 @@ INTERRUPTED = 130
 @chain_option
 @catalog_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: stdout].")
+@fault_option
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: every chain as it was meant, and every fault, as JSON lines.",
+)
 @click.option("--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal].")
 def generate(
     *,
@@ -46,6 +57,8 @@ def generate(
     names: tuple[str, ...],
     paths: Paths,
     out: Path | None,
+    faults: tuple[Fault, ...],
+    ledger: Path | None,
     progress: bool | None,
 ) -> None:
     """Write events as JSON lines, ordered by time, without waiting.
@@ -58,6 +71,7 @@ def generate(
       eventbus generate --chains 3
       eventbus generate --duration 1h --seed 7 --out events.jsonl
       eventbus generate --chains 1000 --chain agent-execution | head
+      eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
     if chains is None and duration is None:
         chains = DEFAULT_CHAINS
@@ -67,7 +81,9 @@ def generate(
     run = Run()
     try:
         with opened(out) as file, _bar(generator, chains, duration) if progress else nullcontext(_silent) as advance:
-            run.write(generator.blocks(chains, duration), file, advance)
+            blocks = generator.blocks(chains, duration)
+            with _injected(generator, blocks, faults, ledger) as chosen:
+                run.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -88,6 +104,24 @@ def _generator(paths: Paths, names: tuple[str, ...], **settings: Any) -> ChainGe
         raise click.UsageError(str(error)) from error
 
 
+@contextmanager
+def _injected(
+    generator: ChainGenerator, blocks: Iterator[Block], faults: tuple[Fault, ...], ledger: Path | None
+) -> Iterator[Iterator[Block | FaultyBlock]]:
+    """The blocks with faults, and with a ledger where one is wanted; else as they are."""
+    if not faults and ledger is None:
+        yield blocks
+        return
+    from chains import InvalidSetting
+
+    with nullcontext() if ledger is None else opened(ledger) as book:
+        try:
+            injector = generator.injector(faults, book)
+        except InvalidSetting as error:
+            raise click.UsageError(str(error)) from error
+        yield injector.blocks(blocks)
+
+
 class Run:
     """What has been written."""
 
@@ -96,7 +130,7 @@ class Run:
         self._hash = hashlib.sha256()
         self._began = time.monotonic()
 
-    def write(self, blocks: Iterator[Block], file: BinaryIO, advance: Callable[[Block], None]) -> None:
+    def write(self, blocks: Iterator[Block | FaultyBlock], file: BinaryIO, advance: Advance) -> None:
         """Write all blocks; a second thread works out the digest meanwhile."""
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(self._hash.update, b"")
@@ -136,18 +170,20 @@ def opened(out: Path | None) -> Iterator[BinaryIO]:
         with partial.open("xb") as file:
             yield file
         partial.replace(out)
+    except BrokenPipeError:  # of stdout, while this file was open beside it
+        raise
     except OSError as error:
         raise click.FileError(str(out), hint=error.strerror) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _silent(block: Block) -> None:
+def _silent(block: Block | FaultyBlock) -> None:
     """No progress is shown."""
 
 
 @contextmanager
-def _bar(generator: ChainGenerator, chains: int | None, duration: float | None) -> Iterator[Callable[[Block], None]]:
+def _bar(generator: ChainGenerator, chains: int | None, duration: float | None) -> Iterator[Advance]:
     """A progress bar on stderr, of chains or else of virtual time."""
     from rich.console import Console
     from rich.progress import Progress
@@ -155,7 +191,7 @@ def _bar(generator: ChainGenerator, chains: int | None, duration: float | None) 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("generating", total=chains if duration is None else duration)
 
-        def advance(block: Block) -> None:
+        def advance(block: Block | FaultyBlock) -> None:
             if duration is None:
                 bar.advance(task, block.chains)
             else:

@@ -153,3 +153,61 @@ def test_progress_goes_to_stderr() -> None:
 def test_help_has_an_example() -> None:
     """`--help` shows how to call it."""
     assert "eventbus generate --duration 1h --seed 7 --out events.jsonl" in generate("--help").stdout
+
+
+def test_faults_and_their_ledger(tmp_path: Path) -> None:
+    """`--fault` changes the stream, `--ledger` says how; the same arguments give the same bytes in both."""
+    out, ledger = tmp_path / "events.jsonl", tmp_path / "ledger.jsonl"
+    arguments = ["--seed", "7", "--out", str(out), "--ledger", str(ledger), "--fault", "drop=0.1"]
+    bounded = ["--fault", "late=0.1,min=2s,max=3s,chain=agent-execution,chain=vault-read"]
+    result = generate(*arguments, *bounded)
+    assert result.exit_code == 0
+    written = out.read_bytes(), ledger.read_bytes()
+    run, *records, totals = map(json.loads, written[1].splitlines())
+    assert [fault["kind"] for fault in run["faults"]] == ["drop", "late"]
+    assert run["faults"][1]["bounds"] == [2_000_000, 3_000_000]
+    assert len(written[0].splitlines()) == totals["lines"] == totals["events"] - totals["faults"]["drop"]
+    late = [record for record in records if record.get("fault") == "late"]
+    assert {record["name"] for record in late} == {"agent-execution", "vault-read"}
+    assert generate(*arguments, *bounded).exit_code == 0
+    assert written == (out.read_bytes(), ledger.read_bytes())
+
+
+def test_a_clean_run_has_a_ledger_too(tmp_path: Path) -> None:
+    """`--ledger` alone leaves the stream as it is."""
+    ledger = tmp_path / "ledger.jsonl"
+    result = generate("--seed", "7", "--ledger", str(ledger))
+    assert result.stdout_bytes == stream(seed=7)
+    assert json.loads(ledger.read_bytes().splitlines()[-1])["chains"] == 100
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("late", "expected KIND=RATE[,min=…,max=…,chain=…,type=…,field=…]"),
+        ("lat=0.1", "no fault 'lat'; there are: drop, "),
+        ("late=2", "expected a rate of 0 to 1 for late"),
+        ("late=0.1,by=3s", "got 'by=3s'"),
+        ("late=0.1,min=3", "expected a number with a unit"),
+        ("late=0.1,min=3s,max=1s", "expected bounds that rise"),
+        ("reorder=0.1,max=1s", "expected a whole number of places for reorder, got '1s'"),
+        ("drop=0.1,chain=nope", "no chain 'nope' for the fault drop"),
+    ],
+)
+def test_a_wrong_fault(fault: str, message: str, tmp_path: Path) -> None:
+    """Exit code 2, what was expected, and no file."""
+    result = generate("--fault", fault, "--out", str(tmp_path / "e.jsonl"), "--ledger", str(tmp_path / "l.jsonl"))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "bounds"),
+    [("late=0.1,max=500ms", (500_000, 500_000)), ("late=0.1,min=1m", (60_000_000, 60_000_000)), ("drop=0.1", None)],
+)
+def test_one_bound_is_enough(fault: str, bounds: tuple[int, int] | None) -> None:
+    """The other is the kind's own, or the same where that lies on the wrong side."""
+    from eventbus.cli.faults import FaultParameter
+
+    assert FaultParameter().convert(fault, None, None).bounds == bounds
