@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
@@ -101,8 +102,9 @@ async def stock_from_bus(dsn: str, records: list[ProducerRecord], topic: str) ->
 async def stock_from_kafka(dsn: str, bootstrap: str, records: list[ProducerRecord], topic: str) -> float:
     await empty(dsn)
     await produce(bootstrap, records, topic)
-    app = faust.App(topic, broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False)
-    return await stock(app, dsn, topic, len(records))
+    with TemporaryDirectory() as folder:
+        app = faust.App(topic, broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False, datadir=folder)
+        return await stock(app, dsn, topic, len(records))
 
 
 async def stock(app: faust.App, dsn: str, topic: str, count: int) -> float:

@@ -46,6 +46,15 @@ trees = st.integers(1, 30).flatmap(
 )
 
 
+@given(st.integers(0, 10**12))
+def test_times_are_exact_to_the_microsecond(microseconds: int) -> None:
+    """A gap in milliseconds is the number that the difference of the timestamps is written as, without noise."""
+    cause, effect = with_causes([None, 0])
+    late = replace(effect, timestamp=cause.timestamp + timedelta(microseconds=microseconds))
+    [root] = chain_tree([cause, late])
+    assert root.effects[0].gap_ms == root.effects[0].offset_ms == microseconds / 1000
+
+
 @given(trees)
 def test_a_tree_holds_every_event_once_below_its_cause(causes: tuple[int | None, ...]) -> None:
     """Nothing is lost, nothing doubled; gaps and offsets are differences of the timestamps."""

@@ -148,6 +148,16 @@ async def test_a_blocked_publisher_can_be_cancelled() -> None:
         assert len(bus._hub.notices) == 0
 
 
+async def test_a_publisher_cancelled_at_its_turn_has_published_nothing() -> None:
+    """Nothing is in the log that the publisher was not told of."""
+    bus = small()
+    publisher = asyncio.create_task(bus.publish_many([record(0)]))
+    await asyncio.sleep(0)
+    await stop(publisher)
+    assert publisher.cancelled()
+    assert bus.statistics().appended == 0
+
+
 async def test_closing_the_bus_ends_waiting_publishers() -> None:
     """A publisher that waits for room learns that there will be none."""
     bus = small()
