@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from chains.sinks.sink import SinkStatistics, Tally
 from eventbus.bus import EventBus
@@ -16,16 +16,22 @@ class BusSink:
     Args:
         bus: opened and closed by this sink.
         name: what it is called in an account.
+        prepare: is awaited once the bus is open, so that the first record does not wait for it.
     """
 
-    def __init__(self, bus: EventBus, *, name: str = "bus") -> None:
+    def __init__(
+        self, bus: EventBus, *, name: str = "bus", prepare: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self.name = name
         self._bus = bus
+        self._prepare = prepare
         self._tally = Tally()
 
     async def open(self) -> None:
         """Raises EventBusError: the broker cannot be reached, or refuses."""
         await self._bus.__aenter__()
+        if self._prepare:
+            await self._prepare()
 
     async def write(self, records: Sequence[ProducerRecord]) -> None:
         tally, written = self._tally, 0

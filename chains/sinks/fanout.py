@@ -135,8 +135,8 @@ class FanOut:
 
     async def close(self) -> None:
         """Stop at once: what is pending has failed, or is dead."""
-        while self._open:
-            await self._open.pop().close()
+        channels, self._open = self._open, []
+        await asyncio.gather(*(channel.close() for channel in channels))
 
     def statistics(self) -> dict[str, SinkStatistics]:
         """The figures of each sink by its name."""

@@ -24,6 +24,8 @@ ANSWER_BYTES = 1 << 20
 REQUESTS_AHEAD = 4
 """Requests' worth of records that wait for each connection."""
 UNAUTHORIZED = 401
+DOWN = frozenset({0, 429, 502, 503, 504})
+"""No answer, or answers that are not about this request: when attempts end so, others would not fare better."""
 USER_AGENT = "eventbus-mock/0.1.0"
 SECOND = 1_000_000
 
@@ -33,7 +35,8 @@ class HttpSink:
 
     A request is repeated after network errors and the answers of `TRANSIENT`, as `retry` says; what `Retry-After`
     asks for holds for all connections. Everything else that is not a success is final. After a 401 nothing more is
-    sent: the same credentials would only be refused again.
+    sent: the same credentials would only be refused again. A server that stays away through all attempts counts as
+    down for a while, in which records are given up at once; then a single attempt tells whether it is back.
 
     Args:
         url: of `http` or `https`.
@@ -76,6 +79,9 @@ class HttpSink:
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0
         self._locked_out: str | None = None
+        #: Why the server is taken for down, and until when nothing is sent.
+        self._down: str | None = None
+        self._down_until = 0
         self._tally = Tally()
 
     async def open(self) -> None:
@@ -138,8 +144,8 @@ class HttpSink:
 
     async def _deliver(self, records: list[ProducerRecord]) -> None:
         """Send until there is a final answer, and count."""
-        if self._locked_out:
-            self._lost(records, self._locked_out)
+        if reason := self._nobody():
+            self._lost(records, reason)
             return
         try:
             answer, attempt = await self._insist(self._dialect.request(records), len(records))
@@ -153,6 +159,12 @@ class HttpSink:
             self._locked_out = str(answer)
         self._lost(records, f"{answer} (attempt {attempt})")
 
+    def _nobody(self) -> str | None:
+        """Why nothing is sent at present."""
+        if self._locked_out:
+            return self._locked_out
+        return self._down if self._clock.time_us() < self._down_until else None
+
     async def _insist(self, request: Request, records: int) -> tuple[Answer, int]:
         """The final answer, and the number of attempts it took."""
         attempt = 1
@@ -160,17 +172,24 @@ class HttpSink:
             await self._clock.sleep(max(0, self._not_before - self._clock.time_us()) / SECOND)
             answer = await self._exchange(request)
             if answer.status and answer.status not in TRANSIENT:
+                self._down = None
                 return answer, attempt
             self._tally.trouble = str(answer)
             asked = retry_after(answer.headers, self._clock.time_us())
             wait = self._retry.wait(attempt, asked, self._random.random())
-            if wait is None:
+            if wait is None or self._down:
+                self._gave_up(answer, asked)
                 return answer, attempt
             if asked:
                 self._not_before = max(self._not_before, self._clock.time_us() + round(asked * SECOND))
             await self._clock.sleep(wait)
             attempt += 1
             self._tally.retried += records
+
+    def _gave_up(self, answer: Answer, asked: float | None) -> None:
+        if answer.status in DOWN:
+            self._down = f"not sent, because the server is down: {answer}"
+            self._down_until = self._clock.time_us() + round(max(self._retry.longest, asked or 0) * SECOND)
 
     async def _exchange(self, request: Request) -> Answer:
         assert self._session is not None, "open() comes first"

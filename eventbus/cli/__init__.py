@@ -14,11 +14,12 @@ COMMANDS = {
     "mock": "Run everything in one process: bus, generator, processor, PostgreSQL, HTTP. No Kafka, no Docker.",
     "serve": "Run the same application against a real Kafka and PostgreSQL.",
     "generate": "Write events to a file or stdout, as fast as they come.",
-    "stream": "Stream events into a real Kafka at a chosen pace.",
+    "stream": "Stream events into a real Kafka or other sinks at a chosen pace.",
     "process": "Run the Faust worker: Kafka → PostgreSQL.",
     "events": "List stored events.",
     "chain": "Draw one chain as a tree and explain it.",
     "stats": "Show totals, rates and percentiles.",
+    "explain": "Tell where an event of a generated run comes from.",
     "catalog": "List, show, lint and export the catalog.",
 }
 SURROUNDINGS = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}

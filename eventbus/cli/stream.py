@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eventbus.bus import TopicStrategy, topic_namer
+from eventbus.bus import EventBus, TopicStrategy, topic_namer
 from eventbus.cli.options import (
     Paths,
     bootstrap_option,
@@ -25,6 +25,7 @@ from eventbus.cli.options import (
 )
 from eventbus.cli.parameters import Duration
 from eventbus.cli.security import security_options
+from eventbus.cli.sinks import SinkOptions, sink_options
 
 if TYPE_CHECKING:
     from catalog import Catalog
@@ -96,6 +97,7 @@ class Plan:
     "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="zstd", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="The account as one JSON object.")
+@sink_options
 @security_options
 def stream(
     *,
@@ -107,28 +109,33 @@ def stream(
     seed: int | None,
     as_json: bool,
     security: KafkaSecurity,
+    sinks: SinkOptions,
     **options: Any,
 ) -> None:
-    """Stream event chains into a real Kafka at a chosen pace, and account for every event at the end.
+    """Stream event chains into a real Kafka, or other sinks, at a chosen pace, and account for every event at the end.
 
-    Ctrl-C waits for what is under way. Exit code 0: all acknowledged; 1: the broker cannot be reached, refuses, or
-    did not acknowledge everything; 2: wrong usage.
+    Ctrl-C waits for what is under way. Exit code 0: all acknowledged; 1: the broker or a sink cannot be reached,
+    refuses, or did not take everything; 2: wrong usage.
 
     \b
     Examples:
       eventbus stream --bootstrap-servers localhost:9092 --rate 500 --duration 1m
       eventbus stream --rate max --duration 10s --topics single
+      eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
     """
     from chains import ChainGenerator, InvalidSetting
+    from chains.errors import SinkUnusable
+    from eventbus.cli.stream_sinks import run_into
     from eventbus.errors import InvalidSettings
     from eventbus.kafka import KafkaBus
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an error of ours
     catalog = chosen_catalog(paths, names)
     plan = Plan(seed=secrets.randbits(32) if seed is None else seed, **options)
-    try:
-        bus = KafkaBus(
+
+    def kafka() -> KafkaBus:
+        return KafkaBus(
             bootstrap_servers,
             topics=plan.topics,
             partitions=partitions or catalog.partitions,
@@ -136,8 +143,14 @@ def stream(
             compression=compression,
             close_timeout=FLUSH_WITHIN,
         )
-        asyncio.run(run(bus, ChainGenerator(catalog, seed=plan.seed), plan, as_json=as_json))
-    except (InvalidSetting, InvalidSettings) as error:
+
+    generator = ChainGenerator(catalog, seed=plan.seed)
+    try:
+        if sinks.to:
+            asyncio.run(run_into(sinks, kafka, generator, plan, as_json=as_json))
+        else:
+            asyncio.run(run(kafka(), generator, plan, as_json=as_json))
+    except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -161,7 +174,7 @@ async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, as_json: 
             await bus.prepare(topics_of(generator.catalog, plan.topics))
             connected = True
             with progress(account):
-                await _generate(bus, generator, plan, stop)
+                await generate(bus, generator, plan, stop)
     finally:
         if connected:
             click.echo(json.dumps(account().to_dict()) if as_json else account().text())
@@ -176,7 +189,7 @@ def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
     return {topic_of(state.emits) for chain in chains for state in chain.states.values()}
 
 
-async def _generate(bus: KafkaBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event) -> None:
+async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event) -> None:
     """Run the generator until it is done, fails, or is told to stop."""
     paced = math.isfinite(plan.rate)
     running = asyncio.ensure_future(

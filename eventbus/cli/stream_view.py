@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -77,8 +77,14 @@ class Account:
         }
 
 
+class Shown(Protocol):
+    """Has figures for a look in passing."""
+
+    def line(self) -> str: ...
+
+
 @contextmanager
-def progress(account: Callable[[], Account]) -> Iterator[None]:
+def progress(account: Callable[[], Shown]) -> Iterator[None]:
     """A line of figures on stderr when that is a terminal."""
     if not sys.stderr.isatty():
         yield
@@ -93,7 +99,7 @@ def progress(account: Callable[[], Account]) -> Iterator[None]:
             refreshing.cancel()
 
 
-async def _refresh(status: Status, account: Callable[[], Account]) -> None:
+async def _refresh(status: Status, account: Callable[[], Shown]) -> None:
     while True:
         status.update(account().line())
         await asyncio.sleep(REFRESH)

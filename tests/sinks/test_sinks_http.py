@@ -187,6 +187,34 @@ async def test_nobody_there_is_tried_again_then_given_up(clock: ManualClock, unu
     assert "Cannot connect" in (statistics.trouble or "")
 
 
+async def test_a_server_that_is_down_is_left_alone_for_a_while(server: Server, clock: ManualClock) -> None:
+    """Once all attempts at it have failed, a server gets nothing for a while; then one attempt, and all again."""
+    retry = Retry(attempts=3, longest=30.0)
+    server.replies = [says(503)] * 4
+    sink = HttpSink(server.url, JsonDialect(), retry=retry, connections=1, clock=clock)
+    sent = records(3)
+    await sink.open()
+    requests = []
+    for record, later in zip(sent, (0, 0, 31, 0, 31), strict=False):
+        clock.advance(later)
+        await sink.write([record])
+        await sink.flush()
+        requests.append(len(server.bodies))
+    await sink.close()
+    # three attempts; down; a single attempt; down again; back
+    assert requests == [3, 3, 4, 4, 5]
+    statistics = sink.statistics()
+    assert (statistics.failed, statistics.written) == (4, 1)
+
+
+async def test_an_event_that_the_server_trips_over_does_not_stop_the_others(server: Server, clock: ManualClock) -> None:
+    """A 500 to the end is about one request: the next is sent as usual."""
+    server.replies = [says(500)] * 3
+    sink = HttpSink(server.url, JsonDialect(), retry=Retry(attempts=3), connections=1, clock=clock)
+    statistics = await send(sink, records(3)[:3])
+    assert (statistics.failed, statistics.written) == (1, 2)
+
+
 async def test_a_server_that_is_silent_is_given_up(server: Server, clock: ManualClock) -> None:
     """Without an answer in time the attempt has failed."""
     never = asyncio.Event()
