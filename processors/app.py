@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import faust
@@ -157,7 +156,11 @@ def create_app(
     if (bus is None) == (bootstrap_servers is None):
         raise TypeError("expected either a bus or bootstrap_servers")
     catalog = catalog or Catalog.default()
-    owner = group if bus is None else f"{group}@{bus.id}"
+
+    def owner() -> str:
+        """Whose offsets they are: those of an in-process bus mean nothing to another one, or after its reset."""
+        return group if bus is None else f"{group}@{bus.id}"
+
     facts = Facts.of(catalog)
     broker = "bus://" if bus is not None else [f"kafka://{server}" for server in (bootstrap_servers or "").split(",")]
     interval = {} if bus is None else {"broker_commit_interval": BUS_COMMIT_INTERVAL}
@@ -165,7 +168,7 @@ def create_app(
     app.progress = Ingest(
         topics or {SINGLE_TOPIC, *(event.domain for event in catalog.events.values())},
         [Pipeline(dsn, facts, group=owner) for _ in range(pipelines)],
-        partial(rewind, dsn, owner),
+        lambda offsets: rewind(dsn, owner(), offsets),
         start=start,
     )
     app.transport = BusTransport(bus, app) if bus is not None else KafkaTransport(app.conf.broker, app)

@@ -19,7 +19,7 @@ from processors.batch import Batch, Record
 from processors.decode import Decoder
 from processors.errors import Fenced
 from processors.store.facts import Facts
-from processors.writer import Backoff, Writer, Written
+from processors.writer import Backoff, Group, Writer, Written
 
 SLICE = 64
 """Records decoded at a stretch: a third of a millisecond, for so long a COPY under way waits to send more."""
@@ -62,7 +62,7 @@ class Pipeline:
     Args:
         dsn: a PostgreSQL URL.
         facts: of the catalog.
-        group: the consumer group whose offsets are kept.
+        group: the consumer group whose offsets are kept; a function is asked anew at each assignment.
         limit: records in a batch, above which `put` waits.
         recent: ids remembered to drop near duplicates without asking the database.
         clock: seconds, for the statistics.
@@ -73,7 +73,7 @@ class Pipeline:
         dsn: str,
         facts: Facts,
         *,
-        group: str = "eventbus",
+        group: Group = "eventbus",
         limit: int = 10_000,
         recent: int = 100_000,
         backoff: Backoff | None = None,

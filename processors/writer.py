@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Group = str | Callable[[], str]
+
 CAREFUL = 20
 """Batches that look for duplicates first, after one was found that the recent ids did not know."""
 
@@ -65,20 +67,21 @@ class Writer:
 
     Args:
         dsn: a PostgreSQL URL.
-        group: whose offsets to keep.
+        group: whose offsets to keep; a function is asked anew at each assignment.
         facts: of the catalog; the database takes them over when the writer opens.
         timeout: seconds that one statement of a batch may take before the connection counts as lost.
     """
 
     def __init__(
-        self, dsn: str, group: str, facts: Facts, *, backoff: Backoff | None = None, timeout: float = 60.0
+        self, dsn: str, group: Group, facts: Facts, *, backoff: Backoff | None = None, timeout: float = 60.0
     ) -> None:
         self.next: dict[TopicPartition, int] = {}
         """The next offset of each assigned partition, as committed."""
         self.retries = 0
         self.last_error: str | None = None
         self._dsn = dsn
-        self._group = group
+        self._group_now = group if callable(group) else lambda: group
+        self._group = self._group_now()
         self._facts = facts
         self._backoff = backoff or Backoff()
         self._timeout = timeout
@@ -115,6 +118,7 @@ class Writer:
         Returns:
             the next offset of each.
         """
+        self._group = self._group_now()
         self.next = await self._persist(lambda: self._read_offsets(first))
         return dict(self.next)
 

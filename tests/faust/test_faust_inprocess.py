@@ -219,6 +219,19 @@ async def test_partitions_are_shared(postgres_dsn: str, bus: InProcessBus) -> No
     await assert_exact(postgres_dsn, events)
 
 
+@pytest.mark.parametrize("more", [50, 200])
+async def test_reset_under_way(postgres_dsn: str, bus: InProcessBus, more: int) -> None:
+    """After a reset every record is read, whether the log grows beyond the offsets of before at once, or never."""
+    events = generated(300)
+    async with processor(postgres_dsn, bus):
+        await bus.publish_many(events[:100])
+        await bus.settled(GROUP)
+        bus.reset()
+        await bus.publish_many(events[100 : 100 + more])
+        await bus.settled(GROUP)
+    await assert_exact(postgres_dsn, events[: 100 + more])
+
+
 async def test_offsets_beyond_the_end(postgres_dsn: str, bus: InProcessBus, caplog: pytest.LogCaptureFixture) -> None:
     """An offset that the log does not have means that it is another log: said loudly, and read from its beginning."""
     events = generated(100)
