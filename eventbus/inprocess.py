@@ -83,8 +83,8 @@ class InProcessBus:
         self._published = 0
         self._closed = False
         self.id = new_id(now_us())
-        """Tells its offsets from those of any other bus, and from those before a `reset`, where something about them
-        outlives it (a UUID of version 7)."""
+        """Tells its offsets from those of any other bus, and from those before a `reset` or the deletion of a topic,
+        where something about them outlives it (a UUID of version 7)."""
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -204,6 +204,7 @@ class InProcessBus:
             UnknownTopic: there is none of this name.
         """
         self._broker.delete_topic(name, self._clock.now_ms())
+        self.id = new_id(now_us())
         self._start_over()
 
     def reset(self) -> None:

@@ -220,13 +220,17 @@ async def test_partitions_are_shared(postgres_dsn: str, bus: InProcessBus) -> No
 
 
 @pytest.mark.parametrize("more", [50, 200])
-async def test_reset_under_way(postgres_dsn: str, bus: InProcessBus, more: int) -> None:
-    """After a reset every record is read, whether the log grows beyond the offsets of before at once, or never."""
+@pytest.mark.parametrize("topic", [None, "omninode.agent"], ids=["reset", "delete"])
+async def test_log_emptied_under_way(postgres_dsn: str, bus: InProcessBus, topic: str | None, more: int) -> None:
+    """Every record of the new log is read, whether it grows beyond the offsets of before at once, or never."""
     events = generated(300)
     async with processor(postgres_dsn, bus):
         await bus.publish_many(events[:100])
         await bus.settled(GROUP)
-        bus.reset()
+        if topic:
+            await bus.delete_topic(topic)
+        else:
+            bus.reset()
         await bus.publish_many(events[100 : 100 + more])
         await bus.settled(GROUP)
     await assert_exact(postgres_dsn, events[: 100 + more])
