@@ -134,7 +134,12 @@ class EventStore:
             await connection.close()
         settings = {**SESSION, "application_name": "eventbus-store"}
         async with asyncpg.create_pool(
-            dsn, min_size=1, max_size=connections, timeout=10, command_timeout=30, server_settings=settings
+            dsn,
+            min_size=0,  # or the pool itself would try again and again, and log each stack, when the server is gone
+            max_size=connections,
+            timeout=10,
+            command_timeout=30,
+            server_settings=settings,
         ) as pool:
             yield cls(pool, without_password(dsn))
 

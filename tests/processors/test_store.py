@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -28,6 +29,7 @@ from tests.processors.feeding import (
     chain_of,
     store_all,
 )
+from tests.processors.proxy import Proxy
 
 
 async def test_event_comes_back_as_it_went_in(postgres_dsn: str) -> None:
@@ -287,6 +289,21 @@ async def test_store_that_went_away_is_a_connection_error(postgres_dsn: str) -> 
         with suppress(StoreUnreachable):  # the pool may have noticed already
             await store.ping()
         await store.ping()
+
+
+async def test_store_that_stays_away_is_said_by_its_errors_alone(
+    postgres_dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each query fails with one sentence; nothing goes on in the background that writes to the log."""
+    async with Proxy(postgres_dsn, tmp_path) as proxy, EventStore.open(proxy.dsn) as store:
+        await store.ping()
+        proxy.cut_after, proxy.cut_next = b"SELECT", 100
+        with pytest.raises(StoreUnreachable):
+            await store.statistics()
+        for _ in range(3):
+            with pytest.raises(StoreUnreachable):
+                await store.ping()
+    assert caplog.records == []
 
 
 async def test_nobody_at_the_address() -> None:
