@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -85,6 +85,22 @@ class Subscription(Protocol):
 
     def assignment(self) -> frozenset[TopicPartition]: ...
     async def close(self) -> None: ...
+
+
+class Batches:
+    """What `Subscription.batches` gives, list by list.
+
+    An iterator rather than an async generator: a loop that breaks off leaves nothing behind to be closed.
+    """
+
+    def __init__(self, next_batch: Callable[[], Awaitable[list[ConsumerRecord]]]) -> None:
+        self._next_batch = next_batch
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[ConsumerRecord]:
+        return await self._next_batch()
 
 
 class EventBus(Protocol):

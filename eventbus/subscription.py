@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
+from eventbus.bus import Batches
 from eventbus.consumer import InProcessConsumer, Partitions
 from eventbus.errors import BusClosed, IllegalGeneration, UnknownMember
 from eventbus.record import ConsumerRecord, TopicPartition
@@ -62,7 +64,7 @@ class InProcessSubscription:
 
     def batches(self, max_records: int = 1000) -> AsyncIterator[list[ConsumerRecord]]:
         """Lists of at most `max_records` records, each of one partition, in offset order."""
-        return _Batches(self, max_records)
+        return Batches(partial(self.next_batch, max_records))
 
     async def next_batch(self, max_records: int) -> list[ConsumerRecord]:
         """What `batches` hands out next."""
@@ -154,20 +156,6 @@ class InProcessSubscription:
         for records in filter(None, (rest, *self._lists)):
             self._consumer.rewind(_partition(records), records[0].offset)
         self._lists.clear()
-
-
-class _Batches:
-    """An iterator rather than an async generator: a loop that breaks off leaves nothing behind to be closed."""
-
-    def __init__(self, subscription: InProcessSubscription, max_records: int) -> None:
-        self._subscription = subscription
-        self._max_records = max_records
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[ConsumerRecord]:
-        return await self._subscription.next_batch(self._max_records)
 
 
 def _partition(records: list[ConsumerRecord]) -> TopicPartition:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as KafkaRecord
 from aiokafka import TopicPartition as KafkaPartition
 
-from eventbus.bus import StartFrom
+from eventbus.bus import Batches, StartFrom
 from eventbus.errors import BusClosed, EventBusError, NoGroup, NotAssigned, OffsetOutOfRange
 from eventbus.kafka.connection import Connection
 from eventbus.kafka.topics import Topics
@@ -107,7 +108,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     def batches(self, max_records: int = 1000) -> AsyncIterator[list[ConsumerRecord]]:
         """Lists of at most `max_records` records, each of one partition, in offset order."""
-        return _Batches(self, max_records)
+        return Batches(partial(self.next_batch, max_records))
 
     async def next_batch(self, max_records: int) -> list[ConsumerRecord]:
         """What `batches` hands out next."""
@@ -302,20 +303,6 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._current = iter(())
         self._handed_out.clear()
         self._processed.clear()
-
-
-class _Batches:
-    """An iterator rather than an async generator: a loop that breaks off leaves nothing behind to be closed."""
-
-    def __init__(self, subscription: KafkaSubscription, max_records: int) -> None:
-        self._subscription = subscription
-        self._max_records = max_records
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[ConsumerRecord]:
-        return await self._subscription.next_batch(self._max_records)
 
 
 def _converted(place: KafkaPartition, records: list[KafkaRecord]) -> list[ConsumerRecord]:
