@@ -1,7 +1,7 @@
 """Correlated event chains from a catalog and a seed, in virtual time or paced into a bus."""
 
 from chains.block import Block
-from chains.errors import ChainError, ImpossibleChain, InvalidSetting, NothingToGenerate, WorkerDied
+from chains.errors import ChainError, ImpossibleChain, InvalidSetting, NothingToGenerate, UnknownEvent, WorkerDied
 from chains.generator import ChainGenerator
 from chains.statistics import RunStatistics
 
@@ -13,5 +13,6 @@ __all__ = [
     "InvalidSetting",
     "NothingToGenerate",
     "RunStatistics",
+    "UnknownEvent",
     "WorkerDied",
 ]

@@ -23,6 +23,8 @@ FIRST_BLOCK = 16
 """Chains in the first block; each is twice the one before, so that the first event comes at once."""
 MARK_EVERY = 1 << 14
 """Chains between two remembered arrivals."""
+LAST_NANOSECOND = (1 << 63) - 1
+"""Since the Unix epoch, in the year 2262."""
 
 
 class Engine:
@@ -169,7 +171,7 @@ class Engine:
 
     def _first_since(self, time: int, chains: int | None, end: int | None) -> int:
         """The first chain that begins at a time or later; any one beyond the run's bounds if there is none."""
-        nanoseconds = time * 1000 if end is None else min(time * 1000, end)
+        nanoseconds = min(time * 1000, LAST_NANOSECOND if end is None else end)
         while self._marks[-1] < nanoseconds and (chains is None or len(self._marks) * MARK_EVERY <= chains):
             self._mark_next()
         mark = max(bisect_left(self._marks, nanoseconds) - 1, 0)

@@ -25,3 +25,11 @@ class SinkUnusable(ChainError):
 
 class WorkerDied(ChainError):
     """A worker process ended before its work did; what came so far is incomplete."""
+
+
+class UnknownEvent(ChainError, LookupError):
+    """The run has no such event."""
+
+
+class InvalidLedger(ChainError):
+    """The file is no ledger, or not a whole one."""

@@ -13,6 +13,7 @@ from chains.block import Block
 from chains.decode import decoded
 from chains.emitter import Envelope
 from chains.errors import ImpossibleChain, InvalidSetting
+from chains.explain import Explanation, explained
 from chains.faults import Fault, by_precedence
 from chains.injection import Injector
 from chains.ledger import Ledger
@@ -131,6 +132,15 @@ class ChainGenerator:
             InvalidSetting: the index is negative.
         """
         return self._kept(None, None).one(_at_least_0(index))
+
+    def explain(self, event_id: str) -> Explanation:
+        """Where an event of the run comes from: its chain, its step, and the whole chain.
+
+        Raises:
+            InvalidSetting: this is no UUID of version 7.
+            UnknownEvent: the run has no such event.
+        """
+        return explained(self._kept(None, None), event_id)
 
     def injector(self, faults: Sequence[Fault] = (), ledger: BinaryIO | None = None) -> Injector:
         """A stage that injects faults into this run's blocks; the clean events stay what they are.

@@ -19,6 +19,7 @@ COMMANDS = {
     "events": "List stored events.",
     "chain": "Draw one chain as a tree and explain it.",
     "stats": "Show totals, rates and percentiles.",
+    "explain": "Tell where an event of a generated run comes from.",
     "catalog": "List, show, lint and export the catalog.",
 }
 SURROUNDINGS = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}

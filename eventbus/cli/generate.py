@@ -18,6 +18,8 @@ import click
 from eventbus.cli.faults import fault_option
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
+from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
+from eventbus.cli.signals import interrupted_by_sigterm
 
 if TYPE_CHECKING:
     from chains import Block, ChainGenerator
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     Advance = Callable[[Block | FaultyBlock], None]
 
-DEFAULT_CHAINS = 100
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended."""
 
@@ -39,6 +40,7 @@ INTERRUPTED = 130
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Chains per second of virtual time.")
 @chain_option
 @catalog_option
+@part_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: stdout].")
 @fault_option
 @click.option(
@@ -56,6 +58,10 @@ def generate(
     rate: float,
     names: tuple[str, ...],
     paths: Paths,
+    workers: int,
+    since: datetime | None,
+    until: datetime | None,
+    index: int | None,
     out: Path | None,
     faults: tuple[Fault, ...],
     ledger: Path | None,
@@ -71,17 +77,25 @@ def generate(
       eventbus generate --chains 3
       eventbus generate --duration 1h --seed 7 --out events.jsonl
       eventbus generate --chains 1000 --chain agent-execution | head
+      eventbus generate --from 2026-03-01T12:00 --until 2026-03-01T13:00 --workers 4
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
-    if chains is None and duration is None:
-        chains = DEFAULT_CHAINS
-    generator = _generator(paths, names, seed=seed, start=start, rate=rate)
+    part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
+    if (faults or ledger) and not part.is_whole:
+        raise click.UsageError(
+            "--fault and --ledger need the whole run: no --from, --until or --index"
+        )
+    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     run = Run()
     try:
-        with opened(out) as file, _bar(generator, chains, duration) if progress else nullcontext(_silent) as advance:
-            blocks = generator.blocks(chains, duration)
+        with (
+            interrupted_by_sigterm(),
+            opened(out) as file,
+            _bar(generator, part) if progress else nullcontext(_silent) as advance,
+        ):
+            blocks = part.blocks(generator)
             with _injected(generator, blocks, faults, ledger) as chosen:
                 run.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -94,7 +108,7 @@ def generate(
     click.echo(run.account(out), err=True)
 
 
-def _generator(paths: Paths, names: tuple[str, ...], **settings: Any) -> ChainGenerator:
+def chosen_generator(paths: Paths, names: tuple[str, ...], **settings: Any) -> ChainGenerator:
     from chains import ChainGenerator, InvalidSetting
 
     catalog = chosen_catalog(paths, names)
@@ -183,16 +197,16 @@ def _silent(block: Block | FaultyBlock) -> None:
 
 
 @contextmanager
-def _bar(generator: ChainGenerator, chains: int | None, duration: float | None) -> Iterator[Advance]:
+def _bar(generator: ChainGenerator, part: Part) -> Iterator[Advance]:
     """A progress bar on stderr, of chains or else of virtual time."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("generating", total=chains if duration is None else duration)
+        task = bar.add_task("generating", total=part.chains if part.duration is None else part.duration)
 
         def advance(block: Block | FaultyBlock) -> None:
-            if duration is None:
+            if part.duration is None:
                 bar.advance(task, block.chains)
             else:
                 bar.update(task, completed=(block.last - generator.start).total_seconds())

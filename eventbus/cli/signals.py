@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -20,3 +22,13 @@ def stop_on_signals() -> asyncio.Event:
     for number in ending:
         loop.add_signal_handler(number, stopping)
     return stop
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM the same `KeyboardInterrupt` as Ctrl-C, so that a program without an event loop can tidy up."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

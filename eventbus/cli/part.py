@@ -1,0 +1,86 @@
+"""`--workers`, `--from`, `--until` and `--index`: who makes a run, and which part of it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from eventbus.cli.parameters import Instant
+
+if TYPE_CHECKING:
+    from chains import Block, ChainGenerator
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+DEFAULT_CHAINS = 100
+
+
+def part_options(command: C) -> C:
+    """Options `workers`, `since`, `until` and `index`."""
+    for option in (
+        click.option("--index", type=click.IntRange(min=0), help="Only this chain of the run, counted from 0."),
+        click.option("--until", type=Instant(), help="Only events before this time."),
+        click.option("--from", "since", type=Instant(), help="Only events from this time on."),
+        click.option("--workers", type=int, default=1, show_default=True, help="Processes; never changes a byte."),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is wanted of a run."""
+
+    chains: int | None
+    duration: float | None
+    since: datetime | None = None
+    until: datetime | None = None
+    index: int | None = None
+    workers: int = 1
+
+    @classmethod
+    def chosen(cls, chains: int | None, duration: float | None, **options: Any) -> Part:
+        """The part that the options name; a run without bounds has 100 chains, unless `--until` ends it.
+
+        Raises:
+            click.UsageError: the options contradict each other, or the part would never end.
+        """
+        part = cls(chains, duration, **options)
+        bounds = (part.chains, part.duration, part.until)
+        if part.index is not None:
+            if any(bound is not None for bound in (*bounds, part.since)) or part.workers != 1:
+                raise click.UsageError("--index names a chain, whose events are all there are: no bound goes with it")
+            return part
+        if part.since and part.until and part.since >= part.until:
+            raise click.UsageError(f"expected --from before --until, got {part.since} and {part.until}")
+        if any(bound is not None for bound in bounds):
+            return part
+        if part.since is not None:
+            raise click.UsageError("--from alone would never end: add --until, --duration or --chains")
+        return cls(DEFAULT_CHAINS, duration, **options)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is all of the run."""
+        return self.since is None and self.until is None and self.index is None
+
+    def blocks(self, generator: ChainGenerator) -> Iterator[Block]:
+        """The events.
+
+        Raises:
+            click.UsageError: the generator does not take the options.
+        """
+        from chains import InvalidSetting
+
+        if self.index is not None:
+            return iter([generator.alone(self.index)])
+        try:
+            return generator.window(
+                self.since, self.until, chains=self.chains, duration=self.duration, workers=self.workers
+            )
+        except InvalidSetting as error:
+            raise click.UsageError(str(error)) from error
