@@ -7,6 +7,7 @@ from chains.sinks.dialect import JsonDialect
 from chains.sinks.fanout import Channel, FanOut
 from chains.sinks.files import JsonlSink
 from chains.sinks.http import HttpSink
+from chains.sinks.openpanel import OpenPanelDialect
 from chains.sinks.retry import Retry
 from chains.sinks.sink import Sink, SinkStatistics
 from chains.sinks.stdout import StdoutSink
@@ -19,6 +20,7 @@ __all__ = [
     "HttpSink",
     "JsonDialect",
     "JsonlSink",
+    "OpenPanelDialect",
     "Retry",
     "Sink",
     "SinkStatistics",

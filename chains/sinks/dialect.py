@@ -10,6 +10,7 @@ import orjson
 
 from eventbus.record import ProducerRecord
 
+UNAUTHORIZED = 401
 SHOWN = 200
 """Characters of an answer that are worth repeating."""
 
@@ -67,6 +68,10 @@ class Dialect(Protocol):
 
     def refused(self, answer: Answer, records: Sequence[ProducerRecord], attempt: int) -> list[Refusal]:
         """Which records a server did not take that answered with success."""
+        ...
+
+    def locks_out(self, answer: Answer) -> bool:
+        """Whether the server would refuse everything else as well."""
         ...
 
 
@@ -133,6 +138,9 @@ class JsonDialect:
             for record, (verdict, result) in zip(records, verdicts, strict=True)
             if verdict in ("invalid", "dropped")
         ]
+
+    def locks_out(self, answer: Answer) -> bool:
+        return answer.status == UNAUTHORIZED
 
 
 def _value(record: ProducerRecord) -> bytes:

@@ -23,7 +23,6 @@ ANSWER_BYTES = 1 << 20
 """Of an answer that are read at most."""
 REQUESTS_AHEAD = 4
 """Requests' worth of records that wait for each connection."""
-UNAUTHORIZED = 401
 DOWN = frozenset({0, 429, 502, 503, 504})
 """No answer, or answers that are not about this request: when attempts end so, others would not fare better."""
 USER_AGENT = "eventbus-mock/0.1.0"
@@ -34,9 +33,9 @@ class HttpSink:
     """Posts records. Those with the same key travel on the same connection, one request after the other.
 
     A request is repeated after network errors and the answers of `TRANSIENT`, as `retry` says; what `Retry-After`
-    asks for holds for all connections. Everything else that is not a success is final. After a 401 nothing more is
-    sent: the same credentials would only be refused again. A server that stays away through all attempts counts as
-    down for a while, in which records are given up at once; then a single attempt tells whether it is back.
+    asks for holds for all connections. Everything else that is not a success is final. When the credentials are
+    refused nothing more is sent: they would only be refused again. A server that stays away through all attempts
+    counts as down for a while, in which records are given up at once; then a single attempt tells whether it is back.
 
     Args:
         url: of `http` or `https`.
@@ -155,7 +154,7 @@ class HttpSink:
         if answer.ok:
             self._sort(records, self._dialect.refused(answer, records, attempt))
             return
-        if answer.status == UNAUTHORIZED:
+        if self._dialect.locks_out(answer):
             self._locked_out = str(answer)
         self._lost(records, f"{answer} (attempt {attempt})")
 

@@ -15,8 +15,9 @@ from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
     from chains.sinks import DeadLetters, HttpSink, Sink
+    from chains.sinks.dialect import Dialect
 
-KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL"}
+KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
 """What a sink is called, and what follows after a colon."""
 
 UNITS = {"": 1, "k": 1000, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -90,6 +91,8 @@ class SinkOptions:
     http_headers: tuple[tuple[str, str], ...]
     http_attempts: int
     http_timeout: float
+    openpanel_client_id: str
+    openpanel_client_secret: str
     dead_letters: Path
 
     def sinks(self, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]) -> list[Sink]:
@@ -108,23 +111,33 @@ class SinkOptions:
     def _sink(
         self, target: Target, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
     ) -> Sink:
-        from chains.sinks import JsonlSink, StdoutSink
+        from chains.sinks import JsonlSink, OpenPanelDialect, StdoutSink
+        from chains.sinks.openpanel import track_url
 
         if target.kind == "stdout":
             return StdoutSink(on_gone=on_gone)
         if target.kind == "jsonl":
             return JsonlSink(Path(target.where), rotate_bytes=self.rotate)
         if target.kind == "http":
-            return self._http(target.where, letters)
+            return self._http(target.where, self._json(), f"http:{target.where}", letters)
+        if target.kind == "openpanel":
+            dialect = OpenPanelDialect(self.openpanel_client_id, self.openpanel_client_secret)
+            return self._http(track_url(target.where), dialect, f"openpanel:{target.where}", letters)
         return buses(target.kind)
 
-    def _http(self, url: str, letters: DeadLetters) -> HttpSink:
-        from chains.sinks import HttpSink, JsonDialect, Retry, analytics_body
+    def _json(self) -> Dialect:
+        from chains.sinks import JsonDialect, analytics_body
 
         body = analytics_body if self.http_body == "analytics" else None
+        return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers))
+
+    def _http(self, url: str, dialect: Dialect, name: str, letters: DeadLetters) -> HttpSink:
+        from chains.sinks import HttpSink, Retry
+
         return HttpSink(
             url,
-            JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers)),
+            dialect,
+            name=name,
             dead_letters=letters,
             connections=self.http_connections,
             retry=Retry(attempts=self.http_attempts),
@@ -135,7 +148,8 @@ class SinkOptions:
 OPTIONS = (
     click.option(
         "--to", type=TargetType(), multiple=True, metavar="SINK",
-        help="kafka, bus, stdout, jsonl:PATH (.gz, .zst: compressed) or http:URL; repeatable [default: kafka].",
+        help="kafka, bus, stdout, jsonl:PATH (.gz, .zst: compressed), http:URL or openpanel:URL; repeatable "
+        "[default: kafka].",
     ),
     click.option(
         "--when-full", type=click.Choice(["wait", "drop"]),
@@ -160,6 +174,14 @@ OPTIONS = (
         help="In all, with growing random waits between them.",
     ),
     click.option("--http-timeout", type=Duration(), default="10s", show_default=True, help="For one request."),
+    click.option(
+        "--openpanel-client-id", default="", envvar="EVENTBUS_OPENPANEL_CLIENT_ID",
+        help="[env EVENTBUS_OPENPANEL_CLIENT_ID]",
+    ),
+    click.option(
+        "--openpanel-client-secret", default="", envvar="EVENTBUS_OPENPANEL_CLIENT_SECRET",
+        help="Better in the environment, where other users do not see it [env EVENTBUS_OPENPANEL_CLIENT_SECRET].",
+    ),
     click.option(
         "--dead-letters", type=click.Path(dir_okay=False, path_type=Path), default="dead-letters.jsonl",
         show_default=True, help="Where events go that no HTTP server took.",

@@ -122,12 +122,13 @@ async def test_ctrl_c_accounts_for_what_a_silent_server_holds(
     [
         (("--to", "jsonl"), "expected jsonl:PATH, got 'jsonl'"),
         (("--to", "kafka:x"), "expected just kafka, got 'kafka:x'"),
-        (("--to", "pigeon"), "expected one of kafka, bus, stdout, jsonl:PATH, http:URL"),
+        (("--to", "pigeon"), "expected one of kafka, bus, stdout, jsonl:PATH, http:URL, openpanel:URL"),
         (("--to", "http:ftp://host"), "expected an address that begins with http:// or https://"),
         (("--to", "jsonl:no/such/folder"), "jsonl:no/such/folder: No such file or directory"),
         (("--to", "bus", "--to", "bus"), "expected each sink once"),
         (("--to", "bus", "--rotate", "much"), "expected a size such as"),
         (("--to", "bus", "--http-header", "x"), "expected 'name: value', got 'x'"),
+        (("--to", "openpanel:http://host"), "expected OpenPanel's client id"),
     ],
 )
 async def test_wrong_sinks_exit_with_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
