@@ -82,9 +82,7 @@ def generate(
     """
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not part.is_whole:
-        raise click.UsageError(
-            "--fault and --ledger need the whole run: no --from, --until or --index"
-        )
+        raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
     generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
