@@ -86,9 +86,9 @@ class Catalog:
         return self.conformance.explain(chain, seen, ended=outcome is not None)
 
     def only(self, *names: str) -> Catalog:
-        """The same catalog with just these chains switched on (a weight of 0 becomes 1)."""
-        chains = {name: self.chain(name) for name in names}
-        return replace(self, chains={n: replace(c, weight=c.weight or 1) for n, c in chains.items()})
+        """The same catalog with just these chains switched on: a weight of 0 becomes 1, and those of all others 0."""
+        chosen = {name: self.chain(name).weight or 1 for name in names}
+        return self.with_weights({**dict.fromkeys(self.chains, 0), **chosen})
 
     def with_weights(self, weights: Mapping[str, float]) -> Catalog:
         """The same catalog with other shares; chains not named keep theirs."""

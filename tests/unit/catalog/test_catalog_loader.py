@@ -162,9 +162,11 @@ def test_an_unknown_name_says_what_there_is() -> None:
 
 
 def test_a_catalog_of_some_chains() -> None:
-    """`only` keeps the chains named and turns them on."""
-    some = Catalog.default().only("pattern-discovery", "vault-read")
-    assert {name: chain.weight for name, chain in some.chains.items()} == {"pattern-discovery": 1, "vault-read": 8}
+    """`only` turns the chains named on, and all others off: they begin no more, and are known as before."""
+    every = Catalog.default()
+    some = every.only("pattern-discovery", "vault-read")
+    weights = {name: chain.weight for name, chain in some.chains.items()}
+    assert weights == {**dict.fromkeys(every.chains, 0), "pattern-discovery": 1, "vault-read": 8}
 
 
 def test_other_weights() -> None:

@@ -63,3 +63,9 @@ def test_growing_catalog_leaves_most_types_where_they_are() -> None:
 def test_every_chain_of_the_catalog_has_a_way(chain: str) -> None:
     """No chain is known to the database without a way through it."""
     assert Facts.of(CATALOG).paths[chain]
+
+
+def test_chains_switched_off_are_known() -> None:
+    """Emitting some chains only changes nothing for those of the others that are stored."""
+    catalog = Catalog.default()
+    assert Facts.of(catalog.only("agent-execution")) == Facts.of(catalog)
