@@ -138,7 +138,8 @@ class InProcessBus:
 
         Raises:
             TypeError: something is neither an event nor a record; nothing of its chunk was published.
-            BusClosed, BufferFull, InvalidTopic: as `publish`; chunks before are in the log.
+            BusClosed, BufferFull, InvalidTopic: as `publish`; chunks before are in the log, and of the last one what
+                other partitions had room for.
         """
         count = 0
         rest = iter(events)
