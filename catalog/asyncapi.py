@@ -86,6 +86,7 @@ def _info(catalog: Catalog) -> Document:
         "title": "Event catalog",
         "version": "1.0.0",
         "description": f"{len(catalog.events)} event types in {len(catalog.chains)} chains.",
+        "contact": {"name": "eventbus-mock"},
         "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         "tags": [{"name": domain} for domain in domains],
     }
