@@ -19,6 +19,7 @@ from eventbus.cli.faults import fault_option
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
 from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
+from eventbus.cli.resume import continued, resumable
 from eventbus.cli.signals import interrupted_by_sigterm
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ INTERRUPTED = 130
 @catalog_option
 @part_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: stdout].")
+@click.option("--resume", is_flag=True, help="Keep an unfinished FILE as FILE.part, and go on with the one there is.")
 @fault_option
 @click.option(
     "--ledger",
@@ -63,6 +65,7 @@ def generate(
     until: datetime | None,
     index: int | None,
     out: Path | None,
+    resume: bool,
     faults: tuple[Fault, ...],
     ledger: Path | None,
     progress: bool | None,
@@ -76,6 +79,7 @@ def generate(
     Examples:
       eventbus generate --chains 3
       eventbus generate --duration 1h --seed 7 --out events.jsonl
+      eventbus generate --duration 30d --workers 2 --out events.jsonl --resume
       eventbus generate --chains 1000 --chain agent-execution | head
       eventbus generate --from 2026-03-01T12:00 --until 2026-03-01T13:00 --workers 4
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
@@ -83,6 +87,8 @@ def generate(
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not part.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
+    if resume and (out is None or index is not None or faults or ledger):
+        raise click.UsageError("--resume needs --out, and goes with neither --index nor --fault nor --ledger")
     generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
@@ -90,17 +96,17 @@ def generate(
     try:
         with (
             interrupted_by_sigterm(),
-            opened(out) as file,
+            resumable(out) if resume and out else opened(out) as file,
             _bar(generator, part) if progress else nullcontext(_silent) as advance,
         ):
-            blocks = part.blocks(generator)
+            blocks = continued(part, generator, out, file, run) if resume and out else part.blocks(generator)
             with _injected(generator, blocks, faults, ledger) as chosen:
                 run.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except KeyboardInterrupt:
-        kept = f"; {out} was not written" if out else ""
+        kept = "; --resume goes on from there" if resume else f"; {out} was not written" if out else ""
         click.echo(f"interrupted after {run.events:,} events{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     click.echo(run.account(out), err=True)
@@ -141,6 +147,13 @@ class Run:
         self.events = self.chains = self.bytes = 0
         self._hash = hashlib.sha256()
         self._began = time.monotonic()
+
+    def include(self, text: bytes, *, events: int, chains: int) -> None:
+        """Count what was written before."""
+        self._hash.update(text)
+        self.events += events
+        self.chains += chains
+        self.bytes += len(text)
 
     def write(self, blocks: Iterator[Block | FaultyBlock], file: BinaryIO, advance: Advance) -> None:
         """Write all blocks; a second thread works out the digest meanwhile."""
