@@ -251,8 +251,9 @@ class ChainGenerator:
             on_progress=on_progress,
         )
         self._pacer = pacer
-        # blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs
-        block = int(min(max(arrivals.rate * speed / 4, 16), 4096))
+        # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
+        # at once are carried from block to block until all of them are made, so they should be few blocks.
+        block = int(min(max(arrivals.rate * speed / 4, initial_chains, 16), 4096))
         await pacer.run(self._stream(self._plan, arrivals, pacer.start, block).blocks(Extent(duration=duration)))
         return pacer.statistics()
 

@@ -11,6 +11,9 @@ import pytest
 
 from catalog import Catalog
 from chains import ChainGenerator, InvalidSetting, RunStatistics
+from chains.engine import Engine
+from chains.randomness import Integers
+from chains.table import EventTable
 from eventbus.bus import EventBus
 from eventbus.event import Event, microseconds
 from eventbus.record import ProducerRecord
@@ -242,3 +245,18 @@ async def test_bad_settings_are_refused(bus: ListBus, settings: dict[str, float]
 def test_statistics_before_any_run() -> None:
     """All figures are 0."""
     assert ChainGenerator(two_steps()).statistics() == RunStatistics()
+
+
+async def test_many_chains_at_once_are_made_in_few_blocks(bus: ListBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that begin together are carried from block to block: with small ones the work grew with their square."""
+    expand = Engine.expand
+    sizes: list[int] = []
+
+    def counted(engine: Engine, first: int, begins: Integers, since: int | None = None) -> EventTable:
+        sizes.append(len(begins))
+        return expand(engine, first, begins, since)
+
+    monkeypatch.setattr(Engine, "expand", counted)
+    statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=20_000, interval=1000, duration=1)
+    assert statistics.chains == 20_000
+    assert len(sizes) < 20
