@@ -44,6 +44,14 @@ INTERRUPTED = 130
 @part_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: stdout].")
 @click.option("--resume", is_flag=True, help="Keep an unfinished FILE as FILE.part, and go on with the one there is.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "cloudevents"]),
+    default="json",
+    show_default=True,
+    help="The JSON event, or a CloudEvent in its JSON form (structured).",
+)
 @fault_option
 @click.option(
     "--ledger",
@@ -66,6 +74,7 @@ def generate(
     index: int | None,
     out: Path | None,
     resume: bool,
+    form: str,
     faults: tuple[Fault, ...],
     ledger: Path | None,
     progress: bool | None,
@@ -87,12 +96,14 @@ def generate(
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not part.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
-    if resume and (out is None or index is not None or faults or ledger):
-        raise click.UsageError("--resume needs --out, and goes with neither --index nor --fault nor --ledger")
+    if resume and (out is None or index is not None or faults or ledger or form != "json"):
+        raise click.UsageError(
+            "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
+        )
     generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
-    run = Run()
+    run = Run(_formed(form))
     try:
         with (
             interrupted_by_sigterm(),
@@ -140,10 +151,24 @@ def _injected(
         yield injector.blocks(blocks)
 
 
-class Run:
-    """What has been written."""
+def _formed(form: str) -> Callable[[memoryview | bytes], bytes]:
+    """The function from the text of a block to what is written."""
+    if form == "json":
+        return bytes
+    from chains.cloudevents import structured_lines
 
-    def __init__(self) -> None:
+    return lambda text: structured_lines(bytes(text))
+
+
+class Run:
+    """What has been written.
+
+    Args:
+        formed: gives the text of a block the form in which it is written.
+    """
+
+    def __init__(self, formed: Callable[[memoryview | bytes], bytes]) -> None:
+        self._formed = formed
         self.events = self.chains = self.bytes = 0
         self._hash = hashlib.sha256()
         self._began = time.monotonic()
@@ -160,7 +185,7 @@ class Run:
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(self._hash.update, b"")
             for block in blocks:
-                text = bytes(block.buffer)
+                text = self._formed(block.buffer)
                 hashed.result()
                 hashed = beside.submit(self._hash.update, text)
                 file.write(text)

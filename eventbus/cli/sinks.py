@@ -14,11 +14,14 @@ import click
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
+    from chains.cloudevents import Convert, Format
     from chains.sinks import DeadLetters, HttpSink, Sink
     from chains.sinks.dialect import Dialect
 
 KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
 """What a sink is called, and what follows after a colon."""
+
+BUSES = ("kafka", "bus")
 
 UNITS = {"": 1, "k": 1000, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
@@ -95,8 +98,10 @@ class SinkOptions:
     openpanel_client_secret: str
     dead_letters: Path
 
-    def sinks(self, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]) -> list[Sink]:
-        """The sinks, in the order given.
+    def sinks(
+        self, form: Format, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
+    ) -> list[tuple[Sink, Convert | None]]:
+        """The sinks, in the order given, and what gives records their format; OpenPanel has its own.
 
         Args:
             letters: where records go that no server took.
@@ -104,12 +109,31 @@ class SinkOptions:
             on_gone: called when nobody reads standard output any more.
 
         Raises:
-            SinkUnusable: an address is not one.
+            SinkUnusable: an address is not one, or a sink cannot carry the format.
         """
-        return [self._sink(target, letters, buses, on_gone) for target in self.to]
+        from chains.cloudevents import CONVERSIONS
+        from chains.errors import SinkUnusable
+
+        for target in self.to:
+            if form == "cloudevents-binary" and target.kind not in BUSES:
+                raise SinkUnusable(f"cloudevents-binary needs record headers: kafka or bus, not {target.kind}")
+            if form != "json" and target.kind == "http" and self.http_body == "analytics":
+                raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
+        return [
+            (
+                self._sink(target, form, letters, buses, on_gone),
+                None if target.kind == "openpanel" else CONVERSIONS[form],
+            )
+            for target in self.to
+        ]
 
     def _sink(
-        self, target: Target, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
+        self,
+        target: Target,
+        form: Format,
+        letters: DeadLetters,
+        buses: Callable[[str], Sink],
+        on_gone: Callable[[], None],
     ) -> Sink:
         from chains.sinks import JsonlSink, OpenPanelDialect, StdoutSink
         from chains.sinks.openpanel import track_url
@@ -119,17 +143,17 @@ class SinkOptions:
         if target.kind == "jsonl":
             return JsonlSink(Path(target.where), rotate_bytes=self.rotate)
         if target.kind == "http":
-            return self._http(target.where, self._json(), f"http:{target.where}", letters)
+            return self._http(target.where, self._json(form), f"http:{target.where}", letters)
         if target.kind == "openpanel":
             dialect = OpenPanelDialect(self.openpanel_client_id, self.openpanel_client_secret)
             return self._http(track_url(target.where), dialect, f"openpanel:{target.where}", letters)
         return buses(target.kind)
 
-    def _json(self) -> Dialect:
+    def _json(self, form: Format) -> Dialect:
         from chains.sinks import JsonDialect, analytics_body
 
         body = analytics_body if self.http_body == "analytics" else None
-        return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers))
+        return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers), cloudevents=form != "json")
 
     def _http(self, url: str, dialect: Dialect, name: str, letters: DeadLetters) -> HttpSink:
         from chains.sinks import HttpSink, Retry

@@ -9,7 +9,7 @@ import math
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -30,6 +30,7 @@ from eventbus.cli.sinks import SinkOptions, sink_options
 if TYPE_CHECKING:
     from catalog import Catalog
     from chains import ChainGenerator
+    from chains.cloudevents import Format
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
 FLUSH_WITHIN = 1.5
@@ -97,6 +98,14 @@ class Plan:
     "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="zstd", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="The account as one JSON object.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "cloudevents", "cloudevents-binary"]),
+    default="json",
+    show_default=True,
+    help="The JSON event; a CloudEvent in its JSON form; or one whose attributes are record headers (kafka, bus).",
+)
 @sink_options
 @security_options
 def stream(
@@ -110,6 +119,7 @@ def stream(
     as_json: bool,
     security: KafkaSecurity,
     sinks: SinkOptions,
+    form: Format,
     **options: Any,
 ) -> None:
     """Stream event chains into a real Kafka, or other sinks, at a chosen pace, and account for every event at the end.
@@ -122,6 +132,7 @@ def stream(
       eventbus stream --bootstrap-servers localhost:9092 --rate 500 --duration 1m
       eventbus stream --rate max --duration 10s --topics single
       eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
+      eventbus stream --format cloudevents-binary --rate 100
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
     """
     from chains import ChainGenerator, InvalidSetting
@@ -147,14 +158,14 @@ def stream(
     generator = ChainGenerator(catalog, seed=plan.seed)
     try:
         if sinks.to:
-            asyncio.run(run_into(sinks, kafka, generator, plan, as_json=as_json))
+            asyncio.run(run_into(sinks, kafka, generator, plan, form=form, as_json=as_json))
         else:
-            asyncio.run(run(kafka(), generator, plan, as_json=as_json))
+            asyncio.run(run(kafka(), generator, plan, form=form, as_json=as_json))
     except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error
 
 
-async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, as_json: bool) -> None:
+async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, form: Format, as_json: bool) -> None:
     """Stream until the plan is done or the user wants no more, then print the account.
 
     Raises:
@@ -174,7 +185,7 @@ async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, as_json: 
             await bus.prepare(topics_of(generator.catalog, plan.topics))
             connected = True
             with progress(account):
-                await generate(bus, generator, plan, stop)
+                await generate(formed(bus, form), generator, plan, stop)
     finally:
         if connected:
             click.echo(json.dumps(account().to_dict()) if as_json else account().text())
@@ -187,6 +198,14 @@ def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
     topic_of = topic_namer(strategy)
     chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
     return {topic_of(state.emits) for chain in chains for state in chain.states.values()}
+
+
+def formed(bus: KafkaBus, form: Format) -> EventBus:
+    """The bus, with records given a format on their way to it."""
+    from chains.cloudevents import CONVERSIONS, ConvertedBus
+
+    convert = CONVERSIONS[form]
+    return bus if convert is None else cast("EventBus", ConvertedBus(bus, convert))
 
 
 async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event) -> None:

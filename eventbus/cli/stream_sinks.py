@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from chains import ChainGenerator, RunStatistics
+    from chains.cloudevents import Format
     from chains.sinks import FanOut, Sink, SinkStatistics
     from eventbus.bus import EventBus
     from eventbus.cli.sinks import SinkOptions, WhenFull
@@ -99,7 +100,13 @@ def _sentence(name: str, figures: SinkStatistics) -> str:
 
 
 async def run_into(
-    options: SinkOptions, kafka: Callable[[], KafkaBus], generator: ChainGenerator, plan: Plan, *, as_json: bool
+    options: SinkOptions,
+    kafka: Callable[[], KafkaBus],
+    generator: ChainGenerator,
+    plan: Plan,
+    *,
+    form: Format,
+    as_json: bool,
 ) -> None:
     """Stream until the plan is done or the user wants no more, then print the account: on stderr if events go to
     stdout.
@@ -109,7 +116,8 @@ async def run_into(
         EventBusError: the broker cannot be reached, or refuses.
         click.exceptions.Exit: a sink did not get everything.
     """
-    from chains.sinks import DeadLetters, FanOut
+    from chains.clock import WallClock
+    from chains.sinks import Channel, DeadLetters, FanOut
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate
     from eventbus.cli.stream_view import progress
@@ -122,8 +130,9 @@ async def run_into(
         gone.set()
         stop.set()
 
-    sinks = options.sinks(letters, lambda kind: _bus(kind, kafka, generator, plan), reader_gone)
-    fan = FanOut.to(*sinks, when_full=when_full)
+    sinks = options.sinks(form, letters, lambda kind: _bus(kind, kafka, generator, plan), reader_gone)
+    clock = WallClock()
+    fan = FanOut([Channel(sink, when_full, clock, convert=convert) for sink, convert in sinks])
 
     def account() -> SinkAccount:
         return SinkAccount(run=generator.statistics(), sinks=fan.statistics(), when_full=when_full, seed=plan.seed)

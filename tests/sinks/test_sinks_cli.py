@@ -14,6 +14,7 @@ from typing import Any
 import cramjam
 import pytest
 
+from eventbus import KafkaBus
 from tests.kafka.server import KafkaServer
 from tests.kafka.test_kafka_stream import size
 from tests.sinks.conftest import Reply, Server, says
@@ -90,6 +91,19 @@ async def test_a_dead_sink_costs_the_others_nothing(tmp_path: Path, server: Serv
     assert sink["trouble"] == "400 never (attempt 1)"
 
 
+async def test_cloudevents_to_a_server_and_a_file(tmp_path: Path, server: Server) -> None:
+    """Both have CloudEvents in their JSON form; the server is told so by the content type."""
+    code, figures = await account(
+        tmp_path, *SHORT, "--format", "cloudevents", "--to", "jsonl:a.jsonl", "--to", server.url, "--http-batch", "50"
+    )
+    assert code == 0
+    clouds = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert len(clouds) == figures["scheduled"]
+    assert {cloud["specversion"] for cloud in clouds} == {"1.0"}
+    assert {cloud["id"] for cloud in clouds} == {item["id"] for item in server.items}  # type: ignore[index]
+    assert {headers["content-type"] for headers in server.headers} == {"application/cloudevents-batch+json"}
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 async def test_ctrl_c_accounts_for_what_a_silent_server_holds(
     tmp_path: Path, server: Server, ending: signal.Signals
@@ -128,6 +142,8 @@ async def test_ctrl_c_accounts_for_what_a_silent_server_holds(
         (("--to", "bus", "--to", "bus"), "expected each sink once"),
         (("--to", "bus", "--rotate", "much"), "expected a size such as"),
         (("--to", "bus", "--http-header", "x"), "expected 'name: value', got 'x'"),
+        (("--to", "stdout", "--format", "cloudevents-binary"), "needs record headers: kafka or bus, not stdout"),
+        (("--to", "http://host", "--http-body", "analytics", "--format", "cloudevents"), "not both"),
         (("--to", "openpanel:http://host"), "expected OpenPanel's client id"),
     ],
 )
@@ -150,3 +166,24 @@ async def test_kafka_beside_a_file(tmp_path: Path, kafka_server: KafkaServer) ->
     lines = len((tmp_path / "a.jsonl").read_text().splitlines())
     assert figures["sinks"]["kafka"]["written"] == lines > 100
     assert await size(kafka_server.bootstrap) - before == lines
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("to", [(), ("--to", "kafka")])
+async def test_cloudevents_in_kafka(tmp_path: Path, kafka_server: KafkaServer, to: tuple[str, ...]) -> None:
+    """In binary mode a real broker has the attributes as headers and the payload as value."""
+    async with KafkaBus(kafka_server.bootstrap) as bus:
+        await size(kafka_server.bootstrap)
+        async with bus.subscribe("omninode.events", start="latest") as news:
+            reading = asyncio.ensure_future(anext(news))
+            code, figures = await account(
+                tmp_path, *SHORT, *to, "--format", "cloudevents-binary", "--topics", "single",
+                "--bootstrap-servers", kafka_server.bootstrap,
+            )  # fmt: skip
+            async with asyncio.timeout(30):
+                record = await reading
+    assert (code, figures["dropped"]) == (0, 0)
+    headers = dict(record.headers)
+    assert headers["ce_specversion"] == b"1.0"
+    assert headers["ce_correlationid"] == record.key
+    assert "event_id" not in json.loads(record.value or b"")

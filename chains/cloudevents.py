@@ -1,0 +1,189 @@
+"""Events as CloudEvents 1.0: whole as JSON (structured), or the attributes as record headers (binary).
+
+Sources: github.com/cloudevents/spec, the JSON event format, the Kafka protocol binding, and the extensions correlation
+(`correlationid`, `causationid`), partitioning (`partitionkey`) and distributed tracing (`traceparent`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Literal, NamedTuple, Protocol
+from urllib.parse import quote
+
+import orjson
+
+from eventbus.errors import InvalidEvent
+from eventbus.event import Event, Headers, format_timestamp
+from eventbus.record import ProducerRecord
+
+Format = Literal["json", "cloudevents", "cloudevents-binary"]
+
+UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+PLAIN = rb"[ !#-\[\]-~]+"  # ASCII that means the same in JSON and in a header
+REFERENCE = rb"[A-Za-z0-9._~/-]+"  # a URI reference without anything to encode
+
+WRITTEN = re.compile(
+    rb'\{"event_id":"(%b)","event_type":"(%b)","timestamp":"(%b)","correlation_id":"(%b)",'
+    rb'"causation_id":(?:null|"(%b)"),"tenant_id":"(%b)","namespace":"(%b)","source":"(%b)",'
+    rb'"schema_version":"(%b)","payload":(\{.*\})\}' % (UUID, PLAIN, PLAIN, UUID, UUID, PLAIN, PLAIN, REFERENCE, PLAIN),
+    re.DOTALL,
+)
+"""An event as this package writes it: taken apart in a fourth of the time that decoding takes."""
+
+STRUCTURED = ("content-type", b"application/cloudevents+json; charset=UTF-8")
+CONTENT_TYPE = ("content-type", b"application/json")
+SPECVERSION = ("ce_specversion", b"1.0")
+
+
+class Parts(NamedTuple):
+    """The texts of an event that become attributes, UTF-8, and its data."""
+
+    id: bytes
+    type: bytes
+    time: bytes
+    correlation: bytes
+    causation: bytes | None
+    tenant: bytes
+    namespace: bytes
+    source: bytes
+    schema_version: bytes
+    data: bytes
+
+    @property
+    def traceparent(self) -> bytes:
+        """W3C Trace Context: where the transmission starts, as in the plain header."""
+        return b"00-%b-%b-01" % (self.correlation.replace(b"-", b""), self.id[19:23] + self.id[24:])
+
+
+def structured_json(value: bytes) -> bytes:
+    """An event in its JSON form as a CloudEvent in its JSON form; what is no event is returned as it is."""
+    parts = _parts(value)
+    return value if parts is None else _json(parts)
+
+
+def structured_lines(text: bytes) -> bytes:
+    """Events as lines of JSON, each as a CloudEvent; other lines stay as they are."""
+    return b"\n".join(map(structured_json, text.split(b"\n")))
+
+
+def structured(record: ProducerRecord) -> ProducerRecord:
+    """A record whose value is a CloudEvent; a tombstone, and what is no event, stays as it is."""
+    parts = _parts(record.value)
+    if parts is None:
+        return record
+    return record._replace(value=_json(parts), headers=(STRUCTURED, ("traceparent", parts.traceparent)))
+
+
+def binary(record: ProducerRecord) -> ProducerRecord:
+    """A record whose headers are a CloudEvent's attributes, and whose value is its data alone: the payload."""
+    parts = _parts(record.value)
+    if parts is None:
+        return record
+    trace = parts.traceparent
+    cause = () if parts.causation is None else (("ce_causationid", parts.causation),)
+    headers = (
+        *_repeated(parts.type, parts.source, parts.tenant, parts.namespace, parts.schema_version),
+        ("ce_id", parts.id),
+        ("ce_time", parts.time),
+        ("ce_correlationid", parts.correlation),
+        *cause,
+        ("ce_partitionkey", parts.correlation),
+        ("ce_traceparent", trace),
+        ("traceparent", trace),
+    )
+    return record._replace(value=parts.data, headers=headers)
+
+
+Convert = Callable[[ProducerRecord], ProducerRecord]
+
+CONVERSIONS: dict[Format, Convert | None] = {"json": None, "cloudevents": structured, "cloudevents-binary": binary}
+"""How records take a format; None: they have it."""
+
+
+class Publisher(Protocol):
+    """Takes records."""
+
+    async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int: ...
+
+
+class ConvertedBus:
+    """Gives records a format on their way to a bus; the generator publishes into it as into that bus."""
+
+    def __init__(self, bus: Publisher, convert: Convert) -> None:
+        self._bus = bus
+        self._convert = convert
+
+    async def publish_many(self, records: Iterable[ProducerRecord]) -> int:
+        return await self._bus.publish_many(map(self._convert, records))
+
+
+@lru_cache(maxsize=4096)
+def _repeated(kind: bytes, source: bytes, tenant: bytes, namespace: bytes, schema_version: bytes) -> Headers:
+    """The headers that many events share."""
+    return (
+        CONTENT_TYPE,
+        SPECVERSION,
+        ("ce_source", source),
+        ("ce_type", kind),
+        ("ce_tenantid", tenant),
+        ("ce_namespace", namespace),
+        ("ce_schemaversion", schema_version),
+    )
+
+
+def _json(parts: Parts) -> bytes:
+    """The members are texts that JSON does not escape, so they are put together as they are."""
+    cause = b"" if parts.causation is None else b'"causationid":"%b",' % parts.causation
+    return (
+        b'{"specversion":"1.0","id":"%b","source":"%b","type":"%b","datacontenttype":"application/json","time":"%b",'
+        b'"correlationid":"%b",%b"tenantid":%b,"namespace":%b,"schemaversion":%b,'
+        b'"partitionkey":"%b","traceparent":"%b","data":%b}'
+        % (
+            parts.id, parts.source, parts.type, parts.time, parts.correlation, cause, _quoted(parts.tenant),
+            _quoted(parts.namespace), _quoted(parts.schema_version), parts.correlation, parts.traceparent, parts.data,
+        )
+    )  # fmt: skip
+
+
+def _parts(value: bytes | None) -> Parts | None:
+    """None: not an event."""
+    if match := WRITTEN.fullmatch(value or b""):
+        parts = Parts(*match.groups())
+        if _is_object(parts.data):
+            return parts
+    return _decoded(value or b"")
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _decoded(value: bytes) -> Parts | None:
+    """Any event, however it is written."""
+    try:
+        event = Event.from_bytes(value)
+    except InvalidEvent:
+        return None
+    return Parts(
+        id=event.event_id.encode(),
+        type=event.event_type.encode(),
+        time=format_timestamp(event.timestamp).encode(),
+        correlation=event.correlation_id.encode(),
+        causation=None if event.causation_id is None else event.causation_id.encode(),
+        tenant=event.tenant_id.encode(),
+        namespace=event.namespace.encode(),
+        source=quote(event.source, safe="/._~-:?#@!$&'()*+,;=%").encode(),
+        schema_version=event.schema_version.encode(),
+        data=orjson.dumps(event.payload),
+    )
+
+
+@lru_cache
+def _quoted(text: bytes) -> bytes:
+    return orjson.dumps(text.decode())
