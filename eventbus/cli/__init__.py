@@ -14,6 +14,7 @@ COMMANDS = {
     "mock": "Run everything in one process: bus, generator, processor, PostgreSQL, HTTP. No Kafka, no Docker.",
     "serve": "Run the same application against a real Kafka and PostgreSQL.",
     "generate": "Write events to a file or stdout, as fast as they come.",
+    "verify": "Test a file of events against the catalog and its ledger.",
     "stream": "Stream events into a real Kafka or other sinks at a chosen pace.",
     "process": "Run the Faust worker: Kafka → PostgreSQL.",
     "events": "List stored events.",

@@ -1,0 +1,116 @@
+"""From lines to what the checks need of each event; what is no event is noted by what it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+from catalog import Catalog
+from chains.verification.report import Check, Finding
+from eventbus.errors import InvalidEvent
+from eventbus.event import Event, microseconds
+
+
+class Seen(NamedTuple):
+    """An event of the stream, without its payload."""
+
+    line: int
+    event_id: str
+    event_type: str
+    time: int
+    """Microseconds since the Unix epoch."""
+    correlation_id: str
+    causation_id: str | None
+    tenant_id: str
+    digest: int
+    """Of the whole line."""
+
+
+@dataclass
+class Reading:
+    """A stream, read."""
+
+    lines: int = 0
+    events: list[Seen] = field(default_factory=list)
+    """In the order of the stream, copies included."""
+    unreadable: list[tuple[str, bytes]] = field(default_factory=list)
+    """Lines that are no events: the kind of fault that looks like this, and the text."""
+    not_events: list[Finding] = field(default_factory=list)
+    unfit: list[Finding] = field(default_factory=list)
+    """Events that the catalog does not allow."""
+
+    def checks(self) -> list[Check]:
+        return [
+            Check("readable", "every line is JSON of an event", self.lines, self.not_events),
+            Check("schema", "envelopes and payloads are as the catalog says", self.lines, self.unfit),
+        ]
+
+
+def read(lines: Iterable[bytes], catalog: Catalog) -> Reading:
+    """Read a stream of JSON lines; nothing in it is an error."""
+    reading = Reading()
+    for number, line in enumerate(lines, 1):
+        reading.lines = number
+        text = line.rstrip(b"\r\n")
+        try:
+            fields = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            _note_unreadable(reading, number, text, *_broken(text))
+            continue
+        try:
+            event = Event.from_dict(fields)
+        except InvalidEvent as error:
+            _note_invalid(reading, number, text, fields, error)
+            continue
+        _note_problems(reading, number, event, catalog)
+        reading.events.append(_seen(number, event, text))
+    return reading
+
+
+def _seen(number: int, event: Event, text: bytes) -> Seen:
+    return Seen(
+        number,
+        event.event_id,
+        event.event_type,
+        microseconds(event.timestamp),
+        event.correlation_id,
+        event.causation_id,
+        event.tenant_id,
+        hash(text),
+    )
+
+
+def _broken(text: bytes) -> tuple[str, str]:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return "poison", "bytes that are no text"
+    return "corrupt", "no complete JSON"
+
+
+def _note_unreadable(reading: Reading, number: int, text: bytes, fault: str, sentence: str) -> None:
+    reading.unreadable.append((fault, text))
+    reading.not_events.append(Finding(fault, number, (), sentence))
+
+
+def _note_invalid(reading: Reading, number: int, text: bytes, fields: object, error: InvalidEvent) -> None:
+    if fields is None:
+        _note_unreadable(reading, number, text, "tombstone", "null where an event was")
+    elif not isinstance(fields, dict):
+        _note_unreadable(reading, number, text, "corrupt", "JSON, but no object")
+    else:
+        known = str(fields.get("event_id"))
+        reading.unreadable.append(("schema", text))
+        reading.unfit.append(Finding("schema", number, (known,), f"{known}: {error}"))
+
+
+def _note_problems(reading: Reading, number: int, event: Event, catalog: Catalog) -> None:
+    if event.event_type not in catalog.events:
+        problems = [f"no event type {event.event_type!r} in the catalog"]
+    else:
+        problems = [f"{one.field}: {one.message}" for one in catalog.validate(event.event_type, event.payload)]
+    for problem in problems:
+        reading.unfit.append(Finding("schema", number, (event.event_id,), f"{event.event_id}: {problem}"))

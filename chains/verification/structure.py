@@ -1,0 +1,161 @@
+"""What has to hold in every stream, whatever its figures: identity, order, clocks, causes, tenants and paths."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from catalog import Catalog
+from chains.faults import KINDS
+from chains.verification.reading import Seen
+from chains.verification.report import Check, Finding
+from chains.verification.trails import Trail
+
+TOLERANCE = 1000
+"""Microseconds that an event's time may differ from the one in its id, which has a little less precision."""
+REORDERED = KINDS["reorder"].bounds[1]
+"""Places by which an event may come late and still look reordered."""
+
+
+def checks(events: Sequence[Seen], first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Catalog) -> list[Check]:
+    """All structural checks.
+
+    Args:
+        events: in the order of the stream, copies included.
+        first: the first event of each id.
+        trails: the chains.
+    """
+    causes, clocks = list(_causality(first, trails, catalog)), list(_clocks(first))
+    early = {finding.events[0] for finding in causes if finding.fault == "completed-before-started"}
+    clocks = [finding for finding in clocks if finding.events[0] not in early]
+    wrong = early | {finding.events[0] for finding in clocks}
+    effects = sum(event.causation_id is not None for event in first.values())
+    return [
+        Check("identity", "event ids are unique", len(events), list(_identity(events, first))),
+        Check("order", "events come by time", len(first), list(_order(first.values(), wrong))),
+        Check("clocks", "an event's time is the one in its id", len(first), clocks),
+        Check("causality", "causation is a tree, and causes come before effects", effects, causes),
+        Check("tenants", "a chain has one tenant", len(trails), list(_tenants(trails))),
+        Check("paths", "every chain is a complete walk of the catalog", len(trails), list(_paths(trails, catalog))),
+    ]
+
+
+def _identity(events: Sequence[Seen], first: Mapping[str, Seen]) -> Iterator[Finding]:
+    for event in events:
+        original = first[event.event_id]
+        if event is not original:
+            same = event.digest == original.digest
+            fault, what = ("duplicate", "comes again") if same else ("changed-duplicate", "comes again and differs")
+            sentence = f"{event.event_id} {what}: first in line {original.line}"
+            yield Finding(fault, event.line, (event.event_id,), sentence)
+
+
+def _order(events: Collection[Seen], wrong: Collection[str]) -> Iterator[Finding]:
+    """Events whose time is wrong are not judged by it."""
+    times: list[int] = []  # of those in order: never falls
+    for event in events:
+        if event.event_id in wrong:
+            continue
+        if not times or event.time >= times[-1]:
+            times.append(event.time)
+            continue
+        places = len(times) - bisect_right(times, event.time)
+        fault = "reorder" if places <= REORDERED else "late"
+        late = (times[-1] - event.time) / 1e6
+        sentence = f"{event.event_id} comes after {places:,} later event(s), the latest by {late:,.6g} s"
+        yield Finding(fault, event.line, (event.event_id,), sentence)
+
+
+def _clocks(first: Mapping[str, Seen]) -> Iterator[Finding]:
+    for event in first.values():
+        off = event.time - id_time(event.event_id)
+        if event.event_id[14] == "7" and abs(off) > TOLERANCE:
+            sentence = f"{event.event_id} has a time that is {off / 1e6:+,.6g} s off the one in its id"
+            yield Finding("clock-skew", event.line, (event.event_id,), sentence)
+
+
+def id_time(event_id: str) -> int:
+    """Microseconds since the Unix epoch in a UUID of version 7 (RFC 9562 §5.7), as far as it has them."""
+    ms, fraction = int(event_id[:8] + event_id[9:13], 16), int(event_id[15:18], 16)
+    return ms * 1000 + fraction * 1000 // 4096
+
+
+def _causality(first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
+    ends = {state.emits for chain in catalog.chains.values() for state in chain.states.values() if not state.next}
+    for trail in trails:
+        if not trail.whole:
+            yield from _broken(trail, first)
+        for event in trail.events:
+            cause = first.get(event.causation_id or "")
+            if cause is not None and event.time < cause.time:
+                own = abs(event.time - id_time(event.event_id)) > TOLERANCE
+                fault = "completed-before-started" if own and event.event_type in ends else "clock-skew"
+                sentence = f"{event.event_id} is {(cause.time - event.time) / 1e6:,.6g} s earlier than its cause"
+                yield Finding(fault, event.line, (event.event_id, cause.event_id), sentence)
+
+
+def _broken(trail: Trail, first: Mapping[str, Seen]) -> Iterator[Finding]:
+    """The events of a chain that hang on nothing, or on something else."""
+    rooted: set[str] = set()
+    for event in trail.events:
+        known, cause = event.event_id, event.causation_id
+        if cause is None:
+            if known != event.correlation_id:
+                yield Finding(None, event.line, (known, event.correlation_id), f"{known} is a second root of its chain")
+            rooted.add(known)
+        elif cause not in first:
+            fault = "orphan-causation" if trail.walks else None  # else the check of paths says what is missing
+            yield Finding(fault, event.line, (known, cause), f"{known} has a cause that is not here: {cause}")
+            rooted.add(known)
+        elif first[cause].correlation_id != event.correlation_id:
+            yield Finding(None, event.line, (known, cause), f"{known} has a cause in another chain: {cause}")
+            rooted.add(known)
+    yield from _loops(trail, rooted)
+
+
+def _loops(trail: Trail, rooted: set[str]) -> Iterator[Finding]:
+    waiting = [event for event in trail.events if event.event_id not in rooted]
+    while found := [event for event in waiting if event.causation_id in rooted]:
+        rooted |= {event.event_id for event in found}
+        waiting = [event for event in waiting if event.event_id not in rooted]
+    for event in waiting:
+        yield Finding(None, event.line, (event.event_id,), f"{event.event_id} is among its own causes")
+
+
+def _tenants(trails: Sequence[Trail]) -> Iterator[Finding]:
+    for trail in trails:
+        counts = Counter(event.tenant_id for event in trail.events)
+        if len(counts) == 1:
+            continue
+        ((usual, _),) = counts.most_common(1)
+        for event in trail.events:
+            if event.tenant_id != usual:
+                sentence = f"{event.event_id} is of {event.tenant_id!r}, its chain of {usual!r}"
+                yield Finding("wrong-tenant", event.line, tuple(e.event_id for e in trail.events), sentence)
+
+
+def _paths(trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
+    known: dict[tuple[str, ...], tuple[str | None, str]] = {}
+    for trail in trails:
+        if trail.walks:
+            continue
+        if trail.types not in known:
+            known[trail.types] = _difference(trail, catalog)
+        fault, difference = known[trail.types]
+        chain = trail.events[0].correlation_id
+        involved = (chain, *(event.event_id for event in trail.events))
+        yield Finding(fault, trail.events[0].line, involved, f"chain {chain}: {difference}")
+
+
+def _difference(trail: Trail, catalog: Catalog) -> tuple[str | None, str]:
+    """How a chain differs from the nearest way of the catalog, and the fault that this looks like."""
+    names = {catalog.conformance.classify(event_type)[0] for event_type in trail.types} - {None}
+    if len(names) != 1:
+        return None, f"no chain of the catalog has {', '.join(trail.types)}"
+    sentences = catalog.differences(names.pop(), trail.types, "ended")
+    missing = [sentence.split(" ", 1)[0] for sentence in sentences if " is missing" in sentence]
+    if not missing:
+        return None, "; ".join(sentences) or f"no walk leaves {', '.join(trail.types)}"
+    started = any(name.split(".")[-2:-1] == ["started"] for name in missing)
+    return "missing-started" if started else "drop", "; ".join(sentences)

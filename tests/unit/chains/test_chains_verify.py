@@ -1,0 +1,320 @@
+"""`verify`: sound runs pass, and whatever is wrong with a stream is named."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog import Catalog, Chain, Fixed, LogNormal
+from chains import ChainGenerator
+from chains.errors import InvalidLedger
+from chains.faults import KINDS, Fault
+from chains.verification import Report, verify
+from eventbus.cli import cli
+from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, way
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "generator_catalog.yaml"
+EVERY_CHAIN = Catalog.default().with_weights({"compliance-validation": 15, "pattern-discovery": 15})
+CATALOGS = {"default": Catalog.default(), "every": EVERY_CHAIN, "golden": Catalog.load(GOLDEN, extend=False)}
+
+SIGNS = {
+    "drop": "paths",
+    "missing-started": "paths",
+    "tombstone": "readable",
+    "poison": "readable",
+    "corrupt": "readable",
+    "schema": "schema",
+    "wrong-tenant": "tenants",
+    "orphan-causation": "causality",
+    "completed-before-started": "causality",
+    "clock-skew": "clocks",
+    "changed-duplicate": "identity",
+    "duplicate": "identity",
+    "late": "order",
+    "reorder": "order",
+}
+"""The check that fails, for each kind of fault."""
+
+
+def made(
+    *faults: Fault, catalog: Catalog | None = None, chains: int = 600, seed: int = 5
+) -> tuple[list[bytes], list[bytes]]:
+    """The lines of a run, and those of its ledger."""
+    generator, book = ChainGenerator(catalog, seed=seed), io.BytesIO()
+    stage = generator.injector(faults, book)
+    lines = [line for block in stage.blocks(generator.blocks(chains=chains)) for line in block.lines()]
+    return lines, book.getvalue().splitlines()
+
+
+def failed(report: Report) -> set[str]:
+    return {check.name for check in report.checks if not check.passed}
+
+
+def sentences(report: Report, name: str) -> str:
+    return "\n".join(finding.sentence for check in report.checks if check.name == name for finding in check.findings)
+
+
+@pytest.mark.parametrize("catalog", CATALOGS.values(), ids=CATALOGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_sound_runs_pass(catalog: Catalog, seed: int) -> None:
+    """A clean run passes every check, and each one had something to look at."""
+    lines, ledger = made(catalog=catalog, chains=2000, seed=seed)
+    report = verify(lines, catalog, ledger=ledger, significance=1e-6)
+    assert failed(report) == set()
+    assert report.passed
+    assert report.faults == {}
+    assert all(check.tested for check in report.checks)
+    assert (report.lines, report.chains) == (len(lines), 2000)
+
+
+@settings(deadline=None, max_examples=30)
+@given(catalog=catalogs(), seed=st.integers(0, 99))
+def test_sound_runs_of_any_catalog_pass(catalog: Catalog, seed: int) -> None:
+    """Loops, detours, step limits and ways of no weight are no faults."""
+    bare = replace(catalog, events={name: replace(event, payload=()) for name, event in catalog.events.items()})
+    lines, _ = made(catalog=bare, chains=60, seed=seed)
+    assert failed(verify(lines, bare, significance=1e-9)) == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_named(kind: str) -> None:
+    """A stream with faults of one kind fails where it should, and the kind is named, with and without the ledger."""
+    lines, ledger = made(Fault(kind=kind, rate=0.2 if kind == "missing-started" else 0.02))
+    report = verify(lines, Catalog.default())
+    assert SIGNS[kind] in failed(report)
+    assert kind in report.faults
+    told = verify(lines, Catalog.default(), ledger=ledger)
+    injected = sum(b'"record":"fault"' in line for line in ledger)
+    assert told.ledger == {kind: (injected, injected)}
+    assert told.faults == {kind: injected}
+    assert failed(told) == failed(report)
+    assert not told.passed
+
+
+faults = st.lists(
+    st.builds(lambda kind, rate: Fault(kind=kind, rate=rate), st.sampled_from(list(KINDS)), st.floats(0, 0.3)),
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(wanted=faults, seed=st.integers(0, 99))
+def test_the_ledger_explains_all(wanted: list[Fault], seed: int) -> None:
+    """Whatever the mix, everything in the ledger is found, and nothing else."""
+    lines, ledger = made(*wanted, chains=120, seed=seed)
+    report = verify(lines, Catalog.default(), ledger=ledger, significance=1e-9)
+    assert sentences(report, "ledger") == ""
+    assert report.ledger is not None
+    assert all(listed == found for listed, found in report.ledger.values())
+    assert Counter({kind: n for kind, (n, _) in report.ledger.items()}) == json.loads(ledger[-1])["faults"]
+
+
+def edited(line: bytes, **changes: Any) -> bytes:
+    return orjson.dumps({**orjson.loads(line), **changes})
+
+
+@pytest.mark.parametrize(
+    ("place", "new", "message"),
+    [
+        (slice(50, 51), lambda line: [], "it should be there 1 times, and is 0 times"),
+        (slice(50, 51), lambda line: [line, line], "it should be there 1 times, and is 2 times"),
+        (slice(50, 51), lambda line: [b"null"], "tombstone: 1 line(s) not in the ledger"),
+        (slice(50, 51), lambda line: [edited(line, tenant_id="other")], "no fault explains"),
+        (slice(50, 51), lambda line: [edited(line, payload={})], "no fault explains"),
+        (slice(50, 51), lambda line: [edited(line, timestamp="2026-01-01T00:00:00.000001Z")], "its time should be"),
+        (
+            slice(0, 1),
+            lambda line: [line, line.replace(line[13:49], b"00000000-0000-4000-8000-000000000000")],
+            "00000000-0000-4000-8000-000000000000 is not in the ledger",
+        ),
+    ],
+)
+def test_what_the_ledger_does_not_say(place: slice, new: Any, message: str) -> None:
+    """A stream that was tampered with behind the ledger's back is found out."""
+    lines, ledger = made()
+    tampered = [*lines[: place.start], *new(lines[place.start]), *lines[place.stop :]]
+    report = verify(tampered, Catalog.default(), ledger=ledger)
+    assert "ledger" in failed(report)
+    assert message in sentences(report, "ledger")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_ledger_says_but_did_not_happen(kind: str) -> None:
+    """A clean stream does not have the faults of another run's ledger (but a place in the stream proves nothing)."""
+    clean, _ = made()
+    _, ledger = made(Fault(kind=kind, rate=0.2 if kind == "missing-started" else 0.02))
+    report = verify(clean, Catalog.default(), ledger=ledger)
+    assert report.ledger is not None
+    ((listed, found),) = report.ledger.values()
+    assert (found == listed) == (kind in {"late", "reorder"})
+    assert ("ledger" in failed(report)) == (kind not in {"late", "reorder"})
+
+
+def with_chain(catalog: Catalog, one: Chain) -> Catalog:
+    return replace(catalog, chains={**catalog.chains, one.name: one})
+
+
+def test_wrong_shares_are_seen() -> None:
+    """A run of other weights has not the catalog's shares."""
+    lines, _ = made(catalog=Catalog.default().with_weights({"vault-read": 16}), chains=3000)
+    report = verify(lines, Catalog.default())
+    assert failed(report) == {"shares"}
+    assert "vault-read" in sentences(report, "shares")
+
+
+TALK = catalog_of(
+    chain(
+        "talk",
+        state("asked", way("answered", LogNormal(median=100, p95=300), 80), way("refused", 50.0, 20)),
+        state("answered"),
+        state("refused", failed=True),
+    )
+)
+
+
+def talk(delay: float = 100, share: float = 80, fixed: float = 50.0) -> Catalog:
+    """The same chain with other figures."""
+    answered = way("answered", LogNormal(median=delay, p95=3 * delay), share)
+    asked = state("asked", answered, way("refused", Fixed(value=fixed), 100 - share))
+    return with_chain(TALK, replace(TALK.chains["talk"], states={**TALK.chains["talk"].states, "asked": asked}))
+
+
+@pytest.mark.parametrize(
+    ("catalog", "check"),
+    [(talk(share=72), "branches"), (talk(delay=115), "delays"), (talk(fixed=50.01), "delays"), (talk(), None)],
+)
+def test_wrong_figures_are_seen(catalog: Catalog, check: str | None) -> None:
+    """A run of other branch shares or delays is told apart from the catalog's, and its own is not."""
+    lines, _ = made(catalog=catalog, chains=3000)
+    assert failed(verify(lines, TALK)) == ({check} if check else set())
+
+
+def test_chains_of_another_catalog() -> None:
+    """What the catalog does not know is said to be unknown."""
+    lines, _ = made(catalog=TALK, chains=3)
+    report = verify(lines, Catalog.default())
+    assert {"schema", "paths"} <= failed(report)
+    assert "no event type 'test.thing.asked.v1' in the catalog" in sentences(report, "schema")
+
+
+def test_causation_has_to_be_a_tree() -> None:
+    """Two events that cause each other, a second root, and a cause in another chain are found."""
+    lines, _ = made(chains=40)
+    by_chain: dict[str, list[dict[str, Any]]] = {}
+    for fields in map(orjson.loads, lines):
+        by_chain.setdefault(fields["correlation_id"], []).append(fields)
+    long = [events for events in by_chain.values() if len(events) > 3]
+    long[0][2]["causation_id"], long[0][3]["causation_id"] = long[0][3]["event_id"], long[0][2]["event_id"]
+    long[1][1]["causation_id"] = None
+    long[2][1]["causation_id"] = long[3][0]["event_id"]
+    report = verify([orjson.dumps(fields) for events in by_chain.values() for fields in events], Catalog.default())
+    found = sentences(report, "causality")
+    assert found.count("is among its own causes") == 2
+    assert found.count("is a second root of its chain") == 1
+    assert found.count("has a cause in another chain") == 1
+
+
+def test_an_empty_stream_proves_nothing() -> None:
+    """Nothing is wrong with it, and nothing was tested."""
+    report = verify([], Catalog.default())
+    assert report.passed
+    assert not any(check.tested for check in report.checks)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "the ledger is cut off"),
+        ([b"{}"], "line 1 is not one of a ledger"),
+        ([b"no"], "line 1 is not one of a ledger"),
+        ([b'{"record":"run","format":2}'], "expected it to begin with a run of format 1"),
+        ([b'{"record":"totals"}'], "expected it to begin with a run"),
+        ([b'{"record":"run","format":1}'], "the ledger is cut off"),
+        ([b"3"], "line 1 is not one of a ledger"),
+    ],
+)
+def test_what_is_no_ledger(lines: list[bytes], message: str) -> None:
+    """A file that is none, or not a whole one, is refused."""
+    with pytest.raises(InvalidLedger) as refused:
+        verify([], Catalog.default(), ledger=lines)
+    assert message in str(refused.value)
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(cli, ["verify", *arguments], input=stdin)
+
+
+def written(folder: Path, *wanted: Fault) -> tuple[str, str]:
+    paths = folder / "events.jsonl", folder / "ledger.jsonl"
+    for path, lines in zip(paths, made(*wanted), strict=True):
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return str(paths[0]), str(paths[1])
+
+
+def test_the_command_on_a_sound_file(tmp_path: Path) -> None:
+    """Exit code 0, a line for each check, and the verdict last."""
+    events, ledger = written(tmp_path)
+    result = run(events, "--ledger", ledger)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0].endswith("events of 600 chains")
+    assert result.stdout.splitlines()[-1] == "passed"
+    assert "FAIL" not in result.stdout
+
+
+def test_the_command_on_a_file_with_faults(tmp_path: Path) -> None:
+    """Exit code 1; the failed checks and the faults are named, with line numbers, and with the ledger counted."""
+    events, ledger = written(tmp_path, Fault(kind="duplicate", rate=0.05), Fault(kind="poison", rate=0.05))
+    result = run(events)
+    assert result.exit_code == 1
+    assert "FAIL  identity" in result.stdout
+    assert "[duplicate] line " in result.stdout
+    assert result.stdout.splitlines()[-1] == "failed: readable, identity, causality, paths"
+    counts = json.loads(Path(ledger).read_bytes().splitlines()[-1])["faults"]
+    told = run(events, "--ledger", ledger).stdout.splitlines()[-2]
+    assert told == "faults of the ledger found: " + ", ".join(f"{k} {counts[k]} of {counts[k]}" for k in sorted(counts))
+
+
+def test_the_command_for_a_machine(tmp_path: Path) -> None:
+    """`--json` has every finding."""
+    events, _ = written(tmp_path, Fault(kind="late", rate=0.05))
+    result = run(events, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["passed"] is False
+    (order,) = [check for check in document["checks"] if check["name"] == "order"]
+    assert order["findings"][0].keys() == {"fault", "line", "events", "sentence"}
+    assert len(order["findings"]) == sum(document["faults"].values()) > 5
+
+
+def test_the_command_reads_what_generate_writes(tmp_path: Path) -> None:
+    """`generate … | verify -`, with the same catalog and chains."""
+    stream = CliRunner().invoke(cli, ["generate", "--chains", "500", "--chain", "vault-read"]).stdout_bytes
+    assert run("-", "--chain", "vault-read", stdin=stream).exit_code == 0
+    assert run("-", stdin=stream).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere.jsonl"], 2, "nowhere.jsonl"),
+        ([], 2, "FILE"),
+        (["-", "--significance", "1"], 2, "significance"),
+        (["-", "--chain", "nope"], 2, "no chain 'nope'"),
+        (["-", "--ledger", str(GOLDEN)], 2, "line 1 is not one of a ledger"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], code: int, message: str) -> None:
+    """Exit code 2, and what was wrong."""
+    result = run(*arguments, stdin=b"")
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
