@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -41,7 +41,9 @@ def read_ledger(lines: Iterable[bytes]) -> Book:
     for number, line in enumerate(lines, 1):
         try:
             _enter(book, number, orjson.loads(line))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
+            raise InvalidLedger(f"line {number} is not one of a ledger: it has no field {error}") from error
+        except (TypeError, ValueError) as error:  # the latter also where it is no JSON
             raise InvalidLedger(f"line {number} is not one of a ledger: {error}") from error
     if book.totals is None:
         raise InvalidLedger("the ledger is cut off: its last line does not have the totals")
@@ -75,6 +77,9 @@ class Conservation:
         for event in reading.events:
             self._copies.setdefault(event.event_id, []).append(event)
         self._unfit = Counter(known for finding in reading.unfit for known in finding.events)
+        self._gone = {
+            fault["correlation_id"]: str(fault["fault"]) for fault in book.faults.values() if fault["fault"] in GONE
+        }
         self._missed: Counter[str] = Counter()
 
     def check(self) -> Check:
@@ -87,6 +92,17 @@ class Conservation:
         """For each kind of fault how many are in the ledger, and how many of them in the stream; after `check`."""
         listed = Counter(fault["fault"] for fault in self._book.faults.values())
         return {kind: (count, count - self._missed[kind]) for kind, count in listed.items()}
+
+    def named(self, check: Check) -> Check:
+        """The same check with its findings named after the faults of the ledger that they come from."""
+        return replace(check, findings=[finding._replace(fault=self._kind(finding)) for finding in check.findings])
+
+    def _kind(self, finding: Finding) -> str | None:
+        struck = [self._book.faults[known]["fault"] for known in finding.events if known in self._book.faults]
+        gone = [self._gone[known] for known in finding.events if known in self._gone]
+        if finding.fault in ("drop", "missing-started") and gone:
+            return gone[0]
+        return str(struck[0]) if struck else finding.fault
 
     def _expected(self) -> Iterator[Finding]:
         for event_id, time in self._book.times.items():

@@ -46,7 +46,7 @@ def verify(
     found = None
     if book is not None:
         conservation = Conservation(book, reading, checks)
-        report.append(conservation.check())
+        report = [*map(conservation.named, report), conservation.check()]
         found = conservation.found()
     return Report(reading.lines, len(first), len(chains), report, found)
 

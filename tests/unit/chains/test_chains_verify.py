@@ -99,6 +99,7 @@ def test_each_kind_is_named(kind: str) -> None:
     assert told.faults == {kind: injected}
     assert failed(told) == failed(report)
     assert not told.passed
+    assert {finding.fault for check in told.checks for finding in check.findings} - {None} == {kind}
 
 
 faults = st.lists(
@@ -235,7 +236,7 @@ def test_an_empty_stream_proves_nothing() -> None:
     ("lines", "message"),
     [
         ([], "the ledger is cut off"),
-        ([b"{}"], "line 1 is not one of a ledger"),
+        ([b"{}"], "line 1 is not one of a ledger: it has no field 'record'"),
         ([b"no"], "line 1 is not one of a ledger"),
         ([b'{"record":"run","format":2}'], "expected it to begin with a run of format 1"),
         ([b'{"record":"totals"}'], "expected it to begin with a run"),
