@@ -102,7 +102,7 @@ def create_app(
     for route in (
         Route("GET", "/health", health.get, "operation", models.Health, {503: models.Health}),
         Route("GET", "/metrics", Metrics(registry).get, "operation", None),
-        Route("GET", "/api/event-bus/events", events.browse, "events", models.EventPage, BAD),
+        Route("GET", "/api/event-bus/events", events.browse, "events", models.EventPage, UNKNOWN),
         Route("POST", "/api/event-bus/events", inbox.post, "events", models.Injected, REFUSED, 202, INJECTION),
         Route("GET", "/api/event-bus/events/{event_id}", events.one, "events", models.StoredEvent, UNKNOWN),
         Route("GET", "/api/event-bus/chains/{correlation_id}", chains.one, "chains", models.Chain, UNKNOWN),

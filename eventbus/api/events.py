@@ -21,7 +21,10 @@ class Events:
         self._now = now
 
     async def browse(self, query: Annotated[EventQuery, Query()]) -> Response:
-        """Stored events that match all the filters given, newest first."""
+        """Stored events that match all the filters given, newest first.
+
+        No match is an empty list; but a correlation id of which nothing at all is stored is unknown: 404.
+        """
         since, until = query.bounds(self._now())
         try:
             page = await self._store.events(
@@ -39,7 +42,13 @@ class Events:
             if query.cursor is None:
                 raise
             raise bad_request("cursor", f"expected a next_cursor of an earlier answer, got {query.cursor}") from error
+        if not page.events and query.correlation_id is not None:
+            await self._require_known(query.correlation_id)
         return json_answer({"events": [event.to_dict() for event in page.events], "next_cursor": page.next_cursor})
+
+    async def _require_known(self, correlation_id: str) -> None:
+        if not (await self._store.events(correlation_id=correlation_id, limit=1)).events:
+            raise Refusal(404, f"no event of the chain {correlation_id} is stored")
 
     async def one(self, event_id: Annotated[Uuid, Path()]) -> Response:
         """One stored event."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -132,6 +132,7 @@ class Application:
                 totals.append((now, statistics["events"]["total"]))
             except StoreError as failed:
                 error = str(failed)
+                await self._revive_database()
             done, run = self.processed(), self.generator.statistics()
             shown.show(
                 Snapshot(
@@ -146,6 +147,11 @@ class Application:
                 )
             )
             await asyncio.sleep(REFRESH)
+
+    async def _revive_database(self) -> None:
+        """Start the embedded server again, should it have died; somebody else's is theirs to start."""
+        with suppress(StoreError):  # the next look at the figures tries again
+            await asyncio.to_thread(self.configuration.database.start)
 
     def account(self) -> str:
         """One line: what was published and stored."""

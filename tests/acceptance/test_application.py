@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
@@ -102,6 +103,28 @@ def test_events_can_be_injected_where_the_generator_is_off(data: Path) -> None:
         assert event["payload"] == {"n": 1}
         assert mock.stop() == 0
     assert "0 events of 0 chains published" in mock.output
+
+
+def test_a_database_that_dies_comes_back_and_nothing_is_lost(data: Path) -> None:
+    """The embedded PostgreSQL, killed with kill -9, is started again, and what was published meanwhile is stored."""
+    with Running("mock", "--port", "0", "--data-dir", str(data), "--rate", "20") as mock:
+        mock.wait_for(r"\.v1 ")
+        [folder] = data.glob("postgres-*")
+        os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        stored = f"{mock.url()}/api/event-bus/statistics"
+        until(lambda: answers(stored) and get(stored)["events"]["total"] > 100)
+        until(lambda: get(f"{mock.url()}/health")["components"]["processor"]["lag"] < 20)
+        assert mock.stop() == 0
+    account = mock.wait_for(r"^([\d,]+) events of .*; ([\d,]+) stored, 0 duplicates, 0 dead letters")
+    assert account[1] == account[2]
+
+
+def answers(url: str) -> bool:
+    try:
+        get(url)
+    except OSError:
+        return False
+    return True
 
 
 def test_a_malformed_id_and_an_unknown_one_are_told_apart(data: Path) -> None:

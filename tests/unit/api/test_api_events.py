@@ -61,6 +61,20 @@ async def test_an_id_is_found_in_any_case(client: AsyncClient, store: MemoryStor
     assert len(page["events"]) == 3
 
 
+async def test_an_unknown_chain_is_told_from_one_without_a_match(
+    client: AsyncClient, store: MemoryStore, chain: list[Event]
+) -> None:
+    """Of an unknown correlation id there is nothing to list: 404; a filter that takes nothing gives an empty list."""
+    store.add(chain)
+    known = {"correlation_id": chain[0].correlation_id, "tenant_id": "nobody"}
+    empty = await client.get(EVENTS, params=known)
+    assert (empty.status_code, empty.json()["events"]) == (200, [])
+    unknown = "0199a0b0-0000-7000-8000-00000000000a"
+    answer = await client.get(EVENTS, params={"correlation_id": unknown})
+    assert answer.status_code == 404
+    assert unknown in answer.json()["error"]
+
+
 async def test_one_event_by_its_id(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
     """It is answered as it was stored."""
     store.add(chain)
