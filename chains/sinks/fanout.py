@@ -10,7 +10,7 @@ from typing import Literal
 from chains.clock import Clock, WallClock
 from chains.sinks.mailbox import Mailbox
 from chains.sinks.sink import Sink, SinkStatistics
-from eventbus.event import Event
+from eventbus.event import Event, domain_of
 from eventbus.record import ProducerRecord, record_of
 
 WhenFull = Literal["wait", "drop"]
@@ -121,7 +121,7 @@ class FanOut:
 
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
         """Put records before all sinks; returns how many. Waits for room as each queue's policy says."""
-        records = [record_of(one, one.event_type) if isinstance(one, Event) else one for one in events]
+        records = [record_of(one, domain_of(one.event_type)) if isinstance(one, Event) else one for one in events]
         full = [(channel, rest) for channel in self._channels if (rest := channel.offer(records))]
         if full:
             await asyncio.gather(*(channel.wait_for(rest) for channel, rest in full))

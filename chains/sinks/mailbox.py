@@ -31,15 +31,19 @@ class Mailbox:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        #: What ended the task; whoever uses the mailbox then hears of it, instead of waiting for ever.
+        self._failure: Exception | None = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def take(self, records: Sequence[ProducerRecord]) -> Sequence[ProducerRecord]:
-        """Take as many as there is room for; returns the others."""
+        """Take as many as there is room for; returns the others.
+
+        Raises:
+            Exception: the one that `deliver` raised, which it should not.
+        """
+        self._check()
         room = self._room - len(self._waiting)
         self._waiting.extend(records[:room])
         if self._waiting:
@@ -52,10 +56,12 @@ class Mailbox:
         while len(self._waiting) >= self._room:
             self._emptied.clear()
             await self._emptied.wait()
+            self._check()
 
     async def idle(self) -> None:
         """Wait until all is delivered."""
         await self._idle.wait()
+        self._check()
 
     async def close(self) -> list[ProducerRecord]:
         """Stop delivering; returns what nobody has begun to deliver."""
@@ -67,7 +73,19 @@ class Mailbox:
         self._idle.set()
         return left
 
+    def _check(self) -> None:
+        if self._failure:
+            raise self._failure
+
     async def _run(self) -> None:
+        try:
+            await self._deliver_all()
+        except Exception as error:
+            self._failure = error
+            self._emptied.set()
+            self._idle.set()
+
+    async def _deliver_all(self) -> None:
         while True:
             await self._filled.wait()
             while self._waiting:

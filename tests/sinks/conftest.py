@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import chain as joined
 
@@ -23,6 +24,17 @@ def says(status: int = 200, text: str = "", headers: dict[str, str] | None = Non
         return web.Response(status=status, text=text, headers=headers)
 
     return reply
+
+
+def after(turns: int, reply: Reply) -> Reply:
+    """A reply that lets other tasks run first."""
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await reply(request)
+
+    return late
 
 
 class Server:

@@ -150,6 +150,39 @@ async def test_a_sink_that_cannot_be_opened_closes_the_others() -> None:
     assert first.closed
 
 
+@pytest.mark.parametrize("when_full", ["wait", "drop"])
+async def test_a_sink_that_breaks_its_word_is_heard_of(when_full: WhenFull) -> None:
+    """A sink that raises, which none should, ends the stream with its error instead of stopping it silently."""
+
+    class Broken(ListSink):
+        async def write(self, given: Sequence[ProducerRecord]) -> None:
+            raise ZeroDivisionError
+
+    fan = FanOut.to(Broken("broken"), when_full=when_full, room=5)
+    await fan.open()
+    sent = records(20)
+    await fan.publish_many(sent[:3])
+    await asyncio.sleep(0)
+    with pytest.raises(ZeroDivisionError):
+        await fan.publish_many(sent[3:])
+    with pytest.raises(ZeroDivisionError):
+        await fan.flush()
+    await fan.close()
+
+
+async def test_events_are_taken_as_well() -> None:
+    """What a bus takes, the sinks take: events as objects become records with their domain as topic."""
+    sink = ListSink("one")
+    fan = FanOut.to(sink)
+    await fan.open()
+    events = list(ChainGenerator(seed=7).events(chains=3))
+    await fan.publish_many(events)
+    await fan.flush()
+    await fan.close()
+    assert [record.value for record in sink.kept] == [event.to_bytes() for event in events]
+    assert {record.topic for record in sink.kept} == {".".join(event.event_type.split(".")[:2]) for event in events}
+
+
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 40), st.sampled_from(["wait", "drop"]))
 async def test_records_are_conserved(sizes: list[int], room: int, when_full: WhenFull) -> None:
     """Whatever comes in whatever batches, offered = written + dropped, and the order stays."""

@@ -18,7 +18,7 @@ from chains.errors import SinkUnusable
 from chains.sinks import DeadLetters, HttpSink, JsonDialect, Retry, SinkStatistics, analytics_body
 from chains.sinks.retry import retry_after
 from eventbus.record import ProducerRecord
-from tests.sinks.conftest import Server, events, records, says
+from tests.sinks.conftest import Server, after, events, records, says
 from tests.unit.chains.clocks import ManualClock
 
 OPENED = 1_700_000_000_000_000
@@ -51,6 +51,7 @@ async def test_one_event_per_request(server: Server) -> None:
 async def test_a_chain_stays_in_order(server: Server, connections: int) -> None:
     """Over many connections and in batches, the events of a chain arrive in their order."""
     sent = records(50)
+    server.replies = [after(n * 37 % 11 * 30, says()) for n in range(len(sent))]
     await send(HttpSink(server.url, JsonDialect(batch=7), connections=connections), sent)
     arrived: Any = server.items
     assert max(map(len, map(orjson.loads, server.bodies))) <= 7

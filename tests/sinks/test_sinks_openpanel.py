@@ -16,7 +16,7 @@ from chains.sinks import HttpSink, OpenPanelDialect, SinkStatistics
 from chains.sinks.openpanel import track_url, user_agent
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of
-from tests.sinks.conftest import Server, records, says
+from tests.sinks.conftest import Server, after, records, says
 from tests.sinks.openpanel import CLIENT, SECRET, FakeOpenPanel
 from tests.unit.chains.clocks import ManualClock
 
@@ -180,6 +180,7 @@ async def test_trap_5_visitors_are_told_apart(server: Server, panel: FakeOpenPan
 async def test_trap_6_a_visitor_is_sent_in_order(server: Server, panel: FakeOpenPanel) -> None:
     """Over all connections, the events of one visitor arrive one after the other, also across sessions."""
     sent = [visitor("button.clicked", visitor_id=f"v{n % 7}", n=n) for n in range(100)]
+    server.replies = [after(n * 37 % 11 * 30, panel.track) for n in range(100)]
     await track(server, *sent)
     for device in {device for device, _ in panel.stored}:
         numbers = [payload["properties"]["n"] for found, payload in panel.stored if found == device]
