@@ -17,7 +17,7 @@ from catalog import Catalog
 from chains import ChainGenerator, InvalidSetting
 from chains.faults import KINDS, Fault
 from eventbus.event import Event, microseconds
-from tests.unit.chains.catalogs import catalogs
+from tests.unit.chains.catalogs import catalogs, two_steps
 
 CHAINS = 400
 AWAY = {"drop", "missing-started"}
@@ -153,7 +153,7 @@ def test_poison() -> None:
 
 def test_corrupt() -> None:
     """A beginning of the event stands where it was, and is no JSON."""
-    run = only("corrupt")
+    run = only("corrupt", rate=1.0)
     for event_id, fault in run.struck.items():
         line = run.lines[place_of(run.clean, event_id)]
         assert run.before(event_id).startswith(line)
@@ -257,6 +257,14 @@ def test_what_comes_later_comes_in_time(kind: str) -> None:
         due = times[place] + by
         assert all(time <= due for time, usual in zip(times[:place], once[:place], strict=True) if usual)
         assert all(time > due for time, usual in zip(times[place:], once[place:], strict=True) if usual)
+
+
+def test_what_is_late_by_nothing_still_lets_its_equals_go_first() -> None:
+    """A due time is over only when a later event comes: roots stand behind effects of the same moment."""
+    fault = Fault(kind="late", rate=1.0, bounds=(0, 0), event_types=("test.thing.asked.v1",))
+    run = Faulty(fault, catalog=two_steps(delay=0.0), chains=20)
+    types = [decoded(line)["event_type"] for line in run.lines]
+    assert types == ["test.thing.answered.v1", "test.thing.asked.v1"] * 20
 
 
 def test_reorder() -> None:

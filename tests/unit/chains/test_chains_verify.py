@@ -161,6 +161,15 @@ def test_what_the_ledger_says_but_did_not_happen(kind: str) -> None:
     assert ("ledger" in failed(report)) == (kind not in {"late", "reorder"})
 
 
+def test_a_copy_has_to_be_the_one_of_the_ledger() -> None:
+    """A duplicate that differs is not the duplicate that was injected."""
+    lines, ledger = made(Fault(kind="duplicate", rate=0.02))
+    twice = next(i for i, line in enumerate(lines) if line in lines[:i])
+    lines[twice] = edited(lines[twice], namespace="elsewhere")
+    report = verify(lines, Catalog.default(), ledger=ledger)
+    assert "it should come again unchanged" in sentences(report, "ledger")
+
+
 def with_chain(catalog: Catalog, one: Chain) -> Catalog:
     return replace(catalog, chains={**catalog.chains, one.name: one})
 
