@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from catalog.conformance import Conformance
 from catalog.errors import Problem, UnknownName
-from catalog.model import Chain, EventType
+from catalog.model import Cached, Chain, EventType
 from catalog.words import listed, suggestion
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ DEFAULT_PARTITIONS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Catalog:
+class Catalog(Cached):
     """Event types, chains, lists and topics of all domains together."""
 
     events: Mapping[str, EventType]

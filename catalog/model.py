@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,8 +46,15 @@ class PayloadField:
     """Every value the field may take where that is known (choices, a list, a variable); filled by the loader."""
 
 
+class Cached:
+    """For values that remember what was worked out from their fields: copies and other processes get the fields only."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]  # a dataclass
+
+
 @dataclass(frozen=True, kw_only=True)
-class EventType:
+class EventType(Cached):
     """One kind of event."""
 
     name: str
@@ -146,7 +153,7 @@ class Variable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chain:
+class Chain(Cached):
     """A state machine whose walk is one chain of events."""
 
     name: str
