@@ -47,7 +47,7 @@ class PayloadField:
 
 
 class Cached:
-    """For values that remember what was worked out from their fields: copies and other processes get the fields only."""
+    """For values that remember what was worked out from their fields: other processes get the fields only."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]  # a dataclass
