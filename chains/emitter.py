@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from catalog import Catalog, Chain
+from catalog import Catalog, Chain, State
 from chains.payload import Hole, PayloadCompiler
 from chains.slots import Column, Slot, merged
 from chains.sources import Facts, Sources
@@ -25,8 +25,9 @@ class Envelope:
 class Emitter:
     """The text of the events of one state. Offsets count bytes from the start of the event."""
 
-    event_type: str
-    ends_chain: bool
+    chain: str
+    state: State
+    is_root: bool
     head: Rows
     """One row: everything up to the first slot, the fixed fields left open; the whole event if there is no slot."""
     timestamp_at: int
@@ -36,6 +37,10 @@ class Emitter:
     slots: tuple[Slot, ...]
     sources: Sources
     """Of the slots."""
+
+    @property
+    def event_type(self) -> str:
+        return self.state.emits
 
     @property
     def head_width(self) -> int:
@@ -85,8 +90,9 @@ def compile_emitter(
     text.constant(b"," + orjson.dumps(constants)[1:-1] + b',"payload":')
     head, slots = _laid_out(text.bytes, [*payload, b"}\n"])
     return Emitter(
-        event_type=event.name,
-        ends_chain=not chain.states[state].next,
+        chain=chain.name,
+        state=chain.states[state],
+        is_root=is_root,
         head=head,
         timestamp_at=timestamp_at,
         correlation_at=correlation_at,

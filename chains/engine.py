@@ -1,6 +1,6 @@
 """The engine: which events happen when, in virtual time, for any number of overlapping chains.
 
-It walks all chains of a block together, one step of all of them at a time (a wave). The watermark is the arrival of
+It makes all chains of a block together. The watermark is the arrival of
 the next block's first chain: nothing earlier can come any more, so what lies before it is final and can be ordered;
 the rest is carried over. Nothing here waits, and nothing is text.
 """
@@ -8,16 +8,14 @@ the rest is carried over. Nothing here waits, and nothing is text.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
 from chains.arrivals import Arrivals
-from chains.plan import Plan, PlannedChain
-from chains.randomness import Integers, chain_keys, draw, fraction
-from chains.table import DELAY, KIND, STEP, TIME, EventTable
-from chains.walk import Branch, Choice
+from chains.plan import Plan
+from chains.randomness import Integers, chain_keys
+from chains.table import EventTable
 
 FIRST_BLOCK = 16
 """Chains in the first block; each is twice the one before, so that the first event comes at once."""
@@ -114,45 +112,11 @@ class Engine:
             alive = np.flatnonzero(begins >= since - self.plan.spans.take(chosen))
             roots, chosen = roots.take(alive), chosen.take(alive)
         made: list[EventTable] = []
-        for number, chain in enumerate(self.plan.chains):
+        for number, walker in enumerate(self.plan.walkers):
             rows = np.flatnonzero(chosen == number)
             if rows.size:
-                made += self._walk(chain, roots.take(rows))
+                made += walker.events(roots.take(rows), self._root)
         return EventTable.concatenate(made)
-
-    def _walk(self, chain: PlannedChain, roots: EventTable) -> Iterator[EventTable]:
-        """The events of chains of one kind, a wave for each step; those that have ended drop out of the next."""
-        roots.kind[:] = chain.root_kind
-        wave, step = {chain.walk.chain.start: roots}, 0
-        while wave:
-            parts: dict[str, list[EventTable]] = defaultdict(list)
-            for state, events in wave.items():
-                yield events
-                for branch, rows in self._branched(chain.walk.choice(state, step), events, step):
-                    parts[branch.to].append(self._followed(branch, events.take(rows), chain.kinds[branch.to], step))
-            wave, step = {state: EventTable.concatenate(tables) for state, tables in parts.items()}, step + 1
-
-    def _branched(self, choice: Choice, events: EventTable, step: int) -> Iterator[tuple[Branch, Integers]]:
-        """The rows that take each branch."""
-        if len(choice.branches) < 2:
-            for branch in choice.branches:
-                yield branch, np.arange(len(events))
-            return
-        words = draw(chain_keys(self._root, events.chain), choice.purpose, step)
-        taken = choice.edges.searchsorted(fraction(words), side="right")
-        for number, branch in enumerate(choice.branches):
-            rows = np.flatnonzero(taken == number)
-            if rows.size:
-                yield branch, rows
-
-    def _followed(self, branch: Branch, causes: EventTable, kind: int, step: int) -> EventTable:
-        """Turns a copy of the causing events into their effects."""
-        columns = causes.columns
-        columns[DELAY] = branch.delay.at(draw(chain_keys(self._root, causes.chain), branch.purpose, step))
-        columns[TIME] += columns[DELAY]
-        columns[STEP] += 1
-        columns[KIND] = kind
-        return causes
 
     def _begins(self, first: int, count: int, before: int) -> Integers:
         """Arrivals of consecutive chains, nanoseconds; `before` is that of the chain before them."""

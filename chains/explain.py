@@ -9,7 +9,6 @@ from uuid import UUID
 
 from chains.decode import decoded
 from chains.errors import InvalidSetting, UnknownEvent
-from chains.plan import PlannedChain
 from chains.stream import ChainStream, Extent
 from eventbus.event import Event
 
@@ -72,16 +71,9 @@ def _version_7(event_id: str) -> UUID:
 def _explanation(stream: ChainStream, index: int, step: int) -> Explanation:
     block = stream.one(index)
     events = [event for lines in block.lines() for event in decoded(lines)]
-    kinds = block.table.kind.tolist()
-    chain = next(chain for chain in stream.plan.chains if chain.root_kind == kinds[0])
+    emitters = [stream.plan.emitters[kind] for kind in block.table.kind.tolist()]
     path = (
-        Step(_state(chain, kind), timedelta(microseconds=delay), event)
-        for kind, delay, event in zip(kinds, block.table.delay.tolist(), events, strict=True)
+        Step(emitter.state.name, timedelta(microseconds=delay), event)
+        for emitter, delay, event in zip(emitters, block.table.delay.tolist(), events, strict=True)
     )
-    return Explanation(index, chain.walk.chain.name, step, tuple(path))
-
-
-def _state(chain: PlannedChain, kind: int) -> str:
-    if kind == chain.root_kind:
-        return chain.walk.chain.start
-    return next(state for state, known in chain.kinds.items() if known == kind)
+    return Explanation(index, emitters[0].chain, step, tuple(path))

@@ -291,7 +291,7 @@ class ChainGenerator:
 
     def __repr__(self) -> str:
         return (
-            f"<ChainGenerator seed={self.seed} chains={len(self._plan.chains)} start={self.start:%Y-%m-%dT%H:%M:%SZ}>"
+            f"<ChainGenerator seed={self.seed} chains={len(self._plan.walkers)} start={self.start:%Y-%m-%dT%H:%M:%SZ}>"
         )
 
 

@@ -38,7 +38,7 @@ def identifiers(events: EventTable, keys: Words) -> Identifiers:
     effects = np.flatnonzero(events.step)
     correlation[effects] = uuid7(events.began.take(effects), draw(keys.take(effects), ID_PURPOSE))
     causation = correlation.copy()
-    later = np.flatnonzero(events.step > 1)  # the cause is not the root
+    later = np.flatnonzero(events.cause)  # the cause is not the root
     caused = (events.time - events.delay).take(later)
-    causation[later] = uuid7(caused, draw(keys.take(later), ID_PURPOSE, events.step.take(later) - 1))
+    causation[later] = uuid7(caused, draw(keys.take(later), ID_PURPOSE, events.cause.take(later)))
     return Identifiers(own, correlation, causation)

@@ -38,14 +38,13 @@ class Ledger:
         self._file = file
         self._places = places
         self._lines: list[tuple[int, int, bytes]] = []
-        self._ends = np.array([place.ends_chain for place in places])
         self._open = _Open.none()
         self._note(-1, 0, "run", {"format": FORMAT, **run})
 
     def add(self, block: Block) -> None:
         """Take note of the events of a block before any fault."""
         every = self._open.joined(_Open.of(block, self.events))
-        over = np.unique(every.chain[self._ends.take(every.kind)])
+        over = every.chain[every.last > 0]
         ended = np.isin(every.chain, over)
         self._open = every.take(~ended)
         self._note_chains(every.take(ended))
@@ -117,18 +116,21 @@ class _Open(NamedTuple):
     step: Integers
     kind: Integers
     time: Integers
+    last: Integers
     id: Rows
 
     @classmethod
     def none(cls) -> _Open:
         nothing = np.empty(0, np.int64)
-        return cls(nothing, nothing, nothing, nothing, nothing, np.empty(0, UUID_ROW))
+        return cls(nothing, nothing, nothing, nothing, nothing, nothing, np.empty(0, UUID_ROW))
 
     @classmethod
     def of(cls, block: Block, first: int) -> _Open:
         table = block.table
         ids = windows(np.frombuffer(block.buffer, np.uint8), UUID_ROW)[block.spans()[0] + ID_AT]
-        return cls(np.arange(first, first + len(table)), table.chain, table.step, table.kind, table.time, ids)
+        return cls(
+            np.arange(first, first + len(table)), table.chain, table.step, table.kind, table.time, table.last, ids
+        )
 
     def joined(self, other: _Open) -> _Open:
         columns: list[Any] = [np.concatenate(pair) for pair in zip(self, other, strict=True)]

@@ -65,8 +65,7 @@ class Pacer:
         #: Microseconds; without deadlines nothing is late.
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
         self._on_progress = on_progress
-        self._ends_chain = np.array([emitter.ends_chain for emitter in plan.emitters])
-        self._account = Account(self._ends_chain, round(late_after * SECOND))
+        self._account = Account(round(late_after * SECOND))
         #: Indices of chains that are left out and may still have events to come.
         self._left_out = np.empty(0, np.int64)
         #: Virtual time and the clock's time of the beginning, microseconds since the Unix epoch.
@@ -120,7 +119,7 @@ class Pacer:
         out = np.isin(events.chain, self._left_out)
         left = events.take(np.flatnonzero(out))
         self._account.dropped(left)
-        self._left_out = np.setdiff1d(self._left_out, left.chain[self._ends_chain[left.kind]])
+        self._left_out = np.setdiff1d(self._left_out, left.chain[left.last > 0])
         return np.flatnonzero(~out)
 
     def _deadlines(self, events: EventTable) -> Integers:

@@ -23,13 +23,15 @@ class Place(NamedTuple):
 
 def places(plan: Plan) -> list[Place]:
     """The place of each emitter of a plan."""
-    found: dict[int, Place] = {}
-    for planned in plan.chains:
-        chain = planned.walk.chain
-        for state, kind in [(chain.start, planned.root_kind), *planned.kinds.items()]:
-            emitter, here = plan.emitters[kind], chain.states[state]
-            is_root = kind == planned.root_kind
-            found[kind] = Place(
-                chain.name, state, emitter.event_type, is_root, not here.next, here.outcome, emitter.correlation_at
-            )
-    return [found[kind] for kind in range(len(plan.emitters))]
+    return [
+        Place(
+            chain=emitter.chain,
+            state=emitter.state.name,
+            event_type=emitter.event_type,
+            is_root=emitter.is_root,
+            ends_chain=not emitter.state.next,
+            outcome=emitter.state.outcome,
+            correlation_at=emitter.correlation_at,
+        )
+        for emitter in plan.emitters
+    ]

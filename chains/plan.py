@@ -6,28 +6,19 @@ from functools import cached_property
 
 import numpy as np
 
-from catalog import Catalog, Chain
+from catalog import Catalog
 from catalog.model import Outcome
 from chains.emitter import Emitter, Envelope, compile_emitter
 from chains.errors import NothingToGenerate
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from chains.walk import Walk
+from chains.walker import Walker
+from chains.waves import Waves
 from eventbus.bus import TopicStrategy, topic_namer
 
 CHAIN_PURPOSE = purpose("chain")
 LONGEST_SPAN = 1 << 62
 """Microseconds; what 63 bits can still be compared with."""
-
-
-class PlannedChain:
-    """One chain: how to walk it, and which emitter speaks in which state."""
-
-    def __init__(self, walk: Walk, root_kind: int, kinds: dict[str, int]) -> None:
-        self.walk = walk
-        #: Index of the emitter of the first event.
-        self.root_kind = root_kind
-        #: Index of the emitter of every later event, by its state.
-        self.kinds = kinds
 
 
 class Plan:
@@ -50,7 +41,7 @@ class Plan:
         if not weighted:
             raise NothingToGenerate
         self.emitters: list[Emitter] = []
-        self.chains = [self._planned(chain, Walk(chain, outcome)) for chain in weighted]
+        self.walkers = [self._walker(Walk(chain, outcome)) for chain in weighted]
         self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
 
     @property
@@ -60,11 +51,11 @@ class Plan:
 
     @cached_property
     def spans(self) -> Integers:
-        """The longest time that each of `chains` can last, microseconds."""
-        return np.array([min(chain.walk.span(), LONGEST_SPAN) for chain in self.chains], np.int64)
+        """The longest time that chains of each of `walkers` can last, microseconds."""
+        return np.array([min(walker.span, LONGEST_SPAN) for walker in self.walkers], np.int64)
 
     def choose(self, keys: Words) -> Integers:
-        """The place in `chains` for each chain key."""
+        """The place in `walkers` for each chain key."""
         return self._edges.searchsorted(fraction(draw(keys, CHAIN_PURPOSE)), side="right")
 
     def topics(self, strategy: TopicStrategy) -> list[str]:
@@ -72,13 +63,13 @@ class Plan:
         name = topic_namer(strategy)
         return [name(emitter.event_type) for emitter in self.emitters]
 
-    def _planned(self, chain: Chain, walk: Walk) -> PlannedChain:
-        root = self._emitter(chain, chain.start, walk, is_root=True)
-        return PlannedChain(walk, root, {s: self._emitter(chain, s, walk, is_root=False) for s in walk.targets()})
+    def _walker(self, walk: Walk) -> Walker:
+        root = self._emitter(walk, walk.chain.start, is_root=True)
+        return Waves(walk, root, {state: self._emitter(walk, state, is_root=False) for state in walk.targets()})
 
-    def _emitter(self, chain: Chain, state: str, walk: Walk, *, is_root: bool) -> int:
+    def _emitter(self, walk: Walk, state: str, *, is_root: bool) -> int:
         emitter = compile_emitter(
-            self._catalog, self._envelope, chain, state, is_root=is_root, longest=walk.longest_before(state)
+            self._catalog, self._envelope, walk.chain, state, is_root=is_root, longest=walk.longest_before(state)
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1

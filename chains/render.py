@@ -57,7 +57,7 @@ class Renderer:
             memory: to write to, large enough; None: one of the renderer's own, which the next call uses again.
         """
         keys = chain_keys(self._root, events.chain)
-        groups = self._groups(events, Facts(keys, events.step, events.delay))
+        groups = self._groups(events, Facts(keys, events.step, events.delay, events.item))
         lengths = self._head_widths.take(events.kind)
         for group in groups:
             lengths[group.rows] += sum(column.lengths for column in group.columns)

@@ -19,12 +19,13 @@ class Facts(NamedTuple):
     step: Integers
     delay: Integers
     """Microseconds since the causing event."""
+    item: Integers
 
     def take(self, rows: Integers) -> Facts:
-        return Facts(self.keys.take(rows), self.step.take(rows), self.delay.take(rows))
+        return Facts(self.keys.take(rows), self.step.take(rows), self.delay.take(rows), self.item.take(rows))
 
     def part(self, begin: int, end: int) -> Facts:
-        return Facts(self.keys[begin:end], self.step[begin:end], self.delay[begin:end])
+        return Facts(self.keys[begin:end], self.step[begin:end], self.delay[begin:end], self.item[begin:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,20 @@ class Elapsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """What the event is about (see `EventTable.item`), from 0 to `count` - 1."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """Always 0."""
 
     count: int = 1
 
 
-Source = Drawn | Elapsed | Constant
+Source = Drawn | Elapsed | Item | Constant
 """Equal sources give the same number in the same event."""
 
 Numbers = Mapping[Source, Integers]
@@ -81,4 +89,10 @@ def _column(numbers: list[int]) -> Words:
 
 
 def _number(source: Source, facts: Facts) -> Integers:
-    return facts.delay // 1000 if isinstance(source, Elapsed) else np.zeros(facts.step.size, np.int64)
+    match source:
+        case Elapsed():
+            return facts.delay // 1000
+        case Item():
+            return facts.item
+        case _:
+            return np.zeros(facts.step.size, np.int64)

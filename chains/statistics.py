@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from chains.lag import LagHistogram
 from chains.randomness import Integers
 from chains.table import EventTable
-
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +44,10 @@ class Account:
     """Counts what happens to events.
 
     Args:
-        ends_chain: by emitter, whether its event is the last of a chain.
         late_after: microseconds.
     """
 
-    def __init__(self, ends_chain: Flags, late_after: int) -> None:
-        self._ends_chain = ends_chain
+    def __init__(self, late_after: int) -> None:
         self._late_after = late_after
         self._lags = LagHistogram()
         self._scheduled = self._emitted = self._late = self._dropped = 0
@@ -76,7 +71,7 @@ class Account:
         self._late += int(np.count_nonzero(lags > self._late_after))
         self._lags.add(lags)
         self._begun += _roots(events)
-        self._finished += int(np.count_nonzero(self._ends_chain[events.kind]))
+        self._finished += int(np.count_nonzero(events.last))
 
     def statistics(self, elapsed: float) -> RunStatistics:
         return RunStatistics(

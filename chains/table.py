@@ -8,8 +8,8 @@ import numpy as np
 
 from chains.randomness import Integers
 
-TIME, DELAY, BEGAN, CHAIN, STEP, KIND = range(6)
-COLUMNS = 6
+TIME, DELAY, BEGAN, CHAIN, STEP, KIND, CAUSE, ITEM, LAST = range(9)
+COLUMNS = 9
 
 
 class EventTable:
@@ -18,7 +18,7 @@ class EventTable:
     __slots__ = ("columns",)
 
     def __init__(self, columns: Integers) -> None:
-        #: Shape (6, events), one row of memory for each property below.
+        #: Shape (9, events), one row of memory for each property below.
         self.columns = columns
 
     @classmethod
@@ -63,13 +63,28 @@ class EventTable:
 
     @property
     def step(self) -> Integers:
-        """Place in the chain, from 0."""
+        """Place in the chain, from 0; different for each of its events, and higher than that of the cause."""
         return self._row(STEP)
 
     @property
     def kind(self) -> Integers:
         """Index of the emitter in the plan."""
         return self._row(KIND)
+
+    @property
+    def cause(self) -> Integers:
+        """Step of the causing event."""
+        return self._row(CAUSE)
+
+    @property
+    def item(self) -> Integers:
+        """What the event is about, where its walker counts something: a page, an attempt."""
+        return self._row(ITEM)
+
+    @property
+    def last(self) -> Integers:
+        """1 for the event after which its chain has no other, else 0."""
+        return self._row(LAST)
 
     def __len__(self) -> int:
         return int(self.columns.shape[1])
