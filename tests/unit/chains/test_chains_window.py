@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalog import Catalog, Fixed, Uniform
 from chains import Block, ChainGenerator, InvalidSetting
-from chains.engine import MARK_EVERY
+from chains.beginnings import MARK_EVERY
 from chains.table import EventTable
 from chains.walk import Walk
 from eventbus.event import Event, microseconds
@@ -137,7 +137,7 @@ def test_only_chains_that_may_last_are_looked_at() -> None:
     generator = ChainGenerator(catalog_of(slow, quick), rate=100)
     since = generator.start + timedelta(hours=2)
     stream = generator._stream(generator._plan)
-    first = stream._engine._first_since(microseconds(since) - 3_600_000_000, None, None)
-    begins = stream._engine._begins(first, 100_000, stream._engine._before(first)) // 1000
-    looked_at = stream._engine.expand(first, begins, microseconds(since))
+    beginnings = stream._engine._beginnings
+    begins = beginnings.of(first := beginnings.first_since(microseconds(since) - 3_600_000_000, None, None), 100_000)
+    looked_at = stream._engine.expand(first, begins // 1000, microseconds(since))
     assert 0 < len(looked_at) < 500
