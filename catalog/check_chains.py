@@ -8,8 +8,9 @@ from typing import Any
 
 from catalog.check_payloads import SAFE
 from catalog.conformance import MAXIMUM_TYPES, Role, accepted_sets, role_of
+from catalog.delays import delay_problems
 from catalog.errors import TooManyPaths
-from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform, Variable
+from catalog.model import Chain, EventType, State, Transition, Variable
 from catalog.words import Place, listed, suggestion
 
 Problem = tuple[Place, str]
@@ -66,7 +67,7 @@ def _transition_problems(place: Place, transition: Transition, chain: Chain) -> 
         yield (*place, "to"), f"unknown state {transition.to!r}{near}; the chain has {listed(chain.states)}"
     if transition.weight < 0:
         yield (*place, "weight"), f"expected a weight of 0 or more, got {transition.weight:g}"
-    for problem in _delay_problems(transition.delay):
+    for problem in delay_problems(transition.delay):
         yield (*place, "delay"), problem
 
 
@@ -83,27 +84,6 @@ def _total_problems(place: Place, state: State) -> Iterator[Problem]:
                 f"(declare `total: {found:g}` if that is meant)"
             ),
         )
-
-
-def _delay_problems(delay: Delay) -> Iterator[str]:
-    if isinstance(delay, Fixed):
-        if delay.value < 0:
-            yield f"expected a delay of 0 ms or more, got {delay.value:g}"
-        return
-    low, high = delay.minimum, delay.maximum
-    if low < 0:
-        yield f"expected a delay of 0 ms or more, got min {low:g}"
-    if high is not None and high < low:
-        yield f"delay max {high:g} is below min {low:g}"
-    if isinstance(delay, Uniform):
-        return
-    if isinstance(delay, Exponential):
-        if delay.mean <= 0:
-            yield f"expected a mean above 0 ms, got {delay.mean:g}"
-    elif delay.median <= 0:
-        yield f"expected a median above 0 ms, got {delay.median:g}"
-    elif delay.p95 <= delay.median:
-        yield f"p95 {delay.p95:g} must be above the median {delay.median:g}"
 
 
 def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:

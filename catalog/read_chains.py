@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import get_args
 
-from catalog.model import (
-    Chain,
-    Delay,
-    Exponential,
-    Fixed,
-    LogNormal,
-    Outcome,
-    State,
-    Transition,
-    Uniform,
-    Variable,
-)
+from catalog.delays import read_delay
+from catalog.model import Chain, Fixed, Outcome, State, Transition, Variable
 from catalog.source import Node, text_of
-from catalog.words import listed
 
 CHAIN = ("description", "weight", "start", "variables", "states", "max_steps")
 STATE = ("emits", "next", "total", "outcome")
 TRANSITION = ("to", "weight", "delay")
 VARIABLE = ("list", "min", "max")
-DELAYS: Mapping[str, tuple[str, ...]] = {  # and the members that each shape needs
-    "uniform": (),
-    "fixed": (),
-    "exponential": ("mean",),
-    "lognormal": ("median", "p95"),
-}
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
@@ -87,45 +69,8 @@ def _transitions(node: Node, total: float) -> tuple[Transition, ...]:
     return tuple(
         Transition(
             to=text_of(members, "to"),
-            delay=_delay(members["delay"]) if "delay" in members else Fixed(value=0),
+            delay=read_delay(members["delay"]) if "delay" in members else Fixed(value=0),
             weight=rest if weight is None else weight,
         )
         for (_, members), weight in zip(items, weights, strict=True)
     )
-
-
-def _delay(node: Node) -> Delay:
-    """Milliseconds; a delay that cannot be read is noted and counts as none."""
-    members = node.members(DELAYS)
-    if node.is_mapping and len(members) != 1:
-        node.complain(f"expected exactly one of {listed(DELAYS)}, got {listed(members)}")
-    for name, member in members.items():
-        if name in DELAYS and (delay := _distribution(name, member)) is not None:
-            return delay
-    return Fixed(value=0)
-
-
-def _distribution(name: str, node: Node) -> Delay | None:
-    if name == "fixed":
-        value = node.number()
-        return None if value is None else Fixed(value=value)
-    if name == "uniform":
-        bounds = [item.number() for item in node.items()]
-        if len(bounds) == 2 and bounds[0] is not None and bounds[1] is not None:
-            return Uniform(minimum=bounds[0], maximum=bounds[1])
-        if len(bounds) != 2:
-            node.complain(f"expected [min, max], got {len(bounds)} items")
-        return None
-    return _shaped(name, node)
-
-
-def _shaped(name: str, node: Node) -> Delay | None:
-    needed = DELAYS[name]
-    members = node.members((*needed, "min", "max"), required=needed)
-    numbers = {key: number for key, member in members.items() if (number := member.number()) is not None}
-    if not numbers.keys() >= set(needed):
-        return None
-    minimum, maximum = numbers.get("min", 0.0), numbers.get("max")
-    if name == "exponential":
-        return Exponential(mean=numbers["mean"], minimum=minimum, maximum=maximum)
-    return LogNormal(median=numbers["median"], p95=numbers["p95"], minimum=minimum, maximum=maximum)
