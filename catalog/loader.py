@@ -16,7 +16,7 @@ from catalog.resolve import resolved
 from catalog.source import Node, read
 from catalog.words import Place, listed, path_text, suggestion
 
-FILE = ("domain", "source", "partitions", "lists", "events", "chains")
+FILE = ("alone", "domain", "source", "partitions", "lists", "events", "chains")
 SECTIONS = ("partitions", "lists", "events", "chains")
 
 
@@ -38,6 +38,11 @@ class Draft:
         folder.add(key)
         self.sections[section][name] = value
         self.places[key] = node
+
+    def forget(self, kept: set[tuple[str, str]]) -> None:
+        """Drop every definition but these."""
+        for key in self.places.keys() - kept:
+            del self.sections[key[0]][key[1]], self.places[key]
 
     def catalog(self) -> Catalog:
         return Catalog(**self.sections)
@@ -90,6 +95,8 @@ def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
 
 def _file(document: Node, draft: Draft, folder: set[tuple[str, str]]) -> None:
     members = document.members(FILE)
+    if "alone" in members and members["alone"].flag():
+        draft.forget(folder)
     domain = members["domain"].text() if "domain" in members else None
     source = members["source"].text() or "" if "source" in members else None
     if node := members.get("partitions"):
@@ -107,13 +114,17 @@ def _section(members: Mapping[str, Node], name: str) -> Iterable[tuple[str, Node
 
 
 def _partitions(node: Node, domain: str | None, draft: Draft, folder: set[tuple[str, str]]) -> None:
-    count = node.integer()
-    if domain is None:
+    """A number for the file's domain, or one for each domain by name."""
+    if not node.is_mapping and domain is None:
+        node.integer()
         node.complain("partitions belong to a domain: give `domain` too, such as omninode.agent")
-    elif count is not None and count < 1:
-        node.complain(f"expected at least 1 partition, got {count}")
-    elif count is not None:
-        draft.define("partitions", domain, count, node, folder)
+        return
+    for name, member in (node.mapping() if node.is_mapping else {domain or "": node}).items():
+        count = member.integer()
+        if count is not None and count < 1:
+            member.complain(f"expected at least 1 partition, got {count}")
+        elif count is not None:
+            draft.define("partitions", name, count, member, folder)
 
 
 def _list(name: str, node: Node, draft: Draft) -> tuple[Any, ...]:

@@ -1,0 +1,5 @@
+"""Catalogs that nobody wrote by hand: made from schemas or recorded events, and written as YAML for people."""
+
+from catalog.bootstrap.sketch import Sketch
+
+__all__ = ["Sketch"]

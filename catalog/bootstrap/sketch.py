@@ -1,0 +1,34 @@
+"""A catalog that was worked out from something else, and what a reader should know about each of its guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from catalog.bootstrap.document import catalog_document
+from catalog.bootstrap.layout import yaml_text
+from catalog.catalog import Catalog
+from catalog.check import problems
+from catalog.errors import CatalogError
+from catalog.words import Place, path_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """A catalog and comments."""
+
+    catalog: Catalog
+    notes: Mapping[Place, Sequence[str]] = field(default_factory=dict)
+    """By place in the catalog: `("chains", "payment", "weight")`."""
+    head: Sequence[str] = ()
+    """About the whole."""
+
+    def text(self) -> str:
+        """The YAML file: it passes `catalog lint`, and events can be generated from it at once.
+
+        Raises:
+            CatalogError: what was worked out is no good catalog.
+        """
+        for place, problem in problems(self.catalog):
+            raise CatalogError(f"no catalog can be made of this: {path_text(place)}: {problem}")
+        return yaml_text(catalog_document(self.catalog), self.notes, self.head)
