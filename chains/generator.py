@@ -10,6 +10,7 @@ from catalog import Catalog
 from catalog.model import Outcome
 from chains.arrivals import Arrivals, AtOnce, Poisson, Regular
 from chains.block import Block
+from chains.census import Census
 from chains.decode import decoded
 from chains.emitter import Envelope
 from chains.errors import ImpossibleChain, InvalidSetting
@@ -29,6 +30,7 @@ from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
     from chains.clock import Clock
+    from chains.observer import Observer
     from chains.pacing import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -212,6 +214,8 @@ class ChainGenerator:
         late_after: float = 0.1,
         clock: Clock | None = None,
         on_progress: OnProgress | None = None,
+        start: datetime | None = None,
+        observers: Sequence[Observer] = (),
     ) -> RunStatistics:
         """Publish events from the present on, each when its time has come, until cancelled or done.
 
@@ -231,6 +235,8 @@ class ChainGenerator:
             late_after: seconds after its intended time from which an event counts as late.
             clock: tells the time and waits. None: the machine's.
             on_progress: is given the figures, ten times a second at most, and at the end.
+            start: virtual time of the beginning, which makes the run the same at any moment and any speed. None: now.
+            observers: are told of everything that the bus has taken, such as a `census()` or a `Digest`.
 
         Raises:
             InvalidSetting: an argument is out of range.
@@ -249,6 +255,8 @@ class ChainGenerator:
             late_after=late_after,
             max_lag=max_lag,
             on_progress=on_progress,
+            start=_instant(start),
+            observers=observers,
         )
         self._pacer = pacer
         # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
@@ -256,6 +264,10 @@ class ChainGenerator:
         block = int(min(max(arrivals.rate * speed / 4, initial_chains, 16), 4096))
         await pacer.run(self._stream(self._plan, arrivals, pacer.start, block).blocks(Extent(duration=duration)))
         return pacer.statistics()
+
+    def census(self) -> Census:
+        """One for this generator's events: an observer of `run`, or to be given the tables of blocks."""
+        return Census(places(self._plan))
 
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""

@@ -9,6 +9,8 @@ from chains.randomness import Integers
 FINE = 64
 """Buckets in each power of two: a bucket is at most 1/64 of its value wide."""
 BUCKETS = 50 * FINE
+BARS = np.array([0, 8, 16, 32, *(FINE * octave + part for octave in range(1, 50) for part in (0, 27))])
+"""The first bucket of each bar of a chart: two bars for each doubling."""
 
 
 class LagHistogram:
@@ -33,6 +35,16 @@ class LagHistogram:
             return 0
         bucket = int(reached.searchsorted(share * reached[-1]))
         return min(_upper_end(bucket), self.maximum)
+
+    def bars(self) -> list[tuple[int, int, int]]:
+        """For a chart: from, up to, and how many; from the first bar with something in it to the last."""
+        counts = np.add.reduceat(self._counts, BARS)
+        some = np.flatnonzero(counts)
+        if not some.size:
+            return []
+        ends = [_upper_end(bucket - 1) + 1 for bucket in [*BARS.tolist(), BUCKETS]][int(some[0]) : int(some[-1]) + 2]
+        shown = counts[some[0] : some[-1] + 1].tolist()
+        return list(zip(ends[:-1], ends[1:], shown, strict=True))
 
 
 def _bucket(lags: Integers) -> Integers:

@@ -7,7 +7,7 @@ Deadlines are absolute, so waits do not add up; whatever is due goes out togethe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from chains.block import Block
 from chains.clock import Clock
 from chains.errors import InvalidSetting
+from chains.observer import Observer, Published
 from chains.plan import Plan
 from chains.randomness import Integers
 from chains.statistics import Account, RunStatistics
@@ -29,7 +30,7 @@ OnProgress = Callable[[RunStatistics], None]
 
 
 class Pacer:
-    """One paced run, from the present on.
+    """One paced run, that begins now.
 
     Args:
         plan: of the events to come.
@@ -37,6 +38,8 @@ class Pacer:
         late_after: seconds after its intended time from which an event counts as late.
         max_lag: seconds; a chain that would begin later than this after its intended time is dropped. None: never.
         on_progress: is given the figures, ten times a second at most, and at the end.
+        start: virtual time of the beginning, microseconds since the Unix epoch. None: the clock's.
+        observers: are told of everything that the bus has taken.
 
     Raises:
         InvalidSetting: an argument is out of range.
@@ -53,6 +56,8 @@ class Pacer:
         late_after: float = 0.1,
         max_lag: float | None = None,
         on_progress: OnProgress | None = None,
+        start: int | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         if not speed > 0:
             raise InvalidSetting(f"expected a speed above 0, got {speed}")
@@ -65,12 +70,15 @@ class Pacer:
         #: Microseconds; without deadlines nothing is late.
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
         self._on_progress = on_progress
+        self._observers = observers
         self._account = Account(round(late_after * SECOND))
         #: Indices of chains that are left out and may still have events to come.
         self._left_out = np.empty(0, np.int64)
-        #: Virtual time and the clock's time of the beginning, microseconds since the Unix epoch.
-        self.start = clock.time_us()
-        self._reported = self.start
+        #: The clock's time of the beginning, microseconds since the Unix epoch.
+        self.began = clock.time_us()
+        #: Virtual time of the beginning.
+        self.start = self.began if start is None else start
+        self._reported = self.began
         self._end: int | None = None
 
     async def run(self, blocks: Iterator[Block]) -> None:
@@ -85,7 +93,7 @@ class Pacer:
     def statistics(self) -> RunStatistics:
         """The figures of now, or of the end."""
         now = self._clock.time_us() if self._end is None else self._end
-        return self._account.statistics((now - self.start) / SECOND)
+        return self._account.statistics((now - self.began) / SECOND)
 
     async def _publish_in_time(self, block: Block) -> None:
         deadlines = self._deadlines(block.table)
@@ -105,7 +113,10 @@ class Pacer:
             block, deadlines = block.take(kept), deadlines.take(kept)
         records = list(chain.from_iterable(block.records(self._topics)))
         taken = await self._bus.publish_many(records) if records else 0
-        self._account.acknowledged(taken, block.table, self._lags(deadlines))
+        lags = self._lags(deadlines)
+        self._account.acknowledged(taken, block.table, lags)
+        for observer in self._observers:
+            observer.published(Published(records, block.table, lags, self._clock.time_us()))
         if self._clock.time_us() - self._reported >= SECOND // 10:
             self._report()
 
@@ -125,8 +136,8 @@ class Pacer:
     def _deadlines(self, events: EventTable) -> Integers:
         """When events are due by the clock, microseconds."""
         if self._speed == 1:
-            return events.time
-        return self.start + ((events.time - self.start) / self._speed).astype(np.int64)
+            return events.time + (self.began - self.start)
+        return self.began + ((events.time - self.start) / self._speed).astype(np.int64)
 
     def _lags(self, deadlines: Integers) -> Integers:
         """How long ago deadlines were; none when there are no deadlines."""

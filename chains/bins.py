@@ -1,0 +1,77 @@
+"""Counts over time that need the same little memory however long a run is."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from chains.randomness import Integers
+
+SECOND = 1_000_000
+QUARTER = 900 * SECOND
+"""Of an hour, microseconds: every time zone is a whole number of them away from UTC."""
+
+
+class TimeBins:
+    """Counts in bins of equal width, which doubles whenever there would be too many.
+
+    Args:
+        width: of the first bins, microseconds.
+        most: bins; an even number.
+    """
+
+    def __init__(self, width: int = SECOND // 4, most: int = 128) -> None:
+        self.width = width
+        #: Where the first bin begins, microseconds since the Unix epoch.
+        self.origin: int | None = None
+        self._counts = np.zeros(most, np.int64)
+        self._used = 0
+
+    @property
+    def counts(self) -> Integers:
+        """By bin, up to the last one with something in it."""
+        return self._counts[: self._used]
+
+    def add(self, times: Integers) -> None:
+        """Count ascending times, microseconds since the Unix epoch; none before the first ever counted."""
+        if not times.size:
+            return
+        self._widen(int(times[0]))
+        self._widen(int(times[-1]))
+        first, last = self._bin(int(times[0])), self._bin(int(times[-1]))
+        edges = (self.origin or 0) + np.arange(first + 1, last + 1) * self.width
+        self._counts[first : last + 1] += np.diff(times.searchsorted(edges), prepend=0, append=times.size)
+        self._used = max(self._used, last + 1)
+
+    def count(self, number: int, time: int) -> None:
+        """Count so many at one time."""
+        if number:
+            self._widen(time)
+            self._counts[self._bin(time)] += number
+            self._used = max(self._used, self._bin(time) + 1)
+
+    def _bin(self, time: int) -> int:
+        if self.origin is None:
+            self.origin = time
+        return max(time - self.origin, 0) // self.width
+
+    def _widen(self, time: int) -> None:
+        while self._bin(time) >= self._counts.size:
+            self._counts = np.concatenate([self._counts.reshape(-1, 2).sum(axis=1), np.zeros_like(self._counts[::2])])
+            self._used = -(-self._used // 2)
+            self.width *= 2
+
+
+class QuarterHours:
+    """Counts by quarters of an hour, from which hours of the day follow in any time zone."""
+
+    def __init__(self) -> None:
+        #: By quarters of an hour since the Unix epoch.
+        self.counts: Counter[int] = Counter()
+
+    def add(self, times: Integers) -> None:
+        """Count times, microseconds since the Unix epoch."""
+        quarters, counts = np.unique(times // QUARTER, return_counts=True)
+        for quarter, count in zip(quarters.tolist(), counts.tolist(), strict=True):
+            self.counts[quarter] += count

@@ -1,0 +1,36 @@
+"""The SHA-256 of what was published: two runs with the same one had the same events in the same order."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from chains.observer import Published
+
+AT_ONCE = 1 << 16
+"""Bytes that are digested in less time than another thread takes to begin."""
+
+
+class Digest:
+    """Digests events as JSON lines, as `eventbus generate` writes them; a second thread does the work."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._beside = ThreadPoolExecutor(1)
+        self._hashed: Future[None] = self._beside.submit(self._hash.update, b"")
+
+    def published(self, batch: Published) -> None:
+        self.add(b"".join([b"%b\n" % (b"null" if record.value is None else record.value) for record in batch.records]))
+
+    def add(self, text: bytes) -> None:
+        """Digest lines behind those before."""
+        self._hashed.result()
+        if len(text) < AT_ONCE:
+            self._hash.update(text)
+        else:
+            self._hashed = self._beside.submit(self._hash.update, text)
+
+    def hexdigest(self) -> str:
+        """Of everything so far."""
+        self._hashed.result()
+        return self._hash.hexdigest()

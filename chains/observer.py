@@ -1,0 +1,27 @@
+"""Those who look on while a run is published: they count, digest or print, and change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from chains.randomness import Integers
+from chains.table import EventTable
+from eventbus.record import ProducerRecord
+
+
+class Published(NamedTuple):
+    """Events that the bus has taken together."""
+
+    records: Sequence[ProducerRecord]
+    events: EventTable
+    lags: Integers
+    """Microseconds from the intended time of each to the acknowledgement; empty at unlimited speed."""
+    at: int
+    """Of the acknowledgement by the run's clock, microseconds since the Unix epoch."""
+
+
+class Observer(Protocol):
+    """Is told of everything that the bus has taken, in that order."""
+
+    def published(self, batch: Published) -> None: ...

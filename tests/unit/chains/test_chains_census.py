@@ -1,0 +1,171 @@
+"""What is counted while a run goes by, and that the counts add up."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from datetime import UTC, datetime
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chains import ChainGenerator
+from chains.bins import QUARTER, SECOND, QuarterHours, TimeBins
+from chains.census import Census
+from chains.digest import Digest
+from chains.lag import LagHistogram
+from eventbus.bus import EventBus
+from eventbus.event import Event, microseconds
+from tests.unit.chains.clocks import ManualClock
+from tests.unit.chains.test_chains_pacing import ListBus
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def counted(generator: ChainGenerator, **extent: float) -> Census:
+    census = generator.census()
+    for block in generator.blocks(**extent):  # type: ignore[arg-type]
+        census.add(block.table)
+    return census
+
+
+def test_types_and_chains_are_those_of_the_events() -> None:
+    """Counting columns gives what counting decoded events gives."""
+    generator = ChainGenerator(seed=3)
+    census, events = counted(generator, chains=500), list(generator.events(chains=500))
+    assert census.types() == Counter(event.event_type for event in events)
+    assert list(census.types().values()) == sorted(census.types().values(), reverse=True)
+    assert sum(census.types().values()) == census.events == len(events)
+    assert sum(chain.begun for chain in census.chains().values()) == 500
+    ends = Counter(event.event_type.split(".")[-2] == "failed" for event in events if _ends(event))
+    assert census.outcomes() == {"failed": ends[True], "completed": ends[False]}
+    assert all(chain.active == 0 for chain in census.chains().values())
+
+
+def _ends(event: Event) -> bool:
+    types = ChainGenerator().catalog.chains.values()
+    return any(state.emits == event.event_type and not state.next for chain in types for state in chain.states.values())
+
+
+def test_durations_are_from_the_first_event_to_the_last() -> None:
+    """The longest chain is the longest in the histogram, to the microsecond."""
+    generator = ChainGenerator(seed=3)
+    spans: dict[str, list[int]] = {}
+    for event in generator.events(chains=300):
+        spans.setdefault(event.correlation_id, []).append(microseconds(event.timestamp))
+    longest = max(max(times) - min(times) for times in spans.values())
+    found = counted(generator, chains=300).chains().values()
+    assert max(chain.durations.maximum for chain in found) == longest
+    assert sum(sum(bar[2] for bar in chain.durations.bars()) for chain in found) == 300
+
+
+def test_a_run_that_is_going_on_has_active_chains() -> None:
+    """What has begun is active, completed or failed."""
+    generator = ChainGenerator(seed=3, rate=100)
+    census = generator.census()
+    block = next(iter(generator.blocks(chains=2000)))
+    census.add(block.table[: len(block) // 2])
+    for chain in census.chains().values():
+        assert chain.begun == chain.active + chain.outcomes.total()
+    assert any(chain.active for chain in census.chains().values())
+
+
+@given(
+    gaps=st.lists(st.integers(0, 10**6), max_size=200),
+    cuts=st.lists(st.integers(1, 50), min_size=1, max_size=5),
+    width=st.sampled_from([1, 7, 1000]),
+)
+@settings(deadline=None)
+def test_bins_lose_nothing_and_stay_few(gaps: list[int], cuts: list[int], width: int) -> None:
+    """However far times reach and however they are handed over, each is in the bin of its time."""
+    times = np.cumsum(np.array(gaps, np.int64)) + 5
+    bins, begin = TimeBins(width, 8), 0
+    for cut in [*cuts, len(gaps)]:
+        bins.add(times[begin : begin + cut])
+        begin += cut
+    expected = Counter(((times - (bins.origin or 0)) // bins.width).tolist()) if gaps else Counter()
+    assert bins.counts.tolist() == [expected[number] for number in range(max(expected, default=-1) + 1)]
+    assert bins.counts.size <= 8
+    assert bins.width == width or bins.counts.size > 4
+
+
+def test_counts_at_one_time_are_in_the_same_bins() -> None:
+    """`count` and `add` agree."""
+    one, other = TimeBins(10, 4), TimeBins(10, 4)
+    for time, number in ((3, 2), (15, 1), (90, 4), (91, 0)):
+        one.count(number, time)
+        other.add(np.full(number, time))
+    assert one.counts.tolist() == other.counts.tolist()
+
+
+def test_quarters_of_an_hour() -> None:
+    """Each arrival is in its quarter since 1970."""
+    quarters = QuarterHours()
+    quarters.add(np.array([0, QUARTER - 1, QUARTER, 5 * QUARTER]))
+    quarters.add(np.array([], np.int64))
+    quarters.add(np.array([5 * QUARTER + SECOND]))
+    assert quarters.counts == {0: 2, 1: 1, 5: 2}
+
+
+@given(lags=st.lists(st.integers(0, 10**12), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_bars_hold_each_value_between_their_bounds(lags: list[int]) -> None:
+    """The bars of a chart follow each other without a gap, and each value is in its own."""
+    histogram = LagHistogram()
+    histogram.add(np.array(lags))
+    bars = histogram.bars()
+    assert [bar[0] for bar in bars[1:]] == [bar[1] for bar in bars[:-1]]
+    assert [bar[2] for bar in bars] == [sum(low <= lag < high for lag in lags) for low, high, _ in bars]
+
+
+def test_no_value_no_bar() -> None:
+    """An empty histogram has no bars."""
+    assert LagHistogram().bars() == []
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0, math.inf])
+async def test_the_same_start_gives_the_same_hash_at_any_speed(speed: float) -> None:
+    """A paced run from a fixed start publishes what `blocks` makes from there, byte for byte and in the same order."""
+    clock, digest = ManualClock(), Digest()
+    generator = ChainGenerator(seed=3, rate=20, start=START)
+    whole = hashlib.sha256(b"".join(bytes(block.buffer) for block in generator.blocks(duration=30)))
+    census = generator.census()
+    run = await generator.run(
+        cast(EventBus, ListBus(clock)), initial_chains=0, rate=20, duration=30, speed=speed, start=START, clock=clock,
+        observers=[digest, census],
+    )  # fmt: skip
+    assert digest.hexdigest() == whole.hexdigest()
+    assert run.lag_max_ms == 0
+    assert census.events == run.emitted == run.scheduled
+    assert census.outcomes().total() == run.chains_finished
+
+
+async def test_observers_see_what_is_left_when_chains_are_dropped() -> None:
+    """scheduled = emitted + dropped, and the types add up to what was emitted."""
+    stalls = iter([0.0] * 5 + [30.0] + [0.0] * 10_000)
+    clock = ManualClock()
+    bus = ListBus(clock, lambda: clock.advance(next(stalls)))
+    generator = ChainGenerator(seed=3)
+    census, digest = generator.census(), Digest()
+    run = await generator.run(
+        cast(EventBus, bus), rate=20, duration=60, max_lag=1.0, clock=clock, observers=[census, digest]
+    )
+    assert run.dropped > 0
+    assert run.scheduled == run.emitted + run.dropped
+    assert sum(census.types().values()) == run.emitted == int(census.over_time.counts.sum())
+    assert sum(bar[2] for bar in census.lags.bars()) == run.emitted
+    assert (
+        digest.hexdigest() == hashlib.sha256(b"".join(r.value + b"\n" for _, r in bus.records if r.value)).hexdigest()
+    )
+
+
+def test_large_and_small_texts_are_digested_in_order() -> None:
+    """A second thread changes nothing."""
+    digest, texts = Digest(), [b"a" * 10, b"b" * 200_000, b"c", b"d" * 300_000, b""]
+    for text in texts:
+        digest.add(text)
+    assert digest.hexdigest() == hashlib.sha256(b"".join(texts)).hexdigest()
