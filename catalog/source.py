@@ -147,6 +147,10 @@ class Node:
     def is_mapping(self) -> bool:
         return isinstance(self._node, yaml.MappingNode)
 
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self._node, yaml.SequenceNode)
+
     def at(self, path: Place) -> Node:
         """The value at a path below this one, or the nearest above it that exists."""
         node = self

@@ -1,0 +1,96 @@
+"""Rules for arrivals: rates that exist, a clock that is known, somebody who comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stages, Users
+from catalog.delays import delay_problems
+from catalog.words import Place
+
+Problem = tuple[Place, str]
+"""Where, as a path from the `arrivals` section (`("stages", 0, "duration")`), and what is wrong there."""
+
+SLOWEST, FASTEST = 1e-6, 1e7
+"""Chains per second."""
+SMOOTHEST, BURSTIEST = 0.05, 10.0
+"""Coefficients of variation."""
+LONGEST = 100 * 366 * 86_400
+"""Seconds."""
+MOST_USERS = 1_000_000
+HOURS, DAYS = 24, 7
+
+
+def arrivals_problems(arrivals: Arrivals) -> Iterator[Problem]:
+    """Everything wrong with arrivals."""
+    if isinstance(arrivals, Users):
+        yield from _users_problems(arrivals)
+        return
+    yield from _spacing_problems(arrivals)
+    match arrivals.rate:
+        case Constant(rate=rate):
+            if not SLOWEST <= rate <= FASTEST:
+                yield ("rate",), f"expected {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate:g}"
+        case Stages() as stages:
+            yield from _stages_problems(stages)
+        case Profile() as profile:
+            yield from profile_problems(profile, ("profile",))
+
+
+def _spacing_problems(arrivals: Open) -> Iterator[Problem]:
+    spacing = arrivals.spacing
+    if spacing.name != "gamma" and spacing.cv != Spacing().cv:
+        yield ("cv",), f"only the spacing gamma has a coefficient of variation, this one is {spacing.name}"
+    if not SMOOTHEST <= spacing.cv <= BURSTIEST:
+        yield ("cv",), f"expected a coefficient of variation of {SMOOTHEST} to {BURSTIEST:g}, got {spacing.cv:g}"
+
+
+def _stages_problems(given: Stages) -> Iterator[Problem]:
+    for index, stage in enumerate(given.stages):
+        place: Place = ("stages", index)
+        if not 0 < stage.duration <= LONGEST:
+            yield (*place, "duration"), f"expected a duration above 0 s, up to a century, got {stage.duration:g}"
+        for key, rate in (("from", stage.begin), ("to", stage.end)):
+            if not 0 <= rate <= FASTEST:
+                yield (*place, key), f"expected 0 to {FASTEST:,.0f} chains per second, got {rate:g}"
+    if not any(stage.begin > 0 or stage.end > 0 for stage in given.stages):
+        yield ("stages",), "expected at least one stage with a rate above 0"
+
+
+def profile_problems(profile: Profile, place: Place = ()) -> Iterator[Problem]:
+    """What is wrong with a profile, whose section is at `place`."""
+    sizes = [len(day) for day in profile.hours]
+    if len(sizes) not in (1, DAYS) or set(sizes) != {HOURS}:
+        got = f"{len(sizes)} lists of {', '.join(map(str, sorted(set(sizes))))}" if len(sizes) != 1 else f"{sizes[0]}"
+        yield (*place, "hours"), f"expected {HOURS} numbers, or a list of {HOURS} for each of {DAYS} days, got {got}"
+    if len(profile.days) != DAYS:
+        yield (*place, "days"), f"expected {DAYS} factors, from Monday on, got {len(profile.days)}"
+    for key, numbers in (("hours", [one for day in profile.hours for one in day]), ("days", profile.days)):
+        if not all(0 <= number <= FASTEST for number in numbers):
+            yield (*place, key), f"expected numbers from 0 to {FASTEST:,.0f}, got {min(numbers):g} to {max(numbers):g}"
+        elif not any(numbers):
+            yield (*place, key), "expected at least one number above 0: no chain would ever begin"
+    if profile.per_day is not None and not 0 < profile.per_day <= FASTEST * 3600:
+        yield (*place, "per_day"), f"expected more than 0 chains in a day, got {profile.per_day:g}"
+    if not _is_known(profile.time_zone):
+        yield (*place, "time_zone"), f"expected a time zone such as Europe/Berlin, got {profile.time_zone!r}"
+
+
+def _users_problems(users: Users) -> Iterator[Problem]:
+    if not 1 <= users.users <= MOST_USERS:
+        yield ("users",), f"expected 1 to {MOST_USERS:,} users, got {users.users:,}"
+    if not 0 <= users.stagger <= LONGEST:
+        yield ("stagger",), f"expected 0 s or more, up to a century, got {users.stagger:g}"
+    for problem in delay_problems(users.think):
+        yield ("think",), problem
+
+
+def _is_known(time_zone: str) -> bool:
+    try:
+        ZoneInfo(time_zone)
+    except (OSError, ValueError):  # a folder, or a text that is no name; `ZoneInfoNotFoundError` is a KeyError
+        return False
+    except KeyError:
+        return False
+    return True
