@@ -129,6 +129,18 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Causes:
+    """Another chain that an event may cause, under the same correlation id."""
+
+    chain: str
+    """Its name."""
+    delay: Delay
+    """Until its first event."""
+    weight: float
+    """How often, in percent of the events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A step of a chain: it emits an event, then one transition is taken; none means the chain ends."""
 
@@ -140,6 +152,8 @@ class State:
     """What the weights of `next` add up to."""
     outcome: Outcome | None = None
     """Set on terminal states, and only there."""
+    causes: tuple[Causes, ...] = ()
+    """Each may begin, independently of the others and of `next`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +185,11 @@ class Chain(Cached):
     def root(self) -> str:
         """The event type that starts it."""
         return self.states[self.start].emits
+
+    @cached_property
+    def caused(self) -> frozenset[str]:
+        """Names of the chains that its events may cause."""
+        return frozenset(one.chain for state in self.states.values() for one in state.causes)
 
     @cached_property
     def distance(self) -> Mapping[str, int]:

@@ -161,15 +161,18 @@ class Writer:
 
     async def _learn(self) -> None:
         connection = await self._connected()
-        types, paths = self._facts.types, self._facts.paths
+        types, paths, caused = self._facts.types, self._facts.paths, self._facts.caused
         await connection.execute(
             SQL["learn"],
             list(types),
             [fact.chain for fact in types.values()],
             [fact.role for fact in types.values()],
             [fact.bit for fact in types.values()],
+            [fact.causing for fact in types.values()],
             [chain for chain, masks in paths.items() for _ in masks],
             [mask for masks in paths.values() for mask in masks],
+            list(caused),
+            list(caused.values()),
             timeout=LEARN_TIMEOUT,
         )
 

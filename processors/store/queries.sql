@@ -1,8 +1,9 @@
 -- Every statement that Python sends. `-- name:` begins one; the comment under it says what it is for.
 
 -- name: learn
--- Take over the catalog's facts: type, chain, role and bit of each type; chain and mask of each path.
-SELECT eventbus.learn($1, $2, $3, $4, $5, $6);
+-- Take over the catalog's facts: type, chain, role and bit of each type, and whether its chain causes others; chain and
+-- mask of each path; chain and bits of what each chain causes.
+SELECT eventbus.learn($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: stage
 -- Where events wait to be compared with those that are stored, when a duplicate is about.

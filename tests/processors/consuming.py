@@ -9,6 +9,7 @@ from contextlib import suppress
 from eventbus.record import TopicPartition
 from processors.errors import Fenced
 from processors.pipeline import Pipeline
+from processors.store.facts import Facts
 from processors.writer import Backoff
 from tests.processors.feeding import FACTS
 from tests.processors.traffic import Log
@@ -27,6 +28,7 @@ async def consume_log(
     *,
     seed: int,
     group: str = "test",
+    facts: Facts = FACTS,
     chaos: Callable[[], Awaitable[None]] = nothing,
 ) -> Pipeline:
     """Process these partitions of a log to their end, in random chunks and batches, assigning again when fenced.
@@ -36,7 +38,7 @@ async def consume_log(
     """
     rng = random.Random(seed)
     pipeline = Pipeline(
-        dsn, FACTS, group=group, limit=rng.choice([1, 50, 700]), recent=rng.choice([1, 50, 100_000]), backoff=IMPATIENT
+        dsn, facts, group=group, limit=rng.choice([1, 50, 700]), recent=rng.choice([1, 50, 100_000]), backoff=IMPATIENT
     )
     await pipeline.open()
     done = False

@@ -57,11 +57,14 @@ def expected(values: Iterable[bytes | None], facts: Facts) -> Tables:
 
 
 def _chain(events: list[Event], facts: Facts) -> Chain:
-    known = [(facts.types.get(e.event_type, UNKNOWN), e) for e in events]
+    every = [(facts.types.get(e.event_type, UNKNOWN), e) for e in events]
+    causing = [(fact, e) for fact, e in every if fact.causing]
+    known = causing or every  # what a chain has caused does not count beside it
     outcome = seen = 0
+    for fact, _ in every:
+        seen |= fact.bit
     for fact, _ in known:
         outcome |= {3: 1, 4: 2}.get(fact.role, 0)
-        seen |= fact.bit
 
     def earliest(*roles: int) -> datetime | None:
         return min((e.timestamp for fact, e in known if fact.role in roles), default=None)
@@ -91,7 +94,7 @@ async def stored(dsn: str) -> Tables:
     counts = await connection.fetch("SELECT minute, tenant_id, type, n FROM eventbus.event_counts")
     chains = await connection.fetch(
         """SELECT correlation_id, tenant_id, chain, requested_at, started_at, ended_at, outcome, events, seen
-        FROM eventbus.chains"""
+        FROM eventbus.chain_states"""
     )
     places = await connection.fetch(
         "SELECT minute, tenant_id, chain, outcome, bin, n FROM eventbus.chain_counts WHERE n <> 0"

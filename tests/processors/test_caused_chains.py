@@ -1,0 +1,100 @@
+"""Chains that cause others under one correlation id count as themselves, whatever they caused and in whatever order."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from eventbus.event import Event
+from processors.store import EventStore
+from processors.store.facts import Facts
+from tests.postgres import execute
+from tests.processors.consuming import consume_log
+from tests.processors.feeding import AGENT_EXECUTION, FACTS, START, agent_execution, chain_of, records, store_all
+from tests.processors.oracle import assert_exact
+from tests.processors.traffic import PARTITIONS, VAULT_READ, Log, values_of
+
+CAUSED = sum({FACTS.types[name].bit for name in (*AGENT_EXECUTION, "omninode.agent.execution.failed.v1")})
+
+
+def causing_facts() -> Facts:
+    """As if a vault read could cause agent executions."""
+    types = {name: fact._replace(causing=fact.chain == "vault-read") for name, fact in FACTS.types.items()}
+    for name in VAULT_READ:
+        types[name] = types[name]._replace(causing=True)
+    return Facts(types, FACTS.paths, {"vault-read": CAUSED})
+
+
+def one_in_the_other(*, end: bool = True, inside: tuple[str, ...] = AGENT_EXECUTION) -> list[Event]:
+    """A vault read whose first event causes an agent execution that lasts longer than it."""
+    outer = chain_of(*VAULT_READ, gap_ms=50)
+    inner = chain_of(*inside, start=START + timedelta(milliseconds=10), gap_ms=100)
+    inner[0] = Event.new(inside[0], {}, cause=outer[0], timestamp=inner[0].timestamp)
+    for n, event in enumerate(inner[1:], 1):
+        inner[n] = Event.new(event.event_type, {}, cause=inner[n - 1], timestamp=event.timestamp)
+    return [*outer[: 2 if end else 1], *inner]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_causes_counts(postgres_dsn: str, seed: int) -> None:
+    """The chain is the one that causes: its name, its times, its outcome; the other belongs to it and conforms."""
+    events = one_in_the_other()
+    random.Random(seed).shuffle(events)
+    for event in events:
+        await store_all(postgres_dsn, event, facts=causing_facts())
+    async with EventStore.open(postgres_dsn) as store:
+        chain = await store.chain(events[0].correlation_id)
+        statistics = await store.statistics()
+    assert chain is not None
+    assert (chain.chain, chain.state, chain.verdict) == ("vault-read", "completed", "conforms")
+    assert chain.ended_at == START + timedelta(milliseconds=50)
+    assert len(chain.events) == 2 + len(AGENT_EXECUTION)
+    assert statistics["chains"]["completed"] == 1
+    assert list(statistics["chains"]["by_chain"]) == ["vault-read"]
+
+
+async def test_what_is_caused_does_not_end_it(postgres_dsn: str) -> None:
+    """While the causing chain has not ended, it is in flight, whatever has come of what it caused."""
+    events = one_in_the_other(end=False)
+    await store_all(postgres_dsn, *events, facts=causing_facts())
+    async with EventStore.open(postgres_dsn) as store:
+        chain = await store.chain(events[0].correlation_id)
+    assert chain is not None
+    assert (chain.outcome, chain.verdict) == (None, "in_flight")
+
+
+async def test_it_may_cause_only_what_the_catalog_says(postgres_dsn: str) -> None:
+    """Events of a chain that it may not cause are unexpected in it."""
+    events = one_in_the_other(inside=("omninode.code.generation.requested.v1", "omninode.code.generation.started.v1"))
+    await store_all(postgres_dsn, *events, facts=causing_facts())
+    async with EventStore.open(postgres_dsn) as store:
+        chain = await store.chain(events[0].correlation_id)
+    assert chain is not None
+    assert chain.verdict == "unexpected"
+
+
+async def test_any_order_and_any_writers(postgres_dsn: str) -> None:
+    """Chains alone and chains in others, over all partitions in any order, leave the tables of a plain count."""
+    rng = random.Random(11)
+    events = [e for _ in range(60) for e in (*one_in_the_other(end=rng.random() < 0.8), *agent_execution())]
+    events = [event for event in events if rng.random() < 0.95]
+    rng.shuffle(events)
+    log: Log = {partition: records(events[n::4]) for n, partition in enumerate(PARTITIONS)}
+    await consume_log(postgres_dsn, log, PARTITIONS, seed=1, facts=causing_facts())
+    await assert_exact(postgres_dsn, values_of(log), causing_facts())
+
+
+async def test_older_databases_are_counted_again(postgres_dsn: str) -> None:
+    """What was stored before the catalog said what causes what is folded again."""
+    events = one_in_the_other()
+    await store_all(postgres_dsn, *events)
+    await store_all(postgres_dsn, *agent_execution(), facts=causing_facts(), group="later")
+    async with EventStore.open(postgres_dsn) as store:
+        chain = await store.chain(events[0].correlation_id)
+    assert chain is not None
+    assert (chain.chain, chain.verdict) == ("vault-read", "conforms")
+    await execute(postgres_dsn, "SELECT eventbus.rebuild()")
+    async with EventStore.open(postgres_dsn) as store:
+        assert (await store.statistics())["chains"]["by_chain"]["vault-read"]["total"] == 1
