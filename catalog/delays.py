@@ -73,3 +73,15 @@ def delay_problems(delay: Delay) -> Iterator[str]:
         yield f"expected a median above 0 ms, got {delay.median:g}"
     elif delay.p95 <= delay.median:
         yield f"p95 {delay.p95:g} must be above the median {delay.median:g}"
+
+
+def stretched(delay: Delay, factor: float) -> Delay:
+    """The same distribution, each delay multiplied with a factor."""
+    if isinstance(delay, Fixed):
+        return Fixed(value=delay.value * factor)
+    low, high = delay.minimum * factor, None if delay.maximum is None else delay.maximum * factor
+    if isinstance(delay, Exponential):
+        return Exponential(mean=delay.mean * factor, minimum=low, maximum=high)
+    if isinstance(delay, LogNormal):
+        return LogNormal(median=delay.median * factor, p95=delay.p95 * factor, minimum=low, maximum=high)
+    return Uniform(minimum=low, maximum=delay.maximum * factor)

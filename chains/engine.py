@@ -32,6 +32,7 @@ class Engine:
     def __init__(self, plan: Plan, arrivals: Arrivals, *, root: int, start: int) -> None:
         self.plan = plan
         self._root = root
+        self._start = start // 1000
         self._beginnings = Beginnings(arrivals, root=root, start=start)
 
     def blocks(
@@ -102,7 +103,7 @@ class Engine:
             since: leave out chains that are surely over by this time.
         """
         roots = EventTable.roots(np.arange(first, first + begins.size), begins)
-        chosen = self.plan.choose(chain_keys(self._root, roots.chain))
+        chosen = self.plan.choose(chain_keys(self._root, roots.chain), begins - self._start)
         if since is not None:
             alive = np.flatnonzero(begins >= since - self.plan.spans.take(chosen))
             roots, chosen = roots.take(alive), chosen.take(alive)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from catalog import Catalog
 from catalog.model import Outcome
+from catalog.phases import Phase
 from chains.arrivals import Arrivals, AtOnce, Poisson, Regular
 from chains.block import Block
 from chains.census import Census
@@ -18,6 +19,7 @@ from chains.explain import Explanation, explained
 from chains.faults import Fault, by_precedence
 from chains.injection import Injector
 from chains.ledger import Ledger
+from chains.phases import checked
 from chains.places import places
 from chains.plan import Plan
 from chains.randomness import purpose
@@ -48,6 +50,7 @@ class ChainGenerator:
         rate: chains per second of virtual time, on average and independent of each other (Poisson).
         tenant_id: of all events.
         namespace: of all events.
+        phases: when chains fail more often, or take longer; in the order of time.
         block: chains worked on together: changes speed and memory, never a byte. None: what suits the rate.
 
     Raises:
@@ -65,6 +68,7 @@ class ChainGenerator:
         rate: float = 10.0,
         tenant_id: str = DEFAULT_TENANT,
         namespace: str = DEFAULT_NAMESPACE,
+        phases: Sequence[Phase] = (),
         block: int | None = None,
     ) -> None:
         if start.tzinfo is None or not EARLIEST <= start < LATEST:
@@ -78,7 +82,8 @@ class ChainGenerator:
         self._envelope = Envelope(tenant_id, namespace)
         self._block = block
         self._root = purpose(f"seed:{seed}")
-        self._plan = Plan(self.catalog, self._envelope)
+        self._phases = checked(phases, self.catalog)
+        self._plan = Plan(self.catalog, self._envelope, phases=self._phases)
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
@@ -289,7 +294,7 @@ class ChainGenerator:
 
     def _plan_of(self, name: str | None, outcome: Outcome | None) -> Plan:
         if name is not None:
-            return Plan(self.catalog.only(name), self._envelope, outcome=outcome)
+            return Plan(self.catalog.only(name), self._envelope, outcome=outcome, phases=self._phases)
         if outcome is None:
             return self._plan
         able = [
@@ -299,7 +304,7 @@ class ChainGenerator:
         ]
         if not able:
             raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
-        return Plan(self.catalog.only(*able), self._envelope, outcome=outcome)
+        return Plan(self.catalog.only(*able), self._envelope, outcome=outcome, phases=self._phases)
 
     def __repr__(self) -> str:
         return (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 
-from catalog import Catalog
+from catalog import Catalog, Chain
 from catalog.model import Outcome
+from catalog.phases import Phase
 from chains.emitter import Emitter, Envelope, compile_emitter
 from chains.errors import NothingToGenerate
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
@@ -19,6 +23,7 @@ from eventbus.bus import TopicStrategy, topic_namer
 CHAIN_PURPOSE = purpose("chain")
 LONGEST_SPAN = 1 << 62
 """Microseconds; what 63 bits can still be compared with."""
+SECOND = 1_000_000
 
 
 class Plan:
@@ -28,21 +33,29 @@ class Plan:
         catalog: its chains of a weight above 0 take part.
         envelope: what all events have in common.
         outcome: walk the chains so that they end like this, not as their weights say.
+        phases: what is different for chains that begin at or after a moment, in the order of their moments.
 
     Raises:
         NothingToGenerate: no chain has a weight above 0.
         ImpossibleChain: a chain cannot end as it should within its `max_steps`.
     """
 
-    def __init__(self, catalog: Catalog, envelope: Envelope, *, outcome: Outcome | None = None) -> None:
+    def __init__(
+        self, catalog: Catalog, envelope: Envelope, *, outcome: Outcome | None = None, phases: Sequence[Phase] = ()
+    ) -> None:
         self._catalog = catalog
         self._envelope = envelope
         weighted = [chain for chain in catalog.chains.values() if chain.weight > 0]
         if not weighted:
             raise NothingToGenerate
         self.emitters: list[Emitter] = []
-        self.walkers = [self._walker(Walk(chain, outcome)) for chain in weighted]
+        self.walkers: list[Walker] = []
         self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
+        self._phases = np.array([round(phase.at * SECOND) for phase in phases], np.int64)
+        if outcome:  # whether they fail is settled
+            phases = [replace(phase, failed=1) for phase in phases]
+        #: Shape (phases + 1, chains): the place in `walkers`; the first row is for chains before all phases.
+        self._numbers = np.array([self._walkers(chain, outcome, phases) for chain in weighted]).T
 
     @property
     def widest(self) -> int:
@@ -54,22 +67,43 @@ class Plan:
         """The longest time that chains of each of `walkers` can last, microseconds."""
         return np.array([min(walker.span, LONGEST_SPAN) for walker in self.walkers], np.int64)
 
-    def choose(self, keys: Words) -> Integers:
-        """The place in `walkers` for each chain key."""
-        return self._edges.searchsorted(fraction(draw(keys, CHAIN_PURPOSE)), side="right")
+    def choose(self, keys: Words, elapsed: Integers) -> Integers:
+        """The place in `walkers` for each chain.
+
+        Args:
+            keys: of the chains.
+            elapsed: when they begin, microseconds since the beginning of the run.
+        """
+        chosen = self._edges.searchsorted(fraction(draw(keys, CHAIN_PURPOSE)), side="right")
+        if not self._phases.size:
+            return chosen
+        numbers: Integers = self._numbers[self._phases.searchsorted(elapsed, side="right"), chosen]
+        return numbers
 
     def topics(self, strategy: TopicStrategy) -> list[str]:
         """The topic of each emitter."""
         name = topic_namer(strategy)
         return [name(emitter.event_type) for emitter in self.emitters]
 
-    def _walker(self, walk: Walk) -> Walker:
-        root = self._emitter(walk, walk.chain.start, is_root=True)
-        return Waves(walk, root, {state: self._emitter(walk, state, is_root=False) for state in walk.targets()})
+    def _walkers(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
+        """Makes what walks a chain as it is, and in each phase that changes it; their numbers."""
+        variants = [chain, *(phase.of(chain) for phase in phases)]
+        walks = {id(variant): Walk(variant, outcome) for variant in variants}
+        root, kinds = self._emitters(list(walks.values()))
+        numbers = dict(zip(walks, count(len(self.walkers)), strict=False))
+        self.walkers += [Waves(walk, root, kinds) for walk in walks.values()]
+        return [numbers[id(variant)] for variant in variants]
 
-    def _emitter(self, walk: Walk, state: str, *, is_root: bool) -> int:
+    def _emitters(self, walks: list[Walk]) -> tuple[int, dict[str, int]]:
+        """Makes the emitters that the walks of a chain share: of its root, and of the states that it leads to."""
+        first = walks[0]
+        root = self._emitter(walks, first.chain.start, is_root=True)
+        return root, {state: self._emitter(walks, state, is_root=False) for state in first.targets()}
+
+    def _emitter(self, walks: list[Walk], state: str, *, is_root: bool) -> int:
+        longest = max(walk.longest_before(state) for walk in walks)
         emitter = compile_emitter(
-            self._catalog, self._envelope, walk.chain, state, is_root=is_root, longest=walk.longest_before(state)
+            self._catalog, self._envelope, walks[0].chain, state, is_root=is_root, longest=longest
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1
