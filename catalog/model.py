@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from catalog.visitors import Visitors
+
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
 Outcome = Literal["completed", "failed"]
 
@@ -37,6 +39,10 @@ class PayloadField:
     var: str | None = None
     """`variable` or `variable.attribute`."""
     elapsed: bool = False
+    visit: str | None = None
+    """What the event is about in a chain of sessions: a name of `visitors.VISITS`."""
+    template: str | None = None
+    """The text around a `var` that is a whole number: `user-{}`."""
     minimum: float | None = None
     maximum: float | None = None
     decimals: int = 0
@@ -162,6 +168,10 @@ class Variable:
 
     name: str
     list: str | None = None
+    by: str | None = None
+    """Another variable: each of its values has an item of the list of its own, the same in all chains."""
+    zipf: bool = False
+    """Of a range: its second number is drawn half as often as the first, the third a third as often, and so on."""
     minimum: int | None = None
     maximum: int | None = None
 
@@ -180,6 +190,8 @@ class Chain(Cached):
     variables: Mapping[str, Variable] = field(default_factory=dict)
     max_steps: int = 64
     """Upper bound of events in a chain; near it, the shortest way to a terminal state is taken."""
+    visitors: Visitors | None = None
+    """Makes its chains sessions of visitors: `states` say what they emit, and this says what they do."""
 
     @property
     def root(self) -> str:
