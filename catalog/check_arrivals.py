@@ -14,7 +14,7 @@ Problem = tuple[Place, str]
 
 SLOWEST, FASTEST = 1e-6, 1e7
 """Chains per second."""
-SMOOTHEST, BURSTIEST = 0.05, 10.0
+SMOOTHEST, BURSTIEST = 0.1, 10.0
 """Coefficients of variation."""
 LONGEST = 100 * 366 * 86_400
 """Seconds."""

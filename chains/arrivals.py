@@ -1,4 +1,9 @@
-"""When chains begin: gaps between arrivals in whole nanoseconds, so that sums do not depend on where blocks begin."""
+"""When chains begin in the open model: at a rate, whatever became of the chains before.
+
+A chain's place is a whole number on a scale of its own, so that sums do not depend on where blocks begin. At a rate
+that never changes, the places are nanoseconds themselves; else they are what the rate has to integrate to, and the
+times follow from them (see `rates`).
+"""
 
 from __future__ import annotations
 
@@ -7,65 +12,118 @@ from typing import Protocol
 import numpy as np
 
 from catalog import Exponential
-from chains.delays import sampler
+from catalog.arrivals import Arrivals as Model
+from catalog.arrivals import Constant, Open, Spacing, Stages
+from catalog.check_arrivals import arrivals_problems
+from catalog.words import path_text
+from chains.calendar import Calendar
+from chains.delays import Always, Sampler, Tabled, sampler
 from chains.errors import InvalidSetting
-from chains.randomness import Integers, Words, draw, purpose
+from chains.gamma import quantile
+from chains.randomness import HALF, Integers, Words, draw, purpose
+from chains.rates import CHAIN, Rate, Segments, place_at, times
+from chains.users import Closed
 
 GAP_PURPOSE = purpose("arrival")
 SLOWEST, FASTEST = 1e-3, 1e7
+ENDLESS = 86_400.0
+"""Seconds in a piece of a rate that never changes."""
 
 
 class Arrivals(Protocol):
-    """The gaps before chains; an arrival is the sum of all gaps up to its own."""
+    """Where chains lie, and when that is."""
 
     rate: float
-    """Chains per second in the long run."""
+    """Chains per second, when there are many."""
 
-    def gaps(self, chain: Integers, keys: Words) -> Integers:
-        """Nanoseconds between each chain's predecessor (for chain 0: the start) and the chain.
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        """How far consecutive chains lie beyond the one before them.
 
         Args:
-            chain: indices of the chains.
+            place: of the chain before them; 0: the start.
+            first: index of the first of them.
             keys: their random keys.
         """
         ...
 
+    def times(self, place: int, beyond: Integers) -> Integers:
+        """Nanoseconds from the start to chains that lie as far beyond a place; `NEVER` if they do not begin."""
+        ...
 
-class Poisson:
-    """Independent arrivals.
+    def expected(self, time: int) -> float:
+        """How many chains begin in so many nanoseconds from the start, on average."""
+        ...
+
+
+class Steps(Protocol):
+    """How places follow each other."""
+
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        """As for `Arrivals`."""
+        ...
+
+
+class Gaps:
+    """Each chain lies a gap beyond the one before; gaps are drawn independently."""
+
+    def __init__(self, gap: Sampler) -> None:
+        self._gap = gap
+
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        gaps = self._gap.at(draw(keys, GAP_PURPOSE))
+        return gaps.cumsum(out=gaps)
+
+
+class Shares:
+    """Each chain lies somewhere in a share of the scale that is all its own."""
+
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        places = draw(keys, GAP_PURPOSE) >> HALF
+        places *= np.uint64(CHAIN)
+        places >>= HALF
+        inside = places.view(np.int64)
+        inside += np.arange(keys.size) * CHAIN
+        inside += first * CHAIN - place
+        return inside
+
+
+class Steady:
+    """One rate for ever: places are nanoseconds.
 
     Args:
         rate: chains per second.
-
-    Raises:
-        InvalidSetting: the rate is outside 0.001 to 10,000,000 chains per second.
     """
 
-    def __init__(self, rate: float) -> None:
-        if not SLOWEST <= rate <= FASTEST:
-            raise InvalidSetting(f"expected a rate of {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate}")
+    def __init__(self, gap: Sampler, rate: float) -> None:
         self.rate = rate
-        self._gap = sampler(Exponential(mean=1e9 / rate), unit=1)
+        self._steps = Gaps(gap)
 
-    def gaps(self, chain: Integers, keys: Words) -> Integers:
-        return self._gap.at(draw(keys, GAP_PURPOSE))
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        return self._steps.after(place, first, keys)
+
+    def times(self, place: int, beyond: Integers) -> Integers:
+        return beyond + place
+
+    def expected(self, time: int) -> float:
+        return max(time, 0) / 1e9 * self.rate
 
 
-class Regular:
-    """One chain every `interval` seconds; the first of them one interval after the start.
+class Varying:
+    """A rate that changes: places are billionths of a chain."""
 
-    Raises:
-        InvalidSetting: the interval is outside 0.1 µs to 1,000 s.
-    """
+    def __init__(self, steps: Steps, rate: Rate) -> None:
+        self.rate = rate.peak
+        self._steps = steps
+        self._course = rate
 
-    def __init__(self, interval: float) -> None:
-        if not 1 / FASTEST <= interval <= 1 / SLOWEST:
-            raise InvalidSetting(f"expected an interval of {1 / FASTEST} to {1 / SLOWEST:,.0f} seconds, got {interval}")
-        self.rate = 1 / interval
-        self._gap = round(interval * 1e9)
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        return self._steps.after(place, first, keys)
 
-    def gaps(self, chain: Integers, keys: Words) -> Integers:
-        return np.full(chain.size, self._gap, np.int64)
+    def times(self, place: int, beyond: Integers) -> Integers:
+        return times(self._course, place, beyond)
+
+    def expected(self, time: int) -> float:
+        return place_at(self._course, time) / CHAIN if time > 0 else 0.0
 
 
 class AtOnce:
@@ -82,7 +140,79 @@ class AtOnce:
         self._count = count
         self._then = then
 
-    def gaps(self, chain: Integers, keys: Words) -> Integers:
-        gaps = self._then.gaps(chain, keys)
-        gaps[chain < self._count] = 0
-        return gaps
+    def after(self, place: int, first: int, keys: Words) -> Integers:
+        early = min(max(self._count - first, 0), keys.size)
+        if early == keys.size:
+            return np.zeros(early, np.int64)
+        later = self._then.after(place, max(first - self._count, 0), keys[early:])
+        return np.concatenate([np.zeros(early, np.int64), later])
+
+    def times(self, place: int, beyond: Integers) -> Integers:
+        return self._then.times(place, beyond)
+
+    def expected(self, time: int) -> float:
+        return self._then.expected(time) + (self._count if time > 0 else 0)
+
+
+def poisson(rate: float) -> Arrivals:
+    """Chains that begin independently of each other.
+
+    Args:
+        rate: chains per second.
+
+    Raises:
+        InvalidSetting: the rate is outside 0.001 to 10,000,000 chains per second.
+    """
+    if not SLOWEST <= rate <= FASTEST:
+        raise InvalidSetting(f"expected a rate of {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate}")
+    return Steady(sampler(Exponential(mean=1e9 / rate), unit=1), rate)
+
+
+def regular(interval: float) -> Arrivals:
+    """One chain every `interval` seconds; the first of them one interval after the start.
+
+    Raises:
+        InvalidSetting: the interval is outside 0.1 µs to 1,000 s.
+    """
+    if not 1 / FASTEST <= interval <= 1 / SLOWEST:
+        raise InvalidSetting(f"expected an interval of {1 / FASTEST} to {1 / SLOWEST:,.0f} seconds, got {interval}")
+    return Steady(Always(round(interval * 1e9)), 1 / interval)
+
+
+def compiled(arrivals: Model, start: int) -> Arrivals | Closed:
+    """Arrivals of the catalog, ready to be worked out.
+
+    Args:
+        start: of the run, nanoseconds since the Unix epoch.
+
+    Raises:
+        InvalidSetting: the arrivals make no sense.
+    """
+    for place, problem in arrivals_problems(arrivals):
+        raise InvalidSetting(f"arrivals: {path_text(place)}: {problem}")
+    if not isinstance(arrivals, Open):
+        return Closed(arrivals)
+    rate, spacing = arrivals.rate, arrivals.spacing
+    match rate:
+        case Constant(rate=number) if spacing.name == "poisson" and number >= SLOWEST:
+            return poisson(number)
+        case Constant(rate=number):
+            return Varying(_steps(spacing), Segments([(ENDLESS, number, number)], repeat=True))
+        case Stages(stages=stages, repeat=repeat):
+            stretches = [(stage.duration, stage.begin, stage.end) for stage in stages]
+            return Varying(_steps(spacing), Segments(stretches, repeat=repeat))
+        case _:
+            return Varying(_steps(spacing), Calendar(rate, start))
+
+
+def _steps(spacing: Spacing) -> Steps:
+    match spacing.name:
+        case "poisson":
+            return Gaps(sampler(Exponential(mean=CHAIN), unit=1))
+        case "regular":
+            return Gaps(Always(CHAIN))
+        case "even":
+            return Shares()
+        case "gamma":
+            gap = quantile(spacing.cv)
+            return Gaps(Tabled(lambda probability: gap(probability) * CHAIN, 1))

@@ -1,7 +1,6 @@
 """The engine: which events happen when, in virtual time, for any number of overlapping chains.
 
-It makes all chains of a block together. The watermark is the arrival of
-the next block's first chain: nothing earlier can come any more, so what lies before it is final and can be ordered;
+It makes chains in batches. A batch says up to when all is made: what lies before that is final and can be ordered;
 the rest is carried over. Nothing here waits, and nothing is text.
 """
 
@@ -12,13 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from chains.arrivals import Arrivals
-from chains.beginnings import Beginnings
+from chains.batches import Beginnings, Bounds
+from chains.beginnings import OpenBeginnings
 from chains.plan import Plan
 from chains.randomness import Integers, chain_keys
 from chains.table import EventTable
-
-FIRST_BLOCK = 16
-"""Chains in the first block; each is twice the one before, so that the first event comes at once."""
+from chains.users import Closed, ClosedBeginnings
 
 
 class Engine:
@@ -29,11 +27,15 @@ class Engine:
         start: nanoseconds since the Unix epoch.
     """
 
-    def __init__(self, plan: Plan, arrivals: Arrivals, *, root: int, start: int) -> None:
+    def __init__(self, plan: Plan, arrivals: Arrivals | Closed, *, root: int, start: int) -> None:
         self.plan = plan
         self._root = root
         self._start = start // 1000
-        self._beginnings = Beginnings(arrivals, root=root, start=start)
+        self._beginnings: Beginnings
+        if isinstance(arrivals, Closed):
+            self._beginnings = ClosedBeginnings(arrivals, root=root, start=start)
+        else:
+            self._beginnings = OpenBeginnings(arrivals, root=root, start=start)
 
     def blocks(
         self, chains: int | None = None, until: int | None = None, size: int = 4096, since: int | None = None
@@ -46,26 +48,12 @@ class Engine:
             size: chains in a block; changes no event.
             since: leave out chains that are over by this time, microseconds since the Unix epoch.
         """
+        longest = 0 if since is None else int(self.plan.spans.max())
         carried = EventTable.concatenate([])
-        first = 0
-        if since is not None:
-            first = self._beginnings.first_since(since - int(self.plan.spans.max()), chains, until)
-        wanted = min(FIRST_BLOCK, size)
-        while True:
-            count = wanted if chains is None else max(min(wanted, chains - first), 0)
-            begins = self._beginnings.of(first, count + 1)  # one more, for the watermark
-            if until is not None:
-                count = min(count, int(begins.searchsorted(until)))
-            made = self.expand(first, begins[:count] // 1000, since)
-            if count < wanted:
-                break
-            ready, carried = EventTable.concatenate([carried, made]).split(int(begins[count]) // 1000)
+        for made, complete in self._beginnings.batches(self.expand, Bounds(chains, until, since, longest, size)):
+            ready, carried = EventTable.concatenate([carried, made]).split(complete)
             if len(ready):
                 yield ready.ordered()
-            first, wanted = first + count, min(wanted * 2, size)
-        rest = EventTable.concatenate([carried, made])
-        if len(rest):
-            yield rest.ordered()
 
     def window(
         self,
@@ -92,17 +80,23 @@ class Engine:
                 return
 
     def one(self, index: int) -> EventTable:
-        """The events of one chain, as in the run."""
-        return self.expand(index, self._beginnings.of(index, 1) // 1000).ordered()
+        """The events of one chain, as in the run.
 
-    def expand(self, first: int, begins: Integers, since: int | None = None) -> EventTable:
-        """All events of consecutive chains, in no order.
+        Raises:
+            InvalidSetting: the run has no such chain.
+        """
+        begin = self._beginnings.one(self.expand, index)
+        return self.expand(np.array([index]), np.array([begin])).ordered()
+
+    def expand(self, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
+        """All events of chains, in no order.
 
         Args:
-            begins: arrivals, microseconds since the Unix epoch.
+            chain: indices of the chains.
+            begins: when they do, microseconds since the Unix epoch.
             since: leave out chains that are surely over by this time.
         """
-        roots = EventTable.roots(np.arange(first, first + begins.size), begins)
+        roots = EventTable.roots(chain, begins)
         chosen = self.plan.choose(chain_keys(self._root, roots.chain), begins - self._start)
         if since is not None:
             alive = np.flatnonzero(begins >= since - self.plan.spans.take(chosen))

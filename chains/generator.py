@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from catalog import Catalog
 from catalog.model import Outcome
 from catalog.phases import Phase
-from chains.arrivals import Arrivals, AtOnce, Poisson, Regular
+from chains.arrivals import Arrivals, AtOnce, poisson, regular
 from chains.block import Block
 from chains.census import Census
 from chains.decode import decoded
@@ -78,7 +78,7 @@ class ChainGenerator:
         self.catalog = Catalog.default() if catalog is None else catalog
         self.seed = seed
         self.start = start.astimezone(UTC)
-        self._arrivals = Poisson(rate)
+        self._arrivals = poisson(rate)
         self._envelope = Envelope(tenant_id, namespace)
         self._block = block
         self._root = purpose(f"seed:{seed}")
@@ -250,7 +250,7 @@ class ChainGenerator:
         from chains.clock import WallClock  # noqa: PLC0415
         from chains.pacing import Pacer  # noqa: PLC0415
 
-        arrivals = AtOnce(initial_chains, Regular(interval) if rate is None else Poisson(rate))
+        arrivals = AtOnce(initial_chains, regular(interval) if rate is None else poisson(rate))
         pacer = Pacer(
             self._plan,
             bus,

@@ -100,7 +100,7 @@ BAD = {
     "rate: often": "expected chains per second, or a rate such as 600/h or 12/min, got 'often'",
     "{rate: 1, spacing: clumsy}": "expected one of poisson, regular, even, gamma, got 'clumsy'",
     "{rate: 1, cv: 2}": "only the spacing gamma has a coefficient of variation, this one is poisson",
-    "{rate: 1, spacing: gamma, cv: 20}": "expected a coefficient of variation of 0.05 to 10, got 20",
+    "{rate: 1, spacing: gamma, cv: 20}": "expected a coefficient of variation of 0.1 to 10, got 20",
     "stages: []": "expected at least one stage with a rate above 0",
     "stages: [{rate: 0, duration: 1m}]": "expected at least one stage with a rate above 0",
     "stages: [{rate: 1}]": "'duration' is required, but missing",

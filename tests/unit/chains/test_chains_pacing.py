@@ -252,9 +252,9 @@ async def test_many_chains_at_once_are_made_in_few_blocks(bus: ListBus, monkeypa
     expand = Engine.expand
     sizes: list[int] = []
 
-    def counted(engine: Engine, first: int, begins: Integers, since: int | None = None) -> EventTable:
+    def counted(engine: Engine, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
         sizes.append(len(begins))
-        return expand(engine, first, begins, since)
+        return expand(engine, chain, begins, since)
 
     monkeypatch.setattr(Engine, "expand", counted)
     statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=20_000, interval=1000, duration=1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog import Catalog, Fixed, Uniform
 from chains import Block, ChainGenerator, InvalidSetting
-from chains.beginnings import MARK_EVERY
+from chains.batches import Bounds
+from chains.beginnings import MARK_EVERY, OpenBeginnings
 from chains.table import EventTable
 from chains.walk import Walk
 from eventbus.event import Event, microseconds
@@ -138,6 +140,8 @@ def test_only_chains_that_may_last_are_looked_at() -> None:
     since = generator.start + timedelta(hours=2)
     stream = generator._stream(generator._plan)
     beginnings = stream._engine._beginnings
-    begins = beginnings.of(first := beginnings.first_since(microseconds(since) - 3_600_000_000, None, None), 100_000)
-    looked_at = stream._engine.expand(first, begins // 1000, microseconds(since))
+    assert isinstance(beginnings, OpenBeginnings)
+    first = beginnings.first_since(microseconds(since) - 3_600_000_000, Bounds())
+    begins = beginnings.of(first, 100_000) // 1000
+    looked_at = stream._engine.expand(np.arange(first, first + 100_000), begins, microseconds(since))
     assert 0 < len(looked_at) < 500

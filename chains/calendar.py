@@ -1,0 +1,137 @@
+"""A profile of the day and the week as a rate: the hours of a clock on the wall, on days of 23, 24 or 25 of them."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import dropwhile, groupby, pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from catalog.arrivals import WEEK, Profile
+from chains.rates import Piece
+from eventbus.event import microseconds
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = date(2262, 1, 1)
+"""Nanoseconds since 1970 have run out of 63 bits soon after."""
+SECOND, MINUTE, HOUR, DAY = 10**9, 60 * 10**9, 3600 * 10**9, 24 * 3600 * 10**9
+KEPT = 400
+"""Days whose hours are remembered."""
+
+
+class Slot(NamedTuple):
+    """An hour of a day, or the part of one that is left when the clock is put forward or back."""
+
+    begin: int
+    """Nanoseconds since the start of the run."""
+    lasts: int
+    rate: float
+    """Chains per second, on average."""
+
+
+class Calendar:
+    """The rate that a profile gives each moment.
+
+    Args:
+        start: nanoseconds since the Unix epoch.
+    """
+
+    def __init__(self, profile: Profile, start: int) -> None:
+        self._profile = profile
+        self._zone = ZoneInfo(profile.time_zone)
+        self._start = start
+        self._first = self._wall_clock(start).date()
+        self._days = (END - self._first).days
+        self._known: dict[int, list[Slot]] = {}
+        #: Where the integral is at the beginning of each day, the first of which began before the start.
+        self._places = [0]
+        self._places[0] -= next(self.from_time(0)).at(0)
+        self.peak = max(slot.rate for day in range(len(WEEK)) for slot in self._slots(day))
+
+    def from_place(self, place: int) -> Iterator[Piece]:
+        """The pieces from the one in which a place lies."""
+        while self._places[-1] <= place and len(self._places) < self._days:
+            self._count(len(self._places))
+        day = bisect_right(self._places, place) - 1
+        return dropwhile(lambda piece: piece.place + piece.amount <= place, self._from(day))
+
+    def from_time(self, time: int) -> Iterator[Piece]:
+        """The pieces from the one in which a time lies, nanoseconds since the start."""
+        day = (self._wall_clock(self._start + time).date() - self._first).days
+        return dropwhile(lambda piece: piece.time + piece.lasts <= time, self._from(day))
+
+    def _from(self, day: int) -> Iterator[Piece]:
+        self._count(day)
+        for one in range(day, self._days):
+            yield from self._pieces(one)
+
+    def _count(self, days: int) -> None:
+        """Integrates up to a day."""
+        while len(self._places) <= days:
+            amounts = [piece.amount for piece in self._pieces(len(self._places) - 1)]
+            self._places.append(self._places[-1] + sum(amounts))
+
+    def _pieces(self, day: int) -> Iterator[Piece]:
+        self._count(day)
+        place = self._places[day]
+        for begin, lasts, low, high in self._lines(day):
+            yield (piece := Piece(place, begin, lasts, low, high))
+            place += piece.amount
+
+    def _lines(self, day: int) -> Iterator[tuple[int, int, float, float]]:
+        """Begin and length of straight lines, and their rates at both ends.
+
+        Two lines in an hour, from edge to middle and on to the next edge: its average is kept by making the middle as
+        much higher as the edges are lower, and an edge is at most twice the lower of its hours, so that no middle is
+        below 0.
+        """
+        slots = self._slots(day)
+        if not self._profile.interpolate:
+            yield from ((slot.begin, slot.lasts, slot.rate, slot.rate) for slot in slots)
+            return
+        around = [*self._slots(day - 1)[-1:], *slots, *self._slots(day + 1)[:1]]
+        edges = [min((a.rate + b.rate) / 2, a.rate * 2, b.rate * 2) for a, b in pairwise(around)]
+        for slot, (left, right) in zip(slots, pairwise(edges), strict=True):
+            middle, half = slot.rate * 2 - (left + right) / 2, slot.lasts // 2
+            yield slot.begin, half, left, middle
+            yield slot.begin + half, slot.lasts - half, middle, right
+
+    def _slots(self, day: int) -> list[Slot]:
+        if day not in self._known:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            self._known[day] = list(self._slots_of(day))
+        return self._known[day]
+
+    def _slots_of(self, day: int) -> Iterator[Slot]:
+        weekday = (self._first + timedelta(days=day)).weekday()
+        hours = self._profile.hours[weekday % len(self._profile.hours)]
+        parts = list(self._hours(day))
+        unit = 1 / 3600
+        if self._profile.per_day is not None:
+            unit = self._profile.per_day / (math.fsum(hours[hour] * lasts / SECOND for _, lasts, hour in parts) or 1.0)
+        for begin, lasts, hour in parts:
+            yield Slot(begin - self._start, lasts, hours[hour] * self._profile.days[weekday] * unit)
+
+    def _hours(self, day: int) -> Iterator[tuple[int, int, int]]:
+        """Begin, length and number of a day's hours, nanoseconds since the Unix epoch."""
+        begin, end = self._midnight(day), self._midnight(day + 1)
+        if end - begin == DAY:
+            yield from ((begin + hour * HOUR, HOUR, hour) for hour in range(24))
+            return
+        minutes = [(moment, self._wall_clock(moment)) for moment in range(begin, end, MINUTE)]
+        hours = groupby(minutes, lambda minute: (minute[1].hour, minute[1].utcoffset()))
+        begins = [(next(group)[0], hour) for (hour, _), group in hours]
+        for (since, hour), (until, _) in pairwise([*begins, (end, 0)]):
+            yield since, until - since, hour
+
+    def _midnight(self, day: int) -> int:
+        """When a day begins: where the clock skips midnight, when it does so."""
+        begin = datetime.combine(self._first + timedelta(days=day), time(), self._zone)
+        return microseconds(begin.astimezone(UTC)) * 1000
+
+    def _wall_clock(self, nanoseconds: int) -> datetime:
+        return (EPOCH + timedelta(microseconds=nanoseconds // 1000)).astimezone(self._zone)
