@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from catalog.check_causes import cause_problems
 from catalog.check_chains import chain_problems, role_problems
 from catalog.check_payloads import payload_problems
 from catalog.model import Chain
@@ -43,6 +44,7 @@ def problems(catalog: Catalog) -> Iterator[Problem]:
         yield from chain_problems(chain, catalog.events, catalog.lists)
         yield from _missing_variables(chain, catalog)
     yield from role_problems(catalog.chains)
+    yield from cause_problems(catalog.chains)
     yield from _weight_problems(catalog)
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from catalog.check_payloads import SAFE
-from catalog.conformance import MAXIMUM_TYPES, Role, accepted_sets, role_of
+from catalog.check_topology import inner_states, region_problems, topology_problems
+from catalog.conformance import MAXIMUM_TYPES, Role, role_of
 from catalog.delays import delay_problems
 from catalog.errors import TooManyPaths
-from catalog.model import Chain, EventType, State, Transition, Variable
+from catalog.graph import Graph
+from catalog.horizon import placed_ways, ways
+from catalog.model import Chain, EventType, State, Variable
+from catalog.paths import accepted_sets
+from catalog.topology import Way
 from catalog.words import Place, listed, suggestion
 
 Problem = tuple[Place, str]
@@ -38,6 +43,10 @@ def _variable_problems(place: Place, variable: Variable, lists: Mapping[str, Any
             (*place, "list"),
             (f"unknown list {variable.list!r}{suggestion(variable.list, lists)}; there are {listed(sorted(lists))}"),
         )
+    if variable.factor is not None and variable.list is None:
+        yield (*place, "factor"), "a factor belongs to a variable with a list: each item has its own"
+    elif variable.factor is not None and variable.factor <= 1:
+        yield (*place, "factor", "p95"), f"expected a 95th percentile above 1 (the median), got {variable.factor:g}"
     low, high = variable.minimum, variable.maximum
     if low is None or high is None:
         return
@@ -54,33 +63,37 @@ def _state_problems(place: Place, state: State, chain: Chain, events: Mapping[st
         yield (*place, "emits"), f"unknown event type {state.emits!r}{near}; the catalog has {len(events)} of them"
     if state.next and state.outcome:
         yield (*place, "outcome"), "an outcome belongs to a state that ends the chain; this one has transitions"
-    if not state.next and not state.outcome:
+    if not (state.next or state.fork or state.outcome or state.name in inner_states(chain)):
         yield place, "expected `next` (transitions), or `outcome: completed | failed` if the chain ends here"
+    for where, way in placed_ways(state):
+        yield from _way_problems((*place, *where), way, chain)
     for index, transition in enumerate(state.next):
-        yield from _transition_problems((*place, "next", index), transition, chain)
+        if transition.weight < 0:
+            yield (*place, "next", index, "weight"), f"expected a weight of 0 or more, got {transition.weight:g}"
     yield from _total_problems(place, state)
+    yield from topology_problems(place, state, chain)
 
 
-def _transition_problems(place: Place, transition: Transition, chain: Chain) -> Iterator[Problem]:
-    if transition.to and transition.to not in chain.states:
-        near = suggestion(transition.to, chain.states)
-        yield (*place, "to"), f"unknown state {transition.to!r}{near}; the chain has {listed(chain.states)}"
-    if transition.weight < 0:
-        yield (*place, "weight"), f"expected a weight of 0 or more, got {transition.weight:g}"
-    for problem in delay_problems(transition.delay):
-        yield (*place, "delay"), problem
+def _way_problems(place: Place, way: Way, chain: Chain) -> Iterator[Problem]:
+    name = "state" if place[-1] == "compensation" else "to"
+    if way.to and way.to not in chain.states:
+        near = suggestion(way.to, chain.states)
+        yield (*place, name), f"unknown state {way.to!r}{near}; the chain has {listed(chain.states)}"
+    for problem in delay_problems(way.delay):
+        yield (*place, "after" if place[-1] == "timeout" else "delay"), problem
 
 
 def _total_problems(place: Place, state: State) -> Iterator[Problem]:
     if state.total <= 0:
         yield (*place, "total"), f"expected a total above 0, got {state.total:g}"
         return
-    found = math.fsum(transition.weight for transition in state.next)
+    found = math.fsum([state.abandon, *(transition.weight for transition in state.next)])
     if state.next and not math.isclose(found, state.total, abs_tol=1e-9):
         yield (
             (*place, "next"),
             (
-                f"the transition weights sum to {found:g}, expected {state.total:g} "
+                f"the transition weights{' and `abandon`' if state.abandon else ''} sum to {found:g}, "
+                f"expected {state.total:g} "
                 f"(declare `total: {found:g}` if that is meant)"
             ),
         )
@@ -92,23 +105,32 @@ def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:
     if chain.start and chain.start not in states:
         near = suggestion(chain.start, states)
         yield (*place, "start"), f"unknown state {chain.start!r}{near}; the chain has {listed(states)}"
-    if chain.start not in states or any(t.to not in states for state in states.values() for t in state.next):
+    if chain.start not in states or any(way.to not in states for state in states.values() for way in ways(state)):
+        return
+    if problems := list(region_problems(place, chain)):
+        yield from problems
+        return
+    try:
+        graph = chain.graph
+    except TooManyPaths as error:
+        yield place, str(error)
         return
     reached = reachable(chain)
     for name in states:
         if name not in reached:
             yield (*place, "states", name), f"unreachable: no transitions lead from {chain.start!r} to {name!r}"
-    if all(state.next for state in states.values()):
+    if all(state.next or state.fork for state in states.values()):
         yield place, "no terminal state: at least one state must end the chain with `outcome`"
-    elif trapped := [name for name in states if name in reached and name not in chain.distance]:
-        cycle = " → ".join(cycle_from(chain, trapped[0]))
-        yield (*place, "states", trapped[0]), f"cycle without exit: {cycle}; no transition leads to a terminal state"
+    elif trapped := graph.trapped():
+        cycle = " → ".join(cycle_from(graph, trapped))
+        name = graph.nodes[trapped[0]].state
+        yield (*place, "states", name), f"cycle without exit: {cycle}; no transition leads to a terminal state"
     else:
         yield from _size_problems(place, chain)
 
 
 def _size_problems(place: Place, chain: Chain) -> Iterator[Problem]:
-    shortest = chain.distance[chain.start] + 1
+    shortest = chain.graph.distances(chain.graph.ends()).get(0, 0) + 1
     if shortest == 1:
         yield (*place, "start"), "the start state ends the chain: a chain has at least two events"
     if chain.max_steps < shortest:
@@ -124,24 +146,17 @@ def _size_problems(place: Place, chain: Chain) -> Iterator[Problem]:
 
 
 def reachable(chain: Chain) -> set[str]:
-    """The states that transitions lead to from the start."""
-    found: set[str] = set()
-    ahead = [chain.start]
-    while ahead:
-        name = ahead.pop()
-        if name not in found:
-            found.add(name)
-            ahead.extend(transition.to for transition in chain.states[name].next)
-    return found
+    """The states that some walk from the start comes to."""
+    return {node.state for node in chain.graph.nodes}
 
 
-def cycle_from(chain: Chain, name: str) -> list[str]:
-    """The cycle that a walk from a state without exit runs into, its first state repeated at the end."""
-    walk = [name]
+def cycle_from(graph: Graph, trapped: Sequence[int]) -> list[str]:
+    """The cycle that a walk from a node without exit runs into, its first state repeated at the end."""
+    walk = [trapped[0]]
     while walk.count(walk[-1]) < 2:
-        state = chain.states[walk[-1]]
-        walk.append(next((t.to for t in state.next if t.weight > 0), state.next[0].to))
-    return walk[walk.index(walk[-1]) :]
+        targets = graph.nodes[walk[-1]].targets
+        walk.append(next((to for to in targets if to in trapped), walk[-1]))
+    return [graph.nodes[number].state for number in walk[walk.index(walk[-1]) :]]
 
 
 def role_problems(chains: Mapping[str, Chain]) -> Iterator[Problem]:

@@ -41,7 +41,7 @@ def payload_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Ite
 def sources(one: PayloadField) -> list[str]:
     """The sources that a field names; exactly one is right."""
     named = [name for name in ("fields", "value", "choices", "pick", "var") if getattr(one, name) is not None]
-    named += ["elapsed"] if one.elapsed else []
+    named += [name for name in ("elapsed", "attempt") if getattr(one, name)]
     return named or (["min and max"] if one.minimum is not None or one.maximum is not None else [])
 
 
@@ -51,7 +51,7 @@ def _field_problems(one: PayloadField, lists: Lists, chains: list[Chain]) -> Ite
         yield (
             (),
             (
-                "expected exactly one of fields, value, choices, pick, var, elapsed, or min and max; "
+                "expected exactly one of fields, value, choices, pick, var, elapsed, attempt, or min and max; "
                 f"got {' and '.join(named) or 'none'}"
             ),
         )
@@ -61,6 +61,8 @@ def _field_problems(one: PayloadField, lists: Lists, chains: list[Chain]) -> Ite
         yield ("type",), f"a field with `fields` is an object, got {one.type}"
     if one.elapsed and one.type != "integer":
         yield ("type",), f"an elapsed time is an integer, got {one.type}"
+    if one.attempt and one.type != "integer":
+        yield ("type",), f"the number of an attempt is an integer, got {one.type}"
     for key, values in (("value", (one.value,)), ("choices", one.choices or ()), ("examples", one.examples)):
         if key != "value" or one.value is not None:
             yield from _misfits(one, key, values)

@@ -12,15 +12,15 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from catalog.errors import CatalogError, TooManyPaths
+from catalog.errors import CatalogError
 from catalog.model import Chain, State
+from catalog.paths import accepted_sets, causing_types, types_of, unfinished_sets
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog
 
 MAXIMUM_TYPES = 62
 """Bits of a mask: it fits a signed 64-bit integer, and one bit stays free."""
-MAXIMUM_SETS = 10_000
 
 
 class Role(IntEnum):
@@ -105,14 +105,9 @@ def role_of(chain: Chain, state: State) -> Role:
     """The role of a state's event in its chain."""
     if state.name == chain.start:
         return Role.REQUESTED
-    if not state.next:
+    if state.outcome:
         return Role.FAILED if state.outcome == "failed" else Role.COMPLETED
     return Role.STARTED if state.emits.split(".")[-2:-1] == ["started"] else Role.STEP
-
-
-def types_of(chain: Chain) -> list[str]:
-    """The event types of a chain, each once, in the order of its states."""
-    return list(dict.fromkeys(state.emits for state in chain.states.values()))
 
 
 def number_types(groups: Iterable[Iterable[str]]) -> dict[str, int]:
@@ -134,48 +129,13 @@ def number_types(groups: Iterable[Iterable[str]]) -> dict[str, int]:
     return numbers
 
 
-def accepted_sets(chain: Chain) -> set[frozenset[str]]:
-    """The sets of event types of all complete walks.
-
-    Raises:
-        TooManyPaths: more than 10,000 of them.
-    """
-    reached = _reached_sets(chain)
-    found = {types for name, sets in reached.items() if not chain.states[name].next for types in sets}
-    return _limited(chain, found)
-
-
-def _reached_sets(chain: Chain) -> dict[str, set[frozenset[str]]]:
-    """For each state the sets of event types with which a walk can stand there."""
-    reached: dict[str, set[frozenset[str]]] = {name: set() for name in chain.states}
-    ahead = [(chain.start, frozenset({chain.root}))]
-    while ahead:
-        name, types = ahead.pop()
-        if types in reached[name]:
-            continue
-        reached[name].add(types)
-        _limited(chain, reached[name])
-        ahead.extend((t.to, types | {chain.states[t.to].emits}) for t in chain.states[name].next)
-    return reached
-
-
-def _limited(chain: Chain, sets: set[frozenset[str]]) -> set[frozenset[str]]:
-    if len(sets) > MAXIMUM_SETS:
-        raise TooManyPaths(
-            f"the walks of {chain.name} leave more than {MAXIMUM_SETS:,} different sets of event types; "
-            "let several of its states emit the same type"
-        )
-    return sets
-
-
 def explain(chain: Chain, seen: frozenset[str], ended: bool) -> list[str]:
     """See `Conformance.explain`."""
-    reached = _reached_sets(chain)
     if ended:
         return _differences(chain, seen, _nearest(seen, accepted_sets(chain)))
-    path = _nearest(seen, set().union(*reached.values()))
-    here = [chain.states[name] for name, sets in reached.items() if path in sets and chain.states[name].next]
-    after = dict.fromkeys(chain.states[t.to].emits for state in here for t in state.next)
+    onward = unfinished_sets(chain)
+    path = _nearest(seen, onward)
+    after = [name for name in types_of(chain) if name in onward[path]]
     return [*_differences(chain, seen, path), f"not ended yet: {' or '.join(after)} may come next"]
 
 
@@ -193,10 +153,6 @@ def _differences(chain: Chain, seen: frozenset[str], path: frozenset[str]) -> li
 
 
 def _after(chain: Chain, event_type: str, path: frozenset[str]) -> str:
-    before = (
-        state.emits
-        for state in chain.states.values()
-        if state.emits in path - {event_type} and any(chain.states[t.to].emits == event_type for t in state.next)
-    )
-    previous = next(before, None)
+    before = causing_types(chain, event_type)
+    previous = next((name for name in types_of(chain) if name in before & path - {event_type}), None)
     return f": it is expected after {previous}" if previous else ": it starts the chain"

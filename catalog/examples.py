@@ -53,8 +53,8 @@ def _example(one: PayloadField) -> Any:
         return one.examples[0]
     if one.allowed:
         return one.allowed[0]
-    if one.elapsed:
-        return ELAPSED_MS
+    if one.elapsed or one.attempt:
+        return ELAPSED_MS if one.elapsed else 1
     if one.minimum is None or one.maximum is None:
         return UNKNOWN[one.type]
     middle = (one.minimum + one.maximum) / 2

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from catalog.graph import Graph
+    from catalog.topology import Fork, Retry, Timeout, Way
     from catalog.visitors import Visitors
 
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
@@ -23,7 +25,8 @@ class PayloadField:
     Exactly one source is set: `fields` (an object), `value` (a constant), `choices` (drawn anew for each event),
     `pick` (from a list of the catalog, drawn anew for each event; all picks of one list in one event are the same
     item), `var` (the chain's variable: the same in the whole chain), `elapsed` (milliseconds since the causing
-    event) or `minimum`/`maximum` alone (drawn evenly between them).
+    event), `attempt` (1, and 1 more for each retry in the chain so far) or `minimum`/`maximum` alone (drawn evenly
+    between them).
     """
 
     name: str
@@ -39,6 +42,7 @@ class PayloadField:
     var: str | None = None
     """`variable` or `variable.attribute`."""
     elapsed: bool = False
+    attempt: bool = False
     visit: str | None = None
     """What the event is about in a chain of sessions: a name of `visitors.VISITS`."""
     template: str | None = None
@@ -131,7 +135,13 @@ class Transition:
 
     to: str
     delay: Delay
+    """Of a retry with back-off: before the first one."""
     weight: float
+    retry: Retry | None = None
+    compensate: bool = False
+    """Whether what was done so far is undone first (see `State.compensation`)."""
+    by: str | None = None
+    """A variable with a `factor`, by which the delay is multiplied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,16 +158,25 @@ class Causes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A step of a chain: it emits an event, then one transition is taken; none means the chain ends."""
+    """A step of a chain: it emits an event, then one transition is taken, or all branches of a fork.
+
+    With neither of them the chain ends (with an outcome), or the branch of a fork does, or one thing has been undone.
+    """
 
     name: str
     emits: str
     """Name of an event type."""
     next: tuple[Transition, ...] = ()
     total: float = 100.0
-    """What the weights of `next` add up to."""
+    """What the weights of `next` and `abandon` add up to."""
     outcome: Outcome | None = None
-    """Set on terminal states, and only there."""
+    """Set where the chain ends, and only there."""
+    abandon: float = 0.0
+    """Weight of the walks that stop here without another event and without outcome."""
+    timeout: Timeout | None = None
+    fork: Fork | None = None
+    compensation: Way | None = None
+    """To a state that undoes what this one did."""
     causes: tuple[Causes, ...] = ()
     """Each may begin, independently of the others and of `next`."""
 
@@ -174,6 +193,8 @@ class Variable:
     """Of a range: its second number is drawn half as often as the first, the third a third as often, and so on."""
     minimum: int | None = None
     maximum: int | None = None
+    factor: float | None = None
+    """Each item of the list is slow or fast in its own way: the 95th percentile of its factor, whose median is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,16 +225,12 @@ class Chain(Cached):
         return frozenset(one.chain for state in self.states.values() for one in state.causes)
 
     @cached_property
-    def distance(self) -> Mapping[str, int]:
-        """Fewest transitions (of a weight above 0) from each state to a terminal one."""
-        far = {name: 0 for name, state in self.states.items() if not state.next}
-        while len(far) < len(self.states):
-            more = {
-                name: 1 + min(far[t.to] for t in state.next if t.weight > 0 and t.to in far)
-                for name, state in self.states.items()
-                if name not in far and any(t.weight > 0 and t.to in far for t in state.next)
-            }
-            if not more:  # states without exit: refused by the loader's checks
-                break
-            far |= more
-        return far
+    def graph(self) -> Graph:
+        """Its walks, unfolded.
+
+        Raises:
+            TooManyPaths: they are too many.
+        """
+        from catalog.graph import Graph  # noqa: PLC0415 - the graph is made of these values
+
+        return Graph.of(self)

@@ -11,7 +11,7 @@ from catalog.words import listed
 EVENT = ("description", "source", "schema_version", "payload")
 FIELD = (
     *("type", "description", "required", "examples"),
-    *("fields", "value", "choices", "pick", "var", "elapsed", "min", "max", "decimals"),
+    *("fields", "value", "choices", "pick", "var", "elapsed", "attempt", "min", "max", "decimals"),
 )
 TYPES: tuple[FieldType, ...] = get_args(FieldType)
 
@@ -61,6 +61,7 @@ def _field(name: str, node: Node) -> PayloadField | None:
         pick=text_of(members, "pick") or None,
         var=text_of(members, "var") or None,
         elapsed=bool("elapsed" in members and members["elapsed"].flag()),
+        attempt=bool("attempt" in members and members["attempt"].flag()),
         minimum=members["min"].number() if "min" in members else None,
         maximum=members["max"].number() if "max" in members else None,
         decimals=(members["decimals"].integer() or 0) if "decimals" in members else 0,
