@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Catalog, Delay, Fixed
+from catalog import Catalog, Chain, Delay, Fixed
 from chains.verification.distribution import distance
+from chains.verification.matching import Step, Walked
 from chains.verification.report import Check, Finding
 from chains.verification.significance import chi_square, kolmogorov, pooled
 from chains.verification.trails import Trail
-from chains.walk import Choice, Walk
 
 LEAST_EXPECTED = 10
 """In each cell of a chi-square test."""
 LEAST_DELAYS = 10
 """In a Kolmogorov–Smirnov test."""
-FAR = -(1 << 30)
-"""A step so long before the last one allowed that every way is open."""
+STOPPED = -1
+"""In place of the next node, where a chain was abandoned."""
+
+Ways = tuple[tuple[float, Delay], ...]
 
 
 class Test(NamedTuple):
@@ -33,15 +34,37 @@ class Test(NamedTuple):
     sentence: str
 
 
+class Passage(NamedTuple):
+    """From one event to another that it causes."""
+
+    chain: str
+    state: str
+    to: str
+    ways: Ways
+    """Weights and delays of the edges that lead there."""
+
+
+class Cell(NamedTuple):
+    """Something that was counted."""
+
+    label: str
+    seen: int
+    weight: float
+
+
 @dataclass
 class Tally:
     """Counts of chains, of the ways they took, and the delays on them."""
 
-    chains: Counter[str]
-    ways: dict[tuple[str, str], Counter[str]]
-    """By chain and state, where all ways were open: how often each target was next."""
-    delays: dict[tuple[str, str, str], list[int]]
-    """By chain, state and target: microseconds."""
+    chains: Counter[str] = field(default_factory=Counter)
+    ways: dict[tuple[str, int], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """By chain and node, where all ways were open: how often each node was next."""
+    caused: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """By chain and state: how often each chain was caused."""
+    visits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By chain and state."""
+    delays: dict[Passage, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Microseconds."""
 
 
 def checks(trails: Sequence[Trail], catalog: Catalog, wrong: Collection[str], significance: float) -> list[Check]:
@@ -51,9 +74,12 @@ def checks(trails: Sequence[Trail], catalog: Catalog, wrong: Collection[str], si
         wrong: ids of events whose time is wrong: their delays do not count.
         significance: the probability that any test at all fails by chance; shared among the tests (Bonferroni).
     """
-    walks = {chain.name: Walk(chain) for chain in catalog.chains.values() if chain.weight > 0}
-    tally = _tally(trails, walks, wrong)
-    tests = [*_shares(tally, catalog), *_branches(tally, walks), *_delays(tally, walks)]
+    tally = Tally()
+    for trail in trails:
+        if len(trail.walks) == 1:
+            tally.chains[trail.walks[0].chain] += 1
+            _count(tally, trail, trail.walks[0], catalog, wrong)
+    tests = [*_shares(tally, catalog), *_branches(tally, catalog), *_causes(tally, catalog), *_delays(tally)]
     limit = significance / max(len(tests), 1)
     rules = {
         "shares": "chains begin in the catalog's shares (chi-square)",
@@ -75,57 +101,88 @@ def checks(trails: Sequence[Trail], catalog: Catalog, wrong: Collection[str], si
     ]
 
 
-def _tally(trails: Sequence[Trail], walks: Mapping[str, Walk], wrong: Collection[str]) -> Tally:
-    tally = Tally(Counter(), defaultdict(Counter), defaultdict(list))
-    for trail in trails:
-        if len(trail.walks) != 1:
-            continue
-        (name, states), events = trail.walks[0], trail.events
-        tally.chains[name] += 1
-        walk = walks[name]
-        for step, (state, to) in enumerate(pairwise(states)):
-            every = walk.choice(state, FAR)
-            if walk.choice(state, step) is every and len(every.branches) > 1:
-                tally.ways[name, state][to] += 1
-            cause, effect = events[step], events[step + 1]
-            if trail.whole and cause.event_id not in wrong and effect.event_id not in wrong:
-                tally.delays[name, state, to].append(effect.time - cause.time)
-    return tally
+def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: Collection[str]) -> None:
+    """Adds a walk, and those that it caused."""
+    chain = catalog.chain(walked.chain)
+    _count_ways(tally, chain, walked.steps)
+    _count_caused(tally, chain, walked)
+    for caused in walked.caused:
+        _count(tally, trail, caused.walked, catalog, wrong)
+    if trail.whole:
+        state_of = {step.event: chain.graph.state(step.node).name for step in walked.steps}
+        for step in walked.steps[1:]:
+            cause, effect = trail.events[step.cause], trail.events[step.event]
+            if cause.event_id in wrong or effect.event_id in wrong or any(edge.by for edge in step.ways):
+                continue  # how slow an item is comes from the seed, which a stream does not tell
+            ways = tuple((edge.weight, edge.delay) for edge in step.ways)
+            passage = Passage(chain.name, state_of[step.cause], state_of[step.event], ways)
+            tally.delays[passage].append(effect.time - cause.time)
+
+
+def _count_ways(tally: Tally, chain: Chain, steps: Sequence[Step]) -> None:
+    graph = chain.graph
+    after = {step.cause: step.node for step in steps}
+    farthest = max(graph.distances(graph.ends()).values(), default=0)
+    for place, step in enumerate(steps):
+        node = graph.nodes[step.node]
+        if node.edges and place + node.lanes * (farthest + 1) + 1 < chain.max_steps:
+            tally.ways[chain.name, step.node][after.get(step.event, STOPPED)] += 1
+
+
+def _count_caused(tally: Tally, chain: Chain, walked: Walked) -> None:
+    if not chain.caused:
+        return
+    state_of = {step.event: chain.graph.state(step.node).name for step in walked.steps}
+    tally.visits.update((chain.name, state) for state in state_of.values())
+    for caused in walked.caused:
+        if caused.event in state_of:
+            tally.caused[chain.name, state_of[caused.event]][caused.walked.chain] += 1
 
 
 def _shares(tally: Tally, catalog: Catalog) -> Iterator[Test]:
-    weights = {chain.name: chain.weight for chain in catalog.chains.values() if chain.weight > 0}
-    yield from _fit("shares", "chains", tally.chains, weights)
+    chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
+    yield from _fit("shares", "chains", [Cell(one.name, tally.chains[one.name], one.weight) for one in chains])
 
 
-def _branches(tally: Tally, walks: Mapping[str, Walk]) -> Iterator[Test]:
-    for (name, state), counts in tally.ways.items():
-        yield from _fit("branches", f"after {state} of {name}", counts, _weights(walks[name].choice(state, FAR)))
+def _branches(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+    for (name, number), counts in tally.ways.items():
+        graph = catalog.chain(name).graph
+        node = graph.nodes[number]
+        weights: dict[int, float] = defaultdict(float, {STOPPED: node.stop} if node.stop else {})
+        for edge in node.edges:
+            weights[edge.to] += edge.weight
+        cells = [
+            Cell("nothing" if to == STOPPED else graph.nodes[to].state, counts[to], weight)
+            for to, weight in weights.items()
+        ]
+        yield from _fit("branches", f"after {node.state} of {name}", cells)
 
 
-def _weights(choice: Choice) -> dict[str, float]:
-    weights: dict[str, float] = defaultdict(float)
-    for branch, share in zip(choice.branches, np.diff(choice.edges.astype(float), prepend=0.0), strict=True):
-        weights[branch.to] += float(share)
-    return weights
+def _causes(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+    for (name, state), visits in tally.visits.items():
+        causes = catalog.chain(name).states[state].causes
+        every = Counter(one.chain for one in causes)
+        for one in causes:
+            if every[one.chain] > 1:
+                continue  # which of them it was cannot be told
+            count = tally.caused[name, state][one.chain]
+            cells = [Cell(one.chain, count, one.weight), Cell("nothing", visits - count, 100 - one.weight)]
+            yield from _fit("branches", f"caused by {state} of {name}", cells)
 
 
-def _fit(check: str, what: str, counts: Mapping[str, int], weights: Mapping[str, float]) -> Iterator[Test]:
-    total, weight = sum(counts.values()), sum(weights.values())
-    expected = [total * share / weight for share in weights.values()]
-    observed, wanted = pooled([counts.get(name, 0) for name in weights], expected, LEAST_EXPECTED)
+def _fit(check: str, what: str, cells: Sequence[Cell]) -> Iterator[Test]:
+    total, weight = sum(cell.seen for cell in cells), sum(cell.weight for cell in cells)
+    expected = [total * cell.weight / weight for cell in cells]
+    observed, wanted = pooled([cell.seen for cell in cells], expected, LEAST_EXPECTED)
     if len(wanted) > 1 and wanted[0] >= LEAST_EXPECTED:
-        shown = ", ".join(
-            f"{name} {counts.get(name, 0):,} instead of {e:,.0f}" for name, e in zip(weights, expected, strict=True)
-        )
-        yield Test(check, chi_square(observed, wanted), f"{what}: {shown}")
+        shown = (f"{cell.label} {cell.seen:,} instead of {e:,.0f}" for cell, e in zip(cells, expected, strict=True))
+        yield Test(check, chi_square(observed, wanted), f"{what}: {', '.join(shown)}")
 
 
-def _delays(tally: Tally, walks: Mapping[str, Walk]) -> Iterator[Test]:
-    for (name, state, to), delays in tally.delays.items():
-        chain = walks[name].chain
-        ways = [(way.weight, way.delay) for way in chain.states[state].next if way.to == to and way.weight > 0]
-        what = f"from {state} to {to} of {name}"
+def _delays(tally: Tally) -> Iterator[Test]:
+    for passage, delays in tally.delays.items():
+        ways = passage.ways
+        what = f"from {passage.state} to {passage.to} of {passage.chain}"
         if len(ways) == 1 and isinstance(ways[0][1], Fixed):
             yield _always(what, delays, ways[0][1])
         elif len(delays) >= LEAST_DELAYS:

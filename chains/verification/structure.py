@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from catalog import Catalog
+from catalog.paths import types_of
 from chains.faults import KINDS
 from chains.verification.reading import Seen
 from chains.verification.report import Check, Finding
@@ -150,10 +151,13 @@ def _paths(trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
 
 def _difference(trail: Trail, catalog: Catalog) -> tuple[str | None, str]:
     """How a chain differs from the nearest way of the catalog, and the fault that this looks like."""
-    names = {catalog.conformance.classify(event_type)[0] for event_type in trail.types} - {None}
-    if len(names) != 1:
+    names = {name for event_type in trail.types if (name := catalog.conformance.classify(event_type)[0])}
+    caused = {name for one in names for name in catalog.chain(one).caused}
+    if len(names - caused) != 1:
         return None, f"no chain of the catalog has {', '.join(trail.types)}"
-    sentences = catalog.differences(names.pop(), trail.types, "ended")
+    foreign = {event_type for name in caused for event_type in types_of(catalog.chain(name))}
+    own = [event_type for event_type in trail.types if event_type not in foreign]
+    sentences = catalog.differences((names - caused).pop(), own, "ended")
     missing = [sentence.split(" ", 1)[0] for sentence in sentences if " is missing" in sentence]
     if not missing:
         return None, "; ".join(sentences) or f"no walk leaves {', '.join(trail.types)}"

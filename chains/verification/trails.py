@@ -1,28 +1,27 @@
-"""The events of each chain, in the order in which one caused the other, and the walks of the catalog that fit them."""
+"""The events of each chain, causes before their effects, and the walks of the catalog that fit them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import islice, product
 from typing import NamedTuple
 
-from catalog import Catalog, Chain
+from catalog import Catalog
+from chains.verification.matching import Matcher, Shape, Walked
 from chains.verification.reading import Seen
 
-
-class Walked(NamedTuple):
-    """A complete walk through a chain's states."""
-
-    chain: str
-    states: tuple[str, ...]
+GUESSES = 200
+"""Where events whose cause is not known might hang, at most."""
 
 
 class Trail(NamedTuple):
     """The events of one correlation id, each once."""
 
     events: tuple[Seen, ...]
-    """In causal order where causes and effects are whole, else by the times in their ids."""
+    """A cause before its effects, else by the times in their ids."""
     whole: bool
-    """Each event but the root was caused by the one before it."""
+    """Each event but the root was caused by another of them."""
     walks: tuple[Walked, ...]
     """That leave exactly these event types: none, one, or the first two of several."""
 
@@ -44,49 +43,44 @@ def trails(events: Iterable[Seen], catalog: Catalog) -> list[Trail]:
     return [_trail(group, matcher) for group in groups.values()]
 
 
-class Matcher:
-    """Finds the walks that leave a row of event types; every row is looked at once."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
-        self._known: dict[tuple[str, ...], tuple[Walked, ...]] = {}
-
-    def walks(self, types: tuple[str, ...]) -> tuple[Walked, ...]:
-        """At most two: more would say no more."""
-        if types not in self._known:
-            found = (Walked(chain.name, states) for chain in self._chains for states in _walks(chain, types))
-            self._known[types] = tuple(walked for walked, _ in zip(found, range(2), strict=False))
-        return self._known[types]
-
-
-def _walks(chain: Chain, types: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if chain.root != types[0] or len(types) > chain.max_steps:
-        return
-    ahead: list[tuple[str, ...]] = [(chain.start,)]
-    while ahead:
-        states = ahead.pop()
-        here = chain.states[states[-1]]
-        if len(states) == len(types):
-            if not here.next:
-                yield states
-            continue
-        targets = dict.fromkeys(way.to for way in here.next if way.weight > 0)
-        ahead += [(*states, to) for to in targets if chain.states[to].emits == types[len(states)]]
-
-
 def _trail(group: list[Seen], matcher: Matcher) -> Trail:
-    path = _caused(group)
-    events = tuple(path or sorted(group, key=lambda event: event.event_id))
-    return Trail(events, path is not None, matcher.walks(tuple(event.event_type for event in events)))
+    events, whole = ordered(group)
+    types = tuple(event.event_type for event in events)
+    places = {event.event_id: number for number, event in enumerate(events)}
+    causes = [places.get(event.causation_id or "", -1) for event in events]
+    if whole:
+        return Trail(events, True, matcher.walks(Shape(types, tuple(causes))))
+    return Trail(events, False, _guessed(types, causes, matcher))
 
 
-def _caused(group: list[Seen]) -> list[Seen] | None:
-    """From the root from effect to effect; None if that does not lead through all events."""
-    after = {event.causation_id: event for event in group}
-    path: list[Seen] = []
-    cause: str | None = None
-    while cause in after and len(path) < len(group):
-        path.append(after[cause])
-        cause = path[-1].event_id
-    whole = len(path) == len(group) and path[0].event_id == path[0].correlation_id
-    return path if whole else None
+def ordered(group: Sequence[Seen]) -> tuple[tuple[Seen, ...], bool]:
+    """Events with causes before effects, else by their ids; and whether all hang together on one root."""
+    known = {event.event_id for event in group}
+    effects: dict[str, list[Seen]] = {}
+    ready: list[tuple[str, Seen]] = []
+    for event in group:
+        if event.causation_id in known:
+            effects.setdefault(event.causation_id or "", []).append(event)
+        else:
+            ready.append((event.event_id, event))
+    roots = [event for _, event in ready]
+    heapify(ready)
+    found: list[Seen] = []
+    while ready:
+        found.append(heappop(ready)[1])
+        for event in effects.get(found[-1].event_id, ()):
+            heappush(ready, (event.event_id, event))
+    whole = len(roots) == 1 and roots[0].event_id == roots[0].correlation_id and len(found) == len(group)
+    circular = known - {event.event_id for event in found}
+    return (*found, *sorted(event for event in group if event.event_id in circular)), whole
+
+
+def _guessed(types: tuple[str, ...], causes: list[int], matcher: Matcher) -> tuple[Walked, ...]:
+    """The walks that fit if events without a known cause hang on earlier ones, the nearest first."""
+    candidates = [
+        range(number - 1, -1, -1) if cause < 0 and number else (cause,) for number, cause in enumerate(causes)
+    ]
+    if any(cause >= number for number, cause in enumerate(causes)):  # circular
+        return ()
+    shapes = (Shape(types, guess) for guess in islice(product(*candidates), GUESSES))
+    return next((walks for shape in shapes if (walks := matcher.walks(shape))), ())

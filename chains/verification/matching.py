@@ -1,0 +1,191 @@
+"""Finds the walks of the catalog that leave a tree of event types: which event is which node of a chain's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, product
+from typing import NamedTuple
+
+from catalog import Catalog, Chain
+from catalog.graph import Edge, Graph, Split
+from catalog.paths import types_of
+
+REMEMBERED = 20_000
+"""Shapes of which the walks are kept."""
+
+
+class Shape(NamedTuple):
+    """The events of a chain without what makes them single: types and causes, a cause before its effects."""
+
+    types: tuple[str, ...]
+    causes: tuple[int, ...]
+    """For each event, the number of its cause; -1 for the root."""
+
+
+class Step(NamedTuple):
+    """An event at its place in a graph."""
+
+    event: int
+    """Number in the shape."""
+    node: int
+    cause: int = -1
+    ways: tuple[Edge, ...] = ()
+    """The edges, one of which led here; several where they differ in nothing but their delays."""
+
+
+class Caused(NamedTuple):
+    """A chain that an event caused."""
+
+    event: int
+    """That which caused it."""
+    walked: Walked
+
+
+class Walked(NamedTuple):
+    """A complete walk through a chain."""
+
+    chain: str
+    steps: tuple[Step, ...]
+    """None for a session of visitors: what they do is no matter of edges."""
+    caused: tuple[Caused, ...] = ()
+
+
+class Matcher:
+    """Finds walks; every shape is looked at once, the last ones at least."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._roots = [chain for chain in catalog.chains.values() if chain.weight > 0]
+        self._known: dict[Shape, tuple[Walked, ...]] = {}
+
+    def walks(self, shape: Shape) -> tuple[Walked, ...]:
+        """At most two: more would say no more."""
+        if shape not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            reading = _Reading(self._catalog, shape)
+            found = (walked for chain in self._roots for walked in reading.walks(chain, 0))
+            self._known[shape] = tuple(islice(found, 2))
+        return self._known[shape]
+
+
+class _Segment(NamedTuple):
+    """A walk up to an event after which the walk, or the branch, has ended."""
+
+    steps: tuple[Step, ...]
+    onward: tuple[int, ...]
+    """Events of the chain that the last one causes nevertheless: what comes behind a join."""
+
+    @property
+    def end(self) -> Step:
+        return self.steps[-1]
+
+
+class _Reading:
+    """One shape, read as this chain or that."""
+
+    def __init__(self, catalog: Catalog, shape: Shape) -> None:
+        self._catalog = catalog
+        self._types = shape.types
+        self._effects: list[list[int]] = [[] for _ in shape.types]
+        for event, cause in enumerate(shape.causes):
+            if cause >= 0:
+                self._effects[cause].append(event)
+
+    def walks(self, chain: Chain, root: int) -> Iterator[Walked]:
+        """The walks of a chain that leave exactly the events from a root on."""
+        if chain.root != self._types[root]:
+            return
+        own = self._own(root, set(types_of(chain)))
+        if chain.visitors is not None:
+            if self._fits(chain.graph, [self._types[event] for event in own]):
+                yield from self._with_caused(chain, own, ())
+            return
+        if len(own) > chain.max_steps:
+            return
+        inside = set(own)
+        for segment in self._segments(chain.graph, Step(root, 0), inside):
+            if not segment.onward and len(segment.steps) == len(own):
+                yield from self._with_caused(chain, own, segment.steps)
+
+    def _own(self, root: int, types: set[str]) -> list[int]:
+        """The events from a root on that are of these types, in their order."""
+        found, ahead = [root], [root]
+        while ahead:
+            effects = [event for event in self._effects[ahead.pop()] if self._types[event] in types]
+            found += effects
+            ahead += effects
+        return sorted(found)
+
+    def _segments(self, graph: Graph, first: Step, inside: set[int]) -> Iterator[_Segment]:
+        """The ways from an event on to an end; those through a split go on behind its join."""
+        ahead: list[tuple[Step, ...]] = [(first,)]
+        while ahead:
+            steps = ahead.pop()
+            node = graph.nodes[steps[-1].node]
+            effects = tuple(event for event in self._effects[steps[-1].event] if event in inside)
+            if node.split is not None:
+                ends, further = self._joined(graph, node.split, steps, effects, inside)
+                yield from ends
+                ahead += further
+            elif not node.edges or (node.stop > 0 and not effects):
+                yield _Segment(steps, effects)
+            elif len(effects) == 1:
+                ahead += [(*steps, step) for step in self._next(graph, node.edges, steps[-1].event, effects[0])]
+
+    def _next(self, graph: Graph, edges: Sequence[Edge], cause: int, effect: int) -> Iterator[Step]:
+        ways: dict[int, list[Edge]] = {}
+        for edge in edges:
+            if edge.weight > 0 and graph.state(edge.to).emits == self._types[effect]:
+                ways.setdefault(edge.to, []).append(edge)
+        for to, some in ways.items():
+            yield Step(effect, to, cause, tuple(some))
+
+    def _joined(
+        self, graph: Graph, split: Split, steps: tuple[Step, ...], effects: tuple[int, ...], inside: set[int]
+    ) -> tuple[list[_Segment], list[tuple[Step, ...]]]:
+        """Behind the join of a split; and where a branch was abandoned, so that there is none, the end."""
+        ended: list[_Segment] = []
+        further: list[tuple[Step, ...]] = []
+        for firsts in self._entered(graph, split, steps[-1].event, effects):
+            walked = [list(self._segments(graph, first, inside)) for first in firsts]
+            for parts in product(*walked):
+                every = sum((part.steps for part in parts), steps)
+                onward = [(part.end.event, event) for part in parts for event in part.onward]
+                kinds = tuple(graph.nodes[part.end.node].end for part in parts)
+                if None in kinds and not onward:
+                    ended.append(_Segment(every, ()))
+                elif len(onward) == 1 and (edge := split.joins.get(kinds)):  # type: ignore[arg-type]  # None is in none
+                    further += [(*every, step) for step in self._next(graph, [edge], *onward[0])]
+        return ended, further
+
+    def _entered(self, graph: Graph, split: Split, cause: int, effects: Iterable[int]) -> Iterator[tuple[Step, ...]]:
+        """Which effect begins which branch: every way to deal them out by their types."""
+        dealt: list[tuple[tuple[Step, ...], frozenset[int]]] = [((), frozenset(effects))]
+        for branch in split.branches:
+            edge = branch.edge
+            wanted = graph.state(edge.to).emits
+            dealt = [
+                ((*steps, Step(event, edge.to, cause, (edge,))), left - {event})
+                for steps, left in dealt
+                for event in sorted(left)
+                if self._types[event] == wanted
+            ]
+        return (steps for steps, left in dealt if not left)
+
+    def _fits(self, graph: Graph, types: list[str]) -> bool:
+        """Whether some walk emits these types one after the other, whatever caused what."""
+        here = {0}
+        for wanted in types[1:]:
+            targets = {edge.to for number in here for edge in graph.nodes[number].edges if edge.weight > 0}
+            here = {number for number in targets if graph.state(number).emits == wanted}
+        return any(not graph.nodes[number].goes_on or graph.nodes[number].stop > 0 for number in here)
+
+    def _with_caused(self, chain: Chain, own: list[int], steps: tuple[Step, ...]) -> Iterator[Walked]:
+        """The walk together with one for each chain that it caused; none if an event remains."""
+        inside = set(own)
+        foreign = [(event, effect) for event in own for effect in self._effects[event] if effect not in inside]
+        chains = [self._catalog.chain(name) for name in sorted(chain.caused)]
+        found = [[Caused(e, w) for one in chains for w in self.walks(one, effect)] for e, effect in foreign]
+        for caused in product(*found):
+            yield Walked(chain.name, steps, caused)
