@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from catalog.conformance import Conformance
 from catalog.errors import Problem, UnknownName
 from catalog.model import Cached, Chain, EventType
+from catalog.visitors import Behaviour
 from catalog.words import listed, suggestion
 
 T = TypeVar("T")
@@ -90,6 +91,23 @@ class Catalog(Cached):
         chosen = {name: self.chain(name).weight or 1 for name in names}
         return self.with_weights({**dict.fromkeys(self.chains, 0), **chosen})
 
+    def with_visitors(
+        self, *, journeys: str | None = None, behaviour: Behaviour | None = None, users: int | None = None
+    ) -> Catalog:
+        """The same catalog with other visitors in all chains of sessions.
+
+        Args:
+            journeys: the set that takes part; None: as it is.
+            behaviour: what they do; None: as it is.
+            users: how many different ones there are (the chain's variable `user`); None: as it is.
+
+        Raises:
+            UnknownName: a chain of sessions has no such set.
+        """
+        sessions = [chain for chain in self.chains.values() if chain.visitors]
+        changed = {chain.name: _visited(chain, journeys, behaviour, users) for chain in sessions}
+        return replace(self, chains={**self.chains, **changed})
+
     def with_weights(self, weights: Mapping[str, float]) -> Catalog:
         """The same catalog with other shares; chains not named keep theirs."""
         changed = {name: replace(self.chain(name), weight=weight) for name, weight in weights.items()}
@@ -99,6 +117,21 @@ class Catalog(Cached):
 @cache
 def _default() -> Catalog:
     return Catalog.load()
+
+
+def _visited(chain: Chain, journeys: str | None, behaviour: Behaviour | None, users: int | None) -> Chain:
+    assert chain.visitors is not None
+    if journeys is not None:
+        _named(chain.visitors.sets, journeys, "set of journeys")
+    visitors = replace(
+        chain.visitors,
+        journeys=journeys or chain.visitors.journeys,
+        behaviour=behaviour or chain.visitors.behaviour,
+    )
+    variables = dict(chain.variables)
+    if users is not None and "user" in variables:
+        variables["user"] = replace(variables["user"], maximum=(variables["user"].minimum or 0) + users - 1)
+    return replace(chain, visitors=visitors, variables=variables, max_steps=visitors.most_events)
 
 
 def _named(things: Mapping[str, T], name: str, kind: str) -> T:

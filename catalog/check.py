@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from catalog.check_causes import cause_problems
 from catalog.check_chains import chain_problems, role_problems
 from catalog.check_payloads import payload_problems
+from catalog.check_variables import variable_problems
+from catalog.check_visitors import visitor_problems
 from catalog.model import Chain
 from catalog.resolve import emitters, every_field, split
 from catalog.words import Place, shown
@@ -42,6 +44,8 @@ def problems(catalog: Catalog) -> Iterator[Problem]:
         if not dashed_name.fullmatch(chain.name):
             yield ("chains", chain.name), f"expected a name such as agent-execution, got {chain.name!r}"
         yield from chain_problems(chain, catalog.events, catalog.lists)
+        yield from variable_problems(chain)
+        yield from visitor_problems(chain, catalog.events, catalog.lists)
         yield from _missing_variables(chain, catalog)
     yield from role_problems(catalog.chains)
     yield from cause_problems(catalog.chains)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from catalog.check_visitors import visit_problems
 from catalog.model import Chain, EventType, FieldType, PayloadField
 from catalog.resolve import every_field, split
 from catalog.words import Place, listed, shown, suggestion
@@ -40,7 +41,7 @@ def payload_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Ite
 
 def sources(one: PayloadField) -> list[str]:
     """The sources that a field names; exactly one is right."""
-    named = [name for name in ("fields", "value", "choices", "pick", "var") if getattr(one, name) is not None]
+    named = [name for name in ("fields", "value", "choices", "pick", "var", "visit") if getattr(one, name) is not None]
     named += [name for name in ("elapsed", "attempt") if getattr(one, name)]
     return named or (["min and max"] if one.minimum is not None or one.maximum is not None else [])
 
@@ -51,7 +52,7 @@ def _field_problems(one: PayloadField, lists: Lists, chains: list[Chain]) -> Ite
         yield (
             (),
             (
-                "expected exactly one of fields, value, choices, pick, var, elapsed, attempt, or min and max; "
+                "expected exactly one of fields, value, choices, pick, var, visit, elapsed, attempt, or min and max; "
                 f"got {' and '.join(named) or 'none'}"
             ),
         )
@@ -72,6 +73,10 @@ def _field_problems(one: PayloadField, lists: Lists, chains: list[Chain]) -> Ite
         yield from _at(("pick",), _reference_problems(one, *split(one.pick), lists, ""))
     if one.var is not None:
         yield from _at(("var",), _variable_problems(one, lists, chains))
+    if one.visit is not None:
+        yield from _at(("visit",), visit_problems(one))
+    if one.template is not None:
+        yield from _at(("template",), _template_problems(one, chains))
 
 
 def _range_problems(one: PayloadField, *, drawn: bool) -> Iterator[Problem]:
@@ -120,8 +125,18 @@ def _variable_problems(one: PayloadField, lists: Lists, chains: list[Chain]) -> 
                 yield from _reference_problems(one, variable.list, attribute, lists, f", of chain {chain.name},")
         elif attribute is not None:
             yield f"variable {name!r} of chain {chain.name} is a whole number and has no attribute {attribute!r}"
-        elif one.type not in {"integer", "number"}:
+        elif one.type not in {"integer", "number"} and one.template is None:
             yield f"expected {_a(one.type)}, but variable {name!r} of chain {chain.name} is a whole number"
+
+
+def _template_problems(one: PayloadField, chains: list[Chain]) -> Iterator[str]:
+    name = split(one.var or "")[0]
+    if one.type != "string":
+        yield f"a template makes a text, got type {one.type}"
+    if (one.template or "").count("{}") != 1:
+        yield f"expected a text with {{}} once in it, where the number shall stand, got {one.template!r}"
+    if one.var is None or any(name in chain.variables and chain.variables[name].list for chain in chains):
+        yield "a template belongs to a `var` that is a whole number"
 
 
 def _reference_problems(one: PayloadField, name: str, attribute: str | None, lists: Lists, of: str) -> Iterator[str]:

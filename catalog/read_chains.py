@@ -16,12 +16,13 @@ from catalog.read_topology import (
     read_timeout,
     read_way,
 )
+from catalog.read_visitors import read_visitors
 from catalog.source import Node, text_of
 
-CHAIN = ("description", "weight", "start", "variables", "states", "max_steps")
+CHAIN = ("description", "weight", "start", "variables", "states", "max_steps", "visitors")
 STATE = ("emits", "next", "total", "abandon", "timeout", "fork", "compensation", "causes", "outcome")
 TRANSITION = ("to", "weight", "delay", "retry", "compensate", "by")
-VARIABLE = ("list", "min", "max", "factor")
+VARIABLE = ("list", "min", "max", "factor", "by", "zipf")
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
@@ -32,6 +33,11 @@ def read_chain(name: str, node: Node) -> Chain:
     variables = members["variables"].mapping() if "variables" in members else {}
     weight = members["weight"].number() if "weight" in members else None
     steps = members["max_steps"].integer() if "max_steps" in members else None
+    visitors = read_visitors(members["visitors"]) if "visitors" in members else None
+    if visitors and "max_steps" in members:
+        members["max_steps"].complain(
+            "a chain with `visitors` has as many steps as their behaviour and journeys ask for"
+        )
     return Chain(
         name=name,
         weight=1.0 if weight is None else weight,
@@ -39,7 +45,8 @@ def read_chain(name: str, node: Node) -> Chain:
         start=text_of(members, "start"),
         states={state: _state(state, member) for state, member in states.items()},
         variables={variable: _variable(variable, member) for variable, member in variables.items()},
-        max_steps=64 if steps is None else steps,
+        max_steps=visitors.most_events if visitors else 64 if steps is None else steps,
+        visitors=visitors,
     )
 
 
@@ -55,6 +62,8 @@ def _variable(name: str, node: Node) -> Variable:
         minimum=members["min"].integer() if "min" in members else None,
         maximum=members["max"].integer() if "max" in members else None,
         factor=factor["p95"].number() if "p95" in factor else None,
+        by=text_of(members, "by") or None,
+        zipf=bool("zipf" in members and members["zipf"].flag()),
     )
 
 

@@ -11,7 +11,7 @@ from catalog.words import listed
 EVENT = ("description", "source", "schema_version", "payload")
 FIELD = (
     *("type", "description", "required", "examples"),
-    *("fields", "value", "choices", "pick", "var", "elapsed", "attempt", "min", "max", "decimals"),
+    *("fields", "value", "choices", "pick", "var", "template", "visit", "elapsed", "attempt", "min", "max", "decimals"),
 )
 TYPES: tuple[FieldType, ...] = get_args(FieldType)
 
@@ -60,6 +60,8 @@ def _field(name: str, node: Node) -> PayloadField | None:
         choices=values_of(members, "choices"),
         pick=text_of(members, "pick") or None,
         var=text_of(members, "var") or None,
+        template=text_of(members, "template") or None,
+        visit=text_of(members, "visit") or None,
         elapsed=bool("elapsed" in members and members["elapsed"].flag()),
         attempt=bool("attempt" in members and members["attempt"].flag()),
         minimum=members["min"].number() if "min" in members else None,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from catalog.model import Chain, EventType, PayloadField
+from catalog.visitors import COUNTED
 
 if TYPE_CHECKING:
     from catalog.catalog import Catalog
@@ -59,6 +60,8 @@ def _allowed(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> tuple[
         return _values(catalog, *split(one.pick))
     if one.var is not None:
         return _of_variable(one.var, catalog, chains)
+    if one.visit is not None:
+        return _of_visits(one.visit, chains)
     return one.choices
 
 
@@ -69,6 +72,13 @@ def _of_variable(reference: str, catalog: Catalog, chains: list[Chain]) -> tuple
     if not lists or None in lists:
         return None
     return tuple(value for items in dict.fromkeys(lists) if items for value in _values(catalog, items, attribute))
+
+
+def _of_visits(visit: str, chains: list[Chain]) -> tuple[Any, ...] | None:
+    """The texts of the sites of all chains; None for whole numbers, and referrers, which may lie elsewhere."""
+    if visit in COUNTED or visit == "referrer":
+        return None
+    return tuple(text for chain in chains if chain.visitors for text in dict.fromkeys(chain.visitors.texts(visit)))
 
 
 def _values(catalog: Catalog, name: str, attribute: str | None) -> tuple[Any, ...]:

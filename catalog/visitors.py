@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 ClickKind = Literal["button", "link"]
@@ -36,6 +36,26 @@ def short_name(event_type: str) -> str:
     if not event_type.startswith(VISITOR):
         return event_type
     return "_".join(event_type.removeprefix(VISITOR).split(".")[:-1])
+
+
+STATES = ("created", "visited", "button", "link", "closed", "ended")
+"""What the states of a chain of sessions are called."""
+VISITS: Mapping[str, tuple[str, ...]] = {
+    "page.path": STATES,
+    "page.title": STATES,
+    "referrer": ("created", "visited"),
+    "click.element": ("button", "link"),
+    "click.text": ("button", "link"),
+    "click.href": ("button", "link"),
+    "number": ("visited", "button", "link", "closed"),
+    "pages": ("ended",),
+    "clicks": ("closed", "ended"),
+    "duration_ms": ("ended",),
+}
+"""What an event of a session can tell of it, and in which states; `number` counts its pages, `clicks` those on the page
+that is closed, or in the whole session."""
+COUNTED = ("number", "pages", "clicks", "duration_ms")
+"""Those of `VISITS` that are whole numbers."""
 
 
 class Range(NamedTuple):
@@ -133,17 +153,44 @@ class Visitors:
     """`variable.attribute` of the chain that says where a visitor came from."""
 
     @property
+    def clicks(self) -> list[tuple[Page, Click]]:
+        """Everything that can be clicked, in the order of the pages."""
+        return [(page, click) for page in self.pages.values() for click in page.clicks]
+
+    def texts(self, visit: str) -> tuple[str, ...]:
+        """The text for each page or click, of those `VISITS` that are texts."""
+        match visit:
+            case "page.path":
+                return tuple(page.path for page in self.pages.values())
+            case "page.title":
+                return tuple(page.title for page in self.pages.values())
+            case "referrer":
+                return tuple(self.site + page.path for page in self.pages.values())
+            case "click.element":
+                return tuple(click.element for _, click in self.clicks)
+            case "click.text":
+                return tuple(click.text for _, click in self.clicks)
+            case _:
+                return tuple(self.pages[click.to].path if click.to else f"#{click.element}" for _, click in self.clicks)
+
+    @property
     def chosen(self) -> tuple[Journey, ...]:
         """The journeys that take part."""
-        return self.sets[self.journeys]
+        return self.sets.get(self.journeys, ())
+
+    @property
+    def most_pages(self) -> int:
+        """No session has more."""
+        wandering = int(self.behaviour.pages_per_session.high)
+        return max((len(journey.stops) or wandering for journey in self.chosen), default=wandering)
+
+    @property
+    def most_clicks(self) -> int:
+        """No page has more."""
+        asked = max((len(stop.clicks) for journey in self.chosen for stop in journey.stops), default=0)
+        return max(asked, int(self.behaviour.clicks_per_page.high))
 
     @property
     def most_events(self) -> int:
         """No session has more."""
-        longest = max((len(journey.stops) or round(self.behaviour.pages_per_session.high)) for journey in self.chosen)
-        asked = max((len(stop.clicks) for journey in self.chosen for stop in journey.stops), default=0)
-        return 2 + longest * (3 + asked + round(self.behaviour.clicks_per_page.high))
-
-    def changed(self, journeys: str | None = None, behaviour: Behaviour | None = None) -> Visitors:
-        """The same site with another set of journeys, or another behaviour."""
-        return replace(self, journeys=journeys or self.journeys, behaviour=behaviour or self.behaviour)
+        return 2 + self.most_pages * (2 + self.most_clicks)
