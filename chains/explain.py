@@ -24,6 +24,8 @@ class Step(NamedTuple):
     delay: timedelta
     """Since the causing event."""
     event: Event
+    cause: int | None
+    """Place of the causing event in the path; None: it is the first."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Explanation:
     """Of the chain in the run, from 0."""
     chain: str
     step: int
-    """Of the event in the chain, from 0."""
+    """Place of the event in the path, from 0."""
     path: tuple[Step, ...]
-    """The whole chain."""
+    """The whole chain, by time."""
 
 
 def explained(stream: ChainStream, event_id: str) -> Explanation:
@@ -72,8 +74,8 @@ def _explanation(stream: ChainStream, index: int, step: int) -> Explanation:
     block = stream.one(index)
     events = [event for lines in block.lines() for event in decoded(lines)]
     emitters = [stream.plan.emitters[kind] for kind in block.table.kind.tolist()]
-    path = (
-        Step(emitter.state.name, timedelta(microseconds=delay), event)
-        for emitter, delay, event in zip(emitters, block.table.delay.tolist(), events, strict=True)
-    )
-    return Explanation(index, emitters[0].chain, step, tuple(path))
+    place = {known: number for number, known in enumerate(block.table.step.tolist())}
+    causes = [None, *(place[cause] for cause in block.table.cause.tolist()[1:])]
+    delays = [timedelta(microseconds=delay) for delay in block.table.delay.tolist()]
+    states = [emitter.state.name for emitter in emitters]
+    return Explanation(index, emitters[0].chain, place[step], tuple(map(Step, states, delays, events, causes)))

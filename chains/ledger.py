@@ -81,19 +81,19 @@ class Ledger:
         events = events.take(np.lexsort((events.step, events.chain)))
         begins = np.flatnonzero(np.diff(events.chain, prepend=-1)).tolist()
         chains, kinds, steps = events.chain.tolist(), events.kind.tolist(), events.step.tolist()
-        numbers = events.number.tolist()
+        numbers, lasts = events.number.tolist(), events.last.tolist()
         ids, times = _texts(events.id, UUID_WIDTH), _texts(timestamps(events.time), TIMESTAMP_WIDTH)
         for begin, end in pairwise([*begins, len(chains)]):
             path = [self._places[kind] for kind in kinds[begin:end]]
             self._note(
-                numbers[end - 1],
+                max(numbers[begin:end]),
                 0,
                 "chain",
                 {
                     "index": chains[begin],
                     "chain": path[0].chain,
                     "correlation_id": ids[begin] if steps[begin] == 0 else None,
-                    "outcome": path[-1].outcome,
+                    "outcome": _outcome(path, ended=any(lasts[begin:end])),
                     "path": [place.state for place in path],
                     "times": times[begin:end],
                     "event_ids": ids[begin:end],
@@ -139,6 +139,13 @@ class _Open(NamedTuple):
     def take(self, rows: Any) -> _Open:
         """Some of the events, by number or by a mask."""
         return _Open(*(column[rows] for column in self))
+
+
+def _outcome(path: Sequence[Place], *, ended: bool) -> str | None:
+    """How a chain ended, whatever came of those that it caused; None if its events were cut off."""
+    if not ended:
+        return None
+    return next((place.outcome for place in path if place.chain == path[0].chain and place.outcome), "abandoned")
 
 
 def _texts(rows: Rows, width: int) -> list[str]:

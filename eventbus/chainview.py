@@ -150,7 +150,7 @@ def _course(chain: StoredChain) -> str:
 def _failure(chain: StoredChain) -> str:
     if chain.outcome != "failed" or not chain.events:
         return ""
-    payload = chain.events[-1].payload
+    payload = next((event.payload for event in reversed(chain.events) if "error_class" in event.payload), {})
     words = [str(payload[key]) for key in ("error_class", "error_message") if key in payload]
     return f"The cause it gave: {': '.join(words)}." if words else ""
 

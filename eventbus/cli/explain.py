@@ -54,7 +54,12 @@ def _document(found: Explanation) -> dict[str, Any]:
         "chain": found.chain,
         "step": found.step,
         "path": [
-            {"state": step.state, "delay_ms": step.delay.total_seconds() * 1000, "event": step.event.to_dict()}
+            {
+                "state": step.state,
+                "delay_ms": step.delay.total_seconds() * 1000,
+                "cause": step.cause,
+                "event": step.event.to_dict(),
+            }
             for step in found.path
         ],
     }
@@ -63,7 +68,9 @@ def _document(found: Explanation) -> dict[str, Any]:
 def _show(found: Explanation) -> None:
     total = len(found.path)
     click.echo(f"event {found.step + 1} of {total} in chain {found.index}, {found.chain}")
-    for number, (state, delay, event) in enumerate(found.path):
+    for number, (state, delay, event, cause) in enumerate(found.path):
         mark = "→" if number == found.step else " "
         after = f"+{delay.total_seconds() * 1000:,.3f} ms" if number else ""
+        if cause is not None and cause != number - 1:
+            after = f"after event {cause + 1}  {after}"
         click.echo(f"{mark} {event.timestamp:%Y-%m-%dT%H:%M:%S.%fZ}  {after:>16}  {state:<16}  {event.event_type}")
