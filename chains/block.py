@@ -1,59 +1,60 @@
-"""A run of ordered events as JSON text in one piece of memory, and the forms it is handed out in."""
+"""A run of ordered events as text in one piece of memory, and the forms it is handed out in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import repeat
 
 import numpy as np
 
+from chains.cutter import Cutter
 from chains.randomness import Integers
 from chains.table import COLUMNS as TABLE_COLUMNS
 from chains.table import EventTable
-from chains.text import UUID_WIDTH, Memory
+from chains.text import Memory
 from eventbus.record import ProducerRecord
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-COLUMNS = TABLE_COLUMNS + 3
-"""Of a block: those of its table, and where each event starts, where it ends, and where its key is."""
+COLUMNS = TABLE_COLUMNS + 2
+"""Of a block: those of its table, and where each event starts and where it ends."""
 SLICE = 1024
 """Events cut out of the memory at a time: what fits the CPU's cache is cut twice as fast."""
 
 
 class Block:
-    """Events by time, each a line of JSON that ends in a newline.
+    """Events by time, one behind the other in the form of their layout: JSON is a line each, with its newline.
 
     The memory is used again for the next block: consume one before asking for another, or copy.
     """
 
-    __slots__ = ("_ends", "_keys", "_memory", "_starts", "table")
+    __slots__ = ("_cutter", "_ends", "_memory", "_starts", "table")
 
-    def __init__(self, table: EventTable, memory: Memory, starts: Integers, ends: Integers, keys: Integers) -> None:
+    def __init__(self, table: EventTable, memory: Memory, starts: Integers, ends: Integers, cutter: Cutter) -> None:
         #: The same events as integers.
         self.table = table
         self._memory = memory
         self._starts = starts
         self._ends = ends
-        self._keys = keys
+        self._cutter = cutter
 
     @classmethod
-    def of(cls, columns: Integers, memory: Memory) -> Block:
+    def of(cls, columns: Integers, memory: Memory, cutter: Cutter) -> Block:
         """A block from its columns and the memory that has its text."""
-        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, *columns[TABLE_COLUMNS:])
+        starts, ends = columns[TABLE_COLUMNS:]
+        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, starts, ends, cutter)
 
     @property
     def columns(self) -> Integers:
-        """All but the text, in one piece: shape (9, events)."""
-        return np.concatenate([self.table.columns, [self._starts, self._ends, self._keys]])
+        """All but the text, in one piece: shape (`COLUMNS`, events)."""
+        return np.concatenate([self.table.columns, [self._starts, self._ends]])
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __getitem__(self, part: slice) -> Block:
         """Some of the events, in the same memory."""
-        return Block(self.table[part], self._memory, self._starts[part], self._ends[part], self._keys[part])
+        return Block(self.table[part], self._memory, self._starts[part], self._ends[part], self._cutter)
 
     def take(self, rows: Integers) -> Block:
         """Some of the events, in the same memory: all but `buffer` shows only them.
@@ -61,8 +62,7 @@ class Block:
         Args:
             rows: ascending.
         """
-        columns = (self._starts.take(rows), self._ends.take(rows), self._keys.take(rows))
-        return Block(self.table.take(rows), self._memory, *columns)
+        return Block(self.table.take(rows), self._memory, self._starts.take(rows), self._ends.take(rows), self._cutter)
 
     @property
     def chains(self) -> int:
@@ -76,22 +76,21 @@ class Block:
 
     @property
     def buffer(self) -> memoryview:
-        """All lines."""
+        """All events."""
         if not len(self):
             return memoryview(b"")
         return self._memory.data[int(self._starts[0]) : int(self._ends[-1])]
 
     def spans(self) -> tuple[Integers, Integers]:
-        """Where in `buffer` each line begins, and where it ends, behind its newline."""
+        """Where in `buffer` each event begins, and where it ends; a line: behind its newline."""
         origin = self._starts[:1]
         return self._starts - origin, self._ends - origin
 
     def lines(self) -> Iterator[list[bytes]]:
-        """Lists of events without their newlines."""
+        """Lists of events without their newlines: the values of their records."""
         for part in self._slices():
-            text, origin = part._copy()
-            starts, ends = (part._starts - origin).tolist(), (part._ends - (origin + 1)).tolist()
-            yield [text[start:end] for start, end in zip(starts, ends, strict=True)]
+            text, starts, ends = part._copy()
+            yield self._cutter.values(text, starts, ends, part.table.kind)
 
     def records(self, topics: Sequence[str]) -> Iterator[list[ProducerRecord]]:
         """Lists of Kafka records.
@@ -100,16 +99,16 @@ class Block:
             topics: by emitter.
         """
         for part in self._slices():
-            text, origin = part._copy()
-            starts, ends = (part._starts - origin).tolist(), (part._ends - (origin + 1)).tolist()
-            keys = (part._keys - origin).tolist()
+            text, starts, ends = part._copy()
+            kind = part.table.kind
+            values = self._cutter.values(text, starts, ends, kind)
             fields = zip(
-                map(topics.__getitem__, part.table.kind.tolist()),
-                [text[key : key + UUID_WIDTH] for key in keys],
-                [text[start:end] for start, end in zip(starts, ends, strict=True)],
+                map(topics.__getitem__, kind.tolist()),
+                self._cutter.keys(self._memory, part._starts, kind),
+                values,
                 (part.table.time // 1000).tolist(),
-                repeat(None),
-                strict=False,
+                self._cutter.headers(text, starts, kind, values),
+                strict=True,
             )
             yield list(map(_record, fields))
 
@@ -117,9 +116,9 @@ class Block:
         for first in range(0, len(self), SLICE):
             yield self[first : first + SLICE]
 
-    def _copy(self) -> tuple[bytes, int]:
-        """The text, and where in the memory it began."""
-        return bytes(self.buffer), int(self._starts[0])
+    def _copy(self) -> tuple[bytes, Integers, Integers]:
+        """The text, and where in it each event begins and ends."""
+        return bytes(self.buffer), *self.spans()
 
 
 _record = partial(tuple.__new__, ProducerRecord)

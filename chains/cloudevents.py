@@ -15,7 +15,7 @@ from urllib.parse import quote
 import orjson
 
 from eventbus.errors import InvalidEvent
-from eventbus.event import Event, Headers, format_timestamp
+from eventbus.event import Event, Header, format_timestamp
 from eventbus.record import ProducerRecord
 
 Format = Literal["json", "cloudevents", "cloudevents-binary"]
@@ -84,14 +84,14 @@ def binary(record: ProducerRecord) -> ProducerRecord:
     trace = parts.traceparent
     cause = () if parts.causation is None else (("ce_causationid", parts.causation),)
     headers = (
-        *_repeated(parts.type, parts.source, parts.tenant, parts.namespace, parts.schema_version),
+        *repeated(parts.type, parts.source, parts.tenant, parts.namespace, parts.schema_version),
         ("ce_id", parts.id),
         ("ce_time", parts.time),
         ("ce_correlationid", parts.correlation),
-        *cause,
         ("ce_partitionkey", parts.correlation),
         ("ce_traceparent", trace),
         ("traceparent", trace),
+        *cause,
     )
     return record._replace(value=parts.data, headers=headers)
 
@@ -119,8 +119,13 @@ class ConvertedBus:
         return await self._bus.publish_many(map(self._convert, records))
 
 
+def reference(source: str) -> str:
+    """A source as the URI reference that the specification wants."""
+    return quote(source, safe="/._~-:?#@!$&'()*+,;=%")
+
+
 @lru_cache(maxsize=4096)
-def _repeated(kind: bytes, source: bytes, tenant: bytes, namespace: bytes, schema_version: bytes) -> Headers:
+def repeated(kind: bytes, source: bytes, tenant: bytes, namespace: bytes, schema_version: bytes) -> tuple[Header, ...]:
     """The headers that many events share."""
     return (
         CONTENT_TYPE,
@@ -178,7 +183,7 @@ def _decoded(value: bytes) -> Parts | None:
         causation=None if event.causation_id is None else event.causation_id.encode(),
         tenant=event.tenant_id.encode(),
         namespace=event.namespace.encode(),
-        source=quote(event.source, safe="/._~-:?#@!$&'()*+,;=%").encode(),
+        source=reference(event.source).encode(),
         schema_version=event.schema_version.encode(),
         data=orjson.dumps(event.payload),
     )

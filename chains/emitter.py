@@ -1,24 +1,16 @@
-"""What one state of a chain emits: the event's JSON text, as a head of fixed width and the slots behind it."""
+"""What one state of a chain emits: the event's text, as a head of fixed width and the slots behind it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from catalog import Catalog, Chain, State
+from chains.cutter import RecordShape
+from chains.formats.layout import Envelope, Gap, Layout, Subject
 from chains.payload import Hole, PayloadCompiler
 from chains.slots import Column, Slot, merged
 from chains.sources import Facts, Sources
-from chains.text import TIMESTAMP_WIDTH, UUID_WIDTH, Rows, table
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """The fields that are the same in all events of a generator."""
-
-    tenant_id: str
-    namespace: str
+from chains.text import Rows, table
 
 
 @dataclass(frozen=True)
@@ -30,10 +22,9 @@ class Emitter:
     is_root: bool
     head: Rows
     """One row: everything up to the first slot, the fixed fields left open; the whole event if there is no slot."""
-    timestamp_at: int
-    correlation_at: int
-    causation_at: int | None
-    """None on a root."""
+    gaps: tuple[Gap, ...]
+    """The fixed fields in the head."""
+    shape: RecordShape
     slots: tuple[Slot, ...]
     sources: Sources
     """Of the slots."""
@@ -41,6 +32,11 @@ class Emitter:
     @property
     def event_type(self) -> str:
         return self.state.emits
+
+    @property
+    def correlation_at(self) -> int:
+        """Where the correlation id begins."""
+        return self.shape.key_at
 
     @property
     def head_width(self) -> int:
@@ -58,11 +54,18 @@ class Emitter:
 
 
 ID_AT = len(b'{"event_id":"')
-"""Where the id begins, in all events."""
+"""Where the id begins, in all JSON events."""
 
 
 def compile_emitter(
-    catalog: Catalog, envelope: Envelope, chain: Chain, state: str, *, is_root: bool, longest: int
+    catalog: Catalog,
+    envelope: Envelope,
+    layout: Layout,
+    chain: Chain,
+    state: str,
+    *,
+    is_root: bool,
+    longest: int,
 ) -> Emitter:
     """The emitter of a state; the start state has two, as root of the chain and (in a loop) as a later event.
 
@@ -70,51 +73,18 @@ def compile_emitter(
         longest: the longest delay before the state, microseconds.
     """
     event = catalog.event_type(chain.states[state].emits)
-    payload = PayloadCompiler(catalog, chain, state, longest).parts(event.payload)
-    text = Head()
-    text.constant(b'{"event_id":"')
-    text.gap(UUID_WIDTH)
-    text.constant(b'","event_type":' + orjson.dumps(event.name) + b',"timestamp":"')
-    timestamp_at = text.gap(TIMESTAMP_WIDTH)
-    text.constant(b'","correlation_id":"')
-    correlation_at = text.gap(UUID_WIDTH)
-    text.constant(b'","causation_id":' + (b"null" if is_root else b'"'))
-    causation_at = None if is_root else text.gap(UUID_WIDTH)
-    text.constant(b"" if is_root else b'"')
-    constants = {
-        "tenant_id": envelope.tenant_id,
-        "namespace": envelope.namespace,
-        "source": event.source,
-        "schema_version": event.schema_version,
-    }
-    text.constant(b"," + orjson.dumps(constants)[1:-1] + b',"payload":')
-    head, slots = _laid_out(text.bytes, [*payload, b"}\n"])
+    draft = layout.draft(Subject(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
+    head, slots = _laid_out(draft.head, draft.parts)
     return Emitter(
         chain=chain.name,
         state=chain.states[state],
         is_root=is_root,
         head=head,
-        timestamp_at=timestamp_at,
-        correlation_at=correlation_at,
-        causation_at=causation_at,
+        gaps=tuple(draft.gaps),
+        shape=draft.shape,
         slots=slots,
         sources=Sources(source for slot in slots for source in slot.sources),
     )
-
-
-class Head:
-    """Collects the beginning of the text."""
-
-    def __init__(self) -> None:
-        self.bytes = b""
-
-    def constant(self, text: bytes) -> None:
-        self.bytes += text
-
-    def gap(self, width: int) -> int:
-        """Leaves room; returns where."""
-        self.bytes += b"0" * width
-        return len(self.bytes) - width
 
 
 def _laid_out(head: bytes, parts: list[bytes | Hole]) -> tuple[Rows, tuple[Slot, ...]]:

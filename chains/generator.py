@@ -13,10 +13,11 @@ from chains.arrivals import Arrivals, AtOnce, poisson, regular
 from chains.block import Block
 from chains.census import Census
 from chains.decode import decoded
-from chains.emitter import Envelope
 from chains.errors import ImpossibleChain, InvalidSetting
 from chains.explain import Explanation, explained
 from chains.faults import Fault, by_precedence
+from chains.formats import JSON, Layout
+from chains.formats.layout import Envelope
 from chains.injection import Injector
 from chains.ledger import Ledger
 from chains.phases import checked
@@ -84,12 +85,20 @@ class ChainGenerator:
         self._root = purpose(f"seed:{seed}")
         self._phases = checked(phases, self.catalog)
         self._plan = Plan(self.catalog, self._envelope, phases=self._phases)
+        self._plans: dict[Layout, Plan] = {JSON: self._plan}
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
 
-    def blocks(self, chains: int | None = None, duration: float | None = None, *, workers: int = 1) -> Iterator[Block]:
-        """All events by time, as JSON lines in blocks of memory; every chain runs to its end.
+    def blocks(
+        self,
+        chains: int | None = None,
+        duration: float | None = None,
+        *,
+        workers: int = 1,
+        layout: Layout = JSON,
+    ) -> Iterator[Block]:
+        """All events by time, as text in blocks of memory; every chain runs to its end.
 
         The memory of a block is used again: consume it before asking for the next. A second call begins anew.
 
@@ -97,12 +106,13 @@ class ChainGenerator:
             chains: how many; None: no bound.
             duration: seconds of virtual time in which chains begin; None: no bound.
             workers: processes that make the events: changes the speed, never a byte.
+            layout: the form of the events, one of `chains.formats`.
 
         Raises:
             InvalidSetting: an argument is out of range.
             WorkerDied: a worker process ended before its work did.
         """
-        return self.window(chains=chains, duration=duration, workers=workers)
+        return self.window(chains=chains, duration=duration, workers=workers, layout=layout)
 
     def window(
         self,
@@ -112,6 +122,7 @@ class ChainGenerator:
         chains: int | None = None,
         duration: float | None = None,
         workers: int = 1,
+        layout: Layout = JSON,
     ) -> Iterator[Block]:
         """The events of a stretch of time, exactly as in the run, without making what came before it.
 
@@ -120,25 +131,26 @@ class ChainGenerator:
             until: only earlier events; None: to the end of the run.
             chains: how many the run has; None: no bound.
             duration: seconds of virtual time in which chains of the run begin; None: no bound.
-            workers: as for `blocks`.
+            workers, layout: as for `blocks`.
 
         Raises:
             InvalidSetting: a time has no zone, or a number is out of range.
             WorkerDied: as for `blocks`.
         """
         extent = Extent(chains, duration, _instant(since), _instant(until))
-        return in_parallel(self._stream(self._plan), extent, workers)
+        return in_parallel(self._stream(self._laid_out(layout)), extent, workers)
 
-    def alone(self, index: int) -> Block:
+    def alone(self, index: int, *, layout: Layout = JSON) -> Block:
         """One chain, exactly as in the run, and nothing else.
 
         Args:
             index: of the chain, from 0.
+            layout: as for `blocks`.
 
         Raises:
             InvalidSetting: the index is negative.
         """
-        return self._kept(None, None).one(_at_least_0(index))
+        return self._stream(self._laid_out(layout)).one(_at_least_0(index))
 
     def explain(self, event_id: str) -> Explanation:
         """Where an event of the run comes from: its chain, its step, and the whole chain.
@@ -170,11 +182,16 @@ class ChainGenerator:
             yield from block.lines()
 
     def records(
-        self, chains: int | None = None, duration: float | None = None, *, topics: TopicStrategy = "domain"
+        self,
+        chains: int | None = None,
+        duration: float | None = None,
+        *,
+        topics: TopicStrategy = "domain",
+        layout: Layout = JSON,
     ) -> Iterator[list[ProducerRecord]]:
         """The same events as lists of Kafka records (arguments: see `blocks`)."""
         names = self._plan.topics(topics)
-        for block in self.blocks(chains, duration):
+        for block in self.blocks(chains, duration, layout=layout):
             yield from block.records(names)
 
     def events(self, chains: int | None = None, duration: float | None = None) -> Iterator[Event]:
@@ -221,6 +238,7 @@ class ChainGenerator:
         on_progress: OnProgress | None = None,
         start: datetime | None = None,
         observers: Sequence[Observer] = (),
+        layout: Layout = JSON,
     ) -> RunStatistics:
         """Publish events from the present on, each when its time has come, until cancelled or done.
 
@@ -242,6 +260,7 @@ class ChainGenerator:
             on_progress: is given the figures, ten times a second at most, and at the end.
             start: virtual time of the beginning, which makes the run the same at any moment and any speed. None: now.
             observers: are told of everything that the bus has taken, such as a `census()` or a `Digest`.
+            layout: as for `blocks`.
 
         Raises:
             InvalidSetting: an argument is out of range.
@@ -267,7 +286,8 @@ class ChainGenerator:
         # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
         # at once are carried from block to block until all of them are made, so they should be few blocks.
         block = int(min(max(arrivals.rate * speed / 4, initial_chains, 16), 4096))
-        await pacer.run(self._stream(self._plan, arrivals, pacer.start, block).blocks(Extent(duration=duration)))
+        stream = self._stream(self._laid_out(layout), arrivals, pacer.start, block)
+        await pacer.run(stream.blocks(Extent(duration=duration)))
         return pacer.statistics()
 
     def census(self) -> Census:
@@ -277,6 +297,12 @@ class ChainGenerator:
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""
         return self._pacer.statistics() if self._pacer else RunStatistics()
+
+    def _laid_out(self, layout: Layout) -> Plan:
+        """The run's plan in another form, kept for the next call."""
+        if layout not in self._plans:
+            self._plans[layout] = Plan(self.catalog, self._envelope, phases=self._phases, layout=layout)
+        return self._plans[layout]
 
     def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
         """A stream for single chains, kept for the next one."""

@@ -12,8 +12,10 @@ import numpy as np
 from catalog import Catalog, Chain
 from catalog.model import Outcome
 from catalog.phases import Phase
-from chains.emitter import Emitter, Envelope, compile_emitter
+from chains.emitter import Emitter, compile_emitter
 from chains.errors import NothingToGenerate
+from chains.formats import JSON, Layout
+from chains.formats.layout import Envelope
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from chains.walk import Walk
 from chains.walker import Walker
@@ -34,6 +36,7 @@ class Plan:
         envelope: what all events have in common.
         outcome: walk the chains so that they end like this, not as their weights say.
         phases: what is different for chains that begin at or after a moment, in the order of their moments.
+        layout: the form of the events.
 
     Raises:
         NothingToGenerate: no chain has a weight above 0.
@@ -41,10 +44,17 @@ class Plan:
     """
 
     def __init__(
-        self, catalog: Catalog, envelope: Envelope, *, outcome: Outcome | None = None, phases: Sequence[Phase] = ()
+        self,
+        catalog: Catalog,
+        envelope: Envelope,
+        *,
+        outcome: Outcome | None = None,
+        phases: Sequence[Phase] = (),
+        layout: Layout = JSON,
     ) -> None:
         self._catalog = catalog
         self._envelope = envelope
+        self._layout = layout
         weighted = [chain for chain in catalog.chains.values() if chain.weight > 0]
         if not weighted:
             raise NothingToGenerate
@@ -103,7 +113,13 @@ class Plan:
     def _emitter(self, walks: list[Walk], state: str, *, is_root: bool) -> int:
         longest = max(walk.longest_before(state) for walk in walks)
         emitter = compile_emitter(
-            self._catalog, self._envelope, walks[0].chain, state, is_root=is_root, longest=longest
+            self._catalog,
+            self._envelope,
+            self._layout,
+            walks[0].chain,
+            state,
+            is_root=is_root,
+            longest=longest,
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1

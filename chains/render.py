@@ -8,18 +8,20 @@ come last and are exact.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
 from chains.block import Block
-from chains.emitter import ID_AT, Emitter
-from chains.identity import identifiers
+from chains.cutter import Cutter
+from chains.emitter import Emitter
+from chains.fields import Field, FieldTexts
 from chains.randomness import Integers, Words, chain_keys
 from chains.slots import Column
 from chains.sources import Facts
 from chains.table import EventTable
-from chains.text import TIMESTAMP_ROW, UUID_ROW, Memory, Rows, timestamps, windows
+from chains.text import Memory, Rows, windows
 
 
 class Group(NamedTuple):
@@ -42,9 +44,9 @@ class Renderer:
         self._root = root
         self._memory: Memory = np.empty(0, np.uint8)
         self._head_widths = np.array([e.head_width for e in emitters])
-        self._timestamp_at = np.array([e.timestamp_at for e in emitters])
-        self._correlation_at = np.array([e.correlation_at for e in emitters])
-        self._causation_at = np.array([e.causation_at or 0 for e in emitters])
+        self._gaps = Gaps.of(emitters)
+        #: How to cut records out of the text.
+        self.cutter = Cutter([emitter.shape for emitter in emitters])
         #: The smallest type for kinds: sorted in linear time up to 16 bits.
         self._small = np.min_scalar_type(len(emitters))
         #: How far a row may spill: into the next event's head, but not beyond.
@@ -70,7 +72,7 @@ class Renderer:
         for group in groups:
             windows(memory, group.emitter.head.dtype)[starts.take(group.rows)] = group.emitter.head[0]
         self._write_fixed(memory, events, starts, keys)
-        return Block(events, memory, starts, ends, starts + self._correlation_at.take(events.kind))
+        return Block(events, memory, starts, ends, self.cutter)
 
     def _groups(self, events: EventTable, facts: Facts) -> list[Group]:
         order = events.kind.astype(self._small).argsort(kind="stable")
@@ -109,12 +111,35 @@ class Renderer:
             windows(memory, piece)[at.take(here) + offset] = pieces.take(column.index.take(here))
 
     def _write_fixed(self, memory: Memory, events: EventTable, starts: Integers, keys: Words) -> None:
-        """Identifiers and timestamps, into the gaps of the heads."""
-        known = identifiers(events, keys)
-        ids = windows(memory, UUID_ROW)
-        ids[starts + ID_AT] = known.event
-        ids[starts + self._correlation_at.take(events.kind)] = known.correlation
-        effects = np.flatnonzero(events.step)
-        at = starts.take(effects) + self._causation_at.take(events.kind.take(effects))
-        ids[at] = known.causation.take(effects)
-        windows(memory, TIMESTAMP_ROW)[starts + self._timestamp_at.take(events.kind)] = timestamps(events.time)
+        """Identifiers and times, into the gaps of the heads."""
+        texts = FieldTexts(events, keys)
+        for gap in self._gaps:
+            rows = texts.rows(gap.field)
+            at = gap.at.take(events.kind)
+            if gap.everywhere:
+                windows(memory, rows.dtype)[starts + at] = rows
+            else:
+                some = np.flatnonzero(at >= 0)
+                windows(memory, rows.dtype)[starts.take(some) + at.take(some)] = rows.take(some)
+
+
+class Gaps:
+    """The n-th gap for a field, in the heads of all emitters that have one."""
+
+    def __init__(self, emitters: list[Emitter], field: Field, number: int) -> None:
+        self.field = field
+        #: By emitter; -1: it has none.
+        self.at = np.array([_nth(emitter, field, number) for emitter in emitters])
+        self.everywhere = bool((self.at >= 0).all())
+
+    @classmethod
+    def of(cls, emitters: list[Emitter]) -> list[Gaps]:
+        """All gaps of emitters."""
+        counts = [Counter(gap.field for gap in emitter.gaps) for emitter in emitters]
+        most = {field: max(count[field] for count in counts) for field in Field}
+        return [cls(emitters, field, number) for field in Field for number in range(most[field])]
+
+
+def _nth(emitter: Emitter, field: Field, number: int) -> int:
+    places = [gap.at for gap in emitter.gaps if gap.field == field]
+    return places[number] if number < len(places) else -1

@@ -5,6 +5,7 @@ A row is a NumPy void (`V36`: 36 bytes). Digits come from tables, so that no Pyt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,6 +83,18 @@ def uuid7(time: Integers, words: Words) -> Rows:
         for quarter, place in enumerate(places):
             fields[f"at{place}"] = digits[:, 3 - quarter]
     return rows
+
+
+def joined(ids: Rows, parts: Sequence[str]) -> Rows:
+    """Some of the hexadecimal quarters of UUIDs, without dashes.
+
+    Args:
+        parts: names among `UUID_FIELDS`.
+    """
+    quarters, rows = ids.view(UUID_FIELDS), np.empty((ids.size, len(parts)), "<u4")
+    for column, part in enumerate(parts):
+        rows[:, column] = quarters[part]
+    return rows.view(f"V{4 * len(parts)}").reshape(-1)
 
 
 def timestamps(time: Integers) -> Rows:

@@ -35,12 +35,13 @@ class Slot:
 
     Args:
         memory: of `size_for` bytes.
-        events: how many there may be.
+        stream: whose blocks they are.
     """
 
-    def __init__(self, memory: memoryview, events: int) -> None:
-        columns = COLUMNS * events * 8
-        self._columns: Integers = np.frombuffer(memory[:columns], np.int64).reshape(COLUMNS, events)
+    def __init__(self, memory: memoryview, stream: ChainStream) -> None:
+        columns = COLUMNS * stream.together * 8
+        self._columns: Integers = np.frombuffer(memory[:columns], np.int64).reshape(COLUMNS, stream.together)
+        self._cutter = stream.cutter
         #: For the text.
         self.text: Memory = np.frombuffer(memory[columns:], np.uint8)
 
@@ -55,13 +56,13 @@ class Slot:
 
     def get(self, events: int) -> Block:
         """The block, in this memory."""
-        return Block.of(self._columns[:, :events], self.text)
+        return Block.of(self._columns[:, :events], self.text, self._cutter)
 
 
 def slots(memory: mmap.mmap, stream: ChainStream) -> list[Slot]:
     """The slots of a shared memory."""
     size, view = Slot.size_for(stream), memoryview(memory)
-    return [Slot(view[at : at + size], stream.together) for at in range(0, SLOTS * size, size)]
+    return [Slot(view[at : at + size], stream) for at in range(0, SLOTS * size, size)]
 
 
 def work(job: Job, places: list[Slot], freed: int, ready: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -36,8 +37,10 @@ FIELDS = (
     "payload",
 )
 
-Headers = tuple[tuple[str, bytes], ...]
-"""Kafka record headers: pairs of name and value, in order; a name may repeat."""
+Header = tuple[str, bytes]
+"""Name and value."""
+Headers = Sequence[Header]
+"""Kafka record headers, in order; a name may repeat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,7 @@
+"""The forms in which events are written: what stands between their values, and how values become bytes."""
+
+from chains.formats.cloudevents import CLOUDEVENTS, CLOUDEVENTS_BINARY
+from chains.formats.jsonevent import JSON
+from chains.formats.layout import Layout
+
+__all__ = ["CLOUDEVENTS", "CLOUDEVENTS_BINARY", "JSON", "Layout"]
