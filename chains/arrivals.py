@@ -26,6 +26,7 @@ from chains.users import Closed
 
 GAP_PURPOSE = purpose("arrival")
 SLOWEST, FASTEST = 1e-3, 1e7
+INITIAL_CHAINS = 20
 ENDLESS = 86_400.0
 """Seconds in a piece of a rate that never changes."""
 
@@ -35,6 +36,8 @@ class Arrivals(Protocol):
 
     rate: float
     """Chains per second, when there are many."""
+    at_once: int
+    """Chains that begin at the start."""
 
     def after(self, place: int, first: int, keys: Words) -> Integers:
         """How far consecutive chains lie beyond the one before them.
@@ -95,7 +98,7 @@ class Steady:
     """
 
     def __init__(self, gap: Sampler, rate: float) -> None:
-        self.rate = rate
+        self.rate, self.at_once = rate, 0
         self._steps = Gaps(gap)
 
     def after(self, place: int, first: int, keys: Words) -> Integers:
@@ -112,7 +115,7 @@ class Varying:
     """A rate that changes: places are billionths of a chain."""
 
     def __init__(self, steps: Steps, rate: Rate) -> None:
-        self.rate = rate.peak
+        self.rate, self.at_once = rate.peak, 0
         self._steps = steps
         self._course = rate
 
@@ -136,22 +139,21 @@ class AtOnce:
     def __init__(self, count: int, then: Arrivals) -> None:
         if count < 0:
             raise InvalidSetting(f"expected at least 0 initial chains, got {count}")
-        self.rate = then.rate
-        self._count = count
+        self.rate, self.at_once = then.rate, count
         self._then = then
 
     def after(self, place: int, first: int, keys: Words) -> Integers:
-        early = min(max(self._count - first, 0), keys.size)
+        early = min(max(self.at_once - first, 0), keys.size)
         if early == keys.size:
             return np.zeros(early, np.int64)
-        later = self._then.after(place, max(first - self._count, 0), keys[early:])
+        later = self._then.after(place, max(first - self.at_once, 0), keys[early:])
         return np.concatenate([np.zeros(early, np.int64), later])
 
     def times(self, place: int, beyond: Integers) -> Integers:
         return self._then.times(place, beyond)
 
     def expected(self, time: int) -> float:
-        return self._then.expected(time) + (self._count if time > 0 else 0)
+        return self._then.expected(time) + (self.at_once if time > 0 else 0)
 
 
 def poisson(rate: float) -> Arrivals:
@@ -203,6 +205,21 @@ def compiled(arrivals: Model, start: int) -> Arrivals | Closed:
             return Varying(_steps(spacing), Segments(stretches, repeat=repeat))
         case _:
             return Varying(_steps(spacing), Calendar(rate, start))
+
+
+def paced(
+    model: Model | None, start: int, *, initial_chains: int | None, interval: float, rate: float | None
+) -> Arrivals | Closed:
+    """The arrivals of a paced run (arguments: see `ChainGenerator.run`)."""
+    if model is None:
+        then = regular(interval) if rate is None else poisson(rate)
+        return AtOnce(INITIAL_CHAINS if initial_chains is None else initial_chains, then)
+    open_or_closed = compiled(model, start)
+    if not isinstance(open_or_closed, Closed):
+        return AtOnce(initial_chains or 0, open_or_closed)
+    if initial_chains:
+        raise InvalidSetting(f"expected no initial chains where there are users, got {initial_chains}")
+    return open_or_closed
 
 
 def _steps(spacing: Spacing) -> Steps:

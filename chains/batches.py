@@ -66,3 +66,7 @@ class Beginnings(Protocol):
             InvalidSetting: it never does.
         """
         ...
+
+    def expected(self, expand: Expand, time: int) -> float:
+        """How many chains begin before a time, microseconds since the Unix epoch, on average."""
+        ...

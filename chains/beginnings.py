@@ -59,6 +59,10 @@ class OpenBeginnings:
             raise InvalidSetting(f"the arrivals end before chain {index:,} begins")
         return begin // 1000
 
+    def expected(self, expand: Expand, time: int) -> float:
+        """How many chains begin before a time, microseconds since the Unix epoch, on average."""
+        return self._arrivals.expected(time * 1000 - self._start)
+
     def of(self, first: int, count: int) -> Integers:
         """Arrivals of consecutive chains, nanoseconds since the Unix epoch."""
         before = self._before(first)

@@ -88,6 +88,10 @@ class Engine:
         begin = self._beginnings.one(self.expand, index)
         return self.expand(np.array([index]), np.array([begin])).ordered()
 
+    def expected(self, time: int) -> float:
+        """How many chains begin before a time, microseconds since the Unix epoch, on average."""
+        return self._beginnings.expected(self.expand, time)
+
     def expand(self, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
         """All events of chains, in no order.
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from catalog import Catalog
+from catalog.arrivals import Arrivals as Model
 from catalog.model import Outcome
 from catalog.phases import Phase
-from chains.arrivals import Arrivals, AtOnce, poisson, regular
+from chains.arrivals import Arrivals, compiled, paced, poisson
 from chains.block import Block
 from chains.census import Census
 from chains.decode import decoded
@@ -26,6 +27,7 @@ from chains.plan import Plan
 from chains.randomness import purpose
 from chains.statistics import RunStatistics
 from chains.stream import ChainStream, Extent
+from chains.users import Closed
 from chains.workers import in_parallel
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
@@ -49,6 +51,7 @@ class ChainGenerator:
         seed: names the run; everything random follows from it.
         start: when virtual time begins.
         rate: chains per second of virtual time, on average and independent of each other (Poisson).
+        arrivals: when chains begin, instead of `rate`.
         tenant_id: of all events.
         namespace: of all events.
         phases: when chains fail more often, or take longer; in the order of time.
@@ -67,6 +70,7 @@ class ChainGenerator:
         seed: int = 0,
         start: datetime = START,
         rate: float = 10.0,
+        arrivals: Model | None = None,
         tenant_id: str = DEFAULT_TENANT,
         namespace: str = DEFAULT_NAMESPACE,
         phases: Sequence[Phase] = (),
@@ -79,7 +83,8 @@ class ChainGenerator:
         self.catalog = Catalog.default() if catalog is None else catalog
         self.seed = seed
         self.start = start.astimezone(UTC)
-        self._arrivals = poisson(rate)
+        self._model = arrivals
+        self._arrivals = poisson(rate) if arrivals is None else compiled(arrivals, microseconds(self.start) * 1000)
         self._envelope = Envelope(tenant_id, namespace)
         self._block = block
         self._root = purpose(f"seed:{seed}")
@@ -89,6 +94,7 @@ class ChainGenerator:
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
+        self._paced: ChainStream | None = None
 
     def blocks(
         self,
@@ -148,7 +154,7 @@ class ChainGenerator:
             layout: as for `blocks`.
 
         Raises:
-            InvalidSetting: the index is negative.
+            InvalidSetting: the index is negative, or the arrivals end before it.
         """
         return self._stream(self._laid_out(layout)).one(_at_least_0(index))
 
@@ -226,9 +232,10 @@ class ChainGenerator:
         self,
         bus: EventBus,
         *,
-        initial_chains: int = 20,
+        initial_chains: int | None = None,
         interval: float = 5.0,
         rate: float | None = None,
+        arrivals: Model | None = None,
         duration: float | None = None,
         speed: float = 1.0,
         topics: TopicStrategy = "domain",
@@ -247,9 +254,10 @@ class ChainGenerator:
 
         Args:
             bus: entered, and its topics created.
-            initial_chains: begin at once.
+            initial_chains: begin at once. None: 20, or none where there are `arrivals`.
             interval: seconds between the beginnings of further chains.
             rate: further chains per second, on average and independent of each other, instead of `interval`.
+            arrivals: when further chains begin, instead of `interval`. None: as the generator was told, if it was.
             duration: seconds in which chains begin; those in flight run to their end. None: until cancelled.
             speed: how many times faster than the clock, intervals, delays and durations alike; `math.inf`: no waiting.
             topics: how an event type finds its topic.
@@ -269,7 +277,6 @@ class ChainGenerator:
         from chains.clock import WallClock  # noqa: PLC0415
         from chains.pacing import Pacer  # noqa: PLC0415
 
-        arrivals = AtOnce(initial_chains, regular(interval) if rate is None else poisson(rate))
         pacer = Pacer(
             self._plan,
             bus,
@@ -282,12 +289,13 @@ class ChainGenerator:
             start=_instant(start),
             observers=observers,
         )
-        self._pacer = pacer
+        model = arrivals or (self._model if rate is None else None)
+        begins = paced(model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate)
         # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
         # at once are carried from block to block until all of them are made, so they should be few blocks.
-        block = int(min(max(arrivals.rate * speed / 4, initial_chains, 16), 4096))
-        stream = self._stream(self._laid_out(layout), arrivals, pacer.start, block)
-        await pacer.run(stream.blocks(Extent(duration=duration)))
+        block = int(min(max(begins.rate * speed / 4, begins.at_once, 16), 4096))
+        self._pacer, self._paced = pacer, self._stream(self._laid_out(layout), begins, pacer.start, block)
+        await pacer.run(self._paced.blocks(Extent(duration=duration)))
         return pacer.statistics()
 
     def census(self) -> Census:
@@ -297,6 +305,17 @@ class ChainGenerator:
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""
         return self._pacer.statistics() if self._pacer else RunStatistics()
+
+    def expected(self, since: datetime, until: datetime) -> float:
+        """How many chains begin in a stretch of time on average: of the last paced run, or else of the virtual one.
+
+        For users of the closed model, an estimate from how long some of their chains last.
+
+        Raises:
+            InvalidSetting: a time has no zone.
+        """
+        stream = self._paced or self._kept(None, None)
+        return stream.expected(microseconds(_zoned(until))) - stream.expected(microseconds(_zoned(since)))
 
     def _laid_out(self, layout: Layout) -> Plan:
         """The run's plan in another form, kept for the next call."""
@@ -311,7 +330,7 @@ class ChainGenerator:
         return self._single[name, outcome]
 
     def _stream(
-        self, plan: Plan, arrivals: Arrivals | None = None, start: int | None = None, block: int | None = None
+        self, plan: Plan, arrivals: Arrivals | Closed | None = None, start: int | None = None, block: int | None = None
     ) -> ChainStream:
         begin = microseconds(self.start) if start is None else start
         return ChainStream(
@@ -346,6 +365,10 @@ def _at_least_0(index: int) -> int:
 
 def _instant(time: datetime | None) -> int | None:
     """Microseconds since the Unix epoch."""
-    if time is not None and time.tzinfo is None:
+    return None if time is None else microseconds(_zoned(time))
+
+
+def _zoned(time: datetime) -> datetime:
+    if time.tzinfo is None:
         raise InvalidSetting(f"expected a time with a zone, got {time}")
-    return None if time is None else microseconds(time)
+    return time

@@ -13,6 +13,7 @@ from chains.plan import Plan
 from chains.render import Renderer
 from chains.table import EventTable
 from chains.text import Memory
+from chains.users import Closed
 
 RENDERED, ROOM = 8192, 8 << 20
 """Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""
@@ -41,7 +42,9 @@ class ChainStream:
         block: chains worked on together; None: what suits the rate.
     """
 
-    def __init__(self, plan: Plan, arrivals: Arrivals, *, root: int, start: int, block: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, arrivals: Arrivals | Closed, *, root: int, start: int, block: int | None = None
+    ) -> None:
         self.plan = plan
         #: Events written at a time.
         self.together = max(1, min(RENDERED, ROOM // plan.widest))
@@ -86,6 +89,10 @@ class ChainStream:
     def one(self, index: int) -> Block:
         """One chain, as in the run."""
         return self.render(self._engine.one(index))
+
+    def expected(self, time: int) -> float:
+        """How many chains begin before a time, microseconds since the Unix epoch, on average."""
+        return self._engine.expected(time)
 
     def _cut(self, tables: Iterator[EventTable]) -> Iterator[EventTable]:
         for table in tables:

@@ -18,6 +18,8 @@ from chains.randomness import Integers, chain_keys, draw, purpose
 from chains.table import EventTable
 
 THINK_PURPOSE = purpose("think")
+SOME = 256
+"""Chains whose lengths are looked at to know how long a turn is."""
 
 
 class Closed:
@@ -27,6 +29,7 @@ class Closed:
         self.users = users.users
         #: Chains per second, roughly: tells how large batches should be.
         self.rate = float(users.users)
+        self.at_once = 0
         self.think: Sampler = sampler(users.think)
         #: When each begins, microseconds after the start.
         self.begins: Integers = np.arange(self.users) * round(users.stagger * 1e6) // self.users
@@ -44,6 +47,7 @@ class ClosedBeginnings:
         self._closed = closed
         self._root = root
         self._begins = closed.begins + start // 1000
+        self._turn: float | None = None
 
     def batches(self, expand: Expand, bounds: Bounds) -> Iterator[Batch]:
         """All chains that bounds leave, those of the users in turn."""
@@ -71,6 +75,19 @@ class ClosedBeginnings:
             one = np.array([chain])
             begin = Made().include(expand, one, begin) + self._thinking(one)
         return int(begin[0])
+
+    def expected(self, expand: Expand, time: int) -> float:
+        """How many chains begin before a time, microseconds since the Unix epoch: an estimate.
+
+        In the long run a user begins a chain in each turn, of the average length of some chains and thoughts; when
+        nothing is known about the moment, half a turn has passed since the last beginning.
+        """
+        if self._turn is None:
+            some = np.arange(SOME)
+            lengths = Made().include(expand, some, begins := np.full(SOME, self._begins[0])) - begins
+            self._turn = float((lengths + self._thinking(some)).mean())
+        passed = time - self._begins[self._begins < time]
+        return float(np.maximum(passed / self._turn + 0.5, 1).sum())
 
     def _thinking(self, chain: Integers) -> Integers:
         """Microseconds after chains; never none at all, so that chains without any length come to an end."""
