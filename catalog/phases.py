@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from catalog.delays import stretched
 from catalog.model import Chain, State
+from catalog.topology import Fork, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,26 +31,46 @@ class Phase:
 
     def _state(self, state: State, doomed: set[str]) -> State:
         """Where only failure is left, or only success, the weights stay: there is nothing to be shifted."""
+        before = [way.weight for way in state.next]
         weights = [way.weight * (self.failed if way.to in doomed else 1) for way in state.next]
-        total = sum(weights)
-        if state.name in doomed or not total:
-            weights, total = [way.weight for way in state.next], state.total
+        if state.name in doomed or not sum(weights):
+            weights = before
+        kept = sum(before) / (sum(weights) or 1)
         return replace(
             state,
             next=tuple(
-                replace(way, weight=weight * state.total / total, delay=stretched(way.delay, self.delay))
+                replace(way, weight=weight * kept, delay=stretched(way.delay, self.delay))
                 for way, weight in zip(state.next, weights, strict=True)
             ),
+            fork=state.fork and self._fork(state.fork),
+            causes=tuple(replace(one, delay=stretched(one.delay, self.delay)) for one in state.causes),
         )
+
+    def _fork(self, fork: Fork) -> Fork:
+        return replace(
+            fork,
+            branches=tuple(map(self._way, fork.branches)),
+            join=self._way(fork.join),
+            unless=tuple(replace(one, way=self._way(one.way)) for one in fork.unless),
+        )
+
+    def _way(self, way: Way) -> Way:
+        return replace(way, delay=stretched(way.delay, self.delay))
 
 
 def _hopeful(chain: Chain) -> set[str]:
     """The states from which the chain can still end otherwise than in failure."""
-    found = {name for name, state in chain.states.items() if not state.next and state.outcome != "failed"}
-    while more := {
-        name
-        for name, state in chain.states.items()
-        if name not in found and any(way.to in found and way.weight > 0 for way in state.next)
-    }:
+    found = {name for name, state in chain.states.items() if not _onward(state) and state.outcome != "failed"}
+    while more := {n for n, state in chain.states.items() if n not in found and not found.isdisjoint(_onward(state))}:
         found |= more
     return found
+
+
+def _onward(state: State) -> set[str]:
+    """The states that may come next; of a fork, those behind its join."""
+    onward = {way.to for way in state.next if way.weight > 0}
+    if state.timeout:
+        onward.add(state.timeout.to)
+    if state.fork:
+        onward |= {state.fork.join.to, *(one.way.to for one in state.fork.unless)}
+    return onward

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 
 from catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
 from catalog.delays import stretched
+from catalog.model import Causes
 from catalog.phases import Phase
+from catalog.topology import Fork, Unless, Way
 from chains import ChainGenerator, InvalidSetting
+from eventbus import Event
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,6 +127,22 @@ def test_an_outcome_that_is_asked_for_holds_in_every_phase() -> None:
     assert failed.timestamp - asked.timestamp in (timedelta(seconds=0.4), timedelta(seconds=0.8))
 
 
+def test_a_phase_reaches_forks_and_causes_and_leaves_what_is_given_up() -> None:
+    """Branches and caused chains take longer; the share of walks that stop for no reason stays."""
+    longer, slow = Fixed(value=20), Way(to="done", delay=Fixed(value=10))
+    fork = Fork(branches=(slow,), join=slow, unless=(Unless(ended="failed", way=slow),))
+    cause = Causes(chain="other", delay=Fixed(value=10), weight=5)
+    asked = replace(state("asked", way("done", 10, 60), way("failed", 10, 20)), abandon=20, causes=(cause,))
+    split = replace(state("split"), outcome=None, fork=fork)
+    slowed = Phase(at=0, failed=3, delay=2).of(chain("work", asked, split, state("done"), state("failed", failed=True)))
+    assert [way.weight for way in slowed.states["asked"].next] == [40, 40]
+    assert slowed.states["asked"].abandon == 20
+    assert slowed.states["asked"].causes[0].delay == longer
+    changed = slowed.states["split"].fork
+    assert changed
+    assert {way.delay for way in (*changed.branches, changed.join, changed.unless[0].way)} == {longer}
+
+
 def test_every_kind_of_delay_is_stretched() -> None:
     """All of a delay's times are multiplied, and an open end stays open."""
     assert stretched(Fixed(value=5), 2) == Fixed(value=10)
@@ -157,6 +177,4 @@ def test_a_phase_of_an_unknown_chain_is_refused() -> None:
 
 
 def _time(line: bytes) -> datetime:
-    from eventbus import Event
-
     return Event.from_bytes(line).timestamp
