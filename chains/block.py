@@ -81,6 +81,11 @@ class Block:
             return memoryview(b"")
         return self._memory.data[int(self._starts[0]) : int(self._ends[-1])]
 
+    @property
+    def due(self) -> Integers:
+        """When the lines come, microseconds since the Unix epoch: at the events' times."""
+        return self.table.time
+
     def spans(self) -> tuple[Integers, Integers]:
         """Where in `buffer` each event begins, and where it ends; a line: behind its newline."""
         origin = self._starts[:1]

@@ -1,26 +1,32 @@
 """The ledger: what a run was meant to be, and every fault in it, as JSON lines to hold a consumer's results against.
 
-The first line is the run, the last one its totals; between them there is a line for each chain, once it has ended, and
-one for each fault.
+The first line is the run, the last one its totals; between them there is a line for each chain, once it has ended, one
+for each fault, and one for each text that was still held back when the run was cut off, and never came.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
 
 from chains.block import Block
+from chains.chapters import Chapters, ChapterWriter, Noted
 from chains.emitter import ID_AT
+from chains.faults import KINDS
 from chains.places import Place
-from chains.randomness import Integers
-from chains.text import TIMESTAMP_WIDTH, UUID_ROW, UUID_WIDTH, Rows, timestamps, windows
+from chains.text import UUID_WIDTH
+from chains.victims import Emission
 
 FORMAT = 1
+ID = slice(ID_AT, ID_AT + UUID_WIDTH)
+"""Where an event's line has its id."""
+
+Struck = tuple[int, int, int, bytes, bytes, bytes]
+"""Number in the clean stream, emitter, index of the chain, line, correlation id and details."""
 
 
 class Ledger:
@@ -33,36 +39,62 @@ class Ledger:
     """
 
     def __init__(self, file: BinaryIO, places: Sequence[Place], run: Mapping[str, Any]) -> None:
-        self.faults: Counter[str] = Counter()
+        self.totals: Counter[str] = Counter()
         self.events = self.chains = 0
         self._file = file
-        self._places = places
-        self._lines: list[tuple[int, int, bytes]] = []
-        self._open = _Open.none()
-        self._note(-1, 0, "run", {"format": FORMAT, **run})
+        self._chapters = ChapterWriter(places)
+        self._timestamp_at = np.array([place.timestamp_at for place in places], np.int64)
+        self._named = [
+            (
+                b',"name":%b,"event_id":"' % orjson.dumps(place.chain),
+                b'","event_type":%b,"correlation_id":"' % orjson.dumps(place.event_type),
+            )
+            for place in places
+        ]
+        self._open = Noted.none()
+        self._ended = Chapters.none()
+        self._faults: list[tuple[int, bytes]] = []
+        self._write("run", {"format": FORMAT, **run})
 
     def add(self, block: Block) -> None:
         """Take note of the events of a block before any fault."""
-        every = self._open.joined(_Open.of(block, self.events))
-        over = every.chain[every.last > 0]
-        ended = np.isin(every.chain, over)
-        self._open = every.take(~ended)
-        self._note_chains(every.take(ended))
+        if not len(block):
+            return
+        events = self._open.joined(Noted.of(block, self.events, self._timestamp_at)).by_chain()
+        begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
+        counts = np.diff(begins, append=events.chain.size)
+        over = np.maximum.reduceat(events.last, begins).repeat(counts)
+        self._ended = self._chapters.written(events.take(np.flatnonzero(over)))
+        self._open = events.take(np.flatnonzero(over == 0))
         self.events += len(block)
 
-    def fault(self, number: int, kind: str, details: Mapping[str, Any]) -> None:
-        """Take note of a fault.
-
-        Args:
-            number: of the event in the clean stream.
-        """
-        self.faults[kind] += 1
-        self._note(number, 1, "fault", {"fault": kind, **details})
+    def faults(self, kind: str, struck: Iterable[Struck]) -> None:
+        """Take note of events that a kind of fault struck."""
+        before = len(self._faults)
+        begin = b'{"record":"fault","fault":"%b","chain":' % kind.encode()
+        for number, emitter, chain, line, key, details in struck:
+            name, event_type = self._named[emitter]
+            text = b'%b%d%b%b%b%b"%b}\n' % (begin, chain, name, line[ID], event_type, key, details)
+            self._faults.append((number, text))
+        self.totals[kind] += len(self._faults) - before
 
     def flush(self) -> None:
-        """Write what was noted, in the order of the clean stream."""
-        self._file.write(b"".join(line for _, _, line in sorted(self._lines)))
-        self._lines.clear()
+        """Write what was noted, in the order of the clean stream, a chain before the faults of its last event."""
+        self._faults.sort()
+        chapters, done = self._ended, 0
+        behind = chapters.numbers.searchsorted([number for number, _ in self._faults], side="right")
+        pieces: list[Any] = []
+        for place, (_, line) in zip(np.append(0, chapters.ends).take(behind).tolist(), self._faults, strict=True):
+            pieces += (chapters.text[done:place].data, line)
+            done = place
+        pieces.append(chapters.text[done:].data)
+        self._file.write(b"".join(pieces))
+        self.chains += chapters.numbers.size
+        self._ended, self._faults = Chapters.none(), []
+
+    def unsent(self, text: Emission) -> None:
+        """Take note of an event that was held back and never came, or not again."""
+        self._write("unsent", {"event_id": text.text[ID].decode()})
 
     def close(self, lines: int) -> None:
         """Write what is still open (of a run that was cut off), and the totals.
@@ -70,84 +102,13 @@ class Ledger:
         Args:
             lines: how many were written to the stream.
         """
-        self._note_chains(self._open)
-        totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": dict(self.faults)}
-        self._note(self.events, 2, "totals", totals)
+        self._ended = self._chapters.written(self._open.by_chain())
         self.flush()
+        faults = {kind: self.totals[kind] for kind in KINDS if kind in self.totals}
+        totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": faults}
+        self._write("totals", totals)
 
-    def _note_chains(self, events: _Open) -> None:
-        if not events.chain.size:
-            return
-        events = events.take(np.lexsort((events.step, events.chain)))
-        begins = np.flatnonzero(np.diff(events.chain, prepend=-1)).tolist()
-        chains, kinds, steps = events.chain.tolist(), events.kind.tolist(), events.step.tolist()
-        numbers, lasts = events.number.tolist(), events.last.tolist()
-        ids, times = _texts(events.id, UUID_WIDTH), _texts(timestamps(events.time), TIMESTAMP_WIDTH)
-        for begin, end in pairwise([*begins, len(chains)]):
-            path = [self._places[kind] for kind in kinds[begin:end]]
-            self._note(
-                max(numbers[begin:end]),
-                0,
-                "chain",
-                {
-                    "index": chains[begin],
-                    "chain": path[0].chain,
-                    "correlation_id": ids[begin] if steps[begin] == 0 else None,
-                    "outcome": _outcome(path, ended=any(lasts[begin:end])),
-                    "path": [place.state for place in path],
-                    "times": times[begin:end],
-                    "event_ids": ids[begin:end],
-                },
-            )
-        self.chains += len(begins)
-
-    def _note(self, number: int, rank: int, record: str, fields: Mapping[str, Any]) -> None:
-        """A line about an event of the clean stream; the rank orders several about the same."""
-        line = orjson.dumps({"record": record, **fields}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
-        self._lines.append((number, rank, line))
-
-
-class _Open(NamedTuple):
-    """Events of chains that have not ended, as columns."""
-
-    number: Integers
-    """In the clean stream."""
-    chain: Integers
-    step: Integers
-    kind: Integers
-    time: Integers
-    last: Integers
-    id: Rows
-
-    @classmethod
-    def none(cls) -> _Open:
-        nothing = np.empty(0, np.int64)
-        return cls(nothing, nothing, nothing, nothing, nothing, nothing, np.empty(0, UUID_ROW))
-
-    @classmethod
-    def of(cls, block: Block, first: int) -> _Open:
-        table = block.table
-        ids = windows(np.frombuffer(block.buffer, np.uint8), UUID_ROW)[block.spans()[0] + ID_AT]
-        return cls(
-            np.arange(first, first + len(table)), table.chain, table.step, table.kind, table.time, table.last, ids
+    def _write(self, record: str, fields: Mapping[str, Any]) -> None:
+        self._file.write(
+            orjson.dumps({"record": record, **fields}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
         )
-
-    def joined(self, other: _Open) -> _Open:
-        columns: list[Any] = [np.concatenate(pair) for pair in zip(self, other, strict=True)]
-        return _Open(*columns)
-
-    def take(self, rows: Any) -> _Open:
-        """Some of the events, by number or by a mask."""
-        return _Open(*(column[rows] for column in self))
-
-
-def _outcome(path: Sequence[Place], *, ended: bool) -> str | None:
-    """How a chain ended, whatever came of those that it caused; None if its events were cut off."""
-    if not ended:
-        return None
-    return next((place.outcome for place in path if place.chain == path[0].chain and place.outcome), "abandoned")
-
-
-def _texts(rows: Rows, width: int) -> list[str]:
-    found: list[str] = rows.view(f"S{width}").astype(f"U{width}").tolist()
-    return found

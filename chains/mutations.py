@@ -1,204 +1,168 @@
-"""What each kind of fault makes of one event: the texts that come instead of it, and what the ledger says about it."""
+"""What each kind of fault makes of events: the texts that come instead of them, and what the ledger says about them.
+
+Texts are cut where the emitter is known to have put things, or at the names of the envelope's fields: no quote inside
+a JSON string stands without a backslash, so these are found in the envelope only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import Literal, NamedTuple
 
+import numpy as np
 import orjson
 
-from catalog import EventType, PayloadField
-from chains.block import EPOCH
-from chains.faults import Fault
-from chains.randomness import purpose
-from eventbus.event import format_timestamp, uuid7
+from chains.payload_faults import changed_content, violated
+from chains.randomness import Integers, purpose
+from chains.text import TIMESTAMP_WIDTH, UUID_WIDTH, timestamps, uuid7
+from chains.victims import Changes, Victims
 
-Fields = dict[str, Any]
+When = Literal["never", "instead", "again", "later", "behind"]
+"""When a text comes: never, in the event's place, after it and at a later time, only then, or behind other events."""
 
-
-@dataclass
-class Victim:
-    """An event that a fault strikes."""
-
-    line: bytes
-    """With its newline."""
-    event_type: EventType
-    time: int
-    """Microseconds since the Unix epoch."""
-    delay: int
-    """Microseconds since its cause."""
-    amount: int
-    """Drawn between the fault's bounds."""
-    word: int
-    """64 random bits."""
-    fault: Fault
-    run: int
-    """The run's random key."""
-
-    @cached_property
-    def fields(self) -> Fields:
-        """The line, decoded; may be changed."""
-        fields: Fields = orjson.loads(self.line)
-        return fields
+HIGH_BITS = np.uint64(0x8080808080808080)
+AFTER_TENANT = b'","namespace":"'
 
 
-class Emission(NamedTuple):
-    """A text that comes instead of the event: in its place, from a time on, or after so many further events."""
+class Mutation(NamedTuple):
+    """What a kind of fault does."""
 
-    text: bytes
-    time: int | None = None
-    places: int | None = None
-
-
-class Change(NamedTuple):
-    """What comes instead of an event."""
-
-    emissions: tuple[Emission, ...]
-    details: Mapping[str, Any]
-    """For the ledger."""
+    when: When
+    change: Callable[[Victims], Changes]
 
 
-def change(victim: Victim) -> Change | None:
-    """What its fault makes of an event; None: it cannot strike it."""
-    return CHANGES[victim.fault.kind](victim)
+def _unchanged(victims: Victims) -> Changes:
+    return Changes(victims.lines, repeat(b""), victims.time)
 
 
-def _dropped(victim: Victim) -> Change:
-    return Change((), {})
+def _tombstone(victims: Victims) -> Changes:
+    return Changes([b"null\n"] * len(victims.lines), repeat(b""), victims.time)
 
 
-def _tombstone(victim: Victim) -> Change:
-    return Change((Emission(b"null\n"),), {})
-
-
-def _poison(victim: Victim) -> Change:
+def _poison(victims: Victims) -> Changes:
     """Begins with a byte that no UTF-8 text has; none of the others ends the line."""
-    rest = bytes(0x80 | byte for byte in victim.word.to_bytes(8, "big"))
-    return Change((Emission(b"\xff" + rest + b"\n"),), {"bytes": (b"\xff" + rest).hex()})
+    rest = (victims.word | HIGH_BITS).astype(">u8").view("V8").tolist()
+    texts = [b"\xff%b\n" % eight for eight in rest]
+    return Changes(texts, (b',"bytes":"%b"' % text[:-1].hex().encode() for text in texts), victims.time)
 
 
-def _corrupt(victim: Victim) -> Change:
-    kept = 1 + victim.word % (len(victim.line) - 3)
-    text = victim.line[:kept].decode(errors="ignore").encode()  # a cut inside a character would be poison
-    return Change((Emission(text + b"\n"),), {"kept_bytes": len(text)})
+def _corrupt(victims: Victims) -> Changes:
+    lines = zip(victims.lines, victims.word.tolist(), strict=True)
+    texts = [_whole_characters(line[: 1 + word % (len(line) - 3)]) + b"\n" for line, word in lines]
+    return Changes(texts, (b',"kept_bytes":%d' % (len(text) - 1) for text in texts), victims.time)
 
 
-def _schema(victim: Victim) -> Change | None:
-    """Takes a field away, gives it a wrong type, or adds one; what the type's model is sure to refuse."""
-    payload = victim.fields["payload"]
-    known = {one.name: one for one in victim.event_type.payload if one.name in payload}
-    only = victim.fault.fields
-    names = [name for name in known if not only or name in only]
-    if not names and only:
-        return None
-    way, place = ("type", "missing", "unknown")[victim.word % 3], (victim.word >> 8) % max(len(names), 1)
-    if not names or (way == "unknown" and not only):
-        payload["unexpected_field"] = True
-        return _rewritten(victim, {"field": "unexpected_field", "violation": "unknown"})
-    field = known[names[place]]
-    if way == "missing" and field.required:
-        del payload[field.name]
-        return _rewritten(victim, {"field": field.name, "violation": "missing"})
-    payload[field.name] = 0 if field.type in ("string", "boolean", "object", "array") else "not a number"
-    return _rewritten(victim, {"field": field.name, "violation": "type"})
+def _whole_characters(text: bytes) -> bytes:
+    """A cut inside a character would be poison."""
+    return text if text.isascii() else text.decode(errors="ignore").encode()
 
 
-def _wrong_tenant(victim: Victim) -> Change:
-    victim.fields["tenant_id"] += f"-other-{victim.word % 100}"
-    return _rewritten(victim, {"tenant_id": victim.fields["tenant_id"]})
+def _wrong_tenant(victims: Victims) -> Changes:
+    texts = []
+    for line, word in zip(victims.lines, victims.word.tolist(), strict=True):
+        end = line.index(AFTER_TENANT)
+        texts.append(b"%b-other-%d%b" % (line[:end], word % 100, line[end:]))
+    return Changes(texts, map(_tenant, texts), victims.time)
 
 
-def _orphan(victim: Victim) -> Change:
-    victim.fields["causation_id"] = uuid7(victim.time - victim.delay, victim.word >> 2)
-    return _rewritten(victim, {"causation_id": victim.fields["causation_id"]})
+def _tenant(text: bytes) -> bytes:
+    begin = text.index(b',"tenant_id":"')
+    return text[begin : text.index(AFTER_TENANT, begin) + 1]
 
 
-def _before_cause(victim: Victim) -> Change:
-    return _timed(victim, victim.time - victim.delay - max(victim.amount, 1), {})
+def _orphan(victims: Victims) -> Changes:
+    causes = uuid7(victims.time - victims.delay, victims.word).tolist()
+    begins = [place.causation_at or 0 for place in victims.places]
+    texts = _overwritten(victims.lines, begins, causes, UUID_WIDTH)
+    return Changes(texts, (b',"causation_id":"%b"' % cause for cause in causes), victims.time)
 
 
-def _skewed(victim: Victim) -> Change:
+def _before_cause(victims: Victims) -> Changes:
+    return _timed(victims, victims.time - victims.delay - np.maximum(victims.amount, 1), repeat(b""))
+
+
+def _skewed(victims: Victims) -> Changes:
     """The clock of a source is off by the same amount throughout a run."""
-    (low, high), source = victim.fault.span, victim.event_type.source
-    word = purpose(f"{victim.run}/fault/clock-skew/{source}")
+    skews = {source: _skew(victims, source) for source in {one.source for one in victims.types}}
+    offs = [skews[one.source] for one in victims.types]
+    details = (
+        b',"source":%b,"skew_ms":%b' % (orjson.dumps(one.source), _ms(off))
+        for one, off in zip(victims.types, offs, strict=True)
+    )
+    return _timed(victims, victims.time + np.array(offs), details)
+
+
+def _skew(victims: Victims, source: str) -> int:
+    low, high = victims.fault.span
+    word = purpose(f"{victims.run}/fault/clock-skew/{source}")
     amount = low + (word >> 1) % (high - low + 1)
-    skew = amount if word & 1 else -amount
-    return _timed(victim, victim.time + skew, {"source": source, "skew_ms": skew / 1000})
+    return amount if word & 1 else -amount
 
 
-def _timed(victim: Victim, time: int, details: Fields) -> Change:
-    victim.fields["timestamp"] = format_timestamp(EPOCH + timedelta(microseconds=time))
-    return _rewritten(victim, {"timestamp": victim.fields["timestamp"], **details})
+def _timed(victims: Victims, times: Integers, details: Iterable[bytes]) -> Changes:
+    stamps = timestamps(times).tolist()
+    texts = _overwritten(victims.lines, [place.timestamp_at for place in victims.places], stamps, TIMESTAMP_WIDTH)
+    shown = (b',"timestamp":"%b"%b' % pair for pair in zip(stamps, details, strict=False))
+    return Changes(texts, shown, times)
 
 
-def _duplicate(victim: Victim) -> Change:
-    return _twice(victim, victim.line, {})
+def _overwritten(lines: list[bytes], begins: list[int], new: list[bytes], width: int) -> list[bytes]:
+    """Lines with another text at a place of each."""
+    places = zip(lines, begins, new, strict=True)
+    return [b"%b%b%b" % (line[:begin], text, line[begin + width :]) for line, begin, text in places]
 
 
-def _changed_duplicate(victim: Victim) -> Change:
-    field = _another(victim.fields["payload"], victim.event_type.payload)
-    if field is None:
-        victim.fields["source"] += "-again"
-    details = {"field": f"payload.{field}" if field else "source"}
-    return _twice(victim, orjson.dumps(victim.fields) + b"\n", details)
+def _again(victims: Victims) -> Changes:
+    return Changes(victims.lines, _after(victims), victims.time)
 
 
-def _twice(victim: Victim, again: bytes, details: Fields) -> Change:
-    second = Emission(again, time=victim.time + victim.amount)
-    return Change((Emission(victim.line), second), {"after_ms": victim.amount / 1000, **details})
+def _changed_again(victims: Victims) -> Changes:
+    pairs = [changed_content(line, one) for line, one in zip(victims.lines, victims.types, strict=True)]
+    details = (
+        b'%b,"field":%b' % (after, orjson.dumps(name)) for after, (_, name) in zip(_after(victims), pairs, strict=True)
+    )
+    return Changes([text for text, _ in pairs], details, victims.time)
 
 
-def _late(victim: Victim) -> Change:
-    return Change((Emission(victim.line, time=victim.time + victim.amount),), {"late_ms": victim.amount / 1000})
+def _after(victims: Victims) -> map[bytes]:
+    return map(b',"after_ms":%b'.__mod__, map(_ms, victims.amount.tolist()))
 
 
-def _reordered(victim: Victim) -> Change:
-    return Change((Emission(victim.line, places=victim.amount),), {"places": victim.amount})
+def _schema(victims: Victims) -> Changes:
+    found = [
+        violated(line, one, victims.fault.fields, word)
+        for line, one, word in zip(victims.lines, victims.types, victims.word.tolist(), strict=True)
+    ]
+    details = (b',"field":%b,"violation":"%b"' % (orjson.dumps(one.field), one.way.encode()) for one in found)
+    return Changes([one.text for one in found], details, victims.time)
 
 
-def _rewritten(victim: Victim, details: Fields) -> Change:
-    return Change((Emission(orjson.dumps(victim.fields) + b"\n"),), details)
+def _late(victims: Victims) -> Changes:
+    return Changes(victims.lines, map(b',"late_ms":%b'.__mod__, map(_ms, victims.amount.tolist())), victims.time)
 
 
-def _another(payload: Fields, known: tuple[PayloadField, ...]) -> str | None:
-    """Gives a field another value that fits; returns its name, or None where every field has one value only."""
-    for field in known:
-        if field.name in payload and field.value is None and field.fields is None:
-            other = _other_value(field, payload[field.name])
-            if other is not None and other != payload[field.name]:  # a very large number plus one is itself
-                payload[field.name] = other
-                return field.name
-    return None
+def _reordered(victims: Victims) -> Changes:
+    return Changes(victims.lines, map(b',"places":%d'.__mod__, victims.amount.tolist()), victims.time)
 
 
-def _other_value(field: PayloadField, value: Any) -> Any:
-    """Another value that the field may have; None if there is none."""
-    if field.choices is not None:
-        return next((choice for choice in field.choices if choice != value), None)
-    if isinstance(value, str):
-        return f"{value} (again)"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return not value if isinstance(value, bool) else None
-    within = (field.minimum is None or value - 1 >= field.minimum, field.maximum is None or value + 1 <= field.maximum)
-    return value + 1 if within[1] else value - 1 if within[0] else None
+def _ms(time: int) -> bytes:
+    return orjson.dumps(time / 1000)
 
 
-CHANGES: dict[str, Callable[[Victim], Change | None]] = {
-    "drop": _dropped,
-    "missing-started": _dropped,
-    "tombstone": _tombstone,
-    "poison": _poison,
-    "corrupt": _corrupt,
-    "schema": _schema,
-    "wrong-tenant": _wrong_tenant,
-    "orphan-causation": _orphan,
-    "completed-before-started": _before_cause,
-    "clock-skew": _skewed,
-    "changed-duplicate": _changed_duplicate,
-    "duplicate": _duplicate,
-    "late": _late,
-    "reorder": _reordered,
+MUTATIONS = {
+    "drop": Mutation("never", _unchanged),
+    "missing-started": Mutation("never", _unchanged),
+    "tombstone": Mutation("instead", _tombstone),
+    "poison": Mutation("instead", _poison),
+    "corrupt": Mutation("instead", _corrupt),
+    "schema": Mutation("instead", _schema),
+    "wrong-tenant": Mutation("instead", _wrong_tenant),
+    "orphan-causation": Mutation("instead", _orphan),
+    "completed-before-started": Mutation("instead", _before_cause),
+    "clock-skew": Mutation("instead", _skewed),
+    "changed-duplicate": Mutation("again", _changed_again),
+    "duplicate": Mutation("again", _again),
+    "late": Mutation("later", _late),
+    "reorder": Mutation("behind", _reordered),
 }

@@ -19,6 +19,9 @@ class Place(NamedTuple):
     outcome: Outcome | None
     correlation_at: int
     """Where in an event's text its correlation id begins."""
+    timestamp_at: int
+    causation_at: int | None
+    """None on a root."""
 
 
 def places(plan: Plan) -> list[Place]:
@@ -32,6 +35,8 @@ def places(plan: Plan) -> list[Place]:
             ends_chain=not emitter.state.next,
             outcome=emitter.state.outcome,
             correlation_at=emitter.correlation_at,
+            timestamp_at=emitter.timestamp_at,
+            causation_at=emitter.causation_at,
         )
         for emitter in plan.emitters
     ]

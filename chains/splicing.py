@@ -1,75 +1,123 @@
-"""Texts that come later than their place, and a block's lines with such texts between them."""
+"""A block's lines with other texts between and instead of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from heapq import heappop, heappush
-from itertools import count
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
-from chains.block import Block
-from chains.mutations import Emission
+import numpy as np
+
+from chains.block import EPOCH, Block
 from chains.randomness import Integers
+from chains.victims import Emission
+from eventbus.record import ProducerRecord
+
+TOMBSTONE = b"null\n"
 
 
 class Cut(NamedTuple):
-    """Texts that come before a row of a block, or instead of it."""
+    """A text that comes before a row of a block, or what comes instead of the row."""
 
     row: int
-    texts: list[bytes]
-    inserts: bool
+    replaces: bool
+    """The row is gone; else it comes next."""
+    emission: Emission | None
+    """None: nothing comes."""
+    due: int
+    """When it comes, microseconds since the Unix epoch."""
 
 
-class Held:
-    """Texts that wait: for the first event later than a time, or for an event of some number in the clean stream."""
+ROW_AND_REPLACES = itemgetter(0, 1)
 
-    def __init__(self) -> None:
-        self._by_time: list[tuple[int, int, int, bytes]] = []
-        self._by_number: list[tuple[int, int, int, bytes]] = []
-        self._order = count()
-
-    def add(self, emission: Emission, number: int) -> None:
-        """Hold what a fault made of the event of this number."""
-        if emission.places is not None:
-            due = number + emission.places + 1
-            heappush(self._by_number, (due, number, next(self._order), emission.text))
-        else:
-            heappush(self._by_time, (emission.time or 0, number, next(self._order), emission.text))
-
-    def due(self, time: Integers, passed: int) -> Iterator[tuple[int, list[bytes]]]:
-        """The texts that come within a block, each with the row before which it does; they are held no longer.
-
-        Args:
-            time: of the block's events.
-            passed: events in the clean stream before the block.
-        """
-        while self._by_number and self._by_number[0][0] < passed + time.size:
-            due, _, _, text = heappop(self._by_number)
-            yield due - passed, [text]
-        last = int(time[-1])
-        while self._by_time and self._by_time[0][0] < last:
-            due, _, _, text = heappop(self._by_time)
-            yield int(time.searchsorted(due, side="right")), [text]
-
-    def rest(self) -> list[bytes]:
-        """All texts that are still held, at the end of the stream."""
-        texts = [text for _, _, _, text in sorted(self._by_number) + sorted(self._by_time)]
-        self._by_number, self._by_time = [], []
-        return texts
+cut = partial(tuple.__new__, Cut)
+"""A cut from a tuple of its fields: half the time of a call with arguments."""
 
 
-def spliced(block: Block, cuts: list[Cut]) -> bytes:
-    """A block's text with other texts between and instead of its lines.
+class FaultyBlock:
+    """Lines as they leave the stage: some of the events changed, gone, come again, or come at another time.
+
+    The memory is that of the clean block: consume one before asking for another, or copy.
 
     Args:
+        block: the clean events.
         cuts: those that insert before the same row in the order in which they are to come.
+        last: time of the last clean event so far, microseconds since the Unix epoch.
     """
-    starts, ends = block.spans()
-    pieces: list[bytes | memoryview] = []
-    text, done = block.buffer, 0
-    for row, texts, inserts in sorted(cuts, key=lambda cut: (cut.row, not cut.inserts)):
-        pieces.append(text[done : int(starts[row])])
-        pieces += texts
-        done = int(starts[row] if inserts else ends[row])
-    pieces.append(text[done:])
-    return b"".join(pieces)
+
+    __slots__ = ("_block", "_cuts", "_last", "_lines")
+
+    def __init__(self, block: Block, cuts: list[Cut], last: int) -> None:
+        self._block = block
+        self._cuts = sorted(cuts, key=ROW_AND_REPLACES)
+        self._last = last
+        gone, texts = (list(map(itemgetter(place), cuts)) for place in (1, 2))
+        self._lines: int = len(block) - sum(gone) + len(texts) - texts.count(None)
+
+    def __len__(self) -> int:
+        return self._lines
+
+    @property
+    def chains(self) -> int:
+        """How many chains begin in the clean block."""
+        return self._block.chains
+
+    @property
+    def last(self) -> datetime:
+        """Time of the last clean event."""
+        return EPOCH + timedelta(microseconds=self._last)
+
+    @property
+    def due(self) -> Integers:
+        """When the lines come, microseconds since the Unix epoch, in no order."""
+        others = np.delete(self._block.table.time, [cut.row for cut in self._cuts if cut.replaces])
+        return np.concatenate([others, np.array([cut.due for cut in self._cuts if cut.emission], np.int64)])
+
+    @property
+    def buffer(self) -> bytes:
+        """All lines; a few of them may be no JSON and no text."""
+        text, starts, ends = self._block.buffer, *self._spans()
+        pieces: list[bytes | memoryview] = []
+        done = 0
+        for (_, replaces, emission, _), start, end in zip(self._cuts, starts, ends, strict=True):
+            pieces.append(text[done:start])
+            if emission is not None:
+                pieces.append(emission[0])
+            done = end if replaces else start
+        pieces.append(text[done:])
+        return b"".join(pieces)
+
+    def lines(self) -> list[bytes]:
+        """Without their newlines."""
+        return self.buffer.split(b"\n")[:-1]
+
+    def records(self, topics: Sequence[str]) -> Iterator[list[ProducerRecord]]:
+        """The lines as Kafka records: a struck one has the key that its event had; a tombstone has no value.
+
+        Args:
+            topics: by emitter.
+        """
+        clean = list(chain.from_iterable(self._block.records(topics)))
+        records: list[ProducerRecord] = []
+        done = 0
+        for row, replaces, emission, _ in self._cuts:
+            records += clean[done:row]
+            if emission is not None:
+                records.append(_record(emission, topics))
+            done = row + replaces
+        yield records + clean[done:]
+
+    def _spans(self) -> tuple[list[int], list[int]]:
+        """Where the row of each cut begins and ends; one behind the last row has the end of the text."""
+        rows = [cut.row for cut in self._cuts]
+        starts, ends = self._block.spans()
+        size = ends[-1] if ends.size else 0
+        return np.append(starts, size).take(rows).tolist(), np.append(ends, size).take(rows).tolist()
+
+
+def _record(emission: Emission, topics: Sequence[str]) -> ProducerRecord:
+    text, key, kind, time = emission
+    return ProducerRecord(topics[kind], key, None if text == TOMBSTONE else text[:-1], max(time, 0) // 1000)

@@ -25,7 +25,7 @@ from eventbus.cli.signals import interrupted_by_sigterm
 if TYPE_CHECKING:
     from chains import Block, ChainGenerator
     from chains.faults import Fault
-    from chains.injection import FaultyBlock
+    from chains.splicing import FaultyBlock
 
     Advance = Callable[[Block | FaultyBlock], None]
 

@@ -33,10 +33,11 @@ class Faulty:
         self.generator = ChainGenerator(**{"seed": 7, **settings})
         book = io.BytesIO()
         injector = self.generator.injector(faults, book)
-        blocks = list(injector.blocks(self.generator.blocks(chains=chains)))
-        self.bytes = b"".join(block.buffer for block in blocks)
-        self.lines = [line for block in blocks for line in block.lines()]
-        self.count = sum(map(len, blocks))
+        self.bytes, self.count = b"", 0
+        for block in injector.blocks(self.generator.blocks(chains=chains)):
+            self.bytes += block.buffer
+            self.count += len(block)
+        self.lines = self.bytes.split(b"\n")[:-1]
         self.clean = [line for lines in self.generator.lines(chains=chains) for line in lines]
         self.ledger = book.getvalue()
         records = [json.loads(line) for line in self.ledger.splitlines()]

@@ -1,0 +1,88 @@
+"""Faults inside the payload: a field that the catalog does not allow, or another content under the same id."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from catalog import EventType, PayloadField
+
+Fields = dict[str, Any]
+
+PAYLOAD = b',"payload":'
+AFTER_SOURCE = b'","schema_version":"'
+
+
+class Violation(NamedTuple):
+    """An event that the catalog does not allow."""
+
+    text: bytes
+    """With its newline."""
+    field: str
+    """Of the payload."""
+    way: str
+    """`missing`, `unknown` or `type`."""
+
+
+def violated(line: bytes, event_type: EventType, only: tuple[str, ...], word: int) -> Violation:
+    """Takes a field away, gives it a wrong type, or adds one: what the type's model is sure to refuse.
+
+    Args:
+        only: may be touched, of which the type has some; none: all may.
+        word: random bits.
+    """
+    payload = _payload(line)
+    fields = [one for one in event_type.payload if not only or one.name in only]
+    way, place = ("type", "missing", "unknown")[word % 3], (word >> 8) % max(len(fields), 1)
+    if not fields or (way == "unknown" and not only):
+        payload["unexpected_field"] = True
+        return Violation(_with(line, payload), "unexpected_field", "unknown")
+    field = fields[place]
+    if way == "missing" and field.required and field.name in payload:
+        del payload[field.name]
+        return Violation(_with(line, payload), field.name, "missing")
+    payload[field.name] = 0 if field.type in ("string", "boolean", "object", "array") else "not a number"
+    return Violation(_with(line, payload), field.name, "type")
+
+
+def changed_content(line: bytes, event_type: EventType) -> tuple[bytes, str]:
+    """The event with another value that the catalog allows, and the path of the field that has it."""
+    payload = _payload(line)
+    name = _another(payload, event_type.payload)
+    if name is None:
+        end = line.index(AFTER_SOURCE)
+        return b"%b-again%b" % (line[:end], line[end:]), "source"
+    return _with(line, payload), f"payload.{name}"
+
+
+def _payload(line: bytes) -> Fields:
+    fields: Fields = orjson.loads(line[line.index(PAYLOAD) + len(PAYLOAD) : -2])
+    return fields
+
+
+def _with(line: bytes, payload: Fields) -> bytes:
+    return b"%b%b}\n" % (line[: line.index(PAYLOAD) + len(PAYLOAD)], orjson.dumps(payload))
+
+
+def _another(payload: Fields, known: tuple[PayloadField, ...]) -> str | None:
+    """Gives a field another value that fits; returns its name, or None where every field has one value only."""
+    for field in known:
+        if field.name in payload and field.value is None and field.fields is None:
+            other = _other_value(field, payload[field.name])
+            if other is not None and other != payload[field.name]:  # a very large number plus one is itself
+                payload[field.name] = other
+                return field.name
+    return None
+
+
+def _other_value(field: PayloadField, value: Any) -> Any:
+    """Another value that the field may have; None if there is none."""
+    if field.choices is not None:
+        return next((choice for choice in field.choices if choice != value), None)
+    if isinstance(value, str):
+        return f"{value} (again)"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return not value if isinstance(value, bool) else None
+    within = (field.minimum is None or value - 1 >= field.minimum, field.maximum is None or value + 1 <= field.maximum)
+    return value + 1 if within[1] else value - 1 if within[0] else None
