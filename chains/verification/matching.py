@@ -185,7 +185,15 @@ class _Reading:
         """The walk together with one for each chain that it caused; none if an event remains."""
         inside = set(own)
         foreign = [(event, effect) for event in own for effect in self._effects[event] if effect not in inside]
-        chains = [self._catalog.chain(name) for name in sorted(chain.caused)]
-        found = [[Caused(e, w) for one in chains for w in self.walks(one, effect)] for e, effect in foreign]
+        allowed = {(state.emits, one.chain) for state in chain.states.values() for one in state.causes}
+        found = [
+            [
+                Caused(event, walked)
+                for name in sorted(chain.caused)
+                if (self._types[event], name) in allowed
+                for walked in self.walks(self._catalog.chain(name), effect)
+            ]
+            for event, effect in foreign
+        ]
         for caused in product(*found):
             yield Walked(chain.name, steps, caused)
