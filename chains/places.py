@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from catalog.model import Outcome
+from chains.emitter import Emitter
+from chains.fields import Field
 from chains.plan import Plan
 
 
@@ -26,17 +28,19 @@ class Place(NamedTuple):
 
 def places(plan: Plan) -> list[Place]:
     """The place of each emitter of a plan."""
-    return [
-        Place(
-            chain=emitter.chain,
-            state=emitter.state.name,
-            event_type=emitter.event_type,
-            is_root=emitter.is_root,
-            ends_chain=not emitter.state.next,
-            outcome=emitter.state.outcome,
-            correlation_at=emitter.correlation_at,
-            timestamp_at=emitter.timestamp_at,
-            causation_at=emitter.causation_at,
-        )
-        for emitter in plan.emitters
-    ]
+    return [_place(emitter) for emitter in plan.emitters]
+
+
+def _place(emitter: Emitter) -> Place:
+    at = {gap.field: gap.at for gap in emitter.gaps}
+    return Place(
+        chain=emitter.chain,
+        state=emitter.state.name,
+        event_type=emitter.event_type,
+        is_root=emitter.is_root,
+        ends_chain=not emitter.state.next,
+        outcome=emitter.state.outcome,
+        correlation_at=emitter.correlation_at,
+        timestamp_at=at[Field.TIMESTAMP],
+        causation_at=at.get(Field.CAUSATION_ID),
+    )
