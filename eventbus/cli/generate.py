@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from eventbus.cli.faults import fault_option
+from eventbus.cli.formats import file_format
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
 from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
@@ -103,14 +104,17 @@ def generate(
     generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
-    run = Run(_formed(form))
+    written = file_format(form, struck=bool(faults or ledger))
+    run = Run(written.framed)
     try:
         with (
             interrupted_by_sigterm(),
             resumable(out) if resume and out else opened(out) as file,
             _bar(generator, part) if progress else nullcontext(_silent) as advance,
         ):
-            blocks = continued(part, generator, out, file, run) if resume and out else part.blocks(generator)
+            blocks = (
+                continued(part, generator, out, file, run) if resume and out else part.blocks(generator, written.layout)
+            )
             with _injected(generator, blocks, faults, ledger) as chosen:
                 run.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -151,24 +155,15 @@ def _injected(
         yield injector.blocks(blocks)
 
 
-def _formed(form: str) -> Callable[[memoryview | bytes], bytes]:
-    """The function from the text of a block to what is written."""
-    if form == "json":
-        return bytes
-    from chains.cloudevents import structured_lines
-
-    return lambda text: structured_lines(bytes(text))
-
-
 class Run:
     """What has been written.
 
     Args:
-        formed: gives the text of a block the form in which it is written.
+        framed: from a block to what is written.
     """
 
-    def __init__(self, formed: Callable[[memoryview | bytes], bytes]) -> None:
-        self._formed = formed
+    def __init__(self, framed: Callable[[Block | FaultyBlock], bytes]) -> None:
+        self._framed = framed
         self.events = self.chains = self.bytes = 0
         self._hash = hashlib.sha256()
         self._began = time.monotonic()
@@ -185,7 +180,7 @@ class Run:
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(self._hash.update, b"")
             for block in blocks:
-                text = self._formed(block.buffer)
+                text = self._framed(block)
                 hashed.result()
                 hashed = beside.submit(self._hash.update, text)
                 file.write(text)

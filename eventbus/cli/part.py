@@ -13,6 +13,7 @@ from eventbus.cli.parameters import Instant
 
 if TYPE_CHECKING:
     from chains import Block, ChainGenerator
+    from chains.formats import Layout
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -68,19 +69,29 @@ class Part:
         """Whether this is all of the run."""
         return self.since is None and self.until is None and self.index is None
 
-    def blocks(self, generator: ChainGenerator) -> Iterator[Block]:
+    def blocks(self, generator: ChainGenerator, layout: Layout | None = None) -> Iterator[Block]:
         """The events.
+
+        Args:
+            layout: their form. None: the JSON event.
 
         Raises:
             click.UsageError: the generator does not take the options.
         """
         from chains import InvalidSetting
+        from chains.formats import JSON
 
+        layout = layout or JSON
         if self.index is not None:
-            return iter([generator.alone(self.index)])
+            return iter([generator.alone(self.index, layout=layout)])
         try:
             return generator.window(
-                self.since, self.until, chains=self.chains, duration=self.duration, workers=self.workers
+                self.since,
+                self.until,
+                chains=self.chains,
+                duration=self.duration,
+                workers=self.workers,
+                layout=layout,
             )
         except InvalidSetting as error:
             raise click.UsageError(str(error)) from error

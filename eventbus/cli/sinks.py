@@ -101,7 +101,7 @@ class SinkOptions:
     def sinks(
         self, form: Format, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
     ) -> list[tuple[Sink, Convert | None]]:
-        """The sinks, in the order given, and what gives records their format; OpenPanel has its own.
+        """The sinks, in the order given, and what gives JSON records their format where the sinks are `mixed`.
 
         Args:
             letters: where records go that no server took.
@@ -119,13 +119,16 @@ class SinkOptions:
                 raise SinkUnusable(f"cloudevents-binary needs record headers: kafka or bus, not {target.kind}")
             if form != "json" and target.kind == "http" and self.http_body == "analytics":
                 raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
+        convert = CONVERSIONS[form] if self.mixed else None
         return [
-            (
-                self._sink(target, form, letters, buses, on_gone),
-                None if target.kind == "openpanel" else CONVERSIONS[form],
-            )
+            (self._sink(target, form, letters, buses, on_gone), None if target.kind == "openpanel" else convert)
             for target in self.to
         ]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether a sink takes nothing but JSON events: the stream is made of these, and converted for the others."""
+        return any(target.kind == "openpanel" for target in self.to)
 
     def _sink(
         self,

@@ -9,11 +9,12 @@ import math
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventbus.bus import EventBus, TopicStrategy, topic_namer
+from eventbus.cli.formats import stream_layout
 from eventbus.cli.options import (
     Paths,
     bootstrap_option,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from catalog import Catalog
     from chains import ChainGenerator
     from chains.cloudevents import Format
+    from chains.formats import Layout
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
 FLUSH_WITHIN = 1.5
@@ -185,7 +187,7 @@ async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, form: For
             await bus.prepare(topics_of(generator.catalog, plan.topics))
             connected = True
             with progress(account):
-                await generate(formed(bus, form), generator, plan, stop)
+                await generate(bus, generator, plan, stop, stream_layout(form))
     finally:
         if connected:
             click.echo(json.dumps(account().to_dict()) if as_json else account().text())
@@ -200,15 +202,7 @@ def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
     return {topic_of(state.emits) for chain in chains for state in chain.states.values()}
 
 
-def formed(bus: KafkaBus, form: Format) -> EventBus:
-    """The bus, with records given a format on their way to it."""
-    from chains.cloudevents import CONVERSIONS, ConvertedBus
-
-    convert = CONVERSIONS[form]
-    return bus if convert is None else cast("EventBus", ConvertedBus(bus, convert))
-
-
-async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event) -> None:
+async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, layout: Layout) -> None:
     """Run the generator until it is done, fails, or is told to stop."""
     paced = math.isfinite(plan.rate)
     running = asyncio.ensure_future(
@@ -220,6 +214,7 @@ async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: a
             duration=plan.duration if paced else None,
             topics=plan.topics,
             max_lag=plan.max_lag,
+            layout=layout,
         )
     )
     stopping = asyncio.ensure_future(stop.wait())

@@ -117,7 +117,9 @@ async def run_into(
         click.exceptions.Exit: a sink did not get everything.
     """
     from chains.clock import WallClock
+    from chains.formats import JSON
     from chains.sinks import Channel, DeadLetters, FanOut
+    from eventbus.cli.formats import stream_layout
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate
     from eventbus.cli.stream_view import progress
@@ -132,6 +134,7 @@ async def run_into(
 
     sinks = options.sinks(form, letters, lambda kind: _bus(kind, kafka, generator, plan), reader_gone)
     clock = WallClock()
+    layout = JSON if options.mixed else stream_layout(form)
     fan = FanOut([Channel(sink, when_full, clock, convert=convert) for sink, convert in sinks])
 
     def account() -> SinkAccount:
@@ -140,7 +143,7 @@ async def run_into(
     await fan.open()
     try:
         with progress(account):
-            await generate(cast("EventBus", fan), generator, plan, stop)
+            await generate(cast("EventBus", fan), generator, plan, stop, layout)
             await _flush(fan, stop)
     finally:
         await fan.close()

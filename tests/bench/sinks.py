@@ -13,13 +13,11 @@ from itertools import chain
 from pathlib import Path
 
 import aiohttp
-import orjson
 
 from chains import ChainGenerator
-from chains.cloudevents import binary, structured
 from chains.sinks import HttpSink, JsonDialect, JsonlSink, Sink
 from eventbus.record import ProducerRecord
-from tests.bench.table import Row, best_rate
+from tests.bench.table import Row
 
 CHAINS = 20_000
 BATCH = 5000
@@ -47,7 +45,7 @@ asyncio.run(main())
 
 
 def rows() -> Iterator[Row]:
-    """HTTP against a server in a process of its own, files, and formats."""
+    """HTTP against a server in a process of its own, and files."""
     records = list(chain.from_iterable(ChainGenerator(seed=7).records(chains=CHAINS)))
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     try:
@@ -70,20 +68,6 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for ending in ("jsonl", "jsonl.gz", "jsonl.zst"):
             yield Row(f"JSONL sink, .{ending}", best(partial(to_file, Path(folder) / f"events.{ending}", records)))
-    decoded = rate(lambda record: orjson.loads(record.value or b""), records)
-    for name, convert in (("structured", structured), ("binary", binary)):
-        yield Row(f"CloudEvents, {name}", rate(convert, records), decoded, "orjson.loads of the same events")
-
-
-def rate(work: Callable[[ProducerRecord], object], records: list[ProducerRecord]) -> float:
-    """Records per second of the best of three runs."""
-
-    def once() -> int:
-        for record in records:
-            work(record)
-        return len(records)
-
-    return best_rate(once, repeat=3)
 
 
 def best(work: Callable[[], Coroutine[None, None, float]]) -> float:

@@ -1,0 +1,56 @@
+"""`--format`: the forms in which events are written into files and sent to sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from chains import Block
+    from chains.cloudevents import Format
+    from chains.formats import Layout
+    from chains.injection import FaultyBlock
+
+
+class FileFormat(NamedTuple):
+    """How events become a file."""
+
+    layout: Layout
+    """In which the generator is to write them."""
+    framed: Callable[[Block | FaultyBlock], bytes]
+    """From a block to what is written."""
+
+
+def file_format(form: str, *, struck: bool) -> FileFormat:
+    """The format of a name.
+
+    Args:
+        struck: faults are injected on the way; they break JSON events, which take their form afterwards.
+    """
+    from chains import formats
+
+    if form == "cloudevents":
+        return FileFormat(formats.JSON, _converted) if struck else FileFormat(formats.CLOUDEVENTS, _copied)
+    return FileFormat(formats.JSON, _copied)
+
+
+def stream_layout(form: Format) -> Layout:
+    """The layout of the records of a stream."""
+    from chains import formats
+
+    layouts: dict[Format, Layout] = {
+        "json": formats.JSON,
+        "cloudevents": formats.CLOUDEVENTS,
+        "cloudevents-binary": formats.CLOUDEVENTS_BINARY,
+    }
+    return layouts[form]
+
+
+def _copied(block: Block | FaultyBlock) -> bytes:
+    return bytes(block.buffer)
+
+
+def _converted(block: Block | FaultyBlock) -> bytes:
+    from chains.cloudevents import structured_lines
+
+    return structured_lines(bytes(block.buffer))
