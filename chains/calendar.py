@@ -92,9 +92,10 @@ class Calendar:
         if not self._profile.interpolate:
             yield from ((slot.begin, slot.lasts, slot.rate, slot.rate) for slot in slots)
             return
-        around = [*self._slots(day - 1)[-1:], *slots, *self._slots(day + 1)[:1]]
+        before, after = self._slots(day - 1) or slots, self._slots(day + 1) or slots  # a place may leave out a day
+        around = [*before[-1:], *slots, *after[:1]]
         edges = [min((a.rate + b.rate) / 2, a.rate * 2, b.rate * 2) for a, b in pairwise(around)]
-        for slot, (left, right) in zip(slots, pairwise(edges), strict=True):
+        for slot, (left, right) in zip(slots, pairwise(edges), strict=False):
             middle, half = slot.rate * 2 - (left + right) / 2, slot.lasts // 2
             yield slot.begin, half, left, middle
             yield slot.begin + half, slot.lasts - half, middle, right
