@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from chains import Block
     from chains.cloudevents import Format
     from chains.formats import Layout
-    from chains.injection import FaultyBlock
+    from chains.splicing import FaultyBlock
 
 
 class FileFormat(NamedTuple):
