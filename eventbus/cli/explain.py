@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.options import Paths, catalog_option, chain_option, json_option
 from eventbus.cli.parameters import Instant
 
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the run that the event is from.")
 @click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="Of that run.")
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Of that run.")
+@arrival_options
 @chain_option
 @catalog_option
 @json_option
 def explain(
-    *, event_id: str, seed: int, start: datetime, rate: float, names: tuple[str, ...], paths: Paths, as_json: bool
+    *,
+    event_id: str,
+    seed: int,
+    start: datetime,
+    rate: float,
+    arrivals: ArrivalOptions,
+    names: tuple[str, ...],
+    paths: Paths,
+    as_json: bool,
 ) -> None:
     """Tell where an event of `eventbus generate` comes from: chain, step, and the whole chain as it was meant.
 
@@ -37,7 +47,7 @@ def explain(
     from chains import InvalidSetting
     from eventbus.cli.generate import chosen_generator
 
-    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
+    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate))
     try:
         found = generator.explain(event_id)
     except InvalidSetting as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.faults import fault_option
 from eventbus.cli.formats import file_format
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
@@ -40,6 +41,7 @@ INTERRUPTED = 130
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="When time begins.")
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Chains per second of virtual time.")
+@arrival_options
 @chain_option
 @catalog_option
 @part_options
@@ -67,6 +69,7 @@ def generate(
     seed: int,
     start: datetime,
     rate: float,
+    arrivals: ArrivalOptions,
     names: tuple[str, ...],
     paths: Paths,
     workers: int,
@@ -92,8 +95,11 @@ def generate(
       eventbus generate --duration 30d --workers 2 --out events.jsonl --resume
       eventbus generate --chains 1000 --chain agent-execution | head
       eventbus generate --from 2026-03-01T12:00 --until 2026-03-01T13:00 --workers 4
+      eventbus generate --profile visitors --time-zone Europe/Berlin --duration 7d --spacing even
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
+    if all(bound is None for bound in (chains, duration, until, index)):
+        duration = arrivals.lasts
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not part.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
@@ -101,7 +107,7 @@ def generate(
         raise click.UsageError(
             "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
         )
-    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate)
+    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate))
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     written = file_format(form, struck=bool(faults or ledger))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventbus.bus import EventBus, TopicStrategy, topic_namer
+from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.formats import stream_layout
 from eventbus.cli.options import (
     Paths,
@@ -66,6 +67,7 @@ class Plan:
 
     rate: float
     """Events per second; infinite: unpaced."""
+    arrivals: ArrivalOptions
     speed: float
     initial_chains: int
     duration: float | None
@@ -77,6 +79,7 @@ class Plan:
 @click.command()
 @bootstrap_option
 @click.option("--rate", type=Rate(), default="100", show_default=True, help="Events per second, or max.")
+@arrival_options
 @speed_option
 @click.option(
     "--initial-chains", type=click.IntRange(min=0), default=0, show_default=True, help="Chains that begin at once."
@@ -133,6 +136,8 @@ def stream(
     Examples:
       eventbus stream --bootstrap-servers localhost:9092 --rate 500 --duration 1m
       eventbus stream --rate max --duration 10s --topics single
+      eventbus stream --stages 10-200/s:2m,200/s:10m --spacing gamma:3
+      eventbus stream --users 50 --think 2s..15s --stagger 1m
       eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
       eventbus stream --format cloudevents-binary --rate 100
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
@@ -205,11 +210,14 @@ def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
 async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, layout: Layout) -> None:
     """Run the generator until it is done, fails, or is told to stop."""
     paced = math.isfinite(plan.rate)
+    rate = plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS
+    model = plan.arrivals.model(rate)
     running = asyncio.ensure_future(
         generator.run(
             bus,
             initial_chains=plan.initial_chains,
-            rate=plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS,
+            rate=rate if model is None else None,
+            arrivals=model,
             speed=plan.speed if paced else math.inf,
             duration=plan.duration if paced else None,
             topics=plan.topics,
