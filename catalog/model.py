@@ -224,6 +224,11 @@ class Chain(Cached):
         """Names of the chains that its events may cause."""
         return frozenset(one.chain for state in self.states.values() for one in state.causes)
 
+    @property
+    def retries(self) -> int:
+        """How many retries a walk may have at most."""
+        return sum(one.retry.limit for state in self.states.values() for one in state.next if one.retry)
+
     @cached_property
     def graph(self) -> Graph:
         """Its walks, unfolded.

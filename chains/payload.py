@@ -12,7 +12,7 @@ from catalog import Catalog, Chain, PayloadField, UnknownName
 from chains.errors import InvalidSetting
 from chains.randomness import Integers, purpose
 from chains.slots import Factor, Listed, Numeral, Slot
-from chains.sources import Constant, Drawn, Elapsed, Source
+from chains.sources import Constant, Drawn, Elapsed, Item, Source
 
 LARGEST_TABLE = 16_384
 """Number ranges up to this size are written from a table of all their texts, wider ones by encoding each number."""
@@ -74,6 +74,8 @@ class PayloadCompiler:
         hole: Hole | None = None
         if field.elapsed:
             hole = Hole(Elapsed(self.longest // 1000 + 1))
+        elif field.attempt:
+            hole = Hole(Item(self.chain.retries + 1), low=1)
         elif field.var is not None:
             hole = self._variable(field.var)
         elif field.pick is not None:

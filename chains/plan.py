@@ -12,8 +12,10 @@ import numpy as np
 from catalog import Catalog, Chain
 from catalog.model import Outcome
 from catalog.phases import Phase
+from chains.crossing import Kinds
 from chains.emitter import Emitter, compile_emitter
 from chains.errors import NothingToGenerate
+from chains.factors import factors
 from chains.formats import JSON, Layout
 from chains.formats.layout import Envelope
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
@@ -96,22 +98,37 @@ class Plan:
         return [name(emitter.event_type) for emitter in self.emitters]
 
     def _walkers(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
-        """Makes what walks a chain as it is, and in each phase that changes it; their numbers."""
-        variants = [chain, *(phase.of(chain) for phase in phases)]
-        walks = {id(variant): Walk(variant, outcome) for variant in variants}
-        root, kinds = self._emitters(list(walks.values()))
-        numbers = dict(zip(walks, count(len(self.walkers)), strict=False))
-        self.walkers += [Waves(walk, root, kinds) for walk in walks.values()]
-        return [numbers[id(variant)] for variant in variants]
+        """Makes what walks a chain as it is, and in each phase that changes it or what it causes; their numbers."""
+        family = [chain, *(self._catalog.chain(name) for name in sorted(chain.caused))]
+        variants = [family, *([phase.of(one) for one in family] for phase in phases)]
+        distinct = {tuple(map(id, variant)): variant for variant in variants}
+        walks = [self._walks(variant, outcome) for variant in distinct.values()]
+        parents = [parent for parent, *_ in walks]
+        kinds = [self._kinds(list(same), parents) for same in zip(*walks, strict=True)]
+        numbers = dict(zip(distinct, count(len(self.walkers)), strict=False))
+        for parent, *caused in walks:
+            children = {walk.chain.name: Waves(walk, kind) for walk, kind in zip(caused, kinds[1:], strict=True)}
+            self.walkers.append(Waves(parent, kinds[0], children))
+        return [numbers[tuple(map(id, variant))] for variant in variants]
 
-    def _emitters(self, walks: list[Walk]) -> tuple[int, dict[str, int]]:
-        """Makes the emitters that the walks of a chain share: of its root, and of the states that it leads to."""
-        first = walks[0]
-        root = self._emitter(walks, first.chain.start, is_root=True)
-        return root, {state: self._emitter(walks, state, is_root=False) for state in first.targets()}
+    def _walks(self, family: Sequence[Chain], outcome: Outcome | None) -> list[Walk]:
+        """Of a chain and those that it causes: these end as they like."""
+        outcomes = [outcome, *[None] * (len(family) - 1)]
+        return [Walk(one, end, factors(self._catalog, one)) for one, end in zip(family, outcomes, strict=True)]
 
-    def _emitter(self, walks: list[Walk], state: str, *, is_root: bool) -> int:
-        longest = max(walk.longest_before(state) for walk in walks)
+    def _kinds(self, walks: list[Walk], parents: list[Walk]) -> Kinds:
+        """Makes the emitters that the walks of a chain share: of its first event, and of the states that it leads to.
+
+        Args:
+            parents: walks that may cause it, unless they are the same.
+        """
+        chain = walks[0].chain
+        caused = 0 if walks[0] is parents[0] else max(walk.longest_before_child(chain.name) for walk in parents)
+        root = self._emitter(walks, chain.start, is_root=walks[0] is parents[0], longest=caused)
+        return Kinds(root, {state: self._emitter(walks, state) for state in walks[0].targets()})
+
+    def _emitter(self, walks: list[Walk], state: str, *, is_root: bool = False, longest: int = 0) -> int:
+        longest = max(longest, *(walk.longest_before(state) for walk in walks))
         emitter = compile_emitter(
             self._catalog,
             self._envelope,

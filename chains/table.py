@@ -96,6 +96,9 @@ class EventTable:
     def __getitem__(self, part: slice) -> EventTable:
         return EventTable(self.columns[:, part])
 
+    def copy(self) -> EventTable:
+        return EventTable(self.columns.copy())
+
     def take(self, rows: Integers) -> EventTable:
         return EventTable(self.columns.take(rows, axis=1))
 

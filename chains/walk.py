@@ -1,115 +1,166 @@
-"""How a chain is walked: the ways that are open in each state, so that it always ends, in time and as it should."""
+"""How a chain is walked: the ways that are open at each spot, so that it always ends, in time and as it should."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Chain, State, Transition
+from catalog import Chain
+from catalog.graph import Node, Split
 from catalog.model import Outcome
-from chains.delays import Sampler, sampler
 from chains.errors import ImpossibleChain
+from chains.factors import Factor
+from chains.forks import Forks, Goal, Plays, Spot
 from chains.randomness import Words, purpose, shares
-
-
-class Branch(NamedTuple):
-    """One way out of a state."""
-
-    to: str
-    purpose: int
-    """Of the draw of its delay."""
-    delay: Sampler
+from chains.ways import Child, Compiler, Way
 
 
 class Choice(NamedTuple):
     """The ways that are open, and the upper edge of each one's share in 2^32 parts."""
 
-    branches: tuple[Branch, ...]
+    ways: tuple[Way, ...]
     edges: Words
     purpose: int
     """Of the draw between them."""
+    stops: bool
+    """Whether what is above the last way's edge is abandoned."""
 
 
 class Walk:
-    """The transitions of a chain that may be taken.
+    """The ways of a chain that may be taken.
 
-    Far from `max_steps`, every transition is open from whose target a goal can be reached; near it, only those from
-    whose target it can be reached in the steps that are left.
+    Far from `max_steps`, every way is open from whose target a goal can be reached; near it, only those from whose
+    target it can be reached in the steps that are left.
 
     Args:
-        outcome: the goals are the terminal states of this outcome; None: all terminal states.
+        outcome: the goals are the ends of the chain with this outcome; None: all ends, and walks may be abandoned.
+        factors: of the chain's variables that have one.
 
     Raises:
         ImpossibleChain: no goal can be reached within `max_steps` events.
     """
 
-    def __init__(self, chain: Chain, outcome: Outcome | None = None) -> None:
+    def __init__(
+        self, chain: Chain, outcome: Outcome | None = None, factors: Mapping[str, Factor] = MappingProxyType({})
+    ) -> None:
         self.chain = chain
-        goals = [s.name for s in chain.states.values() if not s.next and outcome in (None, s.outcome)]
-        self.distance = _distance(chain, goals)
-        if self.distance.get(chain.start, chain.max_steps) >= chain.max_steps:
-            raise ImpossibleChain(_impossible(chain, outcome, goals))
-        self._farthest = max(self.distance.values())
-        self._branches = {
-            name: {transition: _branch(chain, state, transition) for transition in state.next}
-            for name, state in chain.states.items()
-        }
-        self._choices = {
-            (name, left): self._choice(chain.states[name], left)
-            for name in self.distance
-            for left in range(-1, self._farthest + 1)  # -1: after the last step that is allowed
-        }
+        self.graph = chain.graph
+        goals = [end for end in self.graph.ends() if outcome in (None, self.graph.state(end).outcome)]
+        far = self.graph.distances(goals)
+        if far.get(0, chain.max_steps) >= chain.max_steps:
+            raise ImpossibleChain(_impossible(chain, outcome, [self.graph.nodes[end].state for end in goals]))
+        self.first = Spot(0, Goal(far, may_stop=outcome is None), chain.max_steps - 2)
+        self._compiler = Compiler(self.graph, factors)
+        self._forks = Forks(self.graph, self._compiler)
+        self._ways = [[self._compiler.way(node.state, edge) for edge in node.edges] for node in self.graph.nodes]
+        self._children = {name: self._compiler.children(name) for name in {node.state for node in self.graph.nodes}}
+        self._choices: dict[tuple[int, Goal, int], Choice] = {}
 
-    def choice(self, state: str, step: int) -> Choice:
-        """The ways out of a state, for an event at a step (counted from 0); none at a goal."""
-        left = self.chain.max_steps - step - 2
-        return self._choices[state, min(left, self._farthest)]
+    @cached_property
+    def is_line(self) -> bool:
+        """Whether one event follows another, with no forks and no other chains."""
+        return not any(node.split or self._children[node.state] for node in self.graph.nodes)
+
+    @cached_property
+    def highest(self) -> int:
+        """No event has a higher step."""
+        return self.chain.max_steps * max(node.lanes for node in self.graph.nodes)
+
+    def choice(self, spot: Spot) -> Choice:
+        """The ways that are open; none where the walk ends."""
+        key = spot.node, spot.goal, min(spot.left, len(self.graph.nodes))
+        if key not in self._choices:
+            self._choices[key] = self._choice(spot)
+        return self._choices[key]
+
+    def plays(self, spot: Spot) -> Plays:
+        """The manners of walking a fork that are open."""
+        return self._forks.plays(spot)
+
+    def children(self, spot: Spot) -> tuple[Child, ...]:
+        """The chains that an event may cause."""
+        return self._children[self.graph.nodes[spot.node].state]
 
     def targets(self) -> list[str]:
-        """The states that some open transition leads to, in the chain's order."""
-        reached = {branch.to for choice in self._choices.values() for branch in choice.branches}
+        """The states that some open way leads to, in the chain's order."""
+        reached = {way.state for number, node in enumerate(self.graph.nodes) for way in self._open(number, node)}
         return [name for name in self.chain.states if name in reached]
 
     def longest_before(self, state: str) -> int:
         """The longest delay that leads to a state, microseconds."""
-        every = (branch for ways in self._branches.values() for branch in ways.values())
-        return max((branch.delay.maximum for branch in every if branch.to == state), default=0)
+        every = (way for number, node in enumerate(self.graph.nodes) for way in self._open(number, node))
+        return max((way.longest for way in every if way.state == state), default=0)
 
-    def span(self) -> int:
-        """The longest time from the first event to the last, microseconds."""
-        longest = dict.fromkeys(self.distance, 0)
-        for step in reversed(range(self.chain.max_steps - 1)):  # from the last step that may have a next one
-            longest = {state: self._longest_from(state, step, longest) for state in longest}
-        return longest[self.chain.start]
+    def longest_before_child(self, chain: str) -> int:
+        """The longest delay that leads to a chain that an event causes, microseconds."""
+        every = (child for some in self._children.values() for child in some if child.chain == chain)
+        return max((child.way.longest for child in every), default=0)
 
-    def _longest_from(self, state: str, step: int, onward: Mapping[str, int]) -> int:
-        ways = self.choice(state, step).branches
-        return max((way.delay.maximum + onward[way.to] for way in ways), default=0)
+    def span(self, children: Mapping[str, int] = MappingProxyType({})) -> int:
+        """The longest time from the first event to the last, microseconds; an upper bound where there are forks.
 
-    def _choice(self, state: State, left: int) -> Choice:
-        ways = [t for t in state.next if t.weight > 0 and self.distance.get(t.to, left + 1) <= left]
-        branches = tuple(self._branches[state.name][way] for way in ways)
-        edges = shares([way.weight for way in ways]) if ways else []
-        return Choice(branches, np.array(edges, np.uint64), purpose(f"{self.chain.name}/{state.name}/next"))
+        Args:
+            children: the spans of the chains that it causes.
+        """
+        tails = [self._tail(node.state, children) for node in self.graph.nodes]
+        longest, left = dict.fromkeys(self._far, 0), 0
+        while left < self.chain.max_steps - 1:
+            before, longest = longest, {node: max(tails[node], self._longest(node, left, longest)) for node in longest}
+            if longest == before and left > len(self.graph.nodes):  # all ways are open, and nothing grows any more
+                break
+            left += 1
+        return longest[0]
+
+    @cached_property
+    def _far(self) -> Mapping[int, int]:
+        """Fewest further events from each node to an end of its own branch, or in none, to a goal."""
+        splits = (node.split for node in self.graph.nodes if node.split)
+        ends = (end for split in splits for branch in split.branches for some in branch.ends for end in some)
+        return {**self.graph.distances(ends), **self.first.goal.far}
+
+    def _open(self, number: int, node: Node) -> Iterator[Way]:
+        if number not in self._far:
+            return
+        if node.split is None:
+            edges = zip(node.edges, self._ways[number], strict=True)
+            yield from (way for edge, way in edges if edge.weight > 0 and edge.to in self._far)
+            return
+        yield from self._entries(node, node.split)
+        yield from self._joins(node, node.split)
+
+    def _entries(self, node: Node, split: Split) -> Iterator[Way]:
+        return (self._compiler.way(node.state, branch.edge) for branch in split.branches)
+
+    def _joins(self, node: Node, split: Split) -> Iterator[Way]:
+        edges = dict.fromkeys(split.joins.values())
+        return (self._compiler.way(node.state, edge) for edge in edges if edge.to in self._far)
+
+    def _longest(self, number: int, left: int, onward: Mapping[int, int]) -> int:
+        node = self.graph.nodes[number]
+        if node.split is None:
+            return _longest((way for way in self._open(number, node) if self._far[way.to] <= left), onward)
+        return _longest(self._entries(node, node.split), onward) + _longest(self._joins(node, node.split), onward)
+
+    def _tail(self, state: str, children: Mapping[str, int]) -> int:
+        return max((one.way.longest + children[one.chain] for one in self._children[state]), default=0)
+
+    def _choice(self, spot: Spot) -> Choice:
+        node, far = self.graph.nodes[spot.node], spot.goal.far
+        every = zip(node.edges, self._ways[spot.node], strict=True)
+        ways = [(e.weight, way) for e, way in every if e.weight > 0 and far.get(e.to, spot.left + 1) <= spot.left]
+        stops = node.stop > 0 and spot.goal.may_stop
+        weights = [weight for weight, _ in ways] + [node.stop] * stops
+        edges = np.array(shares(weights) if weights else [], np.uint64)
+        drawn = purpose(f"{self.chain.name}/{node.state}/next")
+        return Choice(tuple(way for _, way in ways), edges, drawn, stops)
 
 
-def _branch(chain: Chain, state: State, transition: Transition) -> Branch:
-    delay = purpose(f"{chain.name}/{state.name}/delay/{transition.to}")
-    return Branch(transition.to, delay, sampler(transition.delay))
-
-
-def _distance(chain: Chain, goals: list[str]) -> Mapping[str, int]:
-    """Fewest transitions from each state to a goal; a state that cannot reach one is absent."""
-    far = dict.fromkeys(goals, 0)
-    while more := {
-        name: 1 + min(far[t.to] for t in state.next if t.to in far and t.weight > 0)
-        for name, state in chain.states.items()
-        if name not in far and any(t.to in far and t.weight > 0 for t in state.next)
-    }:
-        far |= more
-    return far
+def _longest(ways: Iterable[Way], onward: Mapping[int, int]) -> int:
+    return max((way.longest + onward[way.to] for way in ways), default=0)
 
 
 def _impossible(chain: Chain, outcome: Outcome | None, goals: list[str]) -> str:
@@ -117,6 +168,6 @@ def _impossible(chain: Chain, outcome: Outcome | None, goals: list[str]) -> str:
         known = sorted({state.outcome for state in chain.states.values() if state.outcome})
         return f"chain {chain.name!r} never ends {outcome or 'at all'}; its outcomes are: {', '.join(known) or 'none'}"
     return (
-        f"chain {chain.name!r} cannot get from {chain.start!r} to {' or '.join(map(repr, goals))}"
+        f"chain {chain.name!r} cannot get from {chain.start!r} to {' or '.join(map(repr, dict.fromkeys(goals)))}"
         f" within {chain.max_steps} events"
     )

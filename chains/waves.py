@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
-import numpy as np
+from chains.crossing import Crossing, Kinds, Numbering, mark_last
+from chains.errors import InvalidSetting
+from chains.forks import Spot
+from chains.randomness import chain_keys
+from chains.steps import follow, taken
+from chains.table import KIND, STEP, EventTable
+from chains.walk import Walk
 
-from chains.randomness import Integers, chain_keys, draw, fraction
-from chains.table import CAUSE, DELAY, KIND, STEP, TIME, EventTable
-from chains.walk import Branch, Choice, Walk
+STEP_BITS = 62
 
 
 class Waves:
@@ -17,52 +22,70 @@ class Waves:
 
     Args:
         walk: the ways that are open.
-        root_kind: index of the emitter of the first event.
-        kinds: index of the emitter of every later event, by its state.
+        kinds: of the emitters.
+        children: walkers of the chains that its events may cause.
+
+    Raises:
+        InvalidSetting: the steps of its events cannot be counted in 62 bits.
     """
 
-    def __init__(self, walk: Walk, root_kind: int, kinds: Mapping[str, int]) -> None:
+    def __init__(self, walk: Walk, kinds: Kinds, children: Mapping[str, Waves] = MappingProxyType({})) -> None:
         self.chain = walk.chain
-        self.span = walk.span()
+        self.span: int = walk.span({name: child.span for name, child in children.items()})
         self._walk = walk
-        self._root_kind = root_kind
         self._kinds = kinds
+        self._children = children
+        self._numbering = _numbering(walk, [child._walk for child in children.values()])
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
-        """The events of chains, a table for each state of each wave; those that have ended drop out of the next."""
-        roots.kind[:] = self._root_kind
-        wave, step = {self.chain.start: roots}, 0
+        """The events of chains; those that have ended drop out of the next wave."""
+        if self._walk.is_line:
+            yield from self._in_line(roots, root)
+        else:
+            yield mark_last(EventTable.concatenate([*self._crossing(roots, root)]))
+
+    def _in_line(self, roots: EventTable, root: int) -> Iterator[EventTable]:
+        """As `_crossing`, but faster: the wave is the step, and what has no next event is the last."""
+        roots.kind[:] = self._kinds.root
+        wave, step = {self._walk.first: roots}, 0
         while wave:
-            parts: dict[str, list[EventTable]] = defaultdict(list)
-            for state, events in wave.items():
-                choice = self._walk.choice(state, step)
-                if not choice.branches:
-                    events.last[:] = 1
-                for branch, rows in _branched(choice, events, step, root):
-                    parts[branch.to].append(self._followed(branch, events.take(rows), step, root))
+            parts: dict[Spot, list[EventTable]] = defaultdict(list)
+            for spot, events in wave.items():
+                for to, effects in self._followed(spot, events, step, root):
+                    parts[to].append(effects)
                 yield events
-            wave, step = {state: EventTable.concatenate(tables) for state, tables in parts.items()}, step + 1
+            wave, step = {spot: EventTable.concatenate(tables) for spot, tables in parts.items()}, step + 1
 
-    def _followed(self, branch: Branch, causes: EventTable, step: int, root: int) -> EventTable:
-        """Turns a copy of the causing events into their effects."""
-        columns = causes.columns
-        columns[DELAY] = branch.delay.at(draw(chain_keys(root, causes.chain), branch.purpose, step))
-        columns[TIME] += columns[DELAY]
-        columns[CAUSE] = step
-        columns[STEP] = step + 1
-        columns[KIND] = self._kinds[branch.to]
-        return causes
+    def _followed(self, spot: Spot, events: EventTable, step: int, root: int) -> Iterator[tuple[Spot, EventTable]]:
+        """The next events, by where they lead; marks those that have none."""
+        choice = self._walk.choice(spot)
+        if not choice.ways:
+            events.last[:] = 1
+            return
+        keys = chain_keys(root, events.chain)
+        for way, rows in taken(choice, keys, step):
+            if way is None:
+                events.last[rows] = 1
+                continue
+            effects = events.take(rows)
+            columns = follow(way, effects, keys.take(rows), step, root)
+            columns[STEP] = step + 1
+            columns[KIND] = self._kinds.states[way.state]
+            yield spot.after(way), effects
+
+    def _crossing(self, roots: EventTable, root: int) -> Iterator[EventTable]:
+        """The events of chains and of those that they cause, unmarked."""
+        crossing = Crossing(self._walk, self._kinds, root, self._numbering)
+        yield from crossing.events(roots)
+        for name, first in crossing.caused.items():
+            yield from self._children[name]._crossing(EventTable.concatenate(first), root)
 
 
-def _branched(choice: Choice, events: EventTable, step: int, root: int) -> Iterator[tuple[Branch, Integers]]:
-    """The rows that take each branch."""
-    if len(choice.branches) < 2:
-        for branch in choice.branches:
-            yield branch, np.arange(len(events))
-        return
-    words = draw(chain_keys(root, events.chain), choice.purpose, step)
-    taken = choice.edges.searchsorted(fraction(words), side="right")
-    for number, branch in enumerate(choice.branches):
-        rows = np.flatnonzero(taken == number)
-        if rows.size:
-            yield branch, rows
+def _numbering(walk: Walk, children: list[Walk]) -> Numbering:
+    most = max(len(state.causes) for state in walk.chain.states.values())
+    numbering = Numbering(most, max(one.highest for one in (walk, *children)).bit_length())
+    if most and (walk.highest * most + most).bit_length() + numbering.bits > STEP_BITS:
+        raise InvalidSetting(
+            f"chain {walk.chain.name!r} and those that it causes have too many steps: lower their `max_steps`"
+        )
+    return numbering
