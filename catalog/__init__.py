@@ -2,7 +2,15 @@
 
 from catalog.catalog import Catalog
 from catalog.conformance import Conformance, Role
-from catalog.errors import CatalogError, InvalidCatalog, Mistake, Problem, TooManyPaths, UnknownName
+from catalog.errors import (
+    CatalogError,
+    InvalidCatalog,
+    InvalidScenario,
+    Mistake,
+    Problem,
+    TooManyPaths,
+    UnknownName,
+)
 from catalog.model import (
     Chain,
     Delay,
@@ -16,6 +24,8 @@ from catalog.model import (
     Uniform,
     Variable,
 )
+from catalog.phases import Phase
+from catalog.scenario import Scenario
 
 __all__ = [
     "Catalog",
@@ -27,11 +37,14 @@ __all__ = [
     "Exponential",
     "Fixed",
     "InvalidCatalog",
+    "InvalidScenario",
     "LogNormal",
     "Mistake",
     "PayloadField",
+    "Phase",
     "Problem",
     "Role",
+    "Scenario",
     "State",
     "TooManyPaths",
     "Transition",

@@ -23,14 +23,15 @@ class Mistake(NamedTuple):
 
     file: str
     line: int
-    """Counted from 1."""
+    """Counted from 1; 0 where there are no lines, as in an option."""
     where: str
     """Path inside the document, e.g. `chains.agent-execution.states.started.next[1].delay`."""
     problem: str
     """What was found and what is allowed, in one sentence."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.where}: {self.problem}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.where}: {self.problem}"
 
 
 class Problem(NamedTuple):
@@ -45,7 +46,16 @@ class Problem(NamedTuple):
 class InvalidCatalog(CatalogError):
     """The catalog has mistakes; all of them are in `mistakes`, and in the text, one a line."""
 
+    document = "catalog"
+    """What the text calls it."""
+
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
-        super().__init__("\n".join([f"the catalog has {count}:", *map(str, self.mistakes)]))
+        super().__init__("\n".join([f"the {self.document} has {count}:", *map(str, self.mistakes)]))
+
+
+class InvalidScenario(InvalidCatalog):
+    """A scenario, or what changes it, has mistakes."""
+
+    document = "scenario"

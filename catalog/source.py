@@ -48,13 +48,13 @@ class Node:
 
     def __init__(self, node: yaml.Node, file: str, path: Place, mistakes: list[Mistake]) -> None:
         self._node = node
-        self.file = file
+        self.file = node.start_mark.name if node.start_mark.line < 0 else file
         self.path = path
         self.mistakes = mistakes
 
     @property
     def line(self) -> int:
-        """Counted from 1."""
+        """Counted from 1; 0 of a value that no file has (see `overrides`): then `file` is what has it."""
         return int(self._node.start_mark.line) + 1
 
     def complain(self, problem: str) -> None:
@@ -144,6 +144,11 @@ class Node:
         return _plain(self._node)
 
     @property
+    def tree(self) -> yaml.Node:
+        """As PyYAML has it."""
+        return self._node
+
+    @property
     def is_mapping(self) -> bool:
         return isinstance(self._node, yaml.MappingNode)
 
@@ -178,11 +183,21 @@ class Node:
         return "a mapping" if isinstance(self._node, yaml.MappingNode) else "a list"
 
 
+def compose(text: str | bytes) -> yaml.Node | None:
+    """The tree of a text; None if there is nothing in it.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    node: yaml.Node | None = yaml.compose(text, _CoreLoader)
+    return node
+
+
 def read(path: Path, mistakes: list[Mistake]) -> Node | None:
     """The document in a file; None after a mistake, which is noted."""
     try:
         text = path.read_bytes()
-        node = yaml.compose(text, _CoreLoader)
+        node = compose(text)
     except OSError as error:
         mistakes.append(Mistake(str(path), 1, "file", f"cannot be read: {error.strerror}"))
         return None
@@ -193,7 +208,7 @@ def read(path: Path, mistakes: list[Mistake]) -> Node | None:
         mistakes.append(Mistake(str(path), 1, "file", "is empty"))
         return None
     document = Node(node, str(path), (), mistakes)
-    if b"&" in text and _is_cyclic(node, []):
+    if b"&" in text and is_cyclic(node, []):
         document.complain("an alias contains itself")
         return None
     return document
@@ -226,10 +241,11 @@ def _syntax(path: Path, error: yaml.YAMLError) -> Mistake:
     return Mistake(str(path), mark.line + 1 if mark else 1, "file", f"is not YAML: {problem}")
 
 
-def _is_cyclic(node: yaml.Node, above: list[yaml.Node]) -> bool:
+def is_cyclic(node: yaml.Node, above: list[yaml.Node]) -> bool:
+    """Whether an alias below a node stands for the node itself, or for one of those above it."""
     if isinstance(node, yaml.ScalarNode):
         return False
-    return any(node is other for other in above) or any(_is_cyclic(n, [*above, node]) for n in _children(node))
+    return any(node is other for other in above) or any(is_cyclic(n, [*above, node]) for n in _children(node))
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

@@ -1,0 +1,299 @@
+"""A scenario's file is read leniently where that is harmless, and all its mistakes are told at once, with lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
+from catalog.arrivals import Constant, Open, Users
+from catalog.model import Fixed
+from catalog.scenario import FAULTS, Advanced, FaultSetting
+from chains.faults import KINDS
+
+OLD = """\
+simulation:
+  num_users: 20
+  duration_seconds: 600
+  api_url: http://localhost:8000/api/event
+event_probabilities:
+  session_start: 0.05
+  session_end: 0.05
+  page_visit: 0.25
+  page_close: 0.20
+  button_click: 0.40
+  link_click: 0.05
+user_behavior:
+  session_duration_min: 60
+  session_duration_max: 600
+  pages_per_session_min: 3
+  pages_per_session_max: 15
+  time_per_page_min: 10
+  time_per_page_max: 120
+  clicks_per_page_min: 0
+  clicks_per_page_max: 8
+advanced:
+  save_to_file: true
+  output_file: events.json
+  verbose: false
+  retry_on_failure: true
+  max_retries: 3
+  stats_interval: 30
+  human_like_delays: true
+"""
+
+Load = Callable[..., Scenario]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Reads a text as a scenario, with options."""
+
+    def loaded(text: str, *overrides: str, catalog: Catalog | None = None) -> Scenario:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        return Scenario.load(path, overrides, catalog=catalog)
+
+    return loaded
+
+
+@pytest.fixture
+def mistakes(load: Load) -> Callable[..., list[tuple[int, str, str]]]:
+    """Line, place and problem of each mistake."""
+
+    def found(text: str, *overrides: str) -> list[tuple[int, str, str]]:
+        with pytest.raises(InvalidScenario) as caught:
+            load(text, *overrides)
+        assert {mistake.file.split(" ")[0].rpartition("/")[2] for mistake in caught.value.mistakes} <= {
+            "mine.yaml",
+            "--set",
+        }
+        return [(mistake.line, mistake.where, mistake.problem) for mistake in caught.value.mistakes]
+
+    return found
+
+
+def test_a_file_of_the_four_sections_is_read_as_it_is(load: Load) -> None:
+    """Everything that such a file says is in the scenario."""
+    scenario = load(OLD)
+    assert scenario.name == "mine"
+    assert (scenario.arrivals, scenario.duration) == (Users(users=20, stagger=10), 600)
+    assert scenario.api_url == "http://localhost:8000/api/event"
+    assert scenario.advanced == Advanced(
+        save_to_file=True,
+        output_file="events.json",
+        verbose=False,
+        retry_on_failure=True,
+        max_retries=3,
+        stats_interval=30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("num_users: 20", "num_users: '20'"),
+        ("num_users: 20", "num_users: 20.0"),
+        ("duration_seconds: 600", "duration_seconds: 10m"),
+        ("duration_seconds: 600", 'duration_seconds: "600"'),
+        ("save_to_file: true", "save_to_file: True"),
+        ("save_to_file: true", "save_to_file: yes"),
+        ("save_to_file: true", "save_to_file: 'on'"),
+        ("page_visit: 0.25", "page_visited: .25"),
+        ("verbose: false", "verbose: FALSE"),
+        ("advanced:", "arrivals: ~\nfaults:\nadvanced:"),
+    ],
+)
+def test_other_spellings_mean_the_same(load: Load, old: str, new: str) -> None:
+    """Quoted numbers, whole numbers with a point, flags of older YAML, sections and members without a value."""
+    assert load(OLD.replace(old, new)) == load(OLD)
+
+
+def test_nothing_at_all_is_the_default(load: Load) -> None:
+    """Members that stand there empty count as absent, and 0 seconds never end."""
+    empty = load("simulation:\n  num_users: ~\n  duration_seconds: 0\n  api_url: ''\nadvanced:\n")
+    assert (empty.arrivals, empty.duration, empty.api_url) == (None, None, None)
+    assert empty.advanced == Advanced()
+
+
+def test_without_delays_users_come_at_once_and_take_no_break(load: Load) -> None:
+    """`human_like_delays: false` is for speed."""
+    assert load(OLD, "advanced.human_like_delays=false").arrivals == Users(users=20, think=Fixed(value=0))
+
+
+def test_everything_new(load: Load) -> None:
+    """Arrivals, weights, faults and phases."""
+    scenario = load(
+        """\
+description: All of it.
+seed: 7
+arrivals: {rate: 600/h}
+chains: {vault-read: 3, database-query: 1}
+faults:
+  - {kind: late, rate: 0.01, min: 2s, max: 10s, chain: vault-read}
+  - {kind: reorder, rate: 0.5, max: 3}
+  - {kind: schema, rate: 0.1, field: [path], type: omninode.vault.secret.read.requested.v1}
+phases:
+  - {at: 0}
+  - {at: 2m, failed: 6, delay: 1.5, chains: [vault-read]}
+"""
+    )
+    assert (scenario.description, scenario.seed) == ("All of it.", 7)
+    assert scenario.arrivals == Open(rate=Constant(rate=1 / 6))
+    weights = {name: chain.weight for name, chain in scenario.catalog.chains.items() if chain.weight}
+    assert weights == {"vault-read": 3, "database-query": 1}
+    assert scenario.faults == (
+        FaultSetting(kind="late", rate=0.01, low=2_000_000, high=10_000_000, chains=("vault-read",)),
+        FaultSetting(kind="reorder", rate=0.5, high=3),
+        FaultSetting(
+            kind="schema", rate=0.1, fields=("path",), event_types=("omninode.vault.secret.read.requested.v1",)
+        ),
+    )
+    assert scenario.phases == (Phase(at=0), Phase(at=120, failed=6, delay=1.5, chains=("vault-read",)))
+
+
+def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
+    """The file's by line, and those of the options behind them."""
+    slips = OLD
+    for right, wrong in (
+        ("num_users: 20", "num_usres: 20"),
+        ("duration_seconds: 600", "duration_seconds: -1"),
+        ("http://localhost", "localhost"),
+        ("page_visit: 0.25", "page_visit: a quarter"),
+        ("session_duration_min: 60", "session_duration_min: 700"),
+        ("pages_per_session_max: 15", "pages_per_session_max: 15.5"),
+        ("verbose: false", "verbose: maybe"),
+        ("max_retries: 3", "max_retries: -3"),
+    ):
+        slips = slips.replace(right, wrong)
+    assert [(line, where) for line, where, _ in mistakes(slips, "advanced.stats_intrval=3")] == [
+        (2, "simulation.num_usres"),
+        (3, "simulation.duration_seconds"),
+        (4, "simulation.api_url"),
+        (8, "event_probabilities.page_visit"),
+        (13, "user_behavior.session_duration_min"),
+        (16, "user_behavior.pages_per_session_max"),
+        (24, "advanced.verbose"),
+        (26, "advanced.max_retries"),
+        (0, "advanced.stats_intrval"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "problem"),
+    [
+        ("simulatoin: {}", "simulatoin", "did you mean 'simulation'?"),
+        ("simulation: {num_users: 0}", "simulation.num_users", "expected 1 to 1,000,000 users, got 0"),
+        ("simulation: {num_users: 2.5}", "simulation.num_users", "expected a whole number, got 2.5"),
+        ("simulation: {num_users: yes}", "simulation.num_users", "expected a number, got 'yes'"),
+        ("simulation: {duration_seconds: soon}", "simulation.duration_seconds", "expected seconds, or a duration"),
+        ("simulation: {num_users: 3}\narrivals: {rate: 3}", "arrivals", "expected one of them"),
+        ("event_probabilities: {page_visit: 0.6, x: 0.5}", "event_probabilities", "sum to 1.0, got 1.1 for page_visit"),
+        ("event_probabilities: {page_visit: 1.5}", "event_probabilities.page_visit", "a share of 0 to 1, got 1.5"),
+        ("event_probabilities: {a: 0.5, page_visit: 0.5, screen_view: 0}", "screen_view", "has a share already"),
+        ("user_behavior: {clicks_per_page_max: 5000}", "clicks_per_page_max", "expected 0 to"),
+        ("user_behavior: {clicks_per_pgae_max: 5}", "clicks_per_pgae_max", "did you mean 'clicks_per_page_max'?"),
+        ("advanced: {max_retries: 101}", "advanced.max_retries", "expected 0 to 100 retries"),
+        ("chains: {vault-reed: 1}", "chains.vault-reed", "did you mean 'vault-read'?"),
+        ("chains: {vault-read: -1}", "chains.vault-read", "expected 0 or more"),
+        ("chains: {vault-read: 0}", "chains", "at least one chain with a weight above 0"),
+        ("faults: [{kind: lat, rate: 0.1}]", "faults[0].kind", "expected one of drop, "),
+        ("faults: [{kind: late, rate: 2}]", "faults[0].rate", "expected a rate of 0 to 1, got 2"),
+        ("faults: [{kind: late}]", "faults[0]", "'rate' is required"),
+        ("faults: [{kind: drop, rate: 0.1, max: 3s}]", "faults[0].max", "has no bounds"),
+        ("faults: [{kind: late, rate: 0.1, min: 3s, max: 1s}]", "faults[0].max", "not below min"),
+        ("faults: [{kind: late, rate: 0.1, chain: nope}]", "faults[0].chain", "unknown chain 'nope'"),
+        ("faults: [{kind: late, rate: 0.1, type: [nope]}]", "faults[0].type[0]", "unknown event type 'nope'"),
+        ("faults: [{kind: late, rate: 0.1, field: x}]", "faults[0].field", "only the fault schema"),
+        ("phases: [{at: 1m}, {at: 60}]", "phases[1]", "expected a later moment"),
+        ("phases: [{at: -1}]", "phases[0].at", "expected 0 s or later"),
+        ("phases: [{at: 1, delay: 0}]", "phases[0].delay", "expected a factor above 0"),
+        ("phases: [{at: 1, failed: -1}]", "phases[0].failed", "expected 0 or more"),
+        ("phases: [{failed: 1}]", "phases[0]", "'at' is required"),
+        ("phases: [{at: 1, chains: [nope]}]", "phases[0].chains[0]", "unknown chain 'nope'"),
+        ("[]", "file", "expected a mapping"),
+        ("", "file", "is empty"),
+    ],
+)
+def test_each_mistake_is_told_where_it_is(mistakes: Any, text: str, where: str, problem: str) -> None:
+    """One mistake, one line, one sentence that says what was expected and what came."""
+    [(line, found, said)] = mistakes(text)
+    assert line >= 1
+    assert found.endswith(where)
+    assert problem in said
+
+
+@pytest.mark.parametrize(
+    ("option", "where", "problem"),
+    [
+        ("simulation.num_users=many", "simulation.num_users", "expected a number, got 'many'"),
+        ("simulation.num_usres=3", "simulation.num_usres", "did you mean 'num_users'?"),
+        ("phases[2].at=5m", "phases[2].at", "expected an item from [0] to [1] (a new one), got 2"),
+        ("phases.first.at=5m", "phases.first.at", "expected an item"),
+        ("description.short=x", "description.short", "there is nothing below"),
+        ("simulation.num_users", "option", "expected PATH=VALUE"),
+        ("=3", "option", "expected PATH=VALUE"),
+        ("chains={a: [}", "chains", "is not YAML"),
+        ("chains=&a [*a]", "chains", "an alias contains itself"),
+    ],
+)
+def test_a_mistake_in_an_option_names_the_option(mistakes: Any, option: str, where: str, problem: str) -> None:
+    """There is no line to be named."""
+    [(line, found, said)] = mistakes("description: Some\nphases: [{at: 1}]\n", option)
+    assert (line, found) == (0, where)
+    assert problem in said
+
+
+def test_the_text_of_an_option_that_is_wrong(load: Load) -> None:
+    """It stands where a file and a line would."""
+    with pytest.raises(
+        InvalidScenario, match="scenario has 1 mistake:\n--set seed=x: seed: expected a number, got 'x'"
+    ):
+        load("description: Some", "seed=x")
+
+
+def test_options_change_add_and_follow_each_other(load: Load) -> None:
+    """Members and items, those of an item, whole sections, and the same one twice."""
+    text = "phases: [{at: 1m}]\nsimulation:\n"
+    scenario = load(
+        text,
+        "simulation.num_users=5",
+        "simulation.num_users=7",
+        "phases[0].failed=3",
+        "phases[1]={at: 2m}",
+        "phases.1.delay=2",
+        "seed=9",
+    )
+    assert scenario.arrivals == Users(users=7, stagger=3.5)
+    assert scenario.phases == (Phase(at=60, failed=3), Phase(at=120, delay=2))
+    assert scenario.seed == 9
+
+
+def test_an_option_changes_one_of_two_places_that_share_an_alias(load: Load) -> None:
+    """What is written once and shown twice is changed once."""
+    scenario = load("phases:\n - &p {at: 60, failed: 2}\n - {<<: x, at: 61}\n".replace("<<: x, ", ""), "phases[0].at=5")
+    assert scenario.phases[0] == Phase(at=5, failed=2)
+    shared = "faults:\n - &f {kind: drop, rate: 0.5}\n - *f\n"
+    assert [fault.rate for fault in load(shared, "faults[1].rate=0.1").faults] == [0.5, 0.1]
+
+
+def test_a_name_that_is_neither_shipped_nor_a_file() -> None:
+    """It is told what there is."""
+    with pytest.raises(UnknownName, match="did you mean 'incident'"):
+        Scenario.load("incidnet")
+
+
+def test_weights_hold_for_the_catalog_that_is_given(load: Load) -> None:
+    """A scenario may name chains of a catalog that is put on top of the shipped one."""
+    catalog = Catalog.default()
+    renamed = {"mine": catalog.chain("vault-read")}
+    scenario = load("chains: {mine: 2}", catalog=Catalog(events=catalog.events, chains=renamed, lists=catalog.lists))
+    assert scenario.catalog.chain("mine").weight == 2
+
+
+def test_the_kinds_of_faults_are_those_of_the_generator() -> None:
+    """The reader and the generator agree on their names and bounds."""
+    assert {name: kind.unit for name, kind in KINDS.items()} == FAULTS
