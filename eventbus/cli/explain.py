@@ -11,13 +11,16 @@ import orjson
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.options import Paths, catalog_option, chain_option, json_option
 from eventbus.cli.parameters import Instant
+from eventbus.cli.scenario import scenario_options
 
 if TYPE_CHECKING:
+    from catalog import Scenario
     from chains.explain import Explanation
 
 
 @click.command()
 @click.argument("event_id")
+@scenario_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the run that the event is from.")
 @click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="Of that run.")
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Of that run.")
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 @json_option
 def explain(
     *,
+    scenario: Scenario | None,
     event_id: str,
     seed: int,
     start: datetime,
@@ -47,7 +51,9 @@ def explain(
     from chains import InvalidSetting
     from eventbus.cli.generate import chosen_generator
 
-    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate))
+    generator = chosen_generator(
+        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate)
+    )
     try:
         found = generator.explain(event_id)
     except InvalidSetting as error:

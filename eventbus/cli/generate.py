@@ -22,9 +22,11 @@ from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_cat
 from eventbus.cli.parameters import Duration, Instant
 from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
 from eventbus.cli.resume import continued, resumable
+from eventbus.cli.scenario import scenario_options
 from eventbus.cli.signals import interrupted_by_sigterm
 
 if TYPE_CHECKING:
+    from catalog import Scenario
     from chains import Block, ChainGenerator
     from chains.faults import Fault
     from chains.splicing import FaultyBlock
@@ -36,6 +38,7 @@ INTERRUPTED = 130
 
 
 @click.command()
+@scenario_options
 @click.option("--chains", type=click.IntRange(min=0), help=f"How many chains [default: {DEFAULT_CHAINS}].")
 @click.option("--duration", type=Duration(), help="Virtual time in which chains begin: 30s, 5m, 1h, 2d.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
@@ -64,6 +67,7 @@ INTERRUPTED = 130
 @click.option("--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal].")
 def generate(
     *,
+    scenario: Scenario | None,
     chains: int | None,
     duration: float | None,
     seed: int,
@@ -91,6 +95,7 @@ def generate(
     \b
     Examples:
       eventbus generate --chains 3
+      eventbus generate --scenario incident --out events.jsonl
       eventbus generate --duration 1h --seed 7 --out events.jsonl
       eventbus generate --duration 30d --workers 2 --out events.jsonl --resume
       eventbus generate --chains 1000 --chain agent-execution | head
@@ -107,7 +112,9 @@ def generate(
         raise click.UsageError(
             "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
         )
-    generator = chosen_generator(paths, names, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate))
+    generator = chosen_generator(
+        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate)
+    )
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     written = file_format(form, struck=bool(faults or ledger))
@@ -133,10 +140,14 @@ def generate(
     click.echo(run.account(out), err=True)
 
 
-def chosen_generator(paths: Paths, names: tuple[str, ...], **settings: Any) -> ChainGenerator:
+def chosen_generator(
+    paths: Paths, names: tuple[str, ...], scenario: Scenario | None = None, **settings: Any
+) -> ChainGenerator:
     from chains import ChainGenerator, InvalidSetting
 
-    catalog = chosen_catalog(paths, names)
+    catalog = chosen_catalog(paths, names, scenario)
+    if scenario:
+        settings |= {"arrivals": settings["arrivals"] or scenario.arrivals, "phases": scenario.phases}
     try:
         return ChainGenerator(catalog, **settings)
     except InvalidSetting as error:

@@ -11,7 +11,7 @@ import click
 from eventbus.cli.parameters import Finite
 
 if TYPE_CHECKING:
-    from catalog import Catalog
+    from catalog import Catalog, Scenario
     from eventbus.cli.settings import Settings
     from processors.store import Database
 
@@ -60,11 +60,12 @@ def database_options(command: C) -> C:
     )
 
 
-def chosen_catalog(paths: Paths, names: tuple[str, ...] = ()) -> Catalog:
-    """The catalog of `--catalog` and `--chain`."""
+def chosen_catalog(paths: Paths, names: tuple[str, ...] = (), scenario: Scenario | None = None) -> Catalog:
+    """The catalog of `--catalog`, `--scenario` and `--chain`."""
     from catalog import Catalog
 
-    catalog = Catalog.load(*paths) if paths else Catalog.default()
+    known = Catalog.load(*paths) if paths and not scenario else Catalog.default()
+    catalog = scenario.catalog if scenario else known
     return catalog.only(*names) if names else catalog
 
 

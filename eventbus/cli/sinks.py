@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
 """What a sink is called, and what follows after a colon."""
 
+BARE = "http"
+"""The address may come from a scenario."""
 BUSES = ("kafka", "bus")
 
 UNITS = {"": 1, "k": 1000, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -49,7 +51,7 @@ class TargetType(click.ParamType):
         if kind not in KINDS:
             forms = ", ".join(f"{name}:{what}" if what else name for name, what in KINDS.items())
             self.fail(f"expected one of {forms}, got {value!r}", param, ctx)
-        if bool(where) != bool(KINDS[kind]):
+        if bool(where) != bool(KINDS[kind]) and value != BARE:
             form = f"{kind}:{KINDS[kind]}" if KINDS[kind] else f"just {kind}"
             self.fail(f"expected {form}, got {value!r}", param, ctx)
         return Target(kind, where)

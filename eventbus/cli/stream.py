@@ -26,11 +26,12 @@ from eventbus.cli.options import (
     speed_option,
 )
 from eventbus.cli.parameters import Duration
+from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import security_options
 from eventbus.cli.sinks import SinkOptions, sink_options
 
 if TYPE_CHECKING:
-    from catalog import Catalog
+    from catalog import Catalog, Scenario
     from chains import ChainGenerator
     from chains.cloudevents import Format
     from chains.formats import Layout
@@ -74,9 +75,12 @@ class Plan:
     max_lag: float | None
     topics: TopicStrategy
     seed: int
+    has_arrivals: bool
+    """Whether the generator knows when chains begin; the rate then only says whether anything is paced."""
 
 
 @click.command()
+@scenario_options
 @bootstrap_option
 @click.option("--rate", type=Rate(), default="100", show_default=True, help="Events per second, or max.")
 @arrival_options
@@ -115,6 +119,7 @@ class Plan:
 @security_options
 def stream(
     *,
+    scenario: Scenario | None,
     bootstrap_servers: str,
     names: tuple[str, ...],
     paths: Paths,
@@ -135,6 +140,7 @@ def stream(
     \b
     Examples:
       eventbus stream --bootstrap-servers localhost:9092 --rate 500 --duration 1m
+      eventbus stream --scenario incident --to http:http://127.0.0.1:8000/api/event
       eventbus stream --rate max --duration 10s --topics single
       eventbus stream --stages 10-200/s:2m,200/s:10m --spacing gamma:3
       eventbus stream --users 50 --think 2s..15s --stagger 1m
@@ -149,8 +155,9 @@ def stream(
     from eventbus.kafka import KafkaBus
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an error of ours
-    catalog = chosen_catalog(paths, names)
-    plan = Plan(seed=secrets.randbits(32) if seed is None else seed, **options)
+    catalog = chosen_catalog(paths, names, scenario)
+    arrivals, phases = (scenario.arrivals, scenario.phases) if scenario else (None, ())
+    plan = Plan(seed=secrets.randbits(32) if seed is None else seed, has_arrivals=arrivals is not None, **options)
 
     def kafka() -> KafkaBus:
         return KafkaBus(
@@ -162,7 +169,7 @@ def stream(
             close_timeout=FLUSH_WITHIN,
         )
 
-    generator = ChainGenerator(catalog, seed=plan.seed)
+    generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases)
     try:
         if sinks.to:
             asyncio.run(run_into(sinks, kafka, generator, plan, form=form, as_json=as_json))
@@ -216,7 +223,7 @@ async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: a
         generator.run(
             bus,
             initial_chains=plan.initial_chains,
-            rate=rate if model is None else None,
+            rate=rate if model is None and not plan.has_arrivals else None,
             arrivals=model,
             speed=plan.speed if paced else math.inf,
             duration=plan.duration if paced else None,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog, json_option
+from eventbus.cli.scenario import scenario_options
 
 if TYPE_CHECKING:
+    from catalog import Scenario
     from chains.verification import Check, Report
 
 SHOWN = 5
@@ -17,6 +19,7 @@ SHOWN = 5
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
+@scenario_options
 @click.option("--ledger", type=click.File("rb"), metavar="FILE", help="What `generate --ledger` wrote for this run.")
 @catalog_option
 @chain_option
@@ -32,6 +35,7 @@ SHOWN = 5
 def verify(
     ctx: click.Context,
     *,
+    scenario: Scenario | None,
     file: BinaryIO,
     ledger: BinaryIO | None,
     paths: Paths,
@@ -54,7 +58,7 @@ def verify(
     from chains.errors import InvalidLedger
     from chains.verification import verify as verified
 
-    catalog = chosen_catalog(paths, names)
+    catalog = chosen_catalog(paths, names, scenario)
     try:
         report = verified(file, catalog, ledger=ledger, significance=significance)
     except InvalidLedger as error:
