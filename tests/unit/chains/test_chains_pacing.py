@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
-from catalog import Catalog
+from catalog import Catalog, Fixed
+from catalog.arrivals import Open, Profile, Spacing, Users
+from catalog.profiles import load_profile
 from chains import ChainGenerator, InvalidSetting, RunStatistics
 from chains.engine import Engine
 from chains.randomness import Integers
@@ -260,3 +264,45 @@ async def test_many_chains_at_once_are_made_in_few_blocks(bus: ListBus, monkeypa
     statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=20_000, interval=1000, duration=1)
     assert statistics.chains == 20_000
     assert len(sizes) < 20
+
+
+async def test_a_profile_is_followed_through_the_day(bus: ListBus) -> None:
+    """From the present hour on, spread inside each hour, as many as its number says; nobody begins at once."""
+    start = bus.clock.now = microseconds(datetime(2026, 3, 1, tzinfo=UTC))
+    visitors = load_profile("visitors")
+    generator = ChainGenerator(two_steps(), arrivals=Open(rate=visitors, spacing=Spacing(name="even")))
+    statistics = await run(generator, bus, duration=86_400)
+    roots = [at - start for (at, one) in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
+    assert tuple(Counter(at // 3_600_000_000 for at in roots)[hour] for hour in range(24)) == visitors.hours[0]
+    assert statistics.lag_max_ms == 0
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert generator.expected(noon, noon + timedelta(hours=2)) == pytest.approx(38)
+
+
+async def test_after_a_pause_only_the_bound_is_caught_up_with(bus: ListBus) -> None:
+    """Two hours asleep, with a bound of a minute: the chains of the last minute begin late, those before it never."""
+    start = bus.clock.now = microseconds(datetime(2026, 3, 1, 9, tzinfo=UTC))
+    pauses = iter([0.0] * 500 + [7200.0])
+    bus.on_publish = lambda: bus.clock.advance(next(pauses, 0.0))
+    profile = Profile(hours=((3600.0,) * 24,))
+    model = Open(rate=profile, spacing=Spacing(name="even"))
+    statistics = await run(ChainGenerator(two_steps()), bus, arrivals=model, duration=3 * 3600, max_lag=60)
+    roots = [(at, one) for at, one in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
+    late = [at - microseconds(one.timestamp) for at, one in roots if at > microseconds(one.timestamp)]
+    assert max(late) <= 60_000_000
+    assert len(late) <= 61
+    assert statistics.chains_dropped == pytest.approx(7200 - 60, abs=3)
+    per_second = Counter((at - start) // 1_000_000 for at, one in roots if at == microseconds(one.timestamp))
+    assert max(per_second.values()) <= 2
+
+
+async def test_users_begin_again_when_they_are_done(bus: ListBus) -> None:
+    """One after the other at first, then each on their own; none at once."""
+    users = Users(users=5, think=Fixed(value=900), stagger=5)
+    start = bus.clock.now
+    await run(ChainGenerator(two_steps(delay=100.0)), bus, arrivals=users, duration=30)
+    roots = [at - start for (at, one) in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
+    assert roots[:15] == sorted(user * 1_000_000 + turn * 1_000_000 for user in range(5) for turn in range(5))[:15]
+    assert len(roots) == 30 + 29 + 28 + 27 + 26
+    with pytest.raises(InvalidSetting, match="expected no initial chains where there are users, got 3"):
+        await run(ChainGenerator(two_steps()), bus, arrivals=users, initial_chains=3)
