@@ -10,15 +10,14 @@ from catalog import leniently
 from catalog.arrivals import Arrivals, Users
 from catalog.catalog import Catalog
 from catalog.check_arrivals import MOST_USERS
-from catalog.errors import InvalidScenario, Mistake, UnknownName
+from catalog.errors import InvalidScenario, Mistake
 from catalog.model import Fixed
 from catalog.overrides import overridden
 from catalog.read_arrivals import read_arrivals
 from catalog.read_trouble import read_faults, read_phases
 from catalog.read_visits import visiting
-from catalog.scenario import SCENARIOS, Advanced, Scenario
+from catalog.scenario import Advanced, Scenario, file_of
 from catalog.source import Node, read, text_of
-from catalog.words import listed, suggestion
 
 SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
@@ -45,7 +44,7 @@ class Simulation(NamedTuple):
 
 def load(name: str | Path, overrides: Sequence[str], catalog: Catalog) -> Scenario:
     """See `Scenario.load`."""
-    path = _path(str(name))
+    path = file_of(str(name))
     mistakes: list[Mistake] = []
     document = read(path, mistakes)
     scenario = None
@@ -74,15 +73,6 @@ def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
         phases=read_phases(members["phases"], catalog) if "phases" in members else (),
         advanced=_advanced(settings),
     )
-
-
-def _path(name: str) -> Path:
-    known = Scenario.names()
-    if name in known:
-        return SCENARIOS / f"{name}.yaml"
-    if Path(name).is_file():
-        return Path(name)
-    raise UnknownName(f"expected a scenario ({listed(known)}) or a file, got {name!r}{suggestion(name, known)}")
 
 
 def _given(node: Node | None, allowed: tuple[str, ...]) -> Mapping[str, Node]:

@@ -9,7 +9,9 @@ from typing import Literal
 
 from catalog.arrivals import Arrivals
 from catalog.catalog import DATA, Catalog
+from catalog.errors import UnknownName
 from catalog.phases import Phase
+from catalog.words import listed, suggestion
 
 SCENARIOS = DATA / "scenarios"
 
@@ -93,3 +95,17 @@ class Scenario:
     def names() -> list[str]:
         """The scenarios that come with the package."""
         return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+
+
+def file_of(name: str) -> Path:
+    """The file of a shipped scenario, or else the one that has this path.
+
+    Raises:
+        UnknownName: there is neither.
+    """
+    known = Scenario.names()
+    if name in known:
+        return SCENARIOS / f"{name}.yaml"
+    if Path(name).is_file():
+        return Path(name)
+    raise UnknownName(f"expected a scenario ({listed(known)}) or a file, got {name!r}{suggestion(name, known)}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from catalog import Catalog
+from catalog import Catalog, Scenario
 from catalog.arrivals import Arrivals as Model
 from catalog.model import Outcome
 from catalog.phases import Phase
@@ -95,6 +96,25 @@ class ChainGenerator:
         self._made = 0
         self._pacer: Pacer | None = None
         self._paced: ChainStream | None = None
+
+    @classmethod
+    def from_scenario(cls, scenario: Scenario | str | Path, **settings: Any) -> ChainGenerator:
+        """The generator of a scenario: of its catalog, its arrivals and phases, and its seed if it has one.
+
+        Args:
+            scenario: itself, its name, or its file.
+            settings: as for a generator; they win over the scenario's.
+
+        Raises:
+            UnknownName: there is no such scenario.
+            InvalidScenario: its file has mistakes.
+            InvalidSetting: as for a generator.
+        """
+        chosen = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
+        arrivals = None if "rate" in settings else chosen.arrivals
+        said = {"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases}
+        seed = {} if chosen.seed is None else {"seed": chosen.seed}
+        return cls(**(said | seed | settings))
 
     def blocks(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from eventbus.cli.options import Paths, catalog_option, json_option
+from eventbus.cli.scenario_list import scenarios
 
 if TYPE_CHECKING:
     from catalog import Catalog
@@ -23,6 +24,9 @@ def catalog() -> None:
       eventbus catalog lint my-events.yaml
       eventbus catalog export --format asyncapi --out asyncapi.json
     """
+
+
+catalog.add_command(scenarios)
 
 
 @catalog.command("list")

@@ -46,6 +46,15 @@ def event_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def scenario_table(rows: list[dict[str, Any]]) -> Table:
+    table = _table("scenario", "begins", "lasts", "")
+    for row in rows:
+        seconds = row["duration_seconds"]
+        lasts = "-" if seconds is None else f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:g} h"
+        table.add_row(row["name"], row["arrivals"] or "-", lasts, row["description"])
+    return table
+
+
 def chain_view(chain: Chain) -> list[RenderableType]:
     """A chain as a tree of its walks; a state seen before is named, not drawn again."""
     head = Text.assemble((chain.name, "bold"), f"  weight {chain.weight:g}", ("\n" + chain.description, "dim"))
