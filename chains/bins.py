@@ -25,6 +25,8 @@ class TimeBins:
         self.width = width
         #: Where the first bin begins, microseconds since the Unix epoch.
         self.origin: int | None = None
+        #: The latest time counted.
+        self.last = 0
         self._counts = np.zeros(most, np.int64)
         self._used = 0
 
@@ -42,14 +44,14 @@ class TimeBins:
         first, last = self._bin(int(times[0])), self._bin(int(times[-1]))
         edges = (self.origin or 0) + np.arange(first + 1, last + 1) * self.width
         self._counts[first : last + 1] += np.diff(times.searchsorted(edges), prepend=0, append=times.size)
-        self._used = max(self._used, last + 1)
+        self._used, self.last = max(self._used, last + 1), int(times[-1])
 
     def count(self, number: int, time: int) -> None:
         """Count so many at one time."""
         if number:
             self._widen(time)
             self._counts[self._bin(time)] += number
-            self._used = max(self._used, self._bin(time) + 1)
+            self._used, self.last = max(self._used, self._bin(time) + 1), time
 
     def _bin(self, time: int) -> int:
         if self.origin is None:

@@ -15,6 +15,10 @@ from chains.places import Place
 from chains.randomness import Integers
 from chains.table import EventTable
 
+SESSION = "omninode.visitor.session.created.v1"
+"""The first event of a visitor's session."""
+TOGETHER = 1 << 16
+"""Events whose chains are counted at a time."""
 ABANDONED = "abandoned"
 """The outcome of chains that stop in a state which is not an end."""
 
@@ -23,6 +27,8 @@ ABANDONED = "abandoned"
 class ChainCount:
     """The chains of one name."""
 
+    is_session: bool = False
+    """Whether they are visitors' sessions."""
     begun: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     durations: LagHistogram = field(default_factory=LagHistogram)
@@ -30,7 +36,7 @@ class ChainCount:
 
     @property
     def active(self) -> int:
-        return self.begun - self.outcomes.total()
+        return max(self.begun - self.outcomes.total(), 0)  # a window of a run has ends without their beginnings
 
 
 class Census:
@@ -43,30 +49,51 @@ class Census:
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = places
         self._names = list(dict.fromkeys(place.chain for place in places))
+        self._sessions = {place.chain for place in places if place.is_root and place.event_type == SESSION}
         self._name_of = np.array([self._names.index(place.chain) for place in places])
         self._kinds = np.zeros(len(places), np.int64)
         self._ends = np.zeros(len(places), np.int64)
         self._durations = [LagHistogram() for _ in self._names]
+        self._arrivals = QuarterHours()
+        self._last_arrival = 0
+        self._waiting: list[tuple[Integers, Integers, Integers]] = []
+        self._rows = 0
+        #: From the intended times to the acknowledgements, microseconds.
+        self.lags = LagHistogram()
         #: Events by time: of their timestamps, or by the clock of a paced run.
         self.over_time = TimeBins()
-        #: First events of chains by their timestamps.
-        self.arrivals = QuarterHours()
-        self.lags = LagHistogram()
 
     def published(self, batch: Published) -> None:
         """Count events that are published, by the clock."""
-        self._count(batch.events)
         self.over_time.count(len(batch.events), batch.at)
         self.lags.add(batch.lags)
+        self._take(batch.events)
 
     def add(self, events: EventTable) -> None:
         """Count events by their timestamps; they ascend."""
-        self._count(events)
         self.over_time.add(events.time)
+        self._take(events)
+
+    @property
+    def event_types(self) -> list[str]:
+        """The type of each emitter."""
+        return [place.event_type for place in self._places]
 
     @property
     def events(self) -> int:
         return int(self._kinds.sum())
+
+    @property
+    def arrivals(self) -> QuarterHours:
+        """First events of chains by their timestamps."""
+        self._count()
+        return self._arrivals
+
+    @property
+    def last_arrival(self) -> int:
+        """When the last chain began, microseconds since the Unix epoch."""
+        self._count()
+        return self._last_arrival
 
     def types(self) -> dict[str, int]:
         """Events by type, the most frequent first; a type that has none is not there."""
@@ -77,7 +104,11 @@ class Census:
 
     def chains(self) -> dict[str, ChainCount]:
         """Chains by name, in the order of the catalog; those of which none has begun are not there."""
-        found = {name: ChainCount(durations=lasted) for name, lasted in zip(self._names, self._durations, strict=True)}
+        self._count()
+        found = {
+            name: ChainCount(name in self._sessions, durations=lasted)
+            for name, lasted in zip(self._names, self._durations, strict=True)
+        }
         counts = zip(self._places, self._kinds.tolist(), self._ends.tolist(), strict=True)
         for place, events, ends in counts:
             chain = found[place.chain]
@@ -90,15 +121,28 @@ class Census:
         """All chains that have ended, by outcome."""
         return sum((chain.outcomes for chain in self.chains().values()), Counter())
 
-    def _count(self, events: EventTable) -> None:
+    def _take(self, events: EventTable) -> None:
+        """Count what is quickly counted; the rest waits until there is enough for the work to cost next to nothing."""
         self._kinds += np.bincount(events.kind, minlength=self._kinds.size)
-        self.arrivals.add(events.time[events.step == 0])
         ended = np.flatnonzero(events.last)
-        if ended.size:
-            self._count_ended(events.kind[ended], events.time[ended] - events.began[ended])
-
-    def _count_ended(self, kinds: Integers, durations: Integers) -> None:
+        kinds = events.kind.take(ended)
         self._ends += np.bincount(kinds, minlength=self._ends.size)
-        names = self._name_of[kinds]
+        lasted = events.time.take(ended) - events.began.take(ended)
+        self._waiting.append((events.time[events.step == 0], kinds, lasted))
+        self._rows += len(events)
+        if self._rows >= TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what waits."""
+        if not self._waiting:
+            return
+        roots, kinds, lasted = map(np.concatenate, zip(*self._waiting, strict=True))
+        self._waiting.clear()
+        self._rows = 0
+        if roots.size:
+            self._arrivals.add(roots)
+            self._last_arrival = int(roots[-1])
+        names = self._name_of.take(kinds)
         for name in np.unique(names).tolist():
-            self._durations[name].add(durations[names == name])
+            self._durations[name].add(lasted[names == name])

@@ -20,7 +20,9 @@ class Digest:
         self._hashed: Future[None] = self._beside.submit(self._hash.update, b"")
 
     def published(self, batch: Published) -> None:
-        self.add(b"".join([b"%b\n" % (b"null" if record.value is None else record.value) for record in batch.records]))
+        lines = [b"null" if record.value is None else record.value for record in batch.records]
+        lines.append(b"")
+        self.add(b"\n".join(lines))
 
     def add(self, text: bytes) -> None:
         """Digest lines behind those before."""

@@ -84,7 +84,8 @@ class ChainGenerator:
         self.catalog = Catalog.default() if catalog is None else catalog
         self.seed = seed
         self.start = start.astimezone(UTC)
-        self._model = arrivals
+        #: When chains begin, where that is no constant rate.
+        self.arrivals = arrivals
         self._arrivals = poisson(rate) if arrivals is None else compiled(arrivals, microseconds(self.start) * 1000)
         self._envelope = Envelope(tenant_id, namespace)
         self._block = block
@@ -309,7 +310,7 @@ class ChainGenerator:
             start=_instant(start),
             observers=observers,
         )
-        model = arrivals or (self._model if rate is None else None)
+        model = arrivals or (self.arrivals if rate is None else None)
         begins = paced(model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate)
         # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
         # at once are carried from block to block until all of them are made, so they should be few blocks.

@@ -9,8 +9,8 @@ from chains.randomness import Integers
 FINE = 64
 """Buckets in each power of two: a bucket is at most 1/64 of its value wide."""
 BUCKETS = 50 * FINE
-BARS = np.array([0, 8, 16, 32, *(FINE * octave + part for octave in range(1, 50) for part in (0, 27))])
-"""The first bucket of each bar of a chart: two bars for each doubling."""
+BARS = np.array([0, 8, 16, 32, *(FINE * octave + part for octave in range(1, 50) for part in (0, 12, 27, 44))])
+"""The first bucket of each bar of a chart: four bars for each doubling, as wide as each other on a logarithmic axis."""
 
 
 class LagHistogram:

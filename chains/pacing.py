@@ -93,7 +93,7 @@ class Pacer:
     def statistics(self) -> RunStatistics:
         """The figures of now, or of the end."""
         now = self._clock.time_us() if self._end is None else self._end
-        return self._account.statistics((now - self.began) / SECOND)
+        return self._account.statistics((now - self.began) / SECOND, start=self.start, began=self.began)
 
     async def _publish_in_time(self, block: Block) -> None:
         deadlines = self._deadlines(block.table)

@@ -15,8 +15,12 @@ from chains.table import EventTable
 class RunStatistics:
     """Figures of one moment: scheduled = emitted + dropped + what the bus has not acknowledged."""
 
+    start: int = 0
+    """Virtual time of the beginning, microseconds since the Unix epoch."""
+    began: int = 0
+    """The same moment by the run's clock."""
     elapsed: float = 0.0
-    """Seconds since the run began, by its clock."""
+    """Seconds since then."""
     scheduled: int = 0
     """Events whose time has come."""
     emitted: int = 0
@@ -73,8 +77,10 @@ class Account:
         self._begun += _roots(events)
         self._finished += int(np.count_nonzero(events.last))
 
-    def statistics(self, elapsed: float) -> RunStatistics:
+    def statistics(self, elapsed: float, *, start: int, began: int) -> RunStatistics:
         return RunStatistics(
+            start=start,
+            began=began,
             elapsed=elapsed,
             scheduled=self._scheduled,
             emitted=self._emitted,

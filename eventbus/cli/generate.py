@@ -21,9 +21,11 @@ from eventbus.cli.formats import file_format
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
 from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
+from eventbus.cli.reporting import Reporting, reporting_options
 from eventbus.cli.resume import continued, resumable
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.signals import interrupted_by_sigterm
+from eventbus.cli.typed import Remembering
 
 if TYPE_CHECKING:
     from catalog import Scenario
@@ -37,7 +39,7 @@ INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended."""
 
 
-@click.command()
+@click.command(cls=Remembering)
 @scenario_options
 @click.option("--chains", type=click.IntRange(min=0), help=f"How many chains [default: {DEFAULT_CHAINS}].")
 @click.option("--duration", type=Duration(), help="Virtual time in which chains begin: 30s, 5m, 1h, 2d.")
@@ -64,6 +66,7 @@ INTERRUPTED = 130
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write: every chain as it was meant, and every fault, as JSON lines.",
 )
+@reporting_options
 @click.option("--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal].")
 def generate(
     *,
@@ -85,6 +88,7 @@ def generate(
     form: str,
     faults: tuple[Fault, ...],
     ledger: Path | None,
+    reporting: Reporting,
     progress: bool | None,
 ) -> None:
     """Write events as JSON lines, ordered by time, without waiting.
@@ -101,6 +105,7 @@ def generate(
       eventbus generate --chains 1000 --chain agent-execution | head
       eventbus generate --from 2026-03-01T12:00 --until 2026-03-01T13:00 --workers 4
       eventbus generate --profile visitors --time-zone Europe/Berlin --duration 7d --spacing even
+      eventbus generate --duration 2d --out events.jsonl --summary --report run.html
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
     if all(bound is None for bound in (chains, duration, until, index)):
@@ -112,6 +117,8 @@ def generate(
         raise click.UsageError(
             "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
         )
+    if resume and reporting.is_wanted:
+        raise click.UsageError("--summary and --report need the whole run: no --resume")
     generator = chosen_generator(
         paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate)
     )
@@ -128,7 +135,7 @@ def generate(
             blocks = (
                 continued(part, generator, out, file, run) if resume and out else part.blocks(generator, written.layout)
             )
-            with _injected(generator, blocks, faults, ledger) as chosen:
+            with _injected(generator, reporting.watched(blocks, generator), faults, ledger) as chosen:
                 run.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -138,6 +145,7 @@ def generate(
         click.echo(f"interrupted after {run.events:,} events{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     click.echo(run.account(out), err=True)
+    reporting.finish(generator, part, digest=run.digest, seconds=run.seconds, faults={})
 
 
 def chosen_generator(
@@ -182,6 +190,8 @@ class Run:
     def __init__(self, framed: Callable[[Block | FaultyBlock], bytes]) -> None:
         self._framed = framed
         self.events = self.chains = self.bytes = 0
+        #: Until all was written.
+        self.seconds = 0.0
         self._hash = hashlib.sha256()
         self._began = time.monotonic()
 
@@ -206,14 +216,19 @@ class Run:
                 self.bytes += len(text)
                 advance(block)
         file.flush()
+        self.seconds = time.monotonic() - self._began
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything."""
+        return self._hash.hexdigest()
 
     def account(self, out: Path | None) -> str:
         """One line."""
-        seconds = time.monotonic() - self._began
         where = f" to {out}" if out else ""
         return (
-            f"{self.events:,} events of {self.chains:,} chains, {self.bytes:,} bytes{where}"
-            f" in {seconds:.1f} s ({self.events / max(seconds, 1e-9):,.0f} events/s), sha256 {self._hash.hexdigest()}"
+            f"{self.events:,} events of {self.chains:,} chains, {self.bytes:,} bytes{where} in {self.seconds:.1f} s"
+            f" ({self.events / max(self.seconds, 1e-9):,.0f} events/s), sha256 {self.digest}"
         )
 
 

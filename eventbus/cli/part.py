@@ -69,6 +69,23 @@ class Part:
         """Whether this is all of the run."""
         return self.since is None and self.until is None and self.index is None
 
+    def span(self, generator: ChainGenerator, last_arrival: int) -> tuple[int, int]:
+        """When chains of this part can begin: from, and up to; microseconds since the Unix epoch.
+
+        Args:
+            last_arrival: when the last chain began, which bounds a part that has no other bound.
+        """
+        from eventbus.event import microseconds
+
+        begin = microseconds(generator.start)
+        since = begin if self.since is None else max(begin, microseconds(self.since))
+        ends = [
+            last_arrival + 1 if self.chains is not None or self.index is not None else None,
+            None if self.until is None else microseconds(self.until),
+            None if self.duration is None else begin + round(self.duration * 1e6),
+        ]
+        return since, max(since, min(end for end in ends if end is not None))
+
     def blocks(self, generator: ChainGenerator, layout: Layout | None = None) -> Iterator[Block]:
         """The events.
 

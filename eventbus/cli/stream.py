@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import secrets
@@ -23,12 +22,13 @@ from eventbus.cli.options import (
     chain_option,
     chosen_catalog,
     random_seed_option,
-    speed_option,
 )
-from eventbus.cli.parameters import Duration
+from eventbus.cli.parameters import Duration, Finite
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import security_options
 from eventbus.cli.sinks import SinkOptions, sink_options
+from eventbus.cli.typed import Remembering
+from eventbus.cli.watching import Watch, WatchOptions, watch_options
 
 if TYPE_CHECKING:
     from catalog import Catalog, Scenario
@@ -62,6 +62,18 @@ class Rate(click.ParamType):
         return rate or math.inf
 
 
+class Speed(Finite):
+    """A factor; `max` means without waiting."""
+
+    name = "speed"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return math.inf if value in ("max", math.inf) else super().convert(value, param, ctx)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is streamed, and how fast."""
@@ -79,12 +91,18 @@ class Plan:
     """Whether the generator knows when chains begin; the rate then only says whether anything is paced."""
 
 
-@click.command()
+@click.command(cls=Remembering)
 @scenario_options
 @bootstrap_option
 @click.option("--rate", type=Rate(), default="100", show_default=True, help="Events per second, or max.")
 @arrival_options
-@speed_option
+@click.option(
+    "--speed",
+    type=Speed(),
+    default="1",
+    show_default=True,
+    help="How many times faster than the clock, delays and durations included; or max: without waiting.",
+)
 @click.option(
     "--initial-chains", type=click.IntRange(min=0), default=0, show_default=True, help="Chains that begin at once."
 )
@@ -115,6 +133,7 @@ class Plan:
     show_default=True,
     help="The JSON event; a CloudEvent in its JSON form; or one whose attributes are record headers (kafka, bus).",
 )
+@watch_options
 @sink_options
 @security_options
 def stream(
@@ -129,6 +148,7 @@ def stream(
     as_json: bool,
     security: KafkaSecurity,
     sinks: SinkOptions,
+    watching: WatchOptions,
     form: Format,
     **options: Any,
 ) -> None:
@@ -146,6 +166,8 @@ def stream(
       eventbus stream --users 50 --think 2s..15s --stagger 1m
       eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
       eventbus stream --format cloudevents-binary --rate 100
+      eventbus stream --rate 200 --duration 10m --stats-interval 10s --report run.html
+      eventbus stream --to bus --start 2026-01-01 --seed 7 --speed max --duration 1h
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
     """
     from chains import ChainGenerator, InvalidSetting
@@ -170,16 +192,19 @@ def stream(
         )
 
     generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases)
+    watch = watched(watching, generator, plan)
     try:
         if sinks.to:
-            asyncio.run(run_into(sinks, kafka, generator, plan, form=form, as_json=as_json))
+            asyncio.run(run_into(sinks, kafka, generator, plan, watch=watch, form=form, as_json=as_json))
         else:
-            asyncio.run(run(kafka(), generator, plan, form=form, as_json=as_json))
+            asyncio.run(run(kafka(), generator, plan, watch=watch, form=form, as_json=as_json))
     except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error
 
 
-async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, form: Format, as_json: bool) -> None:
+async def run(
+    bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, watch: Watch, form: Format, as_json: bool
+) -> None:
     """Stream until the plan is done or the user wants no more, then print the account.
 
     Raises:
@@ -187,7 +212,7 @@ async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, form: For
         click.exceptions.Exit: not everything was acknowledged.
     """
     from eventbus.cli.signals import stop_on_signals
-    from eventbus.cli.stream_view import Account, progress
+    from eventbus.cli.stream_view import Account, final, progress
 
     def account() -> Account:
         return Account(run=generator.statistics(), delivery=bus.statistics(), seed=plan.seed)
@@ -198,11 +223,12 @@ async def run(bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, form: For
         async with bus:
             await bus.prepare(topics_of(generator.catalog, plan.topics))
             connected = True
-            with progress(account):
-                await generate(bus, generator, plan, stop, stream_layout(form))
+            with progress(watch, account):
+                await generate(bus, generator, plan, stop, stream_layout(form), watch=watch)
     finally:
         if connected:
-            click.echo(json.dumps(account().to_dict()) if as_json else account().text())
+            click.echo(final(watch, account(), as_json=as_json))
+            watch.write_report(generator.statistics(), account().sinks())
     if bus.statistics().failed:
         raise click.exceptions.Exit(1)
 
@@ -214,7 +240,9 @@ def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
     return {topic_of(state.emits) for chain in chains for state in chain.states.values()}
 
 
-async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, layout: Layout) -> None:
+async def generate(
+    bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, layout: Layout, *, watch: Watch
+) -> None:
     """Run the generator until it is done, fails, or is told to stop."""
     paced = math.isfinite(plan.rate)
     rate = plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS
@@ -230,6 +258,8 @@ async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: a
             topics=plan.topics,
             max_lag=plan.max_lag,
             layout=layout,
+            start=watch.options.start,
+            observers=watch.observers,
         )
     )
     stopping = asyncio.ensure_future(stop.wait())
@@ -239,6 +269,22 @@ async def generate(bus: EventBus, generator: ChainGenerator, plan: Plan, stop: a
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+def watched(options: WatchOptions, generator: ChainGenerator, plan: Plan) -> Watch:
+    """One who knows what to expect of the plan."""
+    from eventbus.cli.expectation import zone_of
+
+    paced = math.isfinite(plan.rate)
+    return Watch(
+        options,
+        generator,
+        speed=plan.speed if paced else math.inf,
+        duration=plan.duration if paced else None,
+        is_paced=paced,
+        zone=zone_of(generator.arrivals),
+        events_per_chain=events_per_chain(generator),
+    )
 
 
 def events_per_chain(generator: ChainGenerator) -> float:

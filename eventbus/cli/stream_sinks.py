@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from eventbus.bus import EventBus
     from eventbus.cli.sinks import SinkOptions, WhenFull
     from eventbus.cli.stream import Plan
+    from eventbus.cli.watching import Watch
     from eventbus.kafka import KafkaBus
 
 FLUSH_WITHIN = 1.0
@@ -33,9 +33,13 @@ class SinkAccount:
     when_full: WhenFull
     seed: int
 
+    @property
+    def errors(self) -> int:
+        return sum(figures.lost for figures in self.sinks.values())
+
     def line(self) -> str:
         """For a look in passing."""
-        parts = [f"{self.run.elapsed:,.0f} s · {self.run.scheduled:,} scheduled"]
+        parts = []
         for name, figures in self.sinks.items():
             trouble = f", {figures.lost:,} lost" if figures.lost else ""
             parts.append(f"{name}: {figures.written:,} written, {figures.pending:,} pending{trouble}")
@@ -105,6 +109,7 @@ async def run_into(
     generator: ChainGenerator,
     plan: Plan,
     *,
+    watch: Watch,
     form: Format,
     as_json: bool,
 ) -> None:
@@ -122,10 +127,10 @@ async def run_into(
     from eventbus.cli.formats import stream_layout
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate
-    from eventbus.cli.stream_view import progress
+    from eventbus.cli.stream_view import final, progress
 
     letters = DeadLetters(options.dead_letters)
-    when_full: WhenFull = options.when_full or ("wait" if math.isinf(plan.rate) else "drop")
+    when_full: WhenFull = options.when_full or ("wait" if math.isinf(plan.rate * plan.speed) else "drop")
     stop, gone = stop_on_signals(), asyncio.Event()
 
     def reader_gone() -> None:
@@ -142,14 +147,15 @@ async def run_into(
 
     await fan.open()
     try:
-        with progress(account):
-            await generate(cast("EventBus", fan), generator, plan, stop, layout)
+        with progress(watch, account):
+            await generate(cast("EventBus", fan), generator, plan, stop, layout, watch=watch)
             await _flush(fan, stop)
     finally:
         await fan.close()
         letters.close()
-        text = json.dumps(account().to_dict()) if as_json else account().text()
+        text = final(watch, account(), as_json=as_json)
         click.echo(text, err=any(target.kind == "stdout" for target in options.to))
+        watch.write_report(generator.statistics(), {name: one.to_dict() for name, one in fan.statistics().items()})
     if any(figures.lost for name, figures in fan.statistics().items() if not (gone.is_set() and name == "stdout")):
         raise click.exceptions.Exit(1)
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import json
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    from rich.status import Status
+import click
+from rich.console import Console
+from rich.live import Live
 
+from chains.clock import Clock, WallClock
+from eventbus.cli.figures import Figures, lines
+from eventbus.cli.stream_panel import panel
+from eventbus.cli.summary import summary, summary_document
+
+if TYPE_CHECKING:
     from chains import RunStatistics
+    from eventbus.cli.watching import Watch
     from eventbus.kafka import DeliveryStatistics
 
 REFRESH = 0.25
-"""Seconds between two looks at the figures."""
+"""Seconds between two looks at the figures of a terminal."""
+RATE_OVER = 5.0
+"""Seconds that its present rates are measured over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +44,19 @@ class Account:
         """Acknowledged events per second."""
         return self.delivery.acknowledged / self.run.elapsed if self.run.elapsed else 0.0
 
+    @property
+    def errors(self) -> int:
+        return self.delivery.failed
+
     def line(self) -> str:
         """For a look in passing."""
-        run, delivery = self.run, self.delivery
-        trouble = "".join(
-            f" · {count:,} {name}"
-            for name, count in (("failed", delivery.failed), ("late", run.late), ("dropped", run.dropped))
-            if count
-        )
-        return (
-            f"{run.elapsed:,.0f} s · {delivery.acknowledged:,} acknowledged, {self.rate:,.0f}/s · "
-            f"{delivery.in_flight:,} in flight · lag p99 {run.lag_p99_ms:,.0f} ms{trouble}"
-        )
+        done, waiting, failed = self.delivery.acknowledged, self.delivery.in_flight, self.delivery.failed
+        return f"kafka: {done:,} acknowledged, {waiting:,} in flight, {failed:,} failed"
+
+    def sinks(self) -> dict[str, dict[str, Any]]:
+        """For a report."""
+        sent, done, failed = self.delivery.sent, self.delivery.acknowledged, self.delivery.failed
+        return {"kafka": {"sent": sent, "acknowledged": done, "failed": failed}}
 
     def text(self) -> str:
         """For the end; the sums are right, always."""
@@ -78,28 +91,56 @@ class Account:
 
 
 class Shown(Protocol):
-    """Has figures for a look in passing."""
+    """The account of one moment."""
 
+    @property
+    def run(self) -> RunStatistics: ...
+    @property
+    def errors(self) -> int: ...
     def line(self) -> str: ...
+    def text(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 @contextmanager
-def progress(account: Callable[[], Shown]) -> Iterator[None]:
-    """A line of figures on stderr when that is a terminal."""
-    if not sys.stderr.isatty():
+def progress(watch: Watch, account: Callable[[], Shown]) -> Iterator[None]:
+    """Figures on stderr while something runs: live on a terminal, else as lines from time to time."""
+    with ExitStack() as stack:
+        if watch.options.is_live:
+            console = Console(stderr=True, highlight=False)
+            live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
+            showing = asyncio.ensure_future(_redraw(live, watch, account))
+        else:
+            showing = asyncio.ensure_future(print_lines(watch, account, WallClock(), partial(click.echo, err=True)))
+        stack.callback(showing.cancel)
         yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True, highlight=False).status("streaming …") as status:
-        refreshing = asyncio.ensure_future(_refresh(status, account))
-        try:
-            yield
-        finally:
-            refreshing.cancel()
 
 
-async def _refresh(status: Status, account: Callable[[], Shown]) -> None:
+def final(watch: Watch, account: Shown, *, as_json: bool) -> str:
+    """The account, the summary, and the hash of all events in the order in which they were published."""
+    digest = watch.digest.hexdigest()
+    if as_json:
+        return json.dumps({**account.to_dict(), **summary_document(watch.census), "sha256": digest})
+    return "\n".join([account.text(), "", summary(watch.census), "", f"sha256 {digest} of the events as JSON lines"])
+
+
+async def print_lines(watch: Watch, account: Callable[[], Shown], clock: Clock, write: Callable[[str], object]) -> None:
+    """Write figures again and again."""
+    before = Figures(expected=0.0)
     while True:
-        status.update(account().line())
+        await clock.sleep(watch.options.stats_interval)
+        shown = account()
+        now = watch.figures(shown.run, shown.errors)
+        write("\n".join([*lines(now, before), f"         {shown.line()}"]))
+        before = now
+
+
+async def _redraw(live: Live, watch: Watch, account: Callable[[], Shown]) -> None:
+    recent = deque([Figures(expected=0.0)], maxlen=round(RATE_OVER / REFRESH))
+    while True:
+        shown = account()
+        now = watch.figures(shown.run, shown.errors)
+        below, chains = shown.line(), watch.census.chains()
+        live.update(panel(live.console, now, recent[0], chains, title="eventbus stream", below=below), refresh=True)
+        recent.append(now)
         await asyncio.sleep(REFRESH)

@@ -1,0 +1,30 @@
+"""How many chains should begin when, and in whose hours of the day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from catalog.arrivals import Arrivals
+    from chains import ChainGenerator
+    from eventbus.cli.report.facts import Expected
+
+
+def expected_chains(generator: ChainGenerator) -> Expected:
+    """Of the generator's last paced run, or else of its virtual one."""
+    return lambda since, until: generator.expected(_instant(since), _instant(until))
+
+
+def zone_of(model: Arrivals | None) -> tzinfo:
+    """The time zone of the profile by which chains begin."""
+    from catalog.arrivals import Open, Profile
+
+    if isinstance(model, Open) and isinstance(model.rate, Profile):
+        return ZoneInfo(model.rate.time_zone)
+    return UTC
+
+
+def _instant(time: int) -> datetime:
+    return datetime.fromtimestamp(time / 1e6, UTC)

@@ -1,0 +1,87 @@
+"""The charts of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC
+
+from chains.bins import TimeBins
+from chains.lag import LagHistogram
+from eventbus.cli.report.chart import Bar, Chart
+from eventbus.cli.report.facts import SECOND, Facts
+from eventbus.cli.report.hours import Hour
+from eventbus.cli.report.scale import duration, number, time_ticks
+
+WIDE = 7.0
+"""Doublings on a logarithmic axis from which only powers of ten are labelled."""
+
+
+def over_time(facts: Facts) -> Chart:
+    """Events per second while the run went on."""
+    bars = [_bar_of_time(facts, *bin) for bin in _bins(facts.census.over_time)]
+    by = "the events' own times" if facts.pace is None else "the clock"
+    return Chart(
+        title="Events per second over time",
+        up="events per second",
+        across=f"since the beginning, by {by}",
+        bars=bars,
+        marks=time_ticks(bars[-1].end if bars else 0),
+    )
+
+
+def _bins(bins: TimeBins) -> list[tuple[int, int, int]]:
+    """From, up to, and how many; the last bin ends with the last event, and joins the one before if it is short."""
+    origin = bins.origin or 0
+    edges = [origin + place * bins.width for place in range(bins.counts.size)] + [max(bins.last, origin + 1)]
+    counts = bins.counts.tolist()
+    if len(counts) > 1 and edges[-1] - edges[-2] < bins.width / 2:
+        counts[-2:], edges[-2:] = [sum(counts[-2:])], edges[-1:]
+    return list(zip(edges, edges[1:], counts, strict=False))
+
+
+def _bar_of_time(facts: Facts, begin: int, end: int, count: int) -> Bar:
+    origin, per = facts.census.over_time.origin or 0, SECOND / (end - begin)
+    wanted = facts.expected_events(begin, end)
+    first, last = (begin - origin) / SECOND, (end - origin) / SECOND
+    label = f"from {duration(first)}: {number(count * per)} events/s"
+    return Bar(first, last, count * per, label, None if wanted is None else wanted * per)
+
+
+def by_hour(facts: Facts, hours: Sequence[Hour], noun: str) -> Chart:
+    """Chains that began, by hour of the day, beside the target."""
+    zone = "UTC" if facts.zone is UTC else str(facts.zone)
+    bars = [
+        Bar(hour.hour, hour.hour + 1, hour.rate, f"{hour.hour:02d}:00: {number(hour.rate)} {noun} an hour", hour.target)
+        for hour in hours
+    ]
+    return Chart(
+        title=f"{noun.capitalize()} by hour of the day, target against actual",
+        up=f"{noun} begun per hour",
+        across=f"hour of the day, {zone}",
+        bars=bars,
+        marks=[(hour.hour + 0.5, str(hour.hour)) for hour in hours],
+    )
+
+
+def distribution(
+    histogram: LagHistogram, title: str, up: str, across: str, span: tuple[int, int] | None = None
+) -> Chart:
+    """Times on a logarithmic axis.
+
+    Args:
+        span: of the axis, microseconds; None: that of the histogram.
+    """
+    bars = [
+        Bar(_log(low), _log(high), count, f"{duration(low / 1e6)} to {duration(high / 1e6)}: {count:,}")
+        for low, high, count in histogram.bars()
+    ]
+    begin, end = (_log(span[0]), _log(span[1])) if span else (bars[0].begin, bars[-1].end)
+    factors = (1,) if end - begin > WIDE else (1, 2, 5)
+    rounds = [10**power * factor for power in range(13) for factor in factors]
+    marks = [(_log(time), duration(time / 1e6)) for time in rounds if begin <= _log(time) <= end]
+    return Chart(title=title, up=up, across=across, bars=bars, marks=marks, span=(begin, end))
+
+
+def _log(time: int) -> float:
+    return math.log2(max(time, 4))

@@ -1,0 +1,113 @@
+"""`generate --summary` and `--report`: what a run consisted of, told at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eventbus.cli.typed import typed
+
+if TYPE_CHECKING:
+    from chains import Block, ChainGenerator
+    from chains.census import Census
+    from eventbus.cli.part import Part
+
+
+class ReportPath(click.Path):
+    """A file in a folder that exists: a long run shall not end with the news that it does not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"expected a file in a folder that exists, got {value!r}", param, ctx)
+        return path
+
+
+report_option = click.option(
+    "--report",
+    type=ReportPath(dir_okay=False, writable=True),
+    metavar="FILE.html",
+    help="Write a page with charts at the end; it needs no other file.",
+)
+summary_option = click.option("--summary", is_flag=True, help="Print chains by outcome and events by type at the end.")
+
+
+class Reporting:
+    """Counts what passes by, if somebody wants to know."""
+
+    def __init__(self, report: Path | None, *, summary: bool) -> None:
+        self._report = report
+        self._summary = summary
+        self._census: Census | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._summary or self._report is not None
+
+    def watched(self, blocks: Iterator[Block], generator: ChainGenerator) -> Iterator[Block]:
+        """The same blocks."""
+        if not self.is_wanted:
+            return blocks
+        self._census = generator.census()
+        return self._counted(blocks, self._census)
+
+    def finish(
+        self, generator: ChainGenerator, part: Part, *, digest: str, seconds: float, faults: Mapping[str, int]
+    ) -> None:
+        """Print and write what is wanted."""
+        if self._census is None:
+            return
+        from eventbus.cli.summary import summary
+
+        if self._summary:
+            click.echo(summary(self._census), err=True)
+        if self._report:
+            from eventbus.cli.expectation import expected_chains, zone_of
+            from eventbus.cli.report.facts import Facts
+            from eventbus.cli.report.page import page
+
+            since, until = part.span(generator, self._census.last_arrival)
+            facts = Facts(
+                command=typed(click.get_current_context()),
+                seed=generator.seed,
+                digest=digest,
+                census=self._census,
+                seconds=seconds,
+                since=since,
+                until=until,
+                expected=expected_chains(generator) if part.index is None else None,
+                zone=zone_of(generator.arrivals),
+                faults=faults,
+            )
+            write_report(self._report, page(facts))
+
+    @staticmethod
+    def _counted(blocks: Iterator[Block], census: Census) -> Iterator[Block]:
+        for block in blocks:
+            census.add(block.table)
+            yield block
+
+
+def reporting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `--summary` and `--report`, as one argument `reporting`."""
+
+    @wraps(command)
+    def with_reporting(*, report: Path | None, summary: bool, **options: Any) -> Any:
+        return command(reporting=Reporting(report, summary=summary), **options)
+
+    return summary_option(report_option(with_reporting))
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a page, whole or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise click.FileError(str(path), hint=error.strerror) from error
