@@ -13,6 +13,7 @@ from chains.emitter import ID_AT
 from chains.phrases import Constant, Enumeration, Listing, Numeral, Optional, Phrase, Texts, written
 from chains.places import Place
 from chains.randomness import Integers
+from chains.table import EventTable
 from chains.text import TIMESTAMP_ROW, TIMESTAMP_WIDTH, UUID_ROW, UUID_WIDTH, Memory, Rows, windows
 
 TIME_ROW, ID_ROW = np.dtype(f"V{TIMESTAMP_WIDTH + 3}"), np.dtype(f"V{UUID_WIDTH + 3}")
@@ -39,13 +40,13 @@ class Noted(NamedTuple):
 
     @classmethod
     def of(cls, block: Block, first: int, timestamp_at: Integers) -> Noted:
-        """The events of a block.
+        """The events of a block, copied.
 
         Args:
             first: number of the first one in the clean stream.
             timestamp_at: by emitter, where in an event its timestamp begins.
         """
-        events, starts = block.table, block.spans()[0]
+        events, starts = EventTable(block.table.columns.copy()), block.spans()[0]
         text = np.frombuffer(block.buffer, np.uint8)
         times = windows(text, TIMESTAMP_ROW)[starts + timestamp_at.take(events.kind)]
         ids = windows(text, UUID_ROW)[starts + ID_AT]
@@ -54,9 +55,10 @@ class Noted(NamedTuple):
             numbers, events.chain, events.step, events.kind, events.last, _listed(times, TIME_ROW), _listed(ids, ID_ROW)
         )
 
-    def joined(self, other: Noted) -> Noted:
-        columns: list[Any] = [np.concatenate(pair) for pair in zip(self, other, strict=True)]
-        return Noted(*columns)
+    @classmethod
+    def joined(cls, parts: Sequence[Noted]) -> Noted:
+        columns: list[Any] = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        return cls(*columns)
 
     def take(self, rows: Integers) -> Noted:
         columns: list[Any] = [column.take(rows) for column in self]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,7 +12,7 @@ from catalog.arrivals import Arrivals as Model
 from catalog.model import Outcome
 from catalog.phases import Phase
 from chains.arrivals import Arrivals, compiled, paced, poisson
-from chains.block import Block
+from chains.block import EPOCH, Block
 from chains.census import Census
 from chains.decode import decoded
 from chains.errors import ImpossibleChain, InvalidSetting
@@ -198,10 +198,7 @@ class ChainGenerator:
         Raises:
             InvalidSetting: a fault's scope has no event that it could strike.
         """
-        known = places(self._plan)
-        run = {"seed": self.seed, "start": self.start, "faults": by_precedence(faults)}
-        book = None if ledger is None else Ledger(ledger, known, run)
-        return Injector(self.catalog, known, root=self._root, faults=faults, ledger=book)
+        return self._injector(faults, ledger, self.start)
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
         """The same events as lists of JSON texts (arguments: see `blocks`)."""
@@ -267,6 +264,8 @@ class ChainGenerator:
         start: datetime | None = None,
         observers: Sequence[Observer] = (),
         layout: Layout = JSON,
+        faults: Sequence[Fault] = (),
+        ledger: BinaryIO | None = None,
     ) -> RunStatistics:
         """Publish events from the present on, each when its time has come, until cancelled or done.
 
@@ -289,19 +288,25 @@ class ChainGenerator:
             on_progress: is given the figures, ten times a second at most, and at the end.
             start: virtual time of the beginning, which makes the run the same at any moment and any speed. None: now.
             observers: are told of everything that the bus has taken, such as a `census()` or a `Digest`.
-            layout: as for `blocks`.
+            layout: as for `blocks`; only that of JSON can have faults or a ledger.
+            faults: as for `injector`; what they delay, or repeat, comes in its time.
+            ledger: as for `injector`; it has what was published, also after a cancellation.
 
         Raises:
-            InvalidSetting: an argument is out of range.
+            InvalidSetting: an argument is out of range, or a fault's scope has no event that it could strike.
         """
         # imported here, so that making events never waits for the import of asyncio
         from chains.clock import WallClock  # noqa: PLC0415
         from chains.pacing import Pacer  # noqa: PLC0415
 
+        if (faults or ledger) and layout is not JSON:
+            raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")
+        clock = clock or WallClock()
+        began = EPOCH + timedelta(microseconds=clock.time_us()) if start is None else start
         pacer = Pacer(
             self._plan,
             bus,
-            clock or WallClock(),
+            clock,
             topics=topics,
             speed=speed,
             late_after=late_after,
@@ -309,6 +314,7 @@ class ChainGenerator:
             on_progress=on_progress,
             start=_instant(start),
             observers=observers,
+            stage=self._injector(faults, ledger, began) if faults or ledger else None,
         )
         model = arrivals or (self.arrivals if rate is None else None)
         begins = paced(model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate)
@@ -337,6 +343,12 @@ class ChainGenerator:
         """
         stream = self._paced or self._kept(None, None)
         return stream.expected(microseconds(_zoned(until))) - stream.expected(microseconds(_zoned(since)))
+
+    def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, start: datetime) -> Injector:
+        known = places(self._plan)
+        run = {"seed": self.seed, "start": start, "faults": by_precedence(faults)}
+        book = None if ledger is None else Ledger(ledger, known, run)
+        return Injector(self.catalog, known, root=self._root, faults=faults, ledger=book)
 
     def _laid_out(self, layout: Layout) -> Plan:
         """The run's plan in another form, kept for the next call."""

@@ -18,13 +18,11 @@ from chains.held import Held
 from chains.ledger import Ledger
 from chains.mutations import MUTATIONS, When
 from chains.places import Place
-from chains.randomness import Integers, Words, chain_keys, draw_each
+from chains.randomness import Integers, Words, chain_keys, draw_each, purpose
 from chains.splicing import Cut, FaultyBlock, cut
-from chains.strikes import NONE, Armed, strikes
+from chains.stage import ENDLESS
+from chains.strikes import Arsenal
 from chains.victims import Emission, Victims, emission
-
-ENDLESS = 1 << 62
-"""A time that no text waits for."""
 
 
 class Injector:
@@ -46,9 +44,9 @@ class Injector:
     ) -> None:
         self._known = [(place, catalog.event_type(place.event_type)) for place in places]
         self._root = root
-        self._faults = [Armed.of(fault, places, catalog) for fault in by_precedence(faults)]
-        self._purposes = np.array([armed.purposes for armed in self._faults], np.uint64).reshape(-1, 2)
-        spans = np.array([armed.fault.span for armed in self._faults], np.int64).reshape(-1, 2)
+        self._arsenal = Arsenal(by_precedence(faults), places, catalog)
+        self._purposes = np.array([_purposes(fault) for fault in self._arsenal.faults], np.uint64).reshape(-1, 2)
+        spans = np.array([fault.span for fault in self._arsenal.faults], np.int64).reshape(-1, 2)
         self._low, self._width = spans[:, 0], (spans[:, 1] - spans[:, 0] + 1).astype(np.uint64)
         self._ledger = ledger
         self._held = Held()
@@ -76,7 +74,7 @@ class Injector:
             self._nothing, self._time = block[:0], int(block.table.time[-1])
         if self._ledger:
             self._ledger.add(block)
-        cuts = self._struck(block) if self._faults else []
+        cuts = self._struck(block) if self._arsenal.faults else []
         if self._ledger:
             self._ledger.flush()
         cuts += self._held.due(block.table.time, self._passed, until)
@@ -101,22 +99,19 @@ class Injector:
     def close(self) -> None:
         """Complete the ledger; what is still held never comes, and the ledger says so."""
         if self._ledger:
-            for text in self._held:
-                self._ledger.unsent(text)
-            self._ledger.close(self._written)
+            self._ledger.close(self._written, self._held)
 
     def _struck(self, block: Block) -> list[Cut]:
         """What stands in the place of each event that was struck; later emissions are held."""
         keys = chain_keys(self._root, block.table.chain)
-        chosen = strikes(self._faults, block.table, keys)
-        rows = np.flatnonzero(chosen != NONE)
-        rows = rows.take(chosen.take(rows).argsort(kind="stable"))
-        faults = chosen.take(rows)
+        rows, faults = self._arsenal.strikes(block.table, keys)
+        if not rows.size:
+            return []
         every = self._victims(block, rows, faults, keys.take(rows))
         cuts: list[Cut] = []
         for number in np.unique(faults).tolist():
             first, last = faults.searchsorted([number, number + 1]).tolist()
-            cuts += self._changed(rows[first:last], every.part(first, last, self._faults[number].fault))
+            cuts += self._changed(rows[first:last], every.part(first, last, self._arsenal.faults[number]))
         return cuts
 
     def _victims(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> Victims:
@@ -126,7 +121,7 @@ class Injector:
         amounts %= self._width.take(faults)
         text, spans = block.buffer, zip(*(column.take(rows).tolist() for column in block.spans()), strict=True)
         return Victims(
-            fault=self._faults[0].fault,  # of each part its own
+            fault=self._arsenal.faults[0],  # of each part its own
             run=self._root,
             known=self._known,
             lines=[bytes(text[start:end]) for start, end in spans],
@@ -161,3 +156,8 @@ class Injector:
             dues = (victims.time + victims.amount).tolist()
             for due, number, text in zip(dues, numbers, emissions, strict=True):
                 self._held.until(due, number, text)
+
+
+def _purposes(fault: Fault) -> tuple[int, int]:
+    """Of the draws that decide how far a fault goes, and the rest."""
+    return purpose(f"fault/{fault.kind}/amount"), purpose(f"fault/{fault.kind}/word")

@@ -22,6 +22,8 @@ from chains.text import UUID_WIDTH
 from chains.victims import Emission
 
 FORMAT = 1
+TOGETHER = 4096
+"""Events whose chains and faults are written together at least."""
 ID = slice(ID_AT, ID_AT + UUID_WIDTH)
 """Where an event's line has its id."""
 
@@ -51,22 +53,18 @@ class Ledger:
             )
             for place in places
         ]
+        #: Events that came since the last chains were written.
+        self._noted: list[Noted] = []
+        #: Before these, those of chains that have not ended.
         self._open = Noted.none()
-        self._ended = Chapters.none()
         self._faults: list[tuple[int, bytes]] = []
         self._write("run", {"format": FORMAT, **run})
 
     def add(self, block: Block) -> None:
         """Take note of the events of a block before any fault."""
-        if not len(block):
-            return
-        events = self._open.joined(Noted.of(block, self.events, self._timestamp_at)).by_chain()
-        begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
-        counts = np.diff(begins, append=events.chain.size)
-        over = np.maximum.reduceat(events.last, begins).repeat(counts)
-        self._ended = self._chapters.written(events.take(np.flatnonzero(over)))
-        self._open = events.take(np.flatnonzero(over == 0))
-        self.events += len(block)
+        if len(block):
+            self._noted.append(Noted.of(block, self.events, self._timestamp_at))
+            self.events += len(block)
 
     def faults(self, kind: str, struck: Iterable[Struck]) -> None:
         """Take note of events that a kind of fault struck."""
@@ -79,34 +77,46 @@ class Ledger:
         self.totals[kind] += len(self._faults) - before
 
     def flush(self) -> None:
-        """Write what was noted, in the order of the clean stream, a chain before the faults of its last event."""
-        self._faults.sort()
-        chapters, done = self._ended, 0
-        behind = chapters.numbers.searchsorted([number for number, _ in self._faults], side="right")
+        """Write what was noted, if it is much: in the order of the clean stream, a chain before the faults of its last
+        event."""
+        if sum(len(part.chain) for part in self._noted) >= TOGETHER:
+            self._flush()
+
+    def close(self, lines: int, unsent: Iterable[Emission]) -> None:
+        """Write what is still open (of a run that was cut off), and the totals.
+
+        Args:
+            lines: how many were written to the stream.
+            unsent: events that were held back and never came, or not again.
+        """
+        self._flush()
+        self._write_out(self._chapters.written(self._open))
+        for one in unsent:
+            self._write("unsent", {"event_id": one.text[ID].decode()})
+        faults = {kind: self.totals[kind] for kind in KINDS if kind in self.totals}
+        totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": faults}
+        self._write("totals", totals)
+
+    def _flush(self) -> None:
+        events = Noted.joined([self._open, *self._noted]).by_chain()
+        begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
+        counts = np.diff(begins, append=events.chain.size)
+        over = np.maximum.reduceat(events.last, begins).repeat(counts) if begins.size else events.last
+        self._open, self._noted = events.take(np.flatnonzero(over == 0)), []
+        self._write_out(self._chapters.written(events.take(np.flatnonzero(over))))
+
+    def _write_out(self, chapters: Chapters) -> None:
+        """Write lines about chains, with the faults between them."""
+        faults, done = sorted(self._faults), 0
+        behind = chapters.numbers.searchsorted([number for number, _ in faults], side="right")
         pieces: list[Any] = []
-        for place, (_, line) in zip(np.append(0, chapters.ends).take(behind).tolist(), self._faults, strict=True):
+        for place, (_, line) in zip(np.append(0, chapters.ends).take(behind).tolist(), faults, strict=True):
             pieces += (chapters.text[done:place].data, line)
             done = place
         pieces.append(chapters.text[done:].data)
         self._file.write(b"".join(pieces))
         self.chains += chapters.numbers.size
-        self._ended, self._faults = Chapters.none(), []
-
-    def unsent(self, text: Emission) -> None:
-        """Take note of an event that was held back and never came, or not again."""
-        self._write("unsent", {"event_id": text.text[ID].decode()})
-
-    def close(self, lines: int) -> None:
-        """Write what is still open (of a run that was cut off), and the totals.
-
-        Args:
-            lines: how many were written to the stream.
-        """
-        self._ended = self._chapters.written(self._open.by_chain())
-        self.flush()
-        faults = {kind: self.totals[kind] for kind in KINDS if kind in self.totals}
-        totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": faults}
-        self._write("totals", totals)
+        self._faults = []
 
     def _write(self, record: str, fields: Mapping[str, Any]) -> None:
         self._file.write(

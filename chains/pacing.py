@@ -18,6 +18,8 @@ from chains.errors import InvalidSetting
 from chains.observer import Observer, Published
 from chains.plan import Plan
 from chains.randomness import Integers
+from chains.splicing import FaultyBlock
+from chains.stage import ENDLESS, Stage, Unchanged
 from chains.statistics import Account, RunStatistics
 from chains.table import EventTable
 from eventbus.bus import EventBus, TopicStrategy
@@ -40,6 +42,7 @@ class Pacer:
         on_progress: is given the figures, ten times a second at most, and at the end.
         start: virtual time of the beginning, microseconds since the Unix epoch. None: the clock's.
         observers: are told of everything that the bus has taken.
+        stage: through which events go when their time has come; closed at the end, whatever ends the run.
 
     Raises:
         InvalidSetting: an argument is out of range.
@@ -58,6 +61,7 @@ class Pacer:
         on_progress: OnProgress | None = None,
         start: int | None = None,
         observers: Sequence[Observer] = (),
+        stage: Stage | None = None,
     ) -> None:
         if not speed > 0:
             raise InvalidSetting(f"expected a speed above 0, got {speed}")
@@ -71,6 +75,7 @@ class Pacer:
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
         self._on_progress = on_progress
         self._observers = observers
+        self._stage = stage or Unchanged()
         self._account = Account(round(late_after * SECOND))
         #: Indices of chains that are left out and may still have events to come.
         self._left_out = np.empty(0, np.int64)
@@ -86,8 +91,10 @@ class Pacer:
         try:
             for block in blocks:
                 await self._publish_in_time(block)
+            await self._publish_rest()
         finally:
             self._end = self._clock.time_us()
+            self._stage.close()
             self._report()
 
     def statistics(self) -> RunStatistics:
@@ -96,29 +103,56 @@ class Pacer:
         return self._account.statistics((now - self.began) / SECOND, start=self.start, began=self.began)
 
     async def _publish_in_time(self, block: Block) -> None:
-        deadlines = self._deadlines(block.table)
-        done = 0
+        deadlines = self._deadlines(block.table.time)
+        done, last = 0, len(block) - 1
         while done < len(block):
             now = self._clock.time_us()
             due = min(int(deadlines.searchsorted(now, side="right")), done + BATCH)
-            if due > done:
-                await self._publish(block[done:due], deadlines[done:due], now)
+            until = min(int(block.table.time[min(due, last)]) - 1, self._reached(now))
+            if due > done or self._is_held(until):
+                await self._publish(block[done:due], deadlines[done:due], now, until)
                 done = due
-            await self._clock.sleep(max(0, int(deadlines[min(done, len(block) - 1)]) - self._clock.time_us()) / SECOND)
+            await self._wait(int(deadlines[min(done, last)]))
 
-    async def _publish(self, block: Block, deadlines: Integers, now: int) -> None:
-        self._account.scheduled(block.table)
+    async def _publish_rest(self) -> None:
+        """What is still held comes in its time, too."""
+        self._stage.finish()
+        while (held := self._stage.next_due) is not None:
+            await self._wait(None)
+            rest = self._stage.release(max(self._reached(self._clock.time_us()), held))
+            self._account.scheduled(len(rest))
+            await self._send(rest, EventTable.concatenate([]))
+
+    async def _publish(self, block: Block, deadlines: Integers, now: int, until: int) -> None:
         kept = self._kept(block.table, deadlines, now)
-        if kept.size < len(block):
-            block, deadlines = block.take(kept), deadlines.take(kept)
-        records = list(chain.from_iterable(block.records(self._topics)))
+        left = len(block) - kept.size
+        if left:
+            block = block.take(kept)
+        staged = self._stage.inject(block, until)
+        self._account.scheduled(len(staged) + left)
+        await self._send(staged, block.table)
+
+    async def _send(self, staged: Block | FaultyBlock, events: EventTable) -> None:
+        records = list(chain.from_iterable(staged.records(self._topics)))
         taken = await self._bus.publish_many(records) if records else 0
-        lags = self._lags(deadlines)
-        self._account.acknowledged(taken, block.table, lags)
+        lags = self._lags(self._deadlines(staged.due))
+        self._account.acknowledged(taken, events, lags)
         for observer in self._observers:
-            observer.published(Published(records, block.table, lags, self._clock.time_us()))
+            observer.published(Published(records, events, lags, self._clock.time_us()))
         if self._clock.time_us() - self._reported >= SECOND // 10:
             self._report()
+
+    def _is_held(self, until: int) -> bool:
+        """Whether something that is held is due by a virtual time."""
+        held = self._stage.next_due
+        return held is not None and held <= until
+
+    async def _wait(self, deadline: int | None) -> None:
+        """Until a deadline, or the first one of what is held."""
+        held = self._stage.next_due
+        times = [] if held is None else [int(self._deadlines(np.array([held]))[0])]
+        first = min(times if deadline is None else [deadline, *times])
+        await self._clock.sleep(max(0, first - self._clock.time_us()) / SECOND)
 
     def _kept(self, events: EventTable, deadlines: Integers, now: int) -> Integers:
         """The rows to publish: all but those of chains that began, or would begin, too late."""
@@ -133,11 +167,19 @@ class Pacer:
         self._left_out = np.setdiff1d(self._left_out, left.chain[left.last > 0])
         return np.flatnonzero(~out)
 
-    def _deadlines(self, events: EventTable) -> Integers:
-        """When events are due by the clock, microseconds."""
+    def _deadlines(self, times: Integers) -> Integers:
+        """When virtual times come by the clock, microseconds."""
         if self._speed == 1:
-            return events.time + (self.began - self.start)
-        return self.began + ((events.time - self.start) / self._speed).astype(np.int64)
+            return times + (self.began - self.start)
+        return self.began + ((times - self.start) / self._speed).astype(np.int64)
+
+    def _reached(self, now: int) -> int:
+        """The last virtual time whose deadline has come."""
+        if math.isinf(self._speed):
+            return ENDLESS
+        if self._speed == 1:
+            return self.start + now - self.began
+        return self.start + int((now - self.began + 1) * self._speed)
 
     def _lags(self, deadlines: Integers) -> Integers:
         """How long ago deadlines were; none when there are no deadlines."""

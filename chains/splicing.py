@@ -73,6 +73,8 @@ class FaultyBlock:
     @property
     def due(self) -> Integers:
         """When the lines come, microseconds since the Unix epoch, in no order."""
+        if not self._cuts:
+            return self._block.table.time
         others = np.delete(self._block.table.time, [cut.row for cut in self._cuts if cut.replaces])
         return np.concatenate([others, np.array([cut.due for cut in self._cuts if cut.emission], np.int64)])
 
@@ -100,6 +102,9 @@ class FaultyBlock:
         Args:
             topics: by emitter.
         """
+        if not self._cuts:
+            yield from self._block.records(topics)
+            return
         clean = list(chain.from_iterable(self._block.records(topics)))
         records: list[ProducerRecord] = []
         done = 0

@@ -57,8 +57,8 @@ class Account:
         self._scheduled = self._emitted = self._late = self._dropped = 0
         self._begun = self._finished = self._chains_dropped = 0
 
-    def scheduled(self, events: EventTable) -> None:
-        self._scheduled += len(events)
+    def scheduled(self, events: int) -> None:
+        self._scheduled += events
 
     def dropped(self, events: EventTable) -> None:
         self._dropped += len(events)

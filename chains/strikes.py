@@ -7,10 +7,9 @@ as others, drawn for this kind alone, and cost a fifth. So no kind depends on an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from catalog import Catalog
 from catalog.words import suggestion
@@ -20,61 +19,58 @@ from chains.places import Place
 from chains.randomness import Integers, Words, draw, purpose
 from chains.table import EventTable
 
-NONE = -1
 STRIKE = purpose("fault")
 
 
-@dataclass(frozen=True)
-class Armed:
-    """A fault with all that is worked out before the first event."""
+class Strikes(NamedTuple):
+    """Events that are struck, by fault, then in the order of the stream."""
 
-    fault: Fault
-    eligible: npt.NDArray[np.bool_]
-    """By emitter."""
-    everywhere: bool
-    """All emitters are eligible."""
-    factor: np.uint64
-    highest: np.uint64 | None
-    """Of an event's number that is struck; None: no event is."""
-    purposes: tuple[int, ...]
-    """Of the draws that decide how far it goes, and the rest."""
-
-    @classmethod
-    def of(cls, fault: Fault, places: Sequence[Place], catalog: Catalog) -> Armed:
-        """Raises InvalidSetting: the scope leaves no event that it could strike."""
-        _check_scope(fault, places)
-        eligible = np.array([_eligible(fault, place, catalog) for place in places])
-        if not eligible.any():
-            raise InvalidSetting(f"the fault {fault.kind} finds no event to strike: its scope has none that it could")
-        highest = round(fault.rate * (1 << 64)) - 1
-        return cls(
-            fault,
-            eligible,
-            bool(eligible.all()),
-            np.uint64(purpose(f"fault/{fault.kind}") | 1),
-            np.uint64(highest) if highest >= 0 else None,
-            tuple(purpose(f"fault/{fault.kind}{part}") for part in ("/amount", "/word")),
-        )
-
-    def struck(self, numbers: Words, kind: Integers) -> Integers:
-        """The rows that it strikes."""
-        if self.highest is None:
-            return np.empty(0, np.int64)
-        rows = np.flatnonzero(numbers * self.factor <= self.highest)
-        return rows if self.everywhere else rows[self.eligible.take(kind.take(rows))]
+    rows: Integers
+    faults: Integers
+    """The number of the fault that strikes each."""
 
 
-def strikes(faults: Sequence[Armed], table: EventTable, keys: Words) -> Integers:
-    """The number of the fault that strikes each event, the first of several, or NONE.
+class Arsenal:
+    """Faults with all that is worked out before the first event.
 
     Args:
-        keys: the random keys of the events' chains.
+        faults: those that come first win.
+        places: of the emitters of a plan.
+
+    Raises:
+        InvalidSetting: a fault's scope leaves no event that it could strike.
     """
-    chosen = np.full(len(table), NONE, np.int64)
-    numbers = draw(keys, STRIKE, table.step)
-    for number, armed in reversed(list(enumerate(faults))):
-        chosen[armed.struck(numbers, table.kind)] = number
-    return chosen
+
+    def __init__(self, faults: Sequence[Fault], places: Sequence[Place], catalog: Catalog) -> None:
+        self.faults = faults
+        eligible = [_eligible_places(fault, places, catalog) for fault in faults]
+        self._eligible = np.array(eligible, np.bool_).reshape(-1, len(places))
+        factors = [purpose(f"fault/{fault.kind}") | 1 for fault in faults]
+        self._factors = np.array(factors, np.uint64).reshape(-1, 1)
+        # at a rate of 0 only the number 0 would be struck, which no product of odd numbers is
+        highest = [max(round(fault.rate * (1 << 64)) - 1, 0) for fault in faults]
+        self._highest = np.array(highest, np.uint64).reshape(-1, 1)
+
+    def strikes(self, events: EventTable, keys: Words) -> Strikes:
+        """The events that are struck; each by one fault, the first of several.
+
+        Args:
+            keys: the random keys of the events' chains.
+        """
+        numbers = draw(keys, STRIKE, events.step) | np.uint64(1)
+        faults, rows = np.nonzero(numbers * self._factors <= self._highest)
+        able = self._eligible[faults, events.kind.take(rows)]
+        faults, rows = faults[able], rows[able]
+        first = np.sort(np.unique(rows, return_index=True)[1])
+        return Strikes(rows.take(first), faults.take(first))
+
+
+def _eligible_places(fault: Fault, places: Sequence[Place], catalog: Catalog) -> list[bool]:
+    _check_scope(fault, places)
+    eligible = [_eligible(fault, place, catalog) for place in places]
+    if not any(eligible):
+        raise InvalidSetting(f"the fault {fault.kind} finds no event to strike: its scope has none that it could")
+    return eligible
 
 
 def _check_scope(fault: Fault, places: Sequence[Place]) -> None:

@@ -28,6 +28,10 @@ class Book:
     """The intended time of each event, by id."""
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By event id."""
+    unsent: set[str] = field(default_factory=set)
+    """Ids of events that were held back when the run was cut off, and never came, or not again."""
+    cut: set[str] = field(default_factory=set)
+    """Ids of the events of chains that were cut off."""
     totals: Mapping[str, Any] | None = None
 
 
@@ -56,8 +60,12 @@ def _enter(book: Book, number: int, record: Mapping[str, Any]) -> None:
         raise ValueError(f"expected it to begin with a run of format {FORMAT}, got {kind!r}")
     if kind == "chain":
         book.times.update(zip(record["event_ids"], record["times"], strict=True))
+        if record["outcome"] is None:
+            book.cut.update(record["event_ids"])
     elif kind == "fault":
         book.faults[record["event_id"]] = record
+    elif kind == "unsent":
+        book.unsent.add(record["event_id"])
     elif kind == "totals":
         book.totals = record
 
@@ -72,13 +80,15 @@ class Conservation:
     def __init__(self, book: Book, reading: Reading, others: Sequence[Check]) -> None:
         self._book = book
         self._reading = reading
-        self._others = others
+        self._others = list(map(self._excused, others))
         self._copies: dict[str, list[Seen]] = {}
         for event in reading.events:
             self._copies.setdefault(event.event_id, []).append(event)
         self._unfit = Counter(known for finding in reading.unfit for known in finding.events)
         self._gone = {
-            fault["correlation_id"]: str(fault["fault"]) for fault in book.faults.values() if fault["fault"] in GONE
+            fault["correlation_id"]: str(fault["fault"])
+            for known, fault in book.faults.items()
+            if fault["fault"] in GONE or known in book.unsent
         }
         self._missed: Counter[str] = Counter()
 
@@ -95,7 +105,15 @@ class Conservation:
 
     def named(self, check: Check) -> Check:
         """The same check with its findings named after the faults of the ledger that they come from."""
-        return replace(check, findings=[finding._replace(fault=self._kind(finding)) for finding in check.findings])
+        findings = self._excused(check).findings
+        return replace(check, findings=[finding._replace(fault=self._kind(finding)) for finding in findings])
+
+    def _excused(self, check: Check) -> Check:
+        """The same check without the chains that ended with the run, wherever they were."""
+        if check.name != "paths" or not self._book.cut:
+            return check
+        kept = [finding for finding in check.findings if self._book.cut.isdisjoint(finding.events)]
+        return replace(check, findings=kept)
 
     def _kind(self, finding: Finding) -> str | None:
         struck = [self._book.faults[known]["fault"] for known in finding.events if known in self._book.faults]
@@ -123,6 +141,7 @@ class Conservation:
         if kind == "schema" and not self._unfit[event_id]:
             return "it should not fit the catalog, but does"
         wanted = 0 if kind in GONE else 2 if kind in ("duplicate", "changed-duplicate") else 1
+        wanted -= event_id in self._book.unsent
         if len(copies) != wanted:
             return f"it should be there {wanted} times, and is {len(copies)} times"
         expected = {"time": time, **(fault or {})}

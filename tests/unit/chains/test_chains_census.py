@@ -21,7 +21,7 @@ from chains.lag import LagHistogram
 from eventbus.bus import EventBus
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock
-from tests.unit.chains.test_chains_pacing import ListBus
+from tests.unit.chains.listbus import ListBus
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
