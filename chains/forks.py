@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 from typing import NamedTuple
 
@@ -90,10 +89,16 @@ class Forks:
     def __init__(self, graph: Graph, compiler: Compiler) -> None:
         self._graph = graph
         self._compiler = compiler
-        self.plays = cache(self._plays)
-        self._far = cache(self._distances)
+        self._plays: dict[Spot, Plays] = {}
+        self._far: dict[tuple[int, int, int | None], Mapping[int, int]] = {}
 
-    def _plays(self, spot: Spot) -> Plays:
+    def plays(self, spot: Spot) -> Plays:
+        """The manners that are open at a spot."""
+        if spot not in self._plays:
+            self._plays[spot] = self._worked_out(spot)
+        return self._plays[spot]
+
+    def _worked_out(self, spot: Spot) -> Plays:
         node = self._graph.nodes[spot.node]
         assert node.split
         found = list(self._open(spot, node.split))
@@ -147,7 +152,7 @@ class Forks:
         assert node.split
         branch, step = node.split.branches[number], _steps(node.split)[number]
         goal = Goal(
-            self._far(spot.node, number, None if kinds is None else kinds[number]),
+            self._distances(spot.node, number, None if kinds is None else kinds[number]),
             spot.goal.may_stop and kinds is None,
             join,
             {end: kind * step for kind, ends in enumerate(branch.ends) for end in ends},
@@ -155,10 +160,14 @@ class Forks:
         return Entry(self._compiler.way(node.state, branch.edge), Spot(branch.edge.to, goal, events - 2))
 
     def _distances(self, node: int, number: int, kind: int | None) -> Mapping[int, int]:
-        split = self._graph.nodes[node].split
-        assert split
-        ends = split.branches[number].ends
-        return self._graph.distances(frozenset().union(*ends) if kind is None else ends[kind])
+        """From each node of a branch to its ends of a class, or to any."""
+        key = node, number, kind
+        if key not in self._far:
+            split = self._graph.nodes[node].split
+            assert split
+            ends = split.branches[number].ends
+            self._far[key] = self._graph.distances(frozenset().union(*ends) if kind is None else ends[kind])
+        return self._far[key]
 
 
 def _steps(split: Split) -> list[int]:

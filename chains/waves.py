@@ -34,7 +34,7 @@ class Waves:
         self.span: int = walk.span({name: child.span for name, child in children.items()})
         self._walk = walk
         self._kinds = kinds
-        self._children = children
+        self._children = dict(children)
         self._numbering = _numbering(walk, [child._walk for child in children.values()])
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import NamedTuple
 
-from catalog import Chain
+from catalog import Chain, Delay
 from catalog.graph import Edge, Graph
 from chains.delays import Sampler, sampler
 from chains.factors import Factor
@@ -54,8 +53,8 @@ class Compiler:
 
     def __init__(self, graph: Graph, factors: Mapping[str, Factor]) -> None:
         self._graph = graph
-        self._factors = factors
-        self._sampler = cache(sampler)
+        self._factors = dict(factors)
+        self._samplers: dict[Delay, Sampler] = {}
 
     def way(self, state: str, edge: Edge) -> Way:
         """An edge that leaves a node of a state."""
@@ -73,3 +72,8 @@ class Compiler:
             way = Way(0, "", purpose(f"{name}/delay"), self._sampler(one.delay))
             made.append(Child(one.chain, round(one.weight / 100 * (1 << 32)), purpose(name), way))
         return tuple(made)
+
+    def _sampler(self, delay: Delay) -> Sampler:
+        if delay not in self._samplers:
+            self._samplers[delay] = sampler(delay)
+        return self._samplers[delay]
