@@ -11,7 +11,7 @@ import numpy as np
 from chains.forks import Join, Play, Spot
 from chains.gathering import Gathering
 from chains.randomness import Integers, Words, chain_keys, draw, fraction
-from chains.steps import follow, taken
+from chains.steps import follow, part, taken
 from chains.table import ITEM, KIND, LAST, STEP, EventTable
 from chains.walk import Walk
 
@@ -85,8 +85,8 @@ class Crossing:
     def _step(self, spot: Spot, events: EventTable, keys: Words, lanes: int) -> None:
         for way, rows in taken(self._walk.choice(spot), keys, events.step):
             if way:
-                causes = events.take(rows)
-                columns = follow(way, causes, keys.take(rows), causes.step, self._root)
+                causes, some = part(events, keys, rows)
+                columns = follow(way, causes, some, causes.step, self._root)
                 columns[STEP] += lanes
                 columns[KIND] = self._kinds.states[way.state]
                 self._next[spot.after(way)].append(causes)

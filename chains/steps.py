@@ -15,8 +15,8 @@ Steps = int | Integers
 """The step of all events of a table, or of each."""
 
 
-def taken(choice: Choice, keys: Words, steps: Steps) -> Iterator[tuple[Way | None, Integers]]:
-    """The rows that take each way; those without a way are abandoned.
+def taken(choice: Choice, keys: Words, steps: Steps) -> Iterator[tuple[Way | None, Integers | None]]:
+    """The rows that take each way, None for all of them; those without a way are abandoned.
 
     Args:
         keys: of the chains.
@@ -24,13 +24,18 @@ def taken(choice: Choice, keys: Words, steps: Steps) -> Iterator[tuple[Way | Non
     """
     ways: tuple[Way | None, ...] = (*choice.ways, None) if choice.stops else choice.ways
     if len(ways) < 2:
-        yield from ((way, np.arange(keys.size)) for way in ways)
+        yield from ((way, None) for way in ways)
         return
     numbers = choice.edges.searchsorted(fraction(draw(keys, choice.purpose, steps)), side="right")
     for number, way in enumerate(ways):
         rows = np.flatnonzero(numbers == number)
         if rows.size:
             yield way, rows
+
+
+def part(events: EventTable, keys: Words, rows: Integers | None) -> tuple[EventTable, Words]:
+    """A copy of some events and the keys of their chains; None: of all of them."""
+    return (events.copy(), keys) if rows is None else (events.take(rows), keys.take(rows))
 
 
 def follow(way: Way, causes: EventTable, keys: Words, steps: Steps, root: int) -> Integers:

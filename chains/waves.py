@@ -10,7 +10,7 @@ from chains.crossing import Crossing, Kinds, Numbering, mark_last
 from chains.errors import InvalidSetting
 from chains.forks import Spot
 from chains.randomness import chain_keys
-from chains.steps import follow, taken
+from chains.steps import follow, part, taken
 from chains.table import KIND, STEP, EventTable
 from chains.walk import Walk
 
@@ -67,8 +67,8 @@ class Waves:
             if way is None:
                 events.last[rows] = 1
                 continue
-            effects = events.take(rows)
-            columns = follow(way, effects, keys.take(rows), step, root)
+            effects, some = part(events, keys, rows)
+            columns = follow(way, effects, some, step, root)
             columns[STEP] = step + 1
             columns[KIND] = self._kinds.states[way.state]
             yield spot.after(way), effects
