@@ -81,7 +81,7 @@ def _said(scenario: Scenario, options: dict[str, Any]) -> Iterator[tuple[str, An
         yield "faults", faults_of(scenario)
     if advanced.verbose is not None:
         yield "verbose", advanced.verbose
-    if advanced.stats_interval is not None:
+    if advanced.stats_interval:
         yield "stats_interval", advanced.stats_interval
     if advanced.retry_on_failure is False:
         yield "http_attempts", 1
