@@ -6,6 +6,7 @@ nor any other kind changes when a fault is turned on, and nothing depends on whe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
@@ -52,6 +53,8 @@ class Injector:
         self._held = Held()
         self._nothing: Block
         self._passed = self._written = self._time = 0
+        #: How many faults of each kind there were.
+        self.injected: Counter[str] = Counter()
 
     def blocks(self, clean: Iterable[Block]) -> Iterator[FaultyBlock]:
         """The same events, with faults; what is held back to the end comes in a last block of its own."""
@@ -138,6 +141,7 @@ class Injector:
         when, change = MUTATIONS[victims.fault.kind]
         texts, details, times = change(victims)
         keys, numbers = victims.keys, (rows + self._passed).tolist()
+        self.injected[victims.fault.kind] += len(rows)
         if self._ledger:
             struck = zip(numbers, victims.kinds, victims.chains, victims.lines, keys, details, strict=False)
             self._ledger.faults(victims.fault.kind, struck)

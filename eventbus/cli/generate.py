@@ -135,7 +135,7 @@ def generate(
             blocks = (
                 continued(part, generator, out, file, run) if resume and out else part.blocks(generator, written.layout)
             )
-            with _injected(generator, reporting.watched(blocks, generator), faults, ledger) as chosen:
+            with _injected(generator, reporting, blocks, faults, ledger) as chosen:
                 run.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -145,7 +145,7 @@ def generate(
         click.echo(f"interrupted after {run.events:,} events{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     click.echo(run.account(out), err=True)
-    reporting.finish(generator, part, digest=run.digest, seconds=run.seconds, faults={})
+    reporting.finish(generator, part, digest=run.digest, seconds=run.seconds)
 
 
 def chosen_generator(
@@ -164,9 +164,14 @@ def chosen_generator(
 
 @contextmanager
 def _injected(
-    generator: ChainGenerator, blocks: Iterator[Block], faults: tuple[Fault, ...], ledger: Path | None
+    generator: ChainGenerator,
+    reporting: Reporting,
+    blocks: Iterator[Block],
+    faults: tuple[Fault, ...],
+    ledger: Path | None,
 ) -> Iterator[Iterator[Block | FaultyBlock]]:
     """The blocks with faults, and with a ledger where one is wanted; else as they are."""
+    blocks = reporting.watched(blocks, generator)
     if not faults and ledger is None:
         yield blocks
         return
@@ -177,6 +182,7 @@ def _injected(
             injector = generator.injector(faults, book)
         except InvalidSetting as error:
             raise click.UsageError(str(error)) from error
+        reporting.faults = injector.injected
         yield injector.blocks(blocks)
 
 

@@ -43,6 +43,8 @@ class Reporting:
         self._report = report
         self._summary = summary
         self._census: Census | None = None
+        #: How many of each kind are injected.
+        self.faults: Mapping[str, int] = {}
 
     @property
     def is_wanted(self) -> bool:
@@ -55,9 +57,7 @@ class Reporting:
         self._census = generator.census()
         return self._counted(blocks, self._census)
 
-    def finish(
-        self, generator: ChainGenerator, part: Part, *, digest: str, seconds: float, faults: Mapping[str, int]
-    ) -> None:
+    def finish(self, generator: ChainGenerator, part: Part, *, digest: str, seconds: float) -> None:
         """Print and write what is wanted."""
         if self._census is None:
             return
@@ -81,7 +81,7 @@ class Reporting:
                 until=until,
                 expected=expected_chains(generator) if part.index is None else None,
                 zone=zone_of(generator.arrivals),
-                faults=faults,
+                faults=self.faults,
             )
             write_report(self._report, page(facts))
 

@@ -104,6 +104,8 @@ class Watch:
         self.observers: list[Observer] = [self.census, self.digest]
         if options.verbose:
             self.observers.append(Verbose(self.census.event_types, lambda text: click.echo(text, nl=False, err=True)))
+        #: How many of each kind are injected.
+        self.faults: Mapping[str, int] = {}
         self._generator = generator
         self._speed = speed
         self._zone = zone
@@ -144,6 +146,7 @@ class Watch:
             zone=self._zone,
             pace=Pace(began=run.began, speed=self._speed, statistics=run),
             sinks=sinks,
+            faults=self.faults,
         )
         write_report(self.options.report, page(facts))
 

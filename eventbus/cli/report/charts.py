@@ -13,17 +13,21 @@ from eventbus.cli.report.facts import SECOND, Facts
 from eventbus.cli.report.hours import Hour
 from eventbus.cli.report.scale import duration, number, time_ticks
 
+SHORTEST = 1000
+"""Microseconds that a bin has at least, also one with a single event."""
 WIDE = 7.0
 """Doublings on a logarithmic axis from which only powers of ten are labelled."""
 
 
 def over_time(facts: Facts) -> Chart:
     """Events per second while the run went on."""
-    bars = [_bar_of_time(facts, *bin) for bin in _bins(facts.census.over_time)]
+    bins = _bins(facts.census.over_time)
+    unit, seconds = _unit(max((count * SECOND / (end - begin) for begin, end, count in bins), default=1.0))
+    bars = [_bar_of_time(facts, bin, unit, seconds) for bin in bins]
     by = "the events' own times" if facts.pace is None else "the clock"
     return Chart(
-        title="Events per second over time",
-        up="events per second",
+        title=f"Events per {unit} over time",
+        up=f"events per {unit}",
         across=f"since the beginning, by {by}",
         bars=bars,
         marks=time_ticks(bars[-1].end if bars else 0),
@@ -33,18 +37,25 @@ def over_time(facts: Facts) -> Chart:
 def _bins(bins: TimeBins) -> list[tuple[int, int, int]]:
     """From, up to, and how many; the last bin ends with the last event, and joins the one before if it is short."""
     origin = bins.origin or 0
-    edges = [origin + place * bins.width for place in range(bins.counts.size)] + [max(bins.last, origin + 1)]
+    edges = [origin + place * bins.width for place in range(bins.counts.size)] + [max(bins.last, origin + SHORTEST)]
     counts = bins.counts.tolist()
     if len(counts) > 1 and edges[-1] - edges[-2] < bins.width / 2:
         counts[-2:], edges[-2:] = [sum(counts[-2:])], edges[-1:]
     return list(zip(edges, edges[1:], counts, strict=False))
 
 
-def _bar_of_time(facts: Facts, begin: int, end: int, count: int) -> Bar:
-    origin, per = facts.census.over_time.origin or 0, SECOND / (end - begin)
+def _unit(per_second: float) -> tuple[str, int]:
+    """The unit of time, and its seconds, in which there is at least one."""
+    units = (("second", 1), ("minute", 60), ("hour", 3600))
+    return next((unit for unit in units if per_second * unit[1] >= 1), units[-1])
+
+
+def _bar_of_time(facts: Facts, bin: tuple[int, int, int], unit: str, seconds: int) -> Bar:
+    begin, end, count = bin
+    origin, per = facts.census.over_time.origin or 0, SECOND * seconds / (end - begin)
     wanted = facts.expected_events(begin, end)
     first, last = (begin - origin) / SECOND, (end - origin) / SECOND
-    label = f"from {duration(first)}: {number(count * per)} events/s"
+    label = f"from {duration(first)}: {number(count * per)} events per {unit}"
     return Bar(first, last, count * per, label, None if wanted is None else wanted * per)
 
 

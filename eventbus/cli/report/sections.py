@@ -29,7 +29,7 @@ def time_section(facts: Facts) -> Markup:
     """Events per second."""
     chart = over_time(facts)
     rows = [(duration(bar.begin), *_against(bar.value, bar.target)) for bar in chart.bars]
-    return section("Events over time", drawn(chart), data(("from", "events/s", "target"), rows))
+    return section("Events over time", drawn(chart), data(("from", chart.up, "target"), rows))
 
 
 def hours_section(facts: Facts) -> Markup:

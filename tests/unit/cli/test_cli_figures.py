@@ -1,0 +1,235 @@
+"""What a running stream says about itself: the exact text, from counts and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from chains import ChainGenerator, RunStatistics
+from chains.observer import Published
+from eventbus.cli.figures import Figures, Group, breakdown, groups, lines, rate, rates
+from eventbus.cli.stream_panel import panel
+from eventbus.cli.stream_view import print_lines
+from eventbus.cli.summary import summary, summary_document, table
+from eventbus.cli.verbose import Verbose, details, short
+from eventbus.cli.watching import Watch
+from eventbus.record import ProducerRecord
+from tests.unit.chains.catalogs import two_steps
+from tests.unit.chains.clocks import ManualClock
+
+BEGINNING = Figures(expected=0.0)
+THIRTY = Figures(
+    elapsed=30.0,
+    events=3000,
+    types={"a.b.c.v1": 2000, "a.b.d.v1": 1000},
+    groups={"chains": Group(begun=1200, active=12, outcomes={"failed": 38, "completed": 1150})},
+    lag_p99_ms=2.6,
+    expected=1230.0,
+    events_per_chain=2.5,
+)
+
+
+def test_the_lines_of_one_moment() -> None:
+    """Elapsed, total, what is active and what has ended, errors, rates against targets, and shares by type."""
+    assert list(lines(THIRTY, BEGINNING)) == [
+        "0:00:30  3,000 events; chains 1,200 begun, 12 active, 1,150 completed, 38 failed; 0 errors; lag p99 3 ms",
+        "         100 events/s of 102, 40 chains/s of 41; since the beginning 100 events/s of 102, 40 chains/s of 41",
+        "          66.7 %        2,000  a.b.c.v1",
+        "          33.3 %        1,000  a.b.d.v1",
+    ]
+
+
+def test_trouble_is_named_only_when_there_is_some() -> None:
+    """Late and dropped events, and errors of sinks."""
+    figures = Figures(elapsed=3723.4, events=5, late=2, dropped=1, errors=7)
+    assert next(lines(figures, BEGINNING)) == (
+        "1:02:03  5 events; no chain yet; 7 errors, 2 late, 1 dropped; lag p99 0 ms"
+    )
+
+
+def test_rates_are_of_the_interval() -> None:
+    """Between two moments only what happened between them counts."""
+    later = Figures(
+        elapsed=40.0, events=3100, groups={"sessions": Group(begun=1210)}, expected=1240.0, events_per_chain=2.5
+    )
+    assert rates(later, THIRTY) == "10 events/s of 2.5, 1 sessions/s of 1"
+    assert rates(later, later) == "no time has passed"
+
+
+def test_without_a_target_there_is_none() -> None:
+    """An unpaced run has rates alone."""
+    assert rates(Figures(elapsed=2.0, events=10), BEGINNING) == "5 events/s, 0 chains/h"
+
+
+@pytest.mark.parametrize(
+    ("per_second", "target", "text"),
+    [
+        (1234.5, None, "1,234 sessions/s"),
+        (0.2, 0.25, "12 sessions/min of 15"),
+        (0.004, 0.0, "14.4 sessions/h of 0"),
+        (0.0, 20.0, "0 sessions/s of 20"),
+    ],
+)
+def test_rates_have_a_readable_unit(per_second: float, target: float | None, text: str) -> None:
+    """Seconds, minutes or hours: the shortest in which the larger number is at least 1."""
+    assert rate(per_second, "sessions", target) == text
+
+
+@given(counts=st.lists(st.integers(1, 1000), min_size=1, max_size=30))
+def test_the_breakdown_is_complete(counts: list[int]) -> None:
+    """However many types there are, the lines are few and their counts add up."""
+    types = {f"type-{number}": count for number, count in enumerate(sorted(counts, reverse=True))}
+    found = list(breakdown(types))
+    assert len(found) <= 9
+    assert sum(int(line.split("%")[1].split()[0].replace(",", "")) for line in found) == sum(counts)
+
+
+def test_tables_are_aligned() -> None:
+    """Names to the left, figures to the right."""
+    assert list(table([("name", "n"), ("a", "1,000"), ("longer", "2")])) == [
+        "name        n",
+        "a       1,000",
+        "longer      2",
+    ]
+
+
+def test_the_summary_has_every_chain_and_type() -> None:
+    """Two tables, and the same for machines."""
+    generator = ChainGenerator(two_steps(), seed=1)
+    census = generator.census()
+    for block in generator.blocks(chains=4):
+        census.add(block.table)
+    assert summary(census).splitlines() == [
+        "chain  begun  completed  active  p50 ms  p95 ms  p99 ms",
+        "talk       4          4       0     100     100     100",
+        "",
+        "event type              events   share",
+        "test.thing.asked.v1          4  50.0 %",
+        "test.thing.answered.v1       4  50.0 %",
+    ]
+    assert summary_document(census) == {
+        "types": {"test.thing.asked.v1": 4, "test.thing.answered.v1": 4},
+        "by_chain": {"talk": {"begun": 4, "active": 0, "completed": 4}},
+    }
+    assert groups(census) == {"chains": Group(begun=4, outcomes={"completed": 4})}
+
+
+class Sinks:
+    """An account of sinks that are all well."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock, self.began = clock, clock.now
+        self.errors = 0
+
+    @property
+    def run(self) -> RunStatistics:
+        return RunStatistics(elapsed=(self.clock.now - self.began) / 1e6)
+
+    def line(self) -> str:
+        return "a sink"
+
+    def text(self) -> str:
+        return ""
+
+    def to_dict(self) -> dict[str, object]:
+        return {}
+
+
+class FewFigures:
+    """A watch whose figures are the time alone."""
+
+    class options:  # noqa: N801  # as it is called in a watch
+        stats_interval = 30.0
+
+    def figures(self, run: RunStatistics, errors: int) -> Figures:
+        return Figures(elapsed=run.elapsed, events=round(run.elapsed) * 10, errors=errors)
+
+
+async def test_lines_come_every_interval() -> None:
+    """One look at the figures every 30 seconds of the clock, each against the one before."""
+    clock = ManualClock()
+    texts: list[str] = []
+
+    def write(text: str) -> None:
+        texts.append(text)
+        if len(texts) == 3:
+            raise asyncio.CancelledError
+
+    sinks = Sinks(clock)
+    with suppress(asyncio.CancelledError):
+        await print_lines(cast(Watch, FewFigures()), lambda: sinks, clock, write)
+    assert [text.split("  ")[0] for text in texts] == ["0:00:30", "0:01:00", "0:01:30"]
+    assert texts[2].splitlines()[1:] == [
+        "         10 events/s, 0 chains/h; since the beginning 10 events/s, 0 chains/h",
+        "         a sink",
+    ]
+
+
+def test_the_panel_fits_the_terminal() -> None:
+    """A low terminal shows the most frequent types, and how many it leaves out."""
+    generator = ChainGenerator(seed=3)
+    census = generator.census()
+    for block in generator.blocks(chains=300):
+        census.add(block.table)
+    console = Console(width=120, height=24, force_terminal=True, color_system=None)
+    figures = Figures.of(census, RunStatistics(elapsed=10.0), errors=0, expected=300.0, events_per_chain=2.4)
+    with console.capture() as shown:
+        console.print(panel(console, figures, BEGINNING, census.chains(), title="stream", below="bus: 7 written"))
+    text = shown.get()
+    assert len(text.splitlines()) <= 24
+    assert "stream · 0:00:10" in text
+    assert "chains 300" in text
+    assert "other types" in text
+    assert "bus: 7 written" in text
+
+
+def test_every_event_has_a_line() -> None:
+    """Time, type, the beginning of the chain's id, what it is about, and how late it was."""
+    generator = ChainGenerator(two_steps(), seed=1, start=datetime(2026, 1, 1, 9, tzinfo=UTC))
+    census = generator.census()
+    texts: list[str] = []
+    verbose = Verbose(census.event_types, texts.append)
+    block = next(iter(generator.blocks(chains=1)))
+    records = [ProducerRecord("t", b"019b76da-c7e6-7cb0", value, 0) for value in next(block.lines())]
+    verbose.published(Published(records, block.table, np.array([1500, 0]), 0))
+    verbose.published(Published(records[:1], block.table[:1], np.empty(0, np.int64), 0))
+    first, second, unpaced = "".join(texts).splitlines()
+    assert first.startswith("09:00:00.")
+    assert first[12:] == "  test.thing.asked.v1                   019b76da-c7e6    +2 ms"
+    assert second.endswith("  +0 ms")
+    assert unpaced == first.removesuffix("  +2 ms")
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        ('{"path": "/pricing", "user_id": "u"}', "/pricing"),
+        ('{"a": 1, "b": [2], "c": "x", "d": 4.5, "e": 5}', "a=1  c=x  d=4.5"),
+        ('{"path": "\\u001b[2J"}', "�[2J"),
+        ("{}", ""),
+    ],
+)
+def test_details_are_short_and_harmless(payload: str, shown: str) -> None:
+    """The page, or the first plain fields; a terminal obeys nothing in them."""
+    event = next(iter(ChainGenerator(two_steps()).events(chains=1)))
+    value = event.to_bytes().decode().replace('"payload":{}', f'"payload":{payload}').encode()
+    assert details(value) == shown
+
+
+def test_what_is_no_event_has_no_details() -> None:
+    """A tombstone, or another format."""
+    assert details(None) == details(b"\x00\x01") == ""
+
+
+def test_types_are_shortened() -> None:
+    """What all events have in common is left out."""
+    assert short("omninode.visitor.page.visited.v1") == "visitor.page.visited"
+    assert short("acme.order.placed.v1") == "acme.order.placed.v1"
