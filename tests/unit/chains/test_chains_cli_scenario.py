@@ -105,12 +105,14 @@ def test_a_catalog_on_top_gives_the_scenario_its_chains(tmp_path: Path) -> None:
     more = tmp_path / "more.yaml"
     more.write_text(
         "events: {omninode.mine.thing.happened.v1: {source: me}}\nchains:\n  mine:\n    weight: 0\n    start: one\n"
-        "    states: {one: {emits: omninode.mine.thing.happened.v1, outcome: completed}}\n"
+        "    states:\n"
+        "      one: {emits: omninode.mine.thing.happened.v1, next: [{to: two, delay: {fixed: 5}}]}\n"
+        "      two: {emits: omninode.mine.thing.happened.v1, outcome: completed}\n"
     )
     scenario = tmp_path / "mine.yaml"
     scenario.write_text("chains: {mine: 1}\n")
     found = run("generate", "--scenario", str(scenario), "--catalog", str(more), "--chains", "4")
-    assert len(found.stdout.splitlines()) == 4, found.stderr
+    assert len(found.stdout.splitlines()) == 8, found.stderr
     assert "unknown chain 'mine'" in run("generate", "--scenario", str(scenario)).stderr
 
 
