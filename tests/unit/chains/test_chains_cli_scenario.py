@@ -104,10 +104,11 @@ def test_a_catalog_on_top_gives_the_scenario_its_chains(tmp_path: Path) -> None:
     """A scenario may be about chains that only `--catalog` knows."""
     more = tmp_path / "more.yaml"
     more.write_text(
-        "events: {omninode.mine.thing.happened.v1: {source: me}}\nchains:\n  mine:\n    weight: 0\n    start: one\n"
+        "events:\n  omninode.mine.thing.happened.v1: {source: me}\n  omninode.mine.thing.ended.v1: {source: me}\n"
+        "chains:\n  mine:\n    weight: 0\n    start: one\n"
         "    states:\n"
         "      one: {emits: omninode.mine.thing.happened.v1, next: [{to: two, delay: {fixed: 5}}]}\n"
-        "      two: {emits: omninode.mine.thing.happened.v1, outcome: completed}\n"
+        "      two: {emits: omninode.mine.thing.ended.v1, outcome: completed}\n"
     )
     scenario = tmp_path / "mine.yaml"
     scenario.write_text("chains: {mine: 1}\n")
