@@ -7,6 +7,7 @@ times follow from them (see `rates`).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -231,5 +232,10 @@ def _steps(spacing: Spacing) -> Steps:
         case "even":
             return Shares()
         case "gamma":
-            gap = quantile(spacing.cv)
-            return Gaps(Tabled(lambda probability: gap(probability) * CHAIN, 1))
+            return Gaps(_gamma(spacing.cv))
+
+
+@cache
+def _gamma(cv: float) -> Sampler:
+    gap = quantile(cv)
+    return Tabled(lambda probability: gap(probability) * CHAIN, 1)

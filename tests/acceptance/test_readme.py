@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from catalog.profiles import load_profile
 from tests.acceptance.running import Running, data_dir, eventbus
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,7 @@ def each(found: list[Block]) -> pytest.MarkDecorator:
 PYTHON = blocks("python")
 TESTS = [block for block in PYTHON if "def test_" in block.text]
 SCRIPTS = [block for block in PYTHON if block not in TESTS]
+PROFILES = [block for block in blocks("yaml") if block.text.startswith("hours:")]
 COMMANDS = [
     line
     for block in blocks("bash")
@@ -133,7 +135,15 @@ def test_the_event_posted_is_accepted(mock: Mock) -> None:
         assert json.load(answer)
 
 
-@each(blocks("yaml"))
+@each(PROFILES)
+def test_the_profile_is_clean(block: Block, tmp_path: Path) -> None:
+    """The profile shown can be read."""
+    path = tmp_path / "profile.yaml"
+    path.write_text(block.text)
+    assert load_profile(path).hours
+
+
+@each([block for block in blocks("yaml") if block not in PROFILES])
 def test_the_catalog_is_clean(block: Block, tmp_path: Path) -> None:
     """The catalog shown passes the lint."""
     path = tmp_path / "payment.yaml"
