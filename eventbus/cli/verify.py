@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog, json_option
+from eventbus.cli.reading import reading
 from eventbus.cli.scenario import scenario_options
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def verify(
 
     catalog = chosen_catalog(paths, names, scenario)
     try:
-        report = verified(file, catalog, ledger=ledger, significance=significance)
+        with reading(file, "verifying") as lines:
+            report = verified(lines, catalog, ledger=ledger, significance=significance)
     except InvalidLedger as error:
         raise click.UsageError(str(error)) from error
     if as_json:
