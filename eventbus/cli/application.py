@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from catalog import Catalog
+from catalog import Catalog, Phase
+from catalog.arrivals import Arrivals
 from chains import ChainGenerator
 from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
 from eventbus.bus import EventBus, Subscription
@@ -38,11 +39,15 @@ class Configuration:
     host: str
     port: int
     generate: bool
-    initial_chains: int
+    initial_chains: int | None
+    """None: 20, or none where there are `arrivals`."""
     interval: float
     """Seconds between the beginnings of further chains."""
     rate: float | None
     """Further chains per second, instead of `interval`."""
+    arrivals: Arrivals | None
+    """When chains begin, instead of `interval` and `rate`."""
+    phases: tuple[Phase, ...]
     speed: float
     seed: int
     process: bool
@@ -62,7 +67,12 @@ class Application:
         self.configuration = configuration
         self.bus = bus
         self._source = source
-        self.generator = ChainGenerator(configuration.catalog, seed=configuration.seed)
+        self.generator = ChainGenerator(
+            configuration.catalog,
+            seed=configuration.seed,
+            arrivals=configuration.arrivals,
+            phases=configuration.phases,
+        )
         self.processor: Processor | None = None
         self._parts = AsyncExitStack()
 
@@ -103,7 +113,7 @@ class Application:
         async with self.bus.subscribe(topics_of(self.configuration.catalog), start="latest") as newest:
             endless = [_show_events(newest, shown), self._show_figures(shown), stop.wait()]
             if self.configuration.generate:
-                endless.append(self._generate())
+                endless.append(self._generate(stop))
             if self.processor:
                 endless.append(self.processor.wait())
             tasks = [asyncio.ensure_future(part) for part in endless]
@@ -112,7 +122,8 @@ class Application:
             finally:
                 await _cancel(tasks)
 
-    async def _generate(self) -> None:
+    async def _generate(self, stop: asyncio.Event) -> None:
+        """Arrivals may come to an end; the application stays."""
         wanted = self.configuration
         await self.generator.run(
             self.bus,
@@ -121,6 +132,7 @@ class Application:
             rate=wanted.rate,
             speed=wanted.speed,
         )
+        await stop.wait()
 
     async def _show_figures(self, shown: Display) -> None:
         began, error = time.monotonic(), None

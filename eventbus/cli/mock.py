@@ -21,9 +21,11 @@ from eventbus.cli.options import (
     topics_of,
 )
 from eventbus.cli.parameters import Finite
+from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import faust_credentials, security_options
 
 if TYPE_CHECKING:
+    from catalog import Scenario
     from eventbus.cli.application import Application, Configuration
     from eventbus.cli.settings import Settings
     from eventbus.kafka import KafkaSecurity
@@ -39,6 +41,7 @@ def application_options(command: Any) -> Any:
     """The options that both commands take."""
     for option in reversed(
         (
+            scenario_options,
             click.option("--host", help="Address of the HTTP server [default: 127.0.0.1; env EVENTBUS_HOST]."),
             click.option("--port", type=click.IntRange(0, 65535), help="Its port [default: 3000; env EVENTBUS_PORT]."),
             click.option(
@@ -47,8 +50,8 @@ def application_options(command: Any) -> Any:
                 help="Emit events [default: yes, unless ENABLE_MOCK_EVENTS=false].",
             ),
             click.option(
-                "--initial-chains", type=click.IntRange(min=0), default=20, show_default=True,
-                help="Chains that begin at once.",
+                "--initial-chains", type=click.IntRange(min=0),
+                help="Chains that begin at once [default: 20, or as the scenario says].",
             ),
             click.option(
                 "--interval", type=Finite(1e-7, 1000), default=5.0, show_default=True,
@@ -81,6 +84,7 @@ def mock(**options: Any) -> None:
     Examples:
       eventbus mock
       eventbus mock --rate 50 --chain agent-execution
+      eventbus mock --scenario incident
       ENABLE_MOCK_EVENTS=false eventbus mock --port 3001
     """
     settings = load_settings()
@@ -120,13 +124,16 @@ def configuration(settings: Settings, options: dict[str, Any], *, process: bool 
     """Options win over settings."""
     from eventbus.cli.application import Configuration
 
+    scenario: Scenario | None = options["scenario"]
     return Configuration(
-        catalog=chosen_catalog(options["paths"], options["names"]),
+        catalog=chosen_catalog(options["paths"], options["names"], scenario),
         database=chosen_database(options["database_url"], options["data_dir"]),
         host=options["host"] or settings.host,
         port=settings.port if options["port"] is None else options["port"],
         generate=settings.enable_mock_events if options["generate"] is None else options["generate"],
         initial_chains=options["initial_chains"],
+        arrivals=scenario.arrivals if scenario else None,
+        phases=scenario.phases if scenario else (),
         interval=options["interval"],
         rate=options["rate"],
         speed=options["speed"],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-ARRIVALS = ("rate", "arrivals", "profile", "users", "stages", "spacing")
+ARRIVALS = ("rate", "interval", "profile", "users", "stages", "spacing")
 """Options that say when chains begin."""
 EXTENTS = ("chains", "duration", "index")
 """Options that say how long a run is."""
