@@ -19,6 +19,7 @@ from chains.factors import factors
 from chains.formats import JSON, Layout
 from chains.formats.layout import Envelope
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
+from chains.sessions import Sessions, longest_session
 from chains.walk import Walk
 from chains.walker import Walker
 from chains.waves import Waves
@@ -99,6 +100,8 @@ class Plan:
 
     def _walkers(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
         """Makes what walks a chain as it is, and in each phase that changes it or what it causes; their numbers."""
+        if chain.visitors:  # whose affairs no phase changes
+            return [self._sessions(chain, outcome)] * (len(phases) + 1)
         family = [chain, *(self._catalog.chain(name) for name in sorted(chain.caused))]
         variants = [family, *([phase.of(one) for one in family] for phase in phases)]
         distinct = {tuple(map(id, variant)): variant for variant in variants}
@@ -129,14 +132,21 @@ class Plan:
 
     def _emitter(self, walks: list[Walk], state: str, *, is_root: bool = False, longest: int = 0) -> int:
         longest = max(longest, *(walk.longest_before(state) for walk in walks))
+        return self._compiled(walks[0].chain, state, is_root=is_root, longest=longest)
+
+    def _sessions(self, chain: Chain, outcome: Outcome | None) -> int:
+        """Makes what walks a chain of visitors; its number."""
+        Walk(chain, outcome)  # refuses an outcome that no session has
+        longest = longest_session(chain)
+        kinds = {
+            state: self._compiled(chain, state, is_root=state == chain.start, longest=longest) for state in chain.states
+        }
+        self.walkers.append(Sessions(chain, kinds))
+        return len(self.walkers) - 1
+
+    def _compiled(self, chain: Chain, state: str, *, is_root: bool, longest: int) -> int:
         emitter = compile_emitter(
-            self._catalog,
-            self._envelope,
-            self._layout,
-            walks[0].chain,
-            state,
-            is_root=is_root,
-            longest=longest,
+            self._catalog, self._envelope, self._layout, chain, state, is_root=is_root, longest=longest
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from chains.randomness import Integers, Words, below, draw_each
+from chains.randomness import Integers, Words, below, chain_keys, draw, draw_each, fraction
 
 
 class Facts(NamedTuple):
@@ -46,9 +47,40 @@ class Elapsed:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What the event is about (see `EventTable.item`), from 0 to `count` - 1."""
+    """What the event is about (see `EventTable.item`), or some bits of it; from 0 to `count` - 1."""
 
     count: int
+    shift: int = 0
+    bits: int = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Favoured:
+    """A random number for the whole chain: 1 is drawn half as often as 0, 2 a third as often, and so on."""
+
+    purpose: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A random number from 0 to `count` - 1 that belongs to another number, in whatever chain or run."""
+
+    owner: Source
+    purpose: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """1 more than some bits of the item say, or where these are 0, what another source says; moved behind that."""
+
+    item: Item
+    otherwise: Source
+
+    @property
+    def count(self) -> int:
+        return self.otherwise.count + self.item.count - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +90,7 @@ class Constant:
     count: int = 1
 
 
-Source = Drawn | Elapsed | Item | Constant
+Source = Drawn | Favoured | Owned | Elapsed | Item | Before | Constant
 """Equal sources give the same number in the same event."""
 
 Numbers = Mapping[Source, Integers]
@@ -69,7 +101,7 @@ class Sources:
     """All sources of one emitter. They are drawn together: the calls, not the numbers, are what takes the time."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        every = tuple(dict.fromkeys(sources))
+        every = tuple(dict.fromkeys(part for source in sources for part in _parts(source)))
         self._others = [source for source in every if not isinstance(source, Drawn)]
         self._drawn = [source for source in every if isinstance(source, Drawn)]
         self._purposes = _column([source.purpose for source in self._drawn])
@@ -79,8 +111,9 @@ class Sources:
     def numbers(self, facts: Facts) -> Numbers:
         """The numbers of a group of events."""
         words = draw_each(facts.keys, self._purposes, facts.step.view(np.uint64) * self._each_step)
-        numbers: dict[Source, Integers] = {source: _number(source, facts) for source in self._others}
-        numbers.update(zip(self._drawn, below(words, self._counts), strict=True))
+        numbers: dict[Source, Integers] = dict(zip(self._drawn, below(words, self._counts), strict=True))
+        for source in self._others:
+            numbers[source] = _number(source, facts, numbers)
         return numbers
 
 
@@ -88,11 +121,40 @@ def _column(numbers: list[int]) -> Words:
     return np.array(numbers, np.uint64).reshape(-1, 1)
 
 
-def _number(source: Source, facts: Facts) -> Integers:
+def _parts(source: Source) -> tuple[Source, ...]:
+    """What has to be known before a source, and the source."""
+    match source:
+        case Owned():
+            return source.owner, source
+        case Before():
+            return source.item, source.otherwise, source
+        case _:
+            return (source,)
+
+
+def _number(source: Source, facts: Facts, known: Numbers) -> Integers:
     match source:
         case Elapsed():
             return facts.delay // 1000
         case Item():
-            return facts.item
+            return (
+                facts.item >> source.shift & (1 << source.bits) - 1 if source.shift or source.bits < 63 else facts.item
+            )
+        case Favoured():
+            return _zipf(source.count).searchsorted(fraction(draw(facts.keys, source.purpose)), side="right")
+        case Owned():
+            words = chain_keys(source.purpose, known[source.owner])
+            return below(words.reshape(1, -1), _column([source.count])).reshape(-1)
+        case Before():
+            before = known[source.item]
+            return np.where(before > 0, before + (source.otherwise.count - 1), known[source.otherwise])
         case _:
             return np.zeros(facts.step.size, np.int64)
+
+
+@cache
+def _zipf(count: int) -> Words:
+    """Upper edges, in 2^32 parts, of shares of 1, 1/2, 1/3, … of a whole."""
+    reached = (1.0 / np.arange(1, count + 1)).cumsum()
+    edges: Words = np.rint(reached / reached[-1] * (1 << 32)).astype(np.uint64)
+    return edges
