@@ -8,6 +8,7 @@ at a time follows only from all their chains before, so a part of the run is mad
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from chains.randomness import Integers, chain_keys, draw, purpose
 from chains.table import EventTable
 
 THINK_PURPOSE = purpose("think")
-SOME = 256
-"""Chains whose lengths are looked at to know how long a turn is."""
+AHEAD = 256
+"""Turns that are made together for one user; chains whose lengths are looked at to know how long a turn is."""
 
 
 class Closed:
@@ -33,6 +34,26 @@ class Closed:
         self.think: Sampler = sampler(users.think)
         #: When each begins, microseconds after the start.
         self.begins: Integers = np.arange(self.users) * round(users.stagger * 1e6) // self.users
+
+
+class Limits(NamedTuple):
+    """Where the turns end."""
+
+    chain: int
+    """No chain from this one on."""
+    time: int = NEVER
+    """No chain that begins at this time or later, microseconds since the Unix epoch."""
+
+
+class Advance(NamedTuple):
+    """What became of some users."""
+
+    made: EventTable
+    """The events of their chains, in no order."""
+    turns: Integers
+    """How many chains each had."""
+    begins: Integers
+    """When each begins the next one."""
 
 
 class ClosedBeginnings:
@@ -51,30 +72,35 @@ class ClosedBeginnings:
 
     def batches(self, expand: Expand, bounds: Bounds) -> Iterator[Batch]:
         """All chains that bounds leave, those of the users in turn."""
-        last = NEVER if bounds.chains is None else bounds.chains
-        end = NEVER // 1000 if bounds.until is None else -(-bounds.until // 1000)
+        limits = Limits(
+            NEVER if bounds.chains is None else bounds.chains,
+            NEVER if bounds.until is None else -(-bounds.until // 1000),
+        )
         chain, begins = np.arange(self._closed.users), self._begins.copy()
-        wanted, made = min(FIRST_BATCH, bounds.size), Made()
+        wanted, made, count = min(FIRST_BATCH, bounds.size), [EventTable.concatenate([])], 0
         while True:
-            begins[(chain >= last) | (begins >= end)] = NEVER
+            begins[(chain >= limits.chain) | (begins >= limits.time)] = NEVER
             if begins.min() == NEVER:
                 break
-            if made.chains >= wanted:
-                yield Batch(made.taken(), int(begins.min()))
-                wanted = min(wanted * 2, bounds.size)
+            if count >= wanted:
+                yield Batch(EventTable.concatenate(made), int(begins.min()))
+                wanted, made, count = min(wanted * 2, bounds.size), [], 0
             users = _behind(begins)
-            begins[users] = made.include(expand, chain[users], begins[users]) + self._thinking(chain[users])
-            chain[users] += self._closed.users
-        yield Batch(made.taken(), NEVER)
+            done = self._advanced(expand, chain[users], begins[users], -(-wanted // users.size), limits)
+            chain[users] += done.turns * self._closed.users
+            begins[users] = done.begins
+            made.append(done.made)
+            count += int(done.turns.sum())
+        yield Batch(EventTable.concatenate(made), NEVER)
 
     def one(self, expand: Expand, index: int) -> int:
         """When a chain begins, microseconds since the Unix epoch; all chains of its user before it are made."""
-        user = index % self._closed.users
-        begin = self._begins[user : user + 1]
-        for chain in range(user, index, self._closed.users):
-            one = np.array([chain])
-            begin = Made().include(expand, one, begin) + self._thinking(one)
-        return int(begin[0])
+        chain = np.array([index % self._closed.users])
+        begins = self._begins[chain]
+        while chain[0] < index:
+            done = self._advanced(expand, chain, begins, AHEAD, Limits(index))
+            chain, begins = chain + done.turns * self._closed.users, done.begins
+        return int(begins[0])
 
     def expected(self, expand: Expand, time: int) -> float:
         """How many chains begin before a time, microseconds since the Unix epoch: an estimate.
@@ -83,11 +109,34 @@ class ClosedBeginnings:
         nothing is known about the moment, half a turn has passed since the last beginning.
         """
         if self._turn is None:
-            some = np.arange(SOME)
-            lengths = Made().include(expand, some, begins := np.full(SOME, self._begins[0])) - begins
+            some, begins = np.arange(AHEAD), np.full(AHEAD, self._begins[0])
+            lengths = _ends(expand(some, begins), some, begins) - begins
             self._turn = float((lengths + self._thinking(some)).mean())
         passed = time - self._begins[self._begins < time]
         return float(np.maximum(passed / self._turn + 0.5, 1).sum())
+
+    def _advanced(self, expand: Expand, chain: Integers, begins: Integers, turns: int, limits: Limits) -> Advance:
+        """Makes the next chains of users, up to so many of each, within limits.
+
+        When a chain begins is known only when those before it are. Nearly always, its length does not depend on when
+        it begins: so the lengths are found first, as though all began at once. Then the chains are made where that
+        puts them, and what turns out to be of another length is the last that counts.
+        """
+        chains = chain + np.arange(turns)[:, None] * self._closed.users
+        thinking = self._thinking(chains.ravel()).reshape(chains.shape)
+        lengths = np.zeros_like(chains)
+        if turns > 1:
+            together = np.tile(begins, turns)
+            lengths = _ends(expand(chains.ravel(), together), chains, together) - begins
+        due = begins + (lengths + thinking).cumsum(axis=0) - lengths - thinking
+        made = expand(chains.ravel(), due.ravel())
+        ends = _ends(made, chains, due.ravel())
+        known = np.ones(chains.shape, bool)
+        known[1:] = np.logical_and.accumulate((ends - due == lengths)[:-1])
+        known &= (chains < limits.chain) & (due < limits.time)
+        count = known.sum(axis=0)
+        rows = np.flatnonzero(known.ravel()[_places(made, chains)])
+        return Advance(made.take(rows), count, (ends + thinking)[count - 1, np.arange(chain.size)])
 
     def _thinking(self, chain: Integers) -> Integers:
         """Microseconds after chains; never none at all, so that chains without any length come to an end."""
@@ -95,27 +144,17 @@ class ClosedBeginnings:
         return np.maximum(self._closed.think.at(words), 1)
 
 
-class Made:
-    """Chains that are made and not yet handed out."""
+def _ends(made: EventTable, chains: Integers, begins: Integers) -> Integers:
+    """When chains end, microseconds since the Unix epoch; of the shape of the chains."""
+    ends = begins.copy()
+    np.maximum.at(ends, _places(made, chains), made.time)
+    return ends.reshape(chains.shape)
 
-    def __init__(self) -> None:
-        self.chains = 0
-        self._tables: list[EventTable] = []
 
-    def include(self, expand: Expand, chain: Integers, begins: Integers) -> Integers:
-        """Make chains; when they end, microseconds since the Unix epoch."""
-        table = expand(chain, begins)
-        order, ends = chain.argsort(), begins.copy()
-        np.maximum.at(ends, order[chain.searchsorted(table.chain, sorter=order)], table.time)
-        self.chains += chain.size
-        self._tables.append(table)
-        return ends
-
-    def taken(self) -> EventTable:
-        """All of them, once."""
-        table = EventTable.concatenate(self._tables)
-        self.chains, self._tables = 0, []
-        return table
+def _places(made: EventTable, chains: Integers) -> Integers:
+    """The place of each event's chain among the chains."""
+    order = chains.ravel().argsort()
+    return order[chains.ravel().searchsorted(made.chain, sorter=order)]
 
 
 def _behind(begins: Integers) -> Integers:

@@ -184,10 +184,12 @@ class TestUsers:
     def test_what_takes_longer_for_a_while_delays_the_next(self) -> None:
         """A phase that begins in the middle of the run counts from when a chain really begins."""
         model = Users(users=2, think=Fixed(value=0))
-        phases = [Phase(at=5, delay=10)]
-        generator = ChainGenerator(two_steps(delay=1000), start=START, arrivals=model, phases=phases)
-        lengths = [(one[1].timestamp - one[0].timestamp).total_seconds() for one in generator_chains(generator, 16)]
-        assert lengths == [1.0] * 10 + [10.0] * 6
+        phases = [Phase(at=5, delay=10), Phase(at=40)]
+        for block in (1, 3, 1000):  # made one by one, and many ahead
+            generator = ChainGenerator(two_steps(delay=1000), start=START, arrivals=model, phases=phases, block=block)
+            chains = by_chain(list(generator.events(chains=24)))
+            lengths = [(one[1].timestamp - one[0].timestamp).total_seconds() for one in chains]
+            assert lengths == [1.0] * 10 + [10.0] * 8 + [1.0] * 6
 
     def test_nobody_gets_far_ahead(self) -> None:
         """What is made and not yet complete stays small: memory is flat, however uneven the chains are."""
@@ -196,11 +198,6 @@ class TestUsers:
         generator = ChainGenerator(
             catalog_of(slow, quick), start=START, arrivals=Users(users=50, think=Fixed(value=10)), block=100
         )
-        seen = 0
-        for block in generator.blocks(chains=5000):
-            seen = max(seen, len(block))
-        assert seen < 1500
-
-
-def generator_chains(generator: ChainGenerator, chains: int) -> list[list[Event]]:
-    return by_chain(list(generator.events(chains=chains)))
+        sizes = [len(block) for block in generator.blocks(chains=40_000)]
+        assert len(sizes) > 20
+        assert max(sizes) < 3000
