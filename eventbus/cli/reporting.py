@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chains import Block, ChainGenerator
     from chains.census import Census
     from eventbus.cli.part import Part
+    from eventbus.cli.report.facts import Facts
 
 
 class ReportPath(click.Path):
@@ -31,7 +32,7 @@ report_option = click.option(
     "--report",
     type=ReportPath(dir_okay=False, writable=True),
     metavar="FILE.html",
-    help="Write a page with charts at the end; it needs no other file.",
+    help="Write a page with charts at the end, which needs no other file; FILE.svg: the chart of the day alone.",
 )
 summary_option = click.option("--summary", is_flag=True, help="Print chains by outcome and events by type at the end.")
 
@@ -68,7 +69,6 @@ class Reporting:
         if self._report:
             from eventbus.cli.expectation import expected_chains, zone_of
             from eventbus.cli.report.facts import Facts
-            from eventbus.cli.report.page import page
 
             since, until = part.span(generator, self._census.last_arrival)
             facts = Facts(
@@ -83,7 +83,7 @@ class Reporting:
                 zone=zone_of(generator.arrivals),
                 faults=self.faults,
             )
-            write_report(self._report, page(facts))
+            write_report(self._report, facts)
 
     @staticmethod
     def _counted(blocks: Iterator[Block], census: Census) -> Iterator[Block]:
@@ -102,8 +102,11 @@ def reporting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return summary_option(report_option(with_reporting))
 
 
-def write_report(path: Path, text: str) -> None:
-    """Write a page, whole or not at all."""
+def write_report(path: Path, facts: Facts) -> None:
+    """Write the page, or the picture, whole or not at all."""
+    from eventbus.cli.report.page import page, picture
+
+    text = picture(facts) if path.suffix == ".svg" else page(facts)
     partial = path.with_name(f".{path.name}.part")
     try:
         partial.write_text(text, encoding="utf-8")

@@ -131,7 +131,6 @@ class Watch:
         if self.options.report is None:
             return
         from eventbus.cli.report.facts import Facts, Pace
-        from eventbus.cli.report.page import page
 
         since, until = self._span(run)
         facts = Facts(
@@ -148,7 +147,7 @@ class Watch:
             sinks=sinks,
             faults=self.faults,
         )
-        write_report(self.options.report, page(facts))
+        write_report(self.options.report, facts)
 
     def _span(self, run: RunStatistics) -> tuple[int, int]:
         """Virtual times between which chains could begin so far."""

@@ -8,7 +8,9 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from eventbus.cli.report import sections
+from eventbus.cli.report.charts import by_hour, over_time
 from eventbus.cli.report.facts import Facts
+from eventbus.cli.report.hours import hours_of_day
 from eventbus.cli.report.markup import Markup, joined, tag
 from eventbus.cli.report.scale import duration, number, share
 
@@ -42,6 +44,13 @@ def page(facts: Facts) -> str:
         ),
         lang="en",
     )
+
+
+def picture(facts: Facts) -> str:
+    """The chart of the day as a file of its own; of events over time for a run that has seen one hour only."""
+    hours = hours_of_day(facts)
+    chart = over_time(facts) if len(hours) < 2 else by_hour(facts, hours, sections.noun_of(facts))
+    return chart.svg(*sections.WIDE, style=style("colours.css", "chart.css")) + "\n"
 
 
 def style(*names: str) -> Markup:
