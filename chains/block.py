@@ -86,6 +86,11 @@ class Block:
         """When the lines come, microseconds since the Unix epoch: at the events' times."""
         return self.table.time
 
+    @property
+    def kinds(self) -> Integers:
+        """Indices of the lines' emitters in the plan."""
+        return self.table.kind
+
     def spans(self) -> tuple[Integers, Integers]:
         """Where in `buffer` each event begins, and where it ends; a line: behind its newline."""
         origin = self._starts[:1]

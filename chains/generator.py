@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -96,6 +96,7 @@ class ChainGenerator:
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
+        self._stage: Injector | None = None
         self._paced: ChainStream | None = None
 
     @classmethod
@@ -303,6 +304,7 @@ class ChainGenerator:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")
         clock = clock or WallClock()
         began = EPOCH + timedelta(microseconds=clock.time_us()) if start is None else start
+        stage = self._injector(faults, ledger, began) if faults or ledger else None
         pacer = Pacer(
             self._plan,
             bus,
@@ -314,13 +316,14 @@ class ChainGenerator:
             on_progress=on_progress,
             start=_instant(start),
             observers=observers,
-            stage=self._injector(faults, ledger, began) if faults or ledger else None,
+            stage=stage,
         )
         model = arrivals or (self.arrivals if rate is None else None)
         begins = paced(model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate)
         # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
         # at once are carried from block to block until all of them are made, so they should be few blocks.
         block = int(min(max(begins.rate * speed / 4, begins.at_once, 16), 4096))
+        self._stage = stage
         self._pacer, self._paced = pacer, self._stream(self._laid_out(layout), begins, pacer.start, block)
         await pacer.run(self._paced.blocks(Extent(duration=duration)))
         return pacer.statistics()
@@ -332,6 +335,10 @@ class ChainGenerator:
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""
         return self._pacer.statistics() if self._pacer else RunStatistics()
+
+    def injected(self) -> Mapping[str, int]:
+        """How many events each kind of fault has struck in the run that is going on, or in the last one."""
+        return self._stage.injected if self._stage else {}
 
     def expected(self, since: datetime, until: datetime) -> float:
         """How many chains begin in a stretch of time on average: of the last paced run, or else of the virtual one.

@@ -102,7 +102,7 @@ class Injector:
     def close(self) -> None:
         """Complete the ledger; what is still held never comes, and the ledger says so."""
         if self._ledger:
-            self._ledger.close(self._written, self._held)
+            self._ledger.close(self._written, self.injected, self._held)
 
     def _struck(self, block: Block) -> list[Cut]:
         """What stands in the place of each event that was struck; later emissions are held."""

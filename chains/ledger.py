@@ -6,7 +6,6 @@ for each fault, and one for each text that was still held back when the run was 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -41,7 +40,6 @@ class Ledger:
     """
 
     def __init__(self, file: BinaryIO, places: Sequence[Place], run: Mapping[str, Any]) -> None:
-        self.totals: Counter[str] = Counter()
         self.events = self.chains = 0
         self._file = file
         self._chapters = ChapterWriter(places)
@@ -68,13 +66,11 @@ class Ledger:
 
     def faults(self, kind: str, struck: Iterable[Struck]) -> None:
         """Take note of events that a kind of fault struck."""
-        before = len(self._faults)
         begin = b'{"record":"fault","fault":"%b","chain":' % kind.encode()
         for number, emitter, chain, line, key, details in struck:
             name, event_type = self._named[emitter]
             text = b'%b%d%b%b%b%b"%b}\n' % (begin, chain, name, line[ID], event_type, key, details)
             self._faults.append((number, text))
-        self.totals[kind] += len(self._faults) - before
 
     def flush(self) -> None:
         """Write what was noted, if it is much: in the order of the clean stream, a chain before the faults of its last
@@ -82,19 +78,20 @@ class Ledger:
         if sum(len(part.chain) for part in self._noted) >= TOGETHER:
             self._flush()
 
-    def close(self, lines: int, unsent: Iterable[Emission]) -> None:
+    def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[Emission]) -> None:
         """Write what is still open (of a run that was cut off), and the totals.
 
         Args:
             lines: how many were written to the stream.
+            faults: how many events each kind struck.
             unsent: events that were held back and never came, or not again.
         """
         self._flush()
         self._write_out(self._chapters.written(self._open))
         for one in unsent:
             self._write("unsent", {"event_id": one.text[ID].decode()})
-        faults = {kind: self.totals[kind] for kind in KINDS if kind in self.totals}
-        totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": faults}
+        counts = {kind: faults[kind] for kind in KINDS if kind in faults}
+        totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": counts}
         self._write("totals", totals)
 
     def _flush(self) -> None:

@@ -14,9 +14,12 @@ class Published(NamedTuple):
     """Events that the bus has taken together."""
 
     records: Sequence[ProducerRecord]
+    kinds: Integers
+    """Of the records: indices of their emitters in the plan."""
     events: EventTable
+    """As they were meant to be: faults change the records only, leave some out and repeat others."""
     lags: Integers
-    """Microseconds from the intended time of each to the acknowledgement; empty at unlimited speed."""
+    """Microseconds from the intended time of each record to the acknowledgement; empty at unlimited speed."""
     at: int
     """Of the acknowledgement by the run's clock, microseconds since the Unix epoch."""
 

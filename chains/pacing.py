@@ -138,7 +138,7 @@ class Pacer:
         lags = self._lags(self._deadlines(staged.due))
         self._account.acknowledged(taken, events, lags)
         for observer in self._observers:
-            observer.published(Published(records, events, lags, self._clock.time_us()))
+            observer.published(Published(records, staged.kinds, events, lags, self._clock.time_us()))
         if self._clock.time_us() - self._reported >= SECOND // 10:
             self._report()
 

@@ -72,11 +72,26 @@ class FaultyBlock:
 
     @property
     def due(self) -> Integers:
-        """When the lines come, microseconds since the Unix epoch, in no order."""
-        if not self._cuts:
-            return self._block.table.time
-        others = np.delete(self._block.table.time, [cut.row for cut in self._cuts if cut.replaces])
-        return np.concatenate([others, np.array([cut.due for cut in self._cuts if cut.emission], np.int64)])
+        """When the lines come, microseconds since the Unix epoch."""
+        return self._spliced(self._block.table.time, [cut.due for cut in self._cuts])
+
+    @property
+    def kinds(self) -> Integers:
+        """Indices of the lines' emitters in the plan."""
+        return self._spliced(self._block.table.kind, [cut.emission.kind if cut.emission else 0 for cut in self._cuts])
+
+    def _spliced(self, clean: Integers, others: list[int]) -> Integers:
+        """A column of the lines.
+
+        Args:
+            clean: of the clean events.
+            others: of the cuts.
+        """
+        pieces, done = [], 0
+        for (row, replaces, emission, _), other in zip(self._cuts, others, strict=True):
+            pieces += [clean[done:row], [other] if emission else []]
+            done = row + replaces
+        return np.concatenate([*pieces, clean[done:]]).astype(np.int64)
 
     @property
     def buffer(self) -> bytes:

@@ -16,6 +16,7 @@ from catalog.arrivals import Arrivals
 from chains import ChainGenerator
 from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
 from eventbus.bus import EventBus, Subscription
+from eventbus.cli.faults import Striking, told
 from eventbus.cli.options import topics_of
 from eventbus.cli.panel import Display, Snapshot
 from eventbus.inprocess import InProcessBus
@@ -50,6 +51,7 @@ class Configuration:
     phases: tuple[Phase, ...]
     speed: float
     seed: int
+    striking: Striking
     process: bool
     database: Database
 
@@ -125,13 +127,14 @@ class Application:
     async def _generate(self, stop: asyncio.Event) -> None:
         """Arrivals may come to an end; the application stays."""
         wanted = self.configuration
-        await self.generator.run(
-            self.bus,
-            initial_chains=wanted.initial_chains,
-            interval=wanted.interval,
-            rate=wanted.rate,
-            speed=wanted.speed,
-        )
+        with wanted.striking.arguments(self.bus) as struck:
+            await self.generator.run(
+                **struck,
+                initial_chains=wanted.initial_chains,
+                interval=wanted.interval,
+                rate=wanted.rate,
+                speed=wanted.speed,
+            )
         await stop.wait()
 
     async def _show_figures(self, shown: Display) -> None:
@@ -167,10 +170,11 @@ class Application:
 
     def account(self) -> str:
         """One line: what was published and stored."""
-        run, done = self.generator.statistics(), self.processed()
+        run, done, faults = self.generator.statistics(), self.processed(), self.generator.injected()
         return (
             f"{run.emitted:,} events of {run.chains:,} chains published ({run.late:,} late, {run.dropped:,} dropped); "
             f"{done.new:,} stored, {done.duplicates:,} duplicates, {done.dead:,} dead letters"
+            f"{f'; {told(faults)}' if faults else ''}"
         )
 
     def processed(self) -> ProcessorStatistics:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
+    from chains import ChainGenerator
     from chains.faults import Fault
+    from chains.formats import Layout
+    from eventbus.bus import EventBus
 
 FORM = "KIND=RATE[,min=…,max=…,chain=…,type=…,field=…]"
 
@@ -85,3 +93,81 @@ fault_option = click.option(
     " Kinds: drop, missing-started, tombstone, poison, corrupt, schema (field=NAME), wrong-tenant, orphan-causation,"
     " completed-before-started, clock-skew, changed-duplicate, duplicate, late, reorder.",
 )
+
+ledger_option = click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: every chain as it was meant, and every fault, as JSON lines.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Striking:
+    """The faults that a paced run shall have, and where they are written down."""
+
+    faults: tuple[Fault, ...]
+    ledger: Path | None
+
+    def check(self, generator: ChainGenerator) -> None:
+        """Raises click.UsageError: a fault finds no event to strike."""
+        from chains import InvalidSetting
+
+        try:
+            generator.injector(self.faults)
+        except InvalidSetting as error:
+            raise click.UsageError(str(error)) from error
+
+    @contextmanager
+    def arguments(self, bus: EventBus, layout: Layout | None = None) -> Iterator[dict[str, Any]]:
+        """Those of `ChainGenerator.run` that depend on it; the ledger is open meanwhile.
+
+        Args:
+            bus: to publish into; it gets its records in the layout, though faults break JSON events.
+            layout: None: JSON.
+        """
+        from chains.formats import JSON
+
+        layout = layout or JSON
+        if not self.faults and self.ledger is None:
+            yield {"bus": bus, "layout": layout}
+            return
+        struck = {"bus": _converting(bus, layout), "layout": JSON, "faults": self.faults}
+        if self.ledger is None:
+            yield struck
+            return
+        with _opened(self.ledger) as book:
+            yield {**struck, "ledger": book}
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise click.FileError(str(path), hint=error.strerror) from error
+
+
+def _converting(bus: EventBus, layout: Layout) -> EventBus:
+    """The bus behind what gives JSON records a layout."""
+    from chains.cloudevents import ConvertedBus, binary, structured
+    from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY
+
+    for other, convert in ((CLOUDEVENTS, structured), (CLOUDEVENTS_BINARY, binary)):
+        if layout is other:
+            return cast("EventBus", ConvertedBus(bus, convert))
+    return bus
+
+
+def striking_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `--fault` and `--ledger`, as one argument `striking`, a `Striking`."""
+
+    @wraps(command)
+    def with_striking(**options: Any) -> Any:
+        striking = Striking(faults=tuple(options.pop("faults")), ledger=options.pop("ledger"))
+        return command(striking=striking, **options)
+
+    return fault_option(ledger_option(cast("Callable[..., Any]", with_striking)))
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """How many events each kind struck: `faults: 12 drop, 3 late`."""
+    return "faults: " + (", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "none")

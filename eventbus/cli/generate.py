@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
-from eventbus.cli.faults import fault_option
+from eventbus.cli.faults import fault_option, ledger_option
 from eventbus.cli.formats import file_format
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
 from eventbus.cli.parameters import Duration, Instant
@@ -61,11 +61,7 @@ INTERRUPTED = 130
     help="The JSON event, or a CloudEvent in its JSON form (structured).",
 )
 @fault_option
-@click.option(
-    "--ledger",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: every chain as it was meant, and every fault, as JSON lines.",
-)
+@ledger_option
 @reporting_options
 @click.option("--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal].")
 def generate(

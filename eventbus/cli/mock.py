@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eventbus.cli.faults import striking_options
 from eventbus.cli.options import (
     catalog_option,
     chain_option,
@@ -63,6 +64,7 @@ def application_options(command: Any) -> Any:
             ),
             speed_option,
             random_seed_option,
+            striking_options,
             chain_option,
             catalog_option,
             database_options,
@@ -85,6 +87,7 @@ def mock(**options: Any) -> None:
       eventbus mock
       eventbus mock --rate 50 --chain agent-execution
       eventbus mock --scenario incident
+      eventbus mock --fault duplicate=0.05 --fault poison=0.01 --ledger ledger.jsonl
       ENABLE_MOCK_EVENTS=false eventbus mock --port 3001
     """
     settings = load_settings()
@@ -122,11 +125,14 @@ def serve(*, bootstrap_servers: str | None, process: bool | None, security: Kafk
 
 def configuration(settings: Settings, options: dict[str, Any], *, process: bool | None = None) -> Configuration:
     """Options win over settings."""
+    from chains import ChainGenerator
     from eventbus.cli.application import Configuration
 
     scenario: Scenario | None = options["scenario"]
+    catalog = chosen_catalog(options["paths"], options["names"], scenario)
+    options["striking"].check(ChainGenerator(catalog))
     return Configuration(
-        catalog=chosen_catalog(options["paths"], options["names"], scenario),
+        catalog=catalog,
         database=chosen_database(options["database_url"], options["data_dir"]),
         host=options["host"] or settings.host,
         port=settings.port if options["port"] is None else options["port"],
@@ -138,6 +144,7 @@ def configuration(settings: Settings, options: dict[str, Any], *, process: bool 
         rate=options["rate"],
         speed=options["speed"],
         seed=secrets.randbits(32) if options["seed"] is None else options["seed"],
+        striking=options["striking"],
         process=settings.process if process is None else process,
     )
 

@@ -14,6 +14,7 @@ import click
 
 from eventbus.bus import EventBus, TopicStrategy, topic_namer
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
+from eventbus.cli.faults import Striking, striking_options
 from eventbus.cli.formats import stream_layout
 from eventbus.cli.options import (
     Paths,
@@ -87,6 +88,7 @@ class Plan:
     max_lag: float | None
     topics: TopicStrategy
     seed: int
+    striking: Striking
     has_arrivals: bool
     """Whether the generator knows when chains begin; the rate then only says whether anything is paced."""
 
@@ -133,6 +135,7 @@ class Plan:
     show_default=True,
     help="The JSON event; a CloudEvent in its JSON form; or one whose attributes are record headers (kafka, bus).",
 )
+@striking_options
 @watch_options
 @sink_options
 @security_options
@@ -166,6 +169,7 @@ def stream(
       eventbus stream --users 50 --think 2s..15s --stagger 1m
       eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
       eventbus stream --format cloudevents-binary --rate 100
+      eventbus stream --fault late=0.02,max=10s --fault poison=0.001 --ledger ledger.jsonl --duration 1m
       eventbus stream --rate 200 --duration 10m --stats-interval 10s --report run.html
       eventbus stream --to bus --start 2026-01-01 --seed 7 --speed max --duration 1h
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
@@ -193,6 +197,7 @@ def stream(
 
     generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases)
     watch = watched(watching, generator, plan)
+    plan.striking.check(generator)
     try:
         if sinks.to:
             asyncio.run(run_into(sinks, kafka, generator, plan, watch=watch, form=form, as_json=as_json))
@@ -247,28 +252,28 @@ async def generate(
     paced = math.isfinite(plan.rate)
     rate = plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS
     model = plan.arrivals.model(rate)
-    running = asyncio.ensure_future(
-        generator.run(
-            bus,
-            initial_chains=plan.initial_chains,
-            rate=rate if model is None and not plan.has_arrivals else None,
-            arrivals=model,
-            speed=plan.speed if paced else math.inf,
-            duration=plan.duration if paced else None,
-            topics=plan.topics,
-            max_lag=plan.max_lag,
-            layout=layout,
-            start=watch.options.start,
-            observers=watch.observers,
+    with plan.striking.arguments(bus, layout) as struck:
+        running = asyncio.ensure_future(
+            generator.run(
+                **struck,
+                initial_chains=plan.initial_chains,
+                rate=rate if model is None and not plan.has_arrivals else None,
+                arrivals=model,
+                speed=plan.speed if paced else math.inf,
+                duration=plan.duration if paced else None,
+                topics=plan.topics,
+                max_lag=plan.max_lag,
+                start=watch.options.start,
+                observers=watch.observers,
+            )
         )
-    )
-    stopping = asyncio.ensure_future(stop.wait())
-    timeout = None if paced else plan.duration
-    await asyncio.wait([running, stopping], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+        stopping = asyncio.ensure_future(stop.wait())
+        timeout = None if paced else plan.duration
+        await asyncio.wait([running, stopping], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 def watched(options: WatchOptions, generator: ChainGenerator, plan: Plan) -> Watch:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from chains.clock import Clock, WallClock
+from eventbus.cli.faults import told
 from eventbus.cli.figures import Figures, lines
 from eventbus.cli.stream_panel import panel
 from eventbus.cli.summary import summary, summary_document
@@ -118,10 +119,12 @@ def progress(watch: Watch, account: Callable[[], Shown]) -> Iterator[None]:
 
 def final(watch: Watch, account: Shown, *, as_json: bool) -> str:
     """The account, the summary, and the hash of all events in the order in which they were published."""
-    digest = watch.digest.hexdigest()
+    digest, faults = watch.digest.hexdigest(), watch.faults
     if as_json:
-        return json.dumps({**account.to_dict(), **summary_document(watch.census), "sha256": digest})
-    return "\n".join([account.text(), "", summary(watch.census), "", f"sha256 {digest} of the events as JSON lines"])
+        document = {**account.to_dict(), **summary_document(watch.census), "sha256": digest}
+        return json.dumps({**document, "faults": dict(faults)} if faults else document)
+    texts = [account.text(), *([told(faults)] if faults else []), "", summary(watch.census), ""]
+    return "\n".join([*texts, f"sha256 {digest} of the events as JSON lines"])
 
 
 async def print_lines(watch: Watch, account: Callable[[], Shown], clock: Clock, write: Callable[[str], object]) -> None:

@@ -35,14 +35,13 @@ class Verbose:
         self._write = write
 
     def published(self, batch: Published) -> None:
-        events = batch.events
-        lags = [f"  {lag / 1000:+,.0f} ms" for lag in batch.lags.tolist()] or [""] * len(events)
-        columns = (batch.records, events.kind.tolist(), events.time.tolist(), lags)
+        lags = [f"  {lag / 1000:+,.0f} ms" for lag in batch.lags.tolist()] or [""] * len(batch.records)
+        columns = (batch.records, batch.kinds.tolist(), lags)
         self._write("".join(self._line(*row) for row in zip(*columns, strict=True)))
 
-    def _line(self, record: ProducerRecord, kind: int, time: int, lag: str) -> str:
+    def _line(self, record: ProducerRecord, kind: int, lag: str) -> str:
         """`09:00:01.250  visitor.page.visited  019b76da-c7e6  /pricing  +2 ms`."""
-        when = f"{datetime.fromtimestamp(time // 1000 / 1000, UTC):%H:%M:%S.%f}"[:-3]
+        when = f"{datetime.fromtimestamp(record.timestamp / 1000, UTC):%H:%M:%S.%f}"[:-3]
         chain = (record.key or b"").decode(errors="replace")[:PREFIX]
         return f"{when}  {self._names[kind]:<36}  {chain}  {details(record.value)}{lag}\n"
 

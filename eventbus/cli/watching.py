@@ -104,8 +104,6 @@ class Watch:
         self.observers: list[Observer] = [self.census, self.digest]
         if options.verbose:
             self.observers.append(Verbose(self.census.event_types, lambda text: click.echo(text, nl=False, err=True)))
-        #: How many of each kind are injected.
-        self.faults: Mapping[str, int] = {}
         self._generator = generator
         self._speed = speed
         self._zone = zone
@@ -125,6 +123,11 @@ class Watch:
             expected=expected(*self._span(run)) if expected else None,
             events_per_chain=self._events_per_chain,
         )
+
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """How many events each kind of fault has struck."""
+        return self._generator.injected()
 
     def write_report(self, run: RunStatistics, sinks: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the page, if it is wanted."""

@@ -198,9 +198,10 @@ def test_every_event_has_a_line() -> None:
     texts: list[str] = []
     verbose = Verbose(census.event_types, texts.append)
     block = next(iter(generator.blocks(chains=1)))
-    records = [ProducerRecord("t", b"019b76da-c7e6-7cb0", value, 0) for value in next(block.lines())]
-    verbose.published(Published(records, block.table, np.array([1500, 0]), 0))
-    verbose.published(Published(records[:1], block.table[:1], np.empty(0, np.int64), 0))
+    at = int(block.table.time[0]) // 1000
+    records = [ProducerRecord("t", b"019b76da-c7e6-7cb0", value, at) for value in next(block.lines())]
+    verbose.published(Published(records, block.kinds, block.table, np.array([1500, 0]), 0))
+    verbose.published(Published(records[:1], block.kinds[:1], block.table[:1], np.empty(0, np.int64), 0))
     first, second, unpaced = "".join(texts).splitlines()
     assert first.startswith("09:00:00.")
     assert first[12:] == "  test.thing.asked.v1                   019b76da-c7e6    +2 ms"

@@ -132,7 +132,7 @@ def test_a_paced_run_has_lags_and_sinks() -> None:
     generator = ChainGenerator(seed=3)
     census, began = generator.census(), 1_800_000_000_000_000
     block = next(iter(generator.blocks(chains=100)))
-    census.published(Published([], block.table, np.full(len(block), 900), began + 500_000))
+    census.published(Published([], block.kinds, block.table, np.full(len(block), 900), began + 500_000))
     statistics = RunStatistics(began=began, late=3, lag_p99_ms=0.9, lag_max_ms=1.5)
     facts = Facts(
         command="eventbus stream", seed=3, digest=None, census=census, seconds=1.0,
