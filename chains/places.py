@@ -38,7 +38,7 @@ def _place(emitter: Emitter) -> Place:
         state=emitter.state.name,
         event_type=emitter.event_type,
         is_root=emitter.is_root,
-        ends_chain=not emitter.state.next,
+        ends_chain=emitter.state.outcome is not None,
         outcome=emitter.state.outcome,
         correlation_at=emitter.correlation_at,
         timestamp_at=at[Field.TIMESTAMP],

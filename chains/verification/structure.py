@@ -83,7 +83,7 @@ def id_time(event_id: str) -> int:
 
 
 def _causality(first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
-    ends = {state.emits for chain in catalog.chains.values() for state in chain.states.values() if not state.next}
+    ends = {state.emits for chain in catalog.chains.values() for state in chain.states.values() if state.outcome}
     for trail in trails:
         if not trail.whole:
             yield from _broken(trail, first)

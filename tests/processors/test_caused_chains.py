@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from catalog import Catalog
+from chains import ChainGenerator
 from eventbus.event import Event
 from processors.store import EventStore
+from processors.store.connect import connect
 from processors.store.facts import Facts
 from tests.postgres import execute
 from tests.processors.consuming import consume_log
 from tests.processors.feeding import AGENT_EXECUTION, FACTS, START, agent_execution, chain_of, records, store_all
 from tests.processors.oracle import assert_exact
 from tests.processors.traffic import PARTITIONS, VAULT_READ, Log, values_of
+
+ORDERS = Path(__file__).parent.parent / "unit" / "chains" / "orders.yaml"
 
 CAUSED = sum({FACTS.types[name].bit for name in (*AGENT_EXECUTION, "omninode.agent.execution.failed.v1")})
 
@@ -98,3 +104,21 @@ async def test_older_databases_are_counted_again(postgres_dsn: str) -> None:
     await execute(postgres_dsn, "SELECT eventbus.rebuild()")
     async with EventStore.open(postgres_dsn) as store:
         assert (await store.statistics())["chains"]["by_chain"]["vault-read"]["total"] == 1
+
+
+async def test_generated_trees_conform(postgres_dsn: str) -> None:
+    """Chains with forks, retries and caused chains conform, whatever became of what they caused."""
+    catalog = Catalog.load(ORDERS).only("order")
+    facts = Facts.of(catalog)
+    values = [value for lines in ChainGenerator(catalog, seed=3).lines(chains=300) for value in lines]
+    random.Random(3).shuffle(values)
+    await store_all(postgres_dsn, *values, facts=facts)
+    await assert_exact(postgres_dsn, values, facts)
+    connection = await connect(postgres_dsn)
+    rows = await connection.fetch(
+        "SELECT chain, verdict, outcome, count(*) AS n FROM eventbus.chain_states GROUP BY chain, verdict, outcome"
+    )
+    await connection.close()
+    assert {(row["chain"], row["verdict"]) for row in rows} == {("order", "conforms")}
+    assert sum(row["n"] for row in rows) == 300
+    assert {row["outcome"] for row in rows} == {1, 2}

@@ -25,7 +25,14 @@ from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, way
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "generator_catalog.yaml"
 EVERY_CHAIN = Catalog.default().with_weights({"compliance-validation": 15, "pattern-discovery": 15})
-CATALOGS = {"default": Catalog.default(), "every": EVERY_CHAIN, "golden": Catalog.load(GOLDEN, extend=False)}
+ORDERS = Path(__file__).with_name("orders.yaml")
+TREES = Catalog.load(ORDERS).only("order", "vault-read")
+CATALOGS = {
+    "default": Catalog.default(),
+    "every": EVERY_CHAIN,
+    "golden": Catalog.load(GOLDEN, extend=False),
+    "trees": TREES,
+}
 
 SIGNS = {
     "drop": "paths",
@@ -100,6 +107,18 @@ def test_each_kind_is_named(kind: str) -> None:
     assert failed(told) == failed(report)
     assert not told.passed
     assert {finding.fault for check in told.checks for finding in check.findings} - {None} == {kind}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_named_in_trees(kind: str) -> None:
+    """Forks, retries and caused chains hide no fault, and none is taken for another."""
+    lines, ledger = made(Fault(kind=kind, rate=0.02), catalog=TREES)
+    told = verify(lines, TREES, ledger=ledger)
+    injected = sum(b'"record":"fault"' in line for line in ledger)
+    assert injected
+    assert told.ledger == {kind: (injected, injected)}
+    assert SIGNS[kind] in failed(told)
+    assert sentences(told, "ledger") == ""
 
 
 faults = st.lists(
@@ -207,6 +226,28 @@ def test_wrong_figures_are_seen(catalog: Catalog, check: str | None) -> None:
     """A run of other branch shares or delays is told apart from the catalog's, and its own is not."""
     lines, _ = made(catalog=catalog, chains=3000)
     assert failed(verify(lines, TALK)) == ({check} if check else set())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "check"),
+    [
+        ("weight: 40", "weight: 46", "branches"),
+        ("limit: 2", "limit: 3", "paths"),
+        ("abandon: 20", "abandon: 0", "paths"),
+        ("after: 300", "after: 330", "delays"),
+        ("initial: 100", "initial: 105", "delays"),
+        ("join:", "join:", None),
+    ],
+)
+def test_wrong_figures_of_trees_are_seen(tmp_path: Path, before: str, after: str, check: str | None) -> None:
+    """Causes, retries, timeouts and abandoned chains are held against the catalog, too."""
+    text = ORDERS.read_text().replace(before, after)
+    if "abandon" in before:  # what is not abandoned goes on
+        text = text.replace("weight: 80, delay: {uniform: [100, 900]}", "weight: 100, delay: {uniform: [100, 900]}")
+    (tmp_path / "other.yaml").write_text(text)
+    lines, _ = made(catalog=TREES, chains=2000)
+    found = failed(verify(lines, Catalog.load(tmp_path / "other.yaml").only("order", "vault-read")))
+    assert (check in found) if check else not found
 
 
 def test_chains_of_another_catalog() -> None:
