@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from catalog import Catalog, Chain, State
 from chains.cutter import RecordShape
 from chains.formats.layout import Envelope, Gap, Layout, Subject
-from chains.payload import Hole, PayloadCompiler
+from chains.payload import Part, PayloadCompiler, Spot
 from chains.slots import Column, Slot, merged
 from chains.sources import Facts, Sources
 from chains.text import Rows, table
@@ -87,14 +87,14 @@ def compile_emitter(
     )
 
 
-def _laid_out(head: bytes, parts: list[bytes | Hole]) -> tuple[Rows, tuple[Slot, ...]]:
-    """The head with the constants before the first hole, and each hole with the constants behind it."""
-    holes: list[tuple[Hole, bytes]] = []
+def _laid_out(head: bytes, parts: list[Part]) -> tuple[Rows, tuple[Slot, ...]]:
+    """The head with the constants before the first spot, and each spot with the constants behind it."""
+    spots: list[tuple[Spot, bytes]] = []
     for part in parts:
-        if isinstance(part, Hole):
-            holes.append((part, b""))
-        elif holes:
-            holes[-1] = (holes[-1][0], holes[-1][1] + part)
+        if not isinstance(part, bytes):
+            spots.append((part, b""))
+        elif spots:
+            spots[-1] = (spots[-1][0], spots[-1][1] + part)
         else:
             head += part
-    return table([head]), merged([slot for hole, after in holes for slot in hole.slots(after)])
+    return table([head]), merged([slot for spot, after in spots for slot in spot.slots(after)])

@@ -1,18 +1,18 @@
-"""A payload's description, interpreted once: constant JSON text with slots between."""
+"""A payload's description, interpreted once: what is constant in it, and what varies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
-import orjson
 
 from catalog import Catalog, Chain, PayloadField, UnknownName, Variable
 from catalog.visitors import COUNTED
 from chains.errors import InvalidSetting
 from chains.randomness import Integers, purpose
-from chains.slots import Factor, Listed, Numeral, Slot
+from chains.slots import LONGEST_NUMBER, Encoder, Factor, Listed, Numeral, Slot
 from chains.sources import Before, Constant, Drawn, Elapsed, Favoured, Item, Owned, Source
 from chains.visits import PARTS, most
 
@@ -22,7 +22,7 @@ LARGEST_TABLE = 16_384
 
 @dataclass(frozen=True)
 class Hole:
-    """A value that varies, before the constant text behind it is known."""
+    """A value that varies."""
 
     source: Source
     values: tuple[Any, ...] | None = None
@@ -33,36 +33,81 @@ class Hole:
     template: str | None = None
     """The text around a number, which stands where it has `{}`; None: no text."""
 
-    def slots(self, after: bytes) -> list[Slot]:
-        """One slot with the text around it, or several where numbers are encoded one by one."""
-        if self.values is None and self.source.count > LARGEST_TABLE:
-            before, behind = self._around
-            constant = [Listed(Factor(Constant(), (before,)))] if before else []
-            return [*constant, Numeral(self.source, self._shown), Listed(Factor(Constant(), (behind + after,)))]
-        return [Listed(Factor(self.source, tuple(text + after for text in self._texts())))]
-
-    def _texts(self) -> list[bytes]:
-        if self.values is not None:
-            return [orjson.dumps(value) for value in self.values]
-        numbers = self._shown(np.arange(self.source.count))
-        texts = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-        before, behind = self._around
-        return [before + text + behind for text in texts]
+    @property
+    def is_listed(self) -> bool:
+        """Whether there are few enough values for a table of their texts."""
+        return self.values is not None or self.source.count <= LARGEST_TABLE
 
     @property
-    def _around(self) -> tuple[bytes, bytes]:
+    def around(self) -> tuple[str, str]:
         """The text before a number, and the one behind it."""
-        before, _, behind = (b"{}" if self.template is None else orjson.dumps(self.template)).partition(b"{}")
+        before, _, behind = (self.template or "{}").partition("{}")
         return before, behind
 
-    def _shown(self, numbers: Integers) -> Any:
+    def bare(self) -> Hole:
+        """The number without the text around it."""
+        return replace(self, template=None)
+
+    def shown(self, numbers: Integers) -> Any:
+        """What the source's numbers stand for."""
         units = numbers + self.low
         return units if self.decimals is None else units / 10.0**self.decimals
 
 
+class Spot(Protocol):
+    """A place in a payload whose text varies, before the constant text behind it is known."""
+
+    @property
+    def width(self) -> int:
+        """Bytes of its longest text."""
+        ...
+
+    def slots(self, after: bytes) -> list[Slot]:
+        """The slots for it and the text behind it."""
+        ...
+
+
+Part = bytes | Spot
+"""Of a payload's text: it is there as it is, or varies."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A hole in a format."""
+
+    hole: Hole
+    encoder: Encoder
+
+    @cached_property
+    def texts(self) -> list[bytes]:
+        """All of them by number, where they are listed."""
+        if self.hole.values is not None:
+            return [self.encoder.text(value) for value in self.hole.values]
+        numbers = self.hole.shown(np.arange(self.hole.source.count))
+        if self.hole.template is None:
+            return self.encoder.texts(numbers)
+        before, behind = self.hole.around
+        return [self.encoder.text(f"{before}{number}{behind}") for number in numbers.tolist()]
+
+    @property
+    def width(self) -> int:
+        return max(map(len, self.texts)) if self.hole.is_listed else LONGEST_NUMBER
+
+    def slots(self, after: bytes) -> list[Slot]:
+        """One, or two where numbers are encoded one by one."""
+        if self.hole.is_listed:
+            return [Listed(Factor(self.hole.source, tuple(text + after for text in self.texts)))]
+        return [Numeral(self.hole.source, self.hole.shown, self.encoder), constant(after)]
+
+
+def constant(text: bytes) -> Slot:
+    """A slot that is always the same."""
+    return Listed(Factor(Constant(), (text,)))
+
+
 @dataclass(frozen=True)
 class PayloadCompiler:
-    """Compiles payloads for one state of a chain."""
+    """Finds what varies in the payloads of one state of a chain."""
 
     catalog: Catalog
     chain: Chain
@@ -70,22 +115,12 @@ class PayloadCompiler:
     longest: int
     """The longest delay before the state, microseconds."""
 
-    def parts(self, fields: tuple[PayloadField, ...], path: str = "") -> list[bytes | Hole]:
-        """Constant texts and holes of an object, in order."""
-        parts: list[bytes | Hole] = [b"{"]
-        for number, field in enumerate(fields):
-            parts.append((b"," if number else b"") + orjson.dumps(field.name) + b":")
-            parts += self._value(field, f"{path}/{field.name}")
-        return [*parts, b"}"]
+    def hole(self, field: PayloadField, path: str) -> Hole | None:
+        """A field that is no object; None: it is a constant.
 
-    def _value(self, field: PayloadField, path: str) -> list[bytes | Hole]:
-        if field.fields is not None:
-            return self.parts(field.fields, path)
-        hole = self._hole(field, path)
-        return [orjson.dumps(field.value) if hole is None else hole]
-
-    def _hole(self, field: PayloadField, path: str) -> Hole | None:
-        """None: the field is a constant."""
+        Args:
+            path: its place in the payload, `/result/score`.
+        """
         hole: Hole | None = None
         if field.elapsed:
             hole = Hole(Elapsed(self.longest // 1000 + 1))

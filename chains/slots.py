@@ -1,4 +1,4 @@
-"""The places of a JSON text that differ from event to event, each written as a column of texts."""
+"""The places of a text that differ from event to event, each written as a column of texts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from itertools import product
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import orjson
 
 from chains.randomness import Integers
 from chains.sources import Numbers, Source
-from chains.text import Rows, table, windows
+from chains.text import Rows, table
 
 LARGEST_PRODUCT, LARGEST_TABLE = 2048, 1 << 20
 """Neighbouring slots become one while all combinations of their texts are at most so many, and so many bytes."""
 LONGEST_NUMBER = 24
-"""Bytes of a JSON number: `-1.7976931348623157e+308`."""
+"""Bytes of a number in any format; in JSON: `-1.7976931348623157e+308`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +95,33 @@ class Listed:
         return table(texts), np.array(list(map(len, texts)), np.int64)
 
 
+class Encoder(Protocol):
+    """How values become bytes in a format."""
+
+    def text(self, value: Any) -> bytes:
+        """Of one value."""
+        ...
+
+    def texts(self, numbers: Any) -> list[bytes]:
+        """Of an array of numbers."""
+        ...
+
+    def column(self, numbers: Any) -> Column:
+        """The same, for very many."""
+        ...
+
+
 class Numeral:
-    """A slot with very many possible numbers: those of all events are encoded in one go and cut at the commas.
+    """A slot with very many possible numbers: those of all events are encoded in one go.
 
     Args:
         value: from the source's numbers to the values shown.
     """
 
-    def __init__(self, source: Source, value: Callable[[Integers], Any]) -> None:
+    def __init__(self, source: Source, value: Callable[[Integers], Any], encoder: Encoder) -> None:
         self._source = source
         self._value = value
+        self._encoder = encoder
 
     @property
     def sources(self) -> Iterable[Source]:
@@ -116,14 +132,7 @@ class Numeral:
         return LONGEST_NUMBER
 
     def column(self, numbers: Numbers) -> Column:
-        text = orjson.dumps(self._value(numbers[self._source]), option=orjson.OPT_SERIALIZE_NUMPY)
-        memory = np.frombuffer(text, np.uint8)
-        commas = np.flatnonzero(memory == ord(","))
-        starts = np.concatenate(([1], commas + 1))
-        lengths = np.concatenate((commas, [len(text) - 1])) - starts
-        width = int(lengths.max())
-        padded = np.concatenate((memory, np.zeros(width, np.uint8)))
-        return Column(windows(padded, np.dtype(f"V{width}")), starts, lengths)
+        return self._encoder.column(self._value(numbers[self._source]))
 
 
 def merged(slots: list[Slot]) -> tuple[Slot, ...]:

@@ -6,6 +6,7 @@ import orjson
 
 from chains.cloudevents import STRUCTURED, reference, repeated
 from chains.fields import Field
+from chains.formats.jsonevent import json_object
 from chains.formats.layout import Draft, Subject
 
 
@@ -34,7 +35,7 @@ class StructuredLayout:
         text.constant(b'","traceparent":"')
         text.headers, text.varying = (STRUCTURED,), [("traceparent", text.traceparent())]
         text.constant(b'","data":')
-        text.parts = [*subject.payload.parts(event.payload), b"}\n"]
+        text.parts = [*json_object(subject.payload, event.payload), b"}\n"]
         text.tail = 1
         return text
 
@@ -59,7 +60,7 @@ class BinaryLayout:
         if not subject.is_root:
             text.varying.append(("ce_causationid", text.field(Field.CAUSATION_ID)))
         text.value_at = len(text.head)
-        text.parts = subject.payload.parts(event.payload)
+        text.parts = json_object(subject.payload, event.payload)
         return text
 
 

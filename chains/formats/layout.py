@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from catalog import EventType
 from chains.cutter import RecordShape, Stretch
 from chains.fields import Field
-from chains.payload import Hole, PayloadCompiler
+from chains.payload import Part, PayloadCompiler
 from eventbus.event import Header
 
 
@@ -43,7 +43,7 @@ class Draft:
         self.head = b""
         self.gaps: list[Gap] = []
         #: What comes behind the head.
-        self.parts: list[bytes | Hole] = []
+        self.parts: list[Part] = []
         self.value_at = self.tail = 0
         self.headers: tuple[Header, ...] | None = None
         self.varying: list[tuple[str, Stretch]] = []
