@@ -5,10 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from functools import cached_property
 
+import numpy as np
+
 from chains.identity import Identifiers, identifiers
 from chains.randomness import Words
 from chains.table import EventTable
 from chains.text import TIMESTAMP_WIDTH, UUID_FIELDS, UUID_WIDTH, Rows, joined, timestamps
+from chains.varints import padded
 
 SPAN_PARTS = ("at19", "at24", "at28", "at32")
 TRACE_PARTS = tuple(UUID_FIELDS.names or ())
@@ -25,6 +28,8 @@ class Field(Enum):
     """The correlation id without its dashes: W3C Trace Context's trace id."""
     SPAN = ("span", 16)
     """The last 16 digits of the event id: W3C Trace Context's parent id."""
+    MICROS = ("micros", 8)
+    """The time as an Avro long, microseconds since the Unix epoch."""
 
     @property
     def width(self) -> int:
@@ -46,17 +51,20 @@ class FieldTexts:
         """A row for each event; causes of roots are without meaning."""
         match field:
             case Field.EVENT_ID:
-                return self._known.event
+                rows = self._known.event
             case Field.CORRELATION_ID:
-                return self._known.correlation
+                rows = self._known.correlation
             case Field.CAUSATION_ID:
-                return self._known.causation
-            case Field.TIMESTAMP:
-                return timestamps(self._events.time)
+                rows = self._known.causation
             case Field.TRACE:
-                return joined(self._known.correlation, TRACE_PARTS)
+                rows = joined(self._known.correlation, TRACE_PARTS)
             case Field.SPAN:
-                return joined(self._known.event, SPAN_PARTS)
+                rows = joined(self._known.event, SPAN_PARTS)
+            case Field.TIMESTAMP:
+                rows = timestamps(self._events.time)
+            case Field.MICROS:
+                rows = padded(self._events.time.view(np.uint64) << np.uint64(1), field.width)
+        return rows
 
     @cached_property
     def _known(self) -> Identifiers:
