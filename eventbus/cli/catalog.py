@@ -106,7 +106,13 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
 
 
 @catalog.command()
-@click.option("--format", "kind", type=click.Choice(["asyncapi", "jsonschema"]), default="asyncapi", show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["asyncapi", "jsonschema", "avro"]),
+    default="asyncapi",
+    show_default=True,
+)
 @click.option(
     "--out",
     type=click.File("w", encoding="utf-8", lazy=True),
@@ -122,19 +128,28 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
     help="How events are spread over topics (asyncapi).",
 )
 @click.option("--server", default="localhost:9092", show_default=True, help="Address of the broker (asyncapi).")
+@click.option(
+    "--type", "names", multiple=True, metavar="EVENT_TYPE", help="Only this one (avro); repeatable [default: all]."
+)
 @catalog_option
-def export(kind: str, out: TextIO, topics: Any, server: str, paths: Paths) -> None:
-    """Export the catalog as one AsyncAPI 3.1 document or one JSON Schema (draft 2020-12).
+def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str, ...], paths: Paths) -> None:
+    """Export the catalog as one AsyncAPI 3.1 document, JSON Schema (draft 2020-12) or Avro schema.
 
     \b
-    Example: eventbus catalog export --format asyncapi --out asyncapi.yaml
+    Examples:
+      eventbus catalog export --format asyncapi --out asyncapi.yaml
+      eventbus catalog export --format avro --type omninode.agent.execution.failed.v1 --out failed.avsc
     """
     from catalog.asyncapi import asyncapi
+    from catalog.avro import avro_schema
     from catalog.jsonschema import catalog_schema
+    from catalog.messages import message
     from eventbus.bus import topic_namer
 
     loaded = _load(paths)
-    if kind == "asyncapi":
+    if kind == "avro":
+        document = avro_schema(message(loaded, names or list(loaded.events)))
+    elif kind == "asyncapi":
         document = asyncapi(loaded, topic_of=topic_namer(topics), server=server)
     else:
         document = catalog_schema(loaded)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
+
 if TYPE_CHECKING:
+    from catalog import Catalog
     from chains import Block
     from chains.cloudevents import Format
     from chains.formats import Layout
     from chains.splicing import FaultyBlock
+
+
+TYPED = ("avro",)
+"""Formats with schemas, which are no text."""
 
 
 class FileFormat(NamedTuple):
@@ -19,19 +26,38 @@ class FileFormat(NamedTuple):
     """In which the generator is to write them."""
     framed: Callable[[Block | FaultyBlock], bytes]
     """From a block to what is written."""
+    head: bytes = b""
+    """Before all blocks."""
 
 
-def file_format(form: str, *, struck: bool) -> FileFormat:
+def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
     """The format of a name.
 
     Args:
         struck: faults are injected on the way; they break JSON events, which take their form afterwards.
+
+    Raises:
+        click.UsageError: this format cannot be struck.
     """
     from chains import formats
 
+    if form in TYPED and struck:
+        raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
+    if form == "avro":
+        return _avro(catalog)
     if form == "cloudevents":
         return FileFormat(formats.JSON, _converted) if struck else FileFormat(formats.CLOUDEVENTS, _copied)
     return FileFormat(formats.JSON, _copied)
+
+
+def _avro(catalog: Catalog) -> FileFormat:
+    from catalog.messages import message
+    from chains.formats.avro import AvroFile, AvroLayout
+
+    every = message(catalog, list(catalog.events))
+    file = AvroFile(every)
+    layout = AvroLayout(dict.fromkeys(catalog.events, every))
+    return FileFormat(layout, lambda block: file.framed(len(block), block.buffer), file.head)
 
 
 def stream_layout(form: Format) -> Layout:

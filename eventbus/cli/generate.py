@@ -55,10 +55,10 @@ INTERRUPTED = 130
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "cloudevents"]),
+    type=click.Choice(["json", "cloudevents", "avro"]),
     default="json",
     show_default=True,
-    help="The JSON event, or a CloudEvent in its JSON form (structured).",
+    help="The JSON event; a CloudEvent in its JSON form (structured); or one Avro object container file.",
 )
 @fault_option
 @ledger_option
@@ -87,7 +87,7 @@ def generate(
     reporting: Reporting,
     progress: bool | None,
 ) -> None:
-    """Write events as JSON lines, ordered by time, without waiting.
+    """Write events, ordered by time, without waiting: as JSON lines, or in another format.
 
     The seed alone repeats a run: the same arguments give the same bytes on every machine, and the SHA-256 at the end
     proves it. A file appears under its name when it is complete; until then it has a temporary name beside it.
@@ -102,6 +102,7 @@ def generate(
       eventbus generate --from 2026-03-01T12:00 --until 2026-03-01T13:00 --workers 4
       eventbus generate --profile visitors --time-zone Europe/Berlin --duration 7d --spacing even
       eventbus generate --duration 2d --out events.jsonl --summary --report run.html
+      eventbus generate --format avro --out events.avro
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
     if all(bound is None for bound in (chains, duration, until, index)):
@@ -120,8 +121,8 @@ def generate(
     )
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
-    written = file_format(form, struck=bool(faults or ledger))
-    run = Run(written.framed)
+    written = file_format(form, generator.catalog, struck=bool(faults or ledger))
+    run = Run(written.framed, written.head)
     try:
         with (
             interrupted_by_sigterm(),
@@ -187,10 +188,12 @@ class Run:
 
     Args:
         framed: from a block to what is written.
+        head: what is written before all blocks.
     """
 
-    def __init__(self, framed: Callable[[Block | FaultyBlock], bytes]) -> None:
+    def __init__(self, framed: Callable[[Block | FaultyBlock], bytes], head: bytes) -> None:
         self._framed = framed
+        self._head = head
         self.events = self.chains = self.bytes = 0
         #: Until all was written.
         self.seconds = 0.0
@@ -206,6 +209,8 @@ class Run:
 
     def write(self, blocks: Iterator[Block | FaultyBlock], file: BinaryIO, advance: Advance) -> None:
         """Write all blocks; a second thread works out the digest meanwhile."""
+        self.include(self._head, events=0, chains=0)
+        file.write(self._head)
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(self._hash.update, b"")
             for block in blocks:
