@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import orjson
@@ -27,7 +28,8 @@ def test_an_avro_file(tmp_path: Path) -> None:
     result = run("generate", "--chains", "30", "--seed", "7", "--format", "avro", "--out", str(out))
     assert result.exit_code == 0
     with out.open("rb") as file:
-        assert [event["event_id"] for event in fastavro.reader(file)] == plain_ids("--chains", "30", "--seed", "7")
+        events: list[Any] = list(fastavro.reader(file))
+        assert [event["event_id"] for event in events] == plain_ids("--chains", "30", "--seed", "7")
     assert hashlib.sha256(out.read_bytes()).hexdigest() in result.stderr
     assert f"{out.stat().st_size:,} bytes" in result.stderr
 
