@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from catalog.visitors import COUNTED
 from chains.errors import InvalidSetting
 from chains.randomness import Integers, purpose
 from chains.slots import LONGEST_NUMBER, Encoder, Factor, Listed, Numeral, Slot
-from chains.sources import Before, Constant, Drawn, Elapsed, Favoured, Item, Owned, Source
+from chains.sources import Before, Constant, Drawn, Elapsed, Favoured, Item, Numbers, Owned, Source
 from chains.visits import PARTS, most
 
 LARGEST_TABLE = 16_384
@@ -58,8 +59,17 @@ class Spot(Protocol):
     """A place in a payload whose text varies, before the constant text behind it is known."""
 
     @property
+    def sources(self) -> Iterable[Source]:
+        """The numbers it needs."""
+        ...
+
+    @property
     def width(self) -> int:
         """Bytes of its longest text."""
+        ...
+
+    def lengths(self, numbers: Numbers) -> Integers:
+        """Bytes of its text in each of a group of events."""
         ...
 
     def slots(self, after: bytes) -> list[Slot]:
@@ -90,8 +100,22 @@ class Value:
         return [self.encoder.text(f"{before}{number}{behind}") for number in numbers.tolist()]
 
     @property
+    def sources(self) -> Iterable[Source]:
+        return [self.hole.source]
+
+    @property
     def width(self) -> int:
         return max(map(len, self.texts)) if self.hole.is_listed else LONGEST_NUMBER
+
+    def lengths(self, numbers: Numbers) -> Integers:
+        index = numbers[self.hole.source]
+        if not self.hole.is_listed:
+            return self.encoder.column(self.hole.shown(index)).lengths
+        return self._lengths.take(index)
+
+    @cached_property
+    def _lengths(self) -> Integers:
+        return np.array(list(map(len, self.texts)), np.int64)
 
     def slots(self, after: bytes) -> list[Slot]:
         """One, or two where numbers are encoded one by one."""

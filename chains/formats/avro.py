@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from catalog.avro import avro_schema
 from catalog.messages import Message
 from catalog.shapes import Kind, Listing, Member, Scalar, Shape, Struct
 from chains.fields import Field
+from chains.formats.jsonevent import ENCODER as DIGITS
 from chains.formats.layout import Draft, Subject
+from chains.formats.lengths import length
 from chains.formats.wire import Wire, begin_value
 from chains.payload import Part, PayloadCompiler, Value
 from chains.slots import Column
@@ -104,7 +106,13 @@ def _member(payload: PayloadCompiler, field: PayloadField, member: Member, path:
     hole = payload.hole(field, path)
     if hole is None:
         return [avro_member(member, field.value)]
-    return [*(there if hole.values is None else []), Value(hole, AvroEncoder(member))]
+    if hole.values is not None:
+        return [Value(hole, AvroEncoder(member))]
+    if hole.is_listed or hole.template is None:
+        return [*there, Value(hole, AvroEncoder(replace(member, optional=False)))]
+    before, behind = (text.encode() for text in hole.around)
+    text: list[Part] = [before, Value(hole.bare(), DIGITS), behind]
+    return [*there, length(text, avro_long), *text]
 
 
 class AvroLayout:

@@ -46,6 +46,7 @@ def typed_fields(draw: st.DrawFn, name: str) -> PayloadField:
                 field(name, type="string", var="thing.right"),
                 field(name, type="integer", var="count"),
                 field(name, type="number", var="count"),
+                field(name, type="string", var="count", template='„{}" \\ü'),
                 field(name, type="integer", elapsed=True),
             ]
         ),
