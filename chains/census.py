@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,13 +30,15 @@ class ChainCount:
     is_session: bool = False
     """Whether they are visitors' sessions."""
     begun: int = 0
+    ended: int = 0
+    """Their last event has come, that of the chains which they cause included."""
     outcomes: Counter[str] = field(default_factory=Counter)
     durations: LagHistogram = field(default_factory=LagHistogram)
-    """From the first event to the last, microseconds."""
+    """From the first event to the one that tells the outcome, microseconds."""
 
     @property
     def active(self) -> int:
-        return max(self.begun - self.outcomes.total(), 0)  # a window of a run has ends without their beginnings
+        return max(self.begun - self.ended, 0)  # a window of a run has ends without their beginnings
 
 
 class Census:
@@ -48,9 +50,13 @@ class Census:
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = places
-        self._names = list(dict.fromkeys(place.chain for place in places))
-        self._sessions = {place.chain for place in places if place.is_root and place.event_type == SESSION}
-        self._name_of = np.array([self._names.index(place.chain) for place in places])
+        roots = [place for place in places if place.is_root]
+        self._names = list(dict.fromkeys(place.chain for place in roots))
+        self._sessions = {place.chain for place in roots if place.event_type == SESSION}
+        self._owners = list(_owners(places))
+        self._name_of = np.array([self._names.index(owner) for owner in self._owners])
+        owned = zip(places, self._owners, strict=True)
+        self._tells = np.array([place.outcome is not None and place.chain == owner for place, owner in owned])
         self._kinds = np.zeros(len(places), np.int64)
         self._ends = np.zeros(len(places), np.int64)
         self._durations = [LagHistogram() for _ in self._names]
@@ -109,13 +115,17 @@ class Census:
             name: ChainCount(name in self._sessions, durations=lasted)
             for name, lasted in zip(self._names, self._durations, strict=True)
         }
-        counts = zip(self._places, self._kinds.tolist(), self._ends.tolist(), strict=True)
-        for place, events, ends in counts:
-            chain = found[place.chain]
-            chain.begun += events if place.is_root else 0
-            if ends:
-                chain.outcomes[place.outcome or ABANDONED] += ends
-        return {name: chain for name, chain in found.items() if chain.begun or chain.outcomes}
+        told, events, ends = self._tells.tolist(), self._kinds.tolist(), self._ends.tolist()
+        for place, owner, tells, count, ended in zip(self._places, self._owners, told, events, ends, strict=True):
+            chain = found[owner]
+            chain.begun += count if place.is_root else 0
+            chain.ended += ended
+            if tells and count:
+                chain.outcomes[str(place.outcome)] += count
+        for chain in found.values():
+            if chain.ended > chain.outcomes.total():
+                chain.outcomes[ABANDONED] = chain.ended - chain.outcomes.total()
+        return {name: chain for name, chain in found.items() if chain.begun or chain.ended}
 
     def outcomes(self) -> Counter[str]:
         """All chains that have ended, by outcome."""
@@ -124,11 +134,10 @@ class Census:
     def _take(self, events: EventTable) -> None:
         """Count what is quickly counted; the rest waits until there is enough for the work to cost next to nothing."""
         self._kinds += np.bincount(events.kind, minlength=self._kinds.size)
-        ended = np.flatnonzero(events.last)
-        kinds = events.kind.take(ended)
-        self._ends += np.bincount(kinds, minlength=self._ends.size)
-        lasted = events.time.take(ended) - events.began.take(ended)
-        self._waiting.append((events.time[events.step == 0], kinds, lasted))
+        self._ends += np.bincount(events.kind[events.last > 0], minlength=self._ends.size)
+        told = np.flatnonzero(self._tells.take(events.kind))
+        lasted = events.time.take(told) - events.began.take(told)
+        self._waiting.append((events.time[events.step == 0], events.kind.take(told), lasted))
         self._rows += len(events)
         if self._rows >= TOGETHER:
             self._count()
@@ -146,3 +155,11 @@ class Census:
         names = self._name_of.take(kinds)
         for name in np.unique(names).tolist():
             self._durations[name].add(lasted[names == name])
+
+
+def _owners(places: Sequence[Place]) -> Iterator[str]:
+    """By emitter: the chain, or the one that causes it. A plan has the root's emitter before all others of a chain."""
+    owner = ""
+    for place in places:
+        owner = place.chain if place.is_root else owner
+        yield owner

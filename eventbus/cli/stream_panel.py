@@ -58,7 +58,9 @@ def _rates(now: Figures, before: Figures) -> Text:
 def _chains(chains: dict[str, ChainCount]) -> Table:
     table = figures_table("chain", "begun", "active", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
     for name, chain in chains.items():
-        lasted = [f"{chain.durations.quantile(q) / 1000:,.0f}" if chain.outcomes else "–" for q in (0.5, 0.95, 0.99)]
+        lasted = [
+            f"{chain.durations.quantile(q) / 1000:,.0f}" if chain.durations.maximum else "–" for q in (0.5, 0.95, 0.99)
+        ]
         counts = (chain.begun, chain.active, chain.outcomes["completed"])
         failed = chain.outcomes["failed"]
         table.add_row(name, *(f"{n:,}" for n in counts), Text(f"{failed:,}", style=BAD if failed else "dim"), *lasted)

@@ -43,7 +43,9 @@ def _chains(census: Census) -> Iterator[str]:
     rows = [("chain", "begun", *outcomes, "active", "p50 ms", "p95 ms", "p99 ms")]
     for name, chain in chains.items():
         counts = [chain.begun, *(chain.outcomes[outcome] for outcome in outcomes), chain.active]
-        lasted = [f"{chain.durations.quantile(q) / 1000:,.0f}" if chain.outcomes else "–" for q in (0.5, 0.95, 0.99)]
+        lasted = [
+            f"{chain.durations.quantile(q) / 1000:,.0f}" if chain.durations.maximum else "–" for q in (0.5, 0.95, 0.99)
+        ]
         rows.append((name, *(f"{count:,}" for count in counts), *lasted))
     return table(rows)
 

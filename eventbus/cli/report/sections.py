@@ -74,7 +74,7 @@ def chains_section(facts: Facts) -> Markup:
 
 def durations_section(facts: Facts) -> Markup:
     """How long the chains of each name took, all on one axis."""
-    ended = {name: chain.durations for name, chain in facts.census.chains().items() if chain.outcomes}
+    ended = {name: chain.durations for name, chain in facts.census.chains().items() if chain.durations.bars()}
     bounds = [bound for histogram in ended.values() for low, high, _ in histogram.bars() for bound in (low, high)]
     charts = []
     for name, histogram in ended.items():
@@ -82,7 +82,9 @@ def durations_section(facts: Facts) -> Markup:
         chart = distribution(histogram, f"Durations of {name}", "chains", "duration", span)
         rows = bars_of(histogram.bars())
         charts.append(tag("div", tag("h3", name), chart.svg(*SMALL), data(("from", "to", "chains"), rows)))
-    text = "From the first event of a chain to its last; the logarithmic axis is the same for all."
+    text = (
+        "From the first event of a chain to the one that tells its outcome; the logarithmic axis is the same for all."
+    )
     return section("Durations", tag("p", text), many(charts)) if charts else joined()
 
 
@@ -168,7 +170,7 @@ def _chain(name: str, chain: ChainCount, seen: Sequence[str]) -> Iterator[Markup
     for outcome in seen:
         yield tag("td", f"{counts.get(outcome, 0):,}")
     for quantile in (0.5, 0.95, 0.99):
-        yield tag("td", duration(chain.durations.quantile(quantile) / 1e6) if chain.outcomes else "–")
+        yield tag("td", duration(chain.durations.quantile(quantile) / 1e6) if chain.durations.maximum else "–")
     whole = sum(counts.values())
     yield tag("td", *(stripe(outcome, counts.get(outcome, 0), whole) for outcome in seen), class_="bar")
 

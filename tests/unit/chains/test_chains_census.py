@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import math
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog import Catalog
 from chains import ChainGenerator
 from chains.bins import QUARTER, SECOND, QuarterHours, TimeBins
 from chains.census import Census
@@ -47,6 +51,57 @@ def test_types_and_chains_are_those_of_the_events() -> None:
     assert all(chain.active == 0 for chain in census.chains().values())
 
 
+FORKED = """
+events:
+  shop.order.placed.v1: {source: shop}
+  shop.order.paid.v1: {source: pay}
+  shop.order.packed.v1: {source: stock}
+  shop.order.shipped.v1: {source: shop}
+  shop.order.lost.v1: {source: shop}
+  shop.mail.asked.v1: {source: mail}
+  shop.mail.failed.v1: {source: mail}
+chains:
+  order:
+    weight: 60
+    start: placed
+    states:
+      placed:
+        emits: shop.order.placed.v1
+        causes: [{chain: mail, weight: 40, delay: {uniform: [5, 900]}}]
+        fork:
+          branches: [{to: paid, delay: {uniform: [10, 100]}}, {to: packed, delay: {uniform: [10, 60]}}]
+          join: {to: sent, delay: {fixed: 100}}
+      paid: {emits: shop.order.paid.v1}
+      packed: {emits: shop.order.packed.v1}
+      sent:
+        emits: shop.order.shipped.v1
+        abandon: 30
+        next: [{to: lost, weight: 70, delay: {fixed: 10}}]
+      lost: {emits: shop.order.lost.v1, outcome: failed}
+  mail:
+    weight: 40
+    start: asked
+    states:
+      asked: {emits: shop.mail.asked.v1, next: [{to: failed, weight: 100, delay: {fixed: 300}}]}
+      failed: {emits: shop.mail.failed.v1, outcome: failed}
+"""
+
+
+def test_chains_end_as_the_ledger_says(tmp_path: Path) -> None:
+    """Forks, abandoned chains, and chains that others cause: each chain is counted once, by its own outcome."""
+    path, ledger = tmp_path / "shop.yaml", io.BytesIO()
+    path.write_text(FORKED)
+    generator = ChainGenerator(Catalog.load(path, extend=False), seed=5)
+    for _ in generator.injector([], ledger).blocks(generator.blocks(chains=600)):
+        pass
+    records = [json.loads(line) for line in ledger.getvalue().splitlines()]
+    told = Counter((one["chain"], one["outcome"]) for one in records if one["record"] == "chain")
+    chains = counted(generator, chains=600).chains()
+    assert told == {(name, out): n for name, chain in chains.items() for out, n in chain.outcomes.items()}
+    assert told["order", "abandoned"] > 50
+    assert all(chain.begun == chain.ended == chain.outcomes.total() for chain in chains.values())
+
+
 def test_durations_are_from_the_first_event_to_the_last() -> None:
     """The longest chain is the longest in the histogram, to the microsecond."""
     generator = ChainGenerator(seed=3)
@@ -66,7 +121,7 @@ def test_a_run_that_is_going_on_has_active_chains() -> None:
     block = next(iter(generator.blocks(chains=2000)))
     census.add(block.table[: len(block) // 2])
     for chain in census.chains().values():
-        assert chain.begun == chain.active + chain.outcomes.total()
+        assert chain.begun == chain.active + chain.outcomes.total() == chain.active + chain.ended
     assert any(chain.active for chain in census.chains().values())
 
 
