@@ -33,3 +33,11 @@ class UnknownEvent(ChainError, LookupError):
 
 class InvalidLedger(ChainError):
     """The file is no ledger, or not a whole one."""
+
+
+class UnreadableStream(ChainError):
+    """A recording cannot be read to its end."""
+
+
+class NothingToLearn(ChainError):
+    """A recording has no complete chain."""

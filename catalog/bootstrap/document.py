@@ -5,33 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from catalog.asyncapi import delay_document
+from catalog.bootstrap.states import state_document
+from catalog.bootstrap.visitors import visitors_document
 from catalog.catalog import Catalog
-from catalog.model import Chain, EventType, PayloadField, State, Transition, Variable
+from catalog.model import Chain, EventType, PayloadField, Variable
 
 Document = dict[str, Any]
 
-SOURCES = {"value": "value", "choices": "choices", "pick": "pick", "var": "var", "minimum": "min", "maximum": "max"}
+SOURCES = {
+    **{name: name for name in ("value", "choices", "pick", "var", "template", "visit")},
+    **{"minimum": "min", "maximum": "max"},
+}
 """What gives a payload field its value: attribute → name in a file."""
+FLAGS = ("elapsed", "attempt")
+"""The same, where it is no more than true."""
 
 
-def catalog_document(catalog: Catalog) -> Document:
-    """A file that stands on its own."""
-    lists = {name: list(items) for name, items in catalog.lists.items()}
+def catalog_document(catalog: Catalog, beneath: Catalog | None = None) -> Document:
+    """A file that stands on its own, or has what differs from a catalog on top of which it will be read."""
     sections = {
-        "lists": lists,
-        "events": {name: event_document(event) for name, event in catalog.events.items()},
-        "chains": {name: chain_document(chain) for name, chain in catalog.chains.items()},
+        "lists": {name: list(items) for name, items in catalog.lists.items() if _is_new(beneath, "lists", name, items)},
+        "events": {n: event_document(e) for n, e in catalog.events.items() if _is_new(beneath, "events", n, e)},
+        "chains": {n: chain_document(c) for n, c in catalog.chains.items() if _is_new(beneath, "chains", n, c)},
     }
-    return {"alone": True, **_domain(catalog), **{name: section for name, section in sections.items() if section}}
+    head = {} if beneath else {"alone": True, **_domain(catalog)}
+    return {**head, **_said(sections)}
 
 
-def _domain(catalog: Catalog) -> Document:
-    """The file's domain where all event types have one, and the partitions of its topic, or of all topics."""
-    domains = list(dict.fromkeys(event.domain for event in catalog.events.values()))
-    if len(domains) != 1:
-        return _said({"partitions": dict(catalog.partitions)})
-    return {"domain": domains[0]} | _said({"partitions": catalog.partitions.get(domains[0])})
+def _is_new(beneath: Catalog | None, section: str, name: str, value: Any) -> bool:
+    return beneath is None or getattr(beneath, section).get(name) != value
 
 
 def event_document(event: EventType) -> Document:
@@ -54,13 +56,13 @@ def source_document(one: PayloadField) -> Document:
     """Where a field gets its value."""
     found = {name: getattr(one, attribute) for attribute, name in SOURCES.items()}
     document = {name: list(v) if isinstance(v, tuple) else v for name, v in found.items() if v is not None}
-    decimals = {"decimals": one.decimals} if one.decimals else {}
-    return ({"elapsed": True} if one.elapsed else {}) | document | decimals
+    flags = {name: True for name in FLAGS if getattr(one, name)}
+    return {**flags, **document, **_said({"decimals": one.decimals})}
 
 
 def chain_document(chain: Chain) -> Document:
     """A chain."""
-    steps = {} if chain.max_steps == 64 else {"max_steps": chain.max_steps}
+    steps = {} if chain.visitors or chain.max_steps == 64 else {"max_steps": chain.max_steps}
     return {
         **_said({"description": chain.description}),
         "weight": chain.weight,
@@ -68,26 +70,23 @@ def chain_document(chain: Chain) -> Document:
         **steps,
         "start": chain.start,
         "states": {name: state_document(state) for name, state in chain.states.items()},
+        **({"visitors": visitors_document(chain.visitors)} if chain.visitors else {}),
     }
 
 
 def variable_document(one: Variable) -> Document:
     """A variable of a chain."""
-    return {"list": one.list} if one.list is not None else {"min": one.minimum, "max": one.maximum}
+    bounds = {"list": one.list} if one.list is not None else {"min": one.minimum, "max": one.maximum}
+    factor = {} if one.factor is None else {"factor": {"p95": one.factor}}
+    return {**bounds, **_said({"by": one.by, "zipf": one.zipf}), **factor}
 
 
-def state_document(state: State) -> Document:
-    """A state."""
-    if not state.next:
-        return {"emits": state.emits, "outcome": state.outcome}
-    total = {} if state.total == 100 else {"total": state.total}
-    only = len(state.next) == 1
-    return {"emits": state.emits, **total, "next": [_transition(way, only=only) for way in state.next]}
-
-
-def _transition(way: Transition, *, only: bool) -> Document:
-    weight = {} if only else {"weight": way.weight}
-    return {"to": way.to, **weight, "delay": delay_document(way.delay)}
+def _domain(catalog: Catalog) -> Document:
+    """The file's domain where all event types have one, and the partitions of its topic, or of all topics."""
+    domains = list(dict.fromkeys(event.domain for event in catalog.events.values()))
+    if len(domains) != 1:
+        return _said({"partitions": dict(catalog.partitions)})
+    return {"domain": domains[0]} | _said({"partitions": catalog.partitions.get(domains[0])})
 
 
 def _said(members: Mapping[str, Any]) -> Document:

@@ -22,6 +22,8 @@ class Sketch:
     """By place in the catalog: `("chains", "payment", "weight")`."""
     head: Sequence[str] = ()
     """About the whole."""
+    beneath: Catalog | None = None
+    """The catalog on top of which the file will be read; None: the file stands alone."""
 
     def text(self) -> str:
         """The YAML file: it passes `catalog lint`, and events can be generated from it at once.
@@ -31,4 +33,4 @@ class Sketch:
         """
         for place, problem in problems(self.catalog):
             raise CatalogError(f"no catalog can be made of this: {path_text(place)}: {problem}")
-        return yaml_text(catalog_document(self.catalog), self.notes, self.head)
+        return yaml_text(catalog_document(self.catalog, self.beneath), self.notes, self.head)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from eventbus.cli.bootstrap import learn
 from eventbus.cli.options import Paths, catalog_option, json_option
 from eventbus.cli.scenario_list import scenarios
 
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def catalog() -> None:
-    """List, show, lint and export the catalog of event types and chains.
+    """List, show, lint and export the catalog of event types and chains, or make one from what you have.
 
     \b
     Examples:
       eventbus catalog show agent-execution
       eventbus catalog lint my-events.yaml
       eventbus catalog export --format asyncapi --out asyncapi.json
+      eventbus catalog learn events.jsonl --out learned.yaml
     """
+
+
+catalog.add_command(learn)
 
 
 catalog.add_command(scenarios)

@@ -1,0 +1,105 @@
+"""`eventbus catalog init` and `learn`: a catalog from what there is already, schemas or recorded events."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from eventbus.cli.options import Paths, catalog_option
+
+if TYPE_CHECKING:
+    from catalog import Catalog
+
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended."""
+
+out_option = click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File to write [default: stdout]."
+)
+progress_option = click.option(
+    "--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal]."
+)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@out_option
+@click.option("--merge", is_flag=True, help="Keep what the catalog says of chains it knows; learn their figures only.")
+@catalog_option
+@progress_option
+def learn(file: BinaryIO, out: Path | None, *, merge: bool, paths: Paths, progress: bool | None) -> None:
+    """Fit a catalog to FILE, recorded events as JSON lines (also gzip or Zstandard; `-` reads stdin).
+
+    Learned are chains as state machines, their weights, the shares of branches, the delays, and where the values of
+    payloads come from. Comments in the catalog say how sure that is, and stderr what was left out. With --merge, chains
+    that the catalog (--catalog, or the shipped one) knows keep their states and payloads, and get the weights, shares
+    and delays of FILE. Exit code 1: nothing could be learned.
+
+    \b
+    Examples:
+      eventbus catalog learn events.jsonl --out learned.yaml
+      zcat events-*.gz | eventbus catalog learn - --out learned.yaml
+      eventbus catalog learn events.jsonl --merge --catalog mine.yaml --out mine-fitted.yaml
+      eventbus generate --catalog learned.yaml --chains 1000
+    """
+    from chains.learning import batches
+    from chains.learning import learn as learned
+    from eventbus.cli.options import chosen_catalog
+    from eventbus.cli.signals import interrupted_by_sigterm
+
+    if paths and not merge:
+        raise click.UsageError("--catalog needs --merge: without it nothing of a catalog is used")
+    known = chosen_catalog(paths) if merge else None
+    with _interruptible(), interrupted_by_sigterm(), _shown(file, batches(file), progress) as lines:
+        lesson = learned(lines, _name(file), known)
+    _write(lesson.sketch.text(), out)
+    click.echo("\n".join(lesson.account), err=True)
+
+
+def _write(text: str, out: Path | None) -> None:
+    from eventbus.cli.generate import opened
+
+    with opened(out) as file:
+        file.write(text.encode())
+        file.flush()
+
+
+def _name(file: BinaryIO) -> str:
+    name = str(getattr(file, "name", "-"))
+    return "stdin" if name in {"-", "<stdin>"} else Path(name).name
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("interrupted; nothing was written", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _shown(file: BinaryIO, batches: Iterator[list[bytes]], progress: bool | None) -> Iterator[Iterator[list[bytes]]]:
+    """The batches, with a bar on stderr that shows how much of the file is read."""
+    if not (sys.stderr.isatty() if progress is None else progress):
+        yield batches
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    size = Path(file.name).stat().st_size if file.seekable() else None
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=size)
+
+        def advancing() -> Iterator[list[bytes]]:
+            for lines in batches:
+                yield lines
+                bar.update(task, completed=file.tell() if size else None)
+            bar.update(task, description="fitting")
+
+        yield advancing()
