@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 FIELDS = 3
 """Of a payload, that are shown when it has no page."""
-PREFIX = 13
-"""Of a chain's id: up to here it is the time when the chain began."""
+PREFIX = 18
+"""Of a chain's id: the time when it began, and enough to tell it from others of that time."""
 LONGEST = 32
 """Characters of a value."""
 

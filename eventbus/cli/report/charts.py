@@ -13,15 +13,27 @@ from eventbus.cli.report.facts import SECOND, Facts
 from eventbus.cli.report.hours import Hour
 from eventbus.cli.report.scale import duration, number, time_ticks
 
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+DECADES = (*(10**power for power in range(8)), MINUTE, 10 * MINUTE, HOUR, 10 * HOUR, DAY, 10 * DAY)
+"""Microseconds that are labelled on a long logarithmic axis."""
+ROUNDS = (
+    *(10**power * factor for power in range(7) for factor in (1, 2, 5)), 10 * SECOND, 20 * SECOND,
+    *(MINUTE * factor for factor in (1, 2, 5, 10, 20)), *(HOUR * factor for factor in (1, 2, 5, 10)), DAY, 2 * DAY,
+)  # fmt: skip
+"""And on a shorter one."""
 SHORTEST = 1000
 """Microseconds that a bin has at least, also one with a single event."""
 WIDE = 7.0
 """Doublings on a logarithmic axis from which only powers of ten are labelled."""
 
 
-def over_time(facts: Facts) -> Chart:
-    """Events per second while the run went on."""
-    bins = _bins(facts.census.over_time)
+def over_time(facts: Facts, *, together: int = 1) -> Chart:
+    """Events per second, or a longer time, while the run went on.
+
+    Args:
+        together: bins in a bar.
+    """
+    bins = _merged(_bins(facts.census.over_time), together)
     unit, seconds = _unit(max((count * SECOND / (end - begin) for begin, end, count in bins), default=1.0))
     bars = [_bar_of_time(facts, bin, unit, seconds) for bin in bins]
     by = "the events' own times" if facts.pace is None else "the clock"
@@ -42,6 +54,11 @@ def _bins(bins: TimeBins) -> list[tuple[int, int, int]]:
     if len(counts) > 1 and edges[-1] - edges[-2] < bins.width / 2:
         counts[-2:], edges[-2:] = [sum(counts[-2:])], edges[-1:]
     return list(zip(edges, edges[1:], counts, strict=False))
+
+
+def _merged(bins: list[tuple[int, int, int]], together: int) -> list[tuple[int, int, int]]:
+    parts = [bins[first : first + together] for first in range(0, len(bins), together)]
+    return [(part[0][0], part[-1][1], sum(count for _, _, count in part)) for part in parts]
 
 
 def _unit(per_second: float) -> tuple[str, int]:
@@ -88,8 +105,7 @@ def distribution(
         for low, high, count in histogram.bars()
     ]
     begin, end = (_log(span[0]), _log(span[1])) if span else (bars[0].begin, bars[-1].end)
-    factors = (1,) if end - begin > WIDE else (1, 2, 5)
-    rounds = [10**power * factor for power in range(13) for factor in factors]
+    rounds = DECADES if end - begin > WIDE else ROUNDS
     marks = [(_log(time), duration(time / 1e6)) for time in rounds if begin <= _log(time) <= end]
     return Chart(title=title, up=up, across=across, bars=bars, marks=marks, span=(begin, end))
 

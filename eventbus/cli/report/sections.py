@@ -17,6 +17,9 @@ OUTCOMES = ("completed", "failed", ABANDONED)
 WIDE, NARROW, SMALL = (860.0, 290.0), (360.0, 240.0), (320.0, 170.0)
 """Pixels of a chart: on a desk, on a telephone, and among many."""
 
+MANY = 64
+"""Bars on a telephone."""
+
 Row = Sequence[str]
 
 
@@ -29,7 +32,8 @@ def time_section(facts: Facts) -> Markup:
     """Events per second."""
     chart = over_time(facts)
     rows = [(duration(bar.begin), *_against(bar.value, bar.target)) for bar in chart.bars]
-    return section("Events over time", drawn(chart), data(("from", chart.up, "target"), rows))
+    narrow = over_time(facts, together=1 if len(chart.bars) <= MANY else 2)
+    return section("Events over time", drawn(chart, narrow), data(("from", chart.up, "target"), rows))
 
 
 def hours_section(facts: Facts) -> Markup:
@@ -69,7 +73,8 @@ def chains_section(facts: Facts) -> Markup:
     rows = [tag("tr", *_chain(name, chain, seen)) for name, chain in chains.items()]
     head = ("chain", "begun", *seen, "p50", "p95", "p99", "")
     key = tag("p", *(joined(tag("i", class_=name), name) for name in seen), class_="key")
-    return section("Chains", key, table(head, rows, class_="chains"))
+    title = "Sessions" if all(chain.is_session for chain in chains.values()) and chains else "Chains"
+    return section(title, key, table(head, rows, class_="chains"))
 
 
 def durations_section(facts: Facts) -> Markup:
@@ -134,9 +139,13 @@ def section(title: str, *parts: str) -> Markup:
     return tag("section", tag("h2", title), *parts)
 
 
-def drawn(chart: Chart) -> Markup:
-    """A chart for both widths."""
-    return joined(chart.svg(*WIDE, class_="wide"), chart.svg(*NARROW, class_="narrow"))
+def drawn(chart: Chart, narrow: Chart | None = None) -> Markup:
+    """A chart for both widths.
+
+    Args:
+        narrow: in place of the chart, where there is little room.
+    """
+    return joined(chart.svg(*WIDE, class_="wide"), (narrow or chart).svg(*NARROW, class_="narrow"))
 
 
 def data(head: Row, rows: Sequence[Row]) -> Markup:

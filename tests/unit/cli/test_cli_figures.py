@@ -204,7 +204,7 @@ def test_every_event_has_a_line() -> None:
     verbose.published(Published(records[:1], block.kinds[:1], block.table[:1], np.empty(0, np.int64), 0))
     first, second, unpaced = "".join(texts).splitlines()
     assert first.startswith("09:00:00.")
-    assert first[12:] == "  test.thing.asked.v1                   019b76da-c7e6    +2 ms"
+    assert first[12:] == "  test.thing.asked.v1                   019b76da-c7e6-7cb0    +2 ms"
     assert second.endswith("  +0 ms")
     assert unpaced == first.removesuffix("  +2 ms")
 

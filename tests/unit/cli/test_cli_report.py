@@ -103,7 +103,8 @@ def test_every_chart_has_its_numbers(shown: Page) -> None:
     for title in ("Events over time", "The day"):
         section = shown.section(title)
         bars = [len([bar for bar in chart.all("rect", "bar") if bar.children]) for chart in section.all("svg")]
-        assert set(bars) == {len(rows(section))}
+        assert bars[0] == len(rows(section))
+        assert bars[1] in (bars[0], -(-bars[0] // 2))  # a telephone has room for half of them
         assert all(list(chart.all("path", "target")) for chart in section.all("svg"))
 
 
