@@ -37,6 +37,7 @@ def visitor_problems(chain: Chain, events: Mapping[str, EventType], lists: Lists
     place = (*place, "visitors")
     yield from _referrer_problems(place, chain, lists)
     yield from _site_problems(place, chain.visitors)
+    yield from _cause_problems(place, chain, chain.visitors)
     yield from _journey_problems(place, chain.visitors)
     yield from behaviour_problems((*place, "behaviour"), chain.visitors.behaviour)
 
@@ -126,6 +127,19 @@ def _page_problems(place: Place, page: Page, visitors: Visitors) -> Iterator[Pro
 def _click_problems(place: Place, click: Click, visitors: Visitors) -> Iterator[Problem]:
     if click.to is not None and click.to not in visitors.pages:
         yield (*place, "to"), _no_page(click.to, visitors)
+
+
+def _cause_problems(place: Place, chain: Chain, visitors: Visitors) -> Iterator[Problem]:
+    """A click causes what the state of its kind may, which says how often and how soon."""
+    known = {name: [one.chain for one in state.causes] for name, state in chain.states.items()}
+    for page in visitors.pages.values():
+        for number, click in enumerate(page.clicks):
+            if click.causes is not None and click.causes not in known.get(click.kind, ()):
+                yield (
+                    (*place, "pages", page.name, "clicks", number, "causes"),
+                    f"expected a chain that the state {click.kind!r} causes, got {click.causes!r}"
+                    f"{suggestion(click.causes, known.get(click.kind, ()))}",
+                )
 
 
 def _journey_problems(place: Place, visitors: Visitors) -> Iterator[Problem]:

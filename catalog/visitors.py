@@ -81,7 +81,7 @@ class Click:
     to: str | None = None
     """The page that it leads to."""
     causes: str | None = None
-    """The chain of the catalog that begins behind the scenes, in the same correlation."""
+    """The chain of the catalog that begins behind the scenes: one that the state of its kind causes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,8 +100,6 @@ class Plan:
 
     def _walkers(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
         """Makes what walks a chain as it is, and in each phase that changes it or what it causes; their numbers."""
-        if chain.visitors:  # whose affairs no phase changes
-            return [self._sessions(chain, outcome)] * (len(phases) + 1)
         family = [chain, *(self._catalog.chain(name) for name in sorted(chain.caused))]
         variants = [family, *([phase.of(one) for one in family] for phase in phases)]
         distinct = {tuple(map(id, variant)): variant for variant in variants}
@@ -111,7 +109,8 @@ class Plan:
         numbers = dict(zip(distinct, count(len(self.walkers)), strict=False))
         for parent, *caused in walks:
             children = {walk.chain.name: Waves(walk, kind) for walk, kind in zip(caused, kinds[1:], strict=True)}
-            self.walkers.append(Waves(parent, kinds[0], children))
+            walker = Sessions if chain.visitors else Waves
+            self.walkers.append(walker(parent, kinds[0], children))
         return [numbers[tuple(map(id, variant))] for variant in variants]
 
     def _walks(self, family: Sequence[Chain], outcome: Outcome | None) -> list[Walk]:
@@ -131,22 +130,16 @@ class Plan:
         return Kinds(root, {state: self._emitter(walks, state) for state in walks[0].targets()})
 
     def _emitter(self, walks: list[Walk], state: str, *, is_root: bool = False, longest: int = 0) -> int:
+        chain = walks[0].chain
         longest = max(longest, *(walk.longest_before(state) for walk in walks))
-        return self._compiled(walks[0].chain, state, is_root=is_root, longest=longest)
-
-    def _sessions(self, chain: Chain, outcome: Outcome | None) -> int:
-        """Makes what walks a chain of visitors; its number."""
-        Walk(chain, outcome)  # refuses an outcome that no session has
-        longest = longest_session(chain)
-        kinds = {
-            state: self._compiled(chain, state, is_root=state == chain.start, longest=longest) for state in chain.states
-        }
-        self.walkers.append(Sessions(chain, kinds))
-        return len(self.walkers) - 1
-
-    def _compiled(self, chain: Chain, state: str, *, is_root: bool, longest: int) -> int:
         emitter = compile_emitter(
-            self._catalog, self._envelope, self._layout, chain, state, is_root=is_root, longest=longest
+            self._catalog,
+            self._envelope,
+            self._layout,
+            chain,
+            state,
+            is_root=is_root,
+            longest=longest_session(chain) if chain.visitors else longest,
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1

@@ -7,49 +7,63 @@ others there are.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from catalog import Chain
+from chains.consequences import Consequences
+from chains.crossing import Kinds
 from chains.pace import ENDLESS, Pace
 from chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
 from chains.site import Site
 from chains.stays import Dwelling, Stays, Visits
 from chains.table import BEGAN, CAUSE, CHAIN, COLUMNS, DELAY, ITEM, KIND, LAST, STEP, TIME, EventTable
 from chains.visits import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS
+from chains.walk import Walk
+from chains.waves import Waves
 
 
 class Sessions:
     """A walker of sessions (see `walker.Walker`).
 
     Args:
-        chain: one with visitors.
-        kinds: index of the emitter of each state.
+        walk: of a chain with visitors: says what clicks may cause, and how often.
+        kinds: of the emitters.
+        children: walkers of the chains that clicks may cause.
     """
 
-    def __init__(self, chain: Chain, kinds: Mapping[str, int]) -> None:
-        assert chain.visitors is not None
-        self.chain = chain
-        self.span = longest_session(chain)
-        self._kinds = kinds
-        self._site = Site(chain.visitors, kinds)
-        self._pace = Pace.of(chain.visitors)
-        self._most = chain.visitors.most_pages
-        fewest = int(chain.visitors.behaviour.pages_per_session.low)
-        self._dwelling = Dwelling(chain.name, self._site, self._pace, fewest)
+    def __init__(self, walk: Walk, kinds: Kinds, children: Mapping[str, Waves] = MappingProxyType({})) -> None:
+        self.chain, visitors = walk.chain, walk.chain.visitors
+        assert visitors is not None
+        self._kinds = {**kinds.states, "created": kinds.root}
+        self._site = Site(visitors, self._kinds)
+        self._pace = Pace.of(visitors)
+        self._most = visitors.most_pages
+        self._dwelling = Dwelling(
+            self.chain.name, self._site, self._pace, fewest=int(visitors.behaviour.pages_per_session.low)
+        )
+        self._consequences = Consequences(walk, visitors, children)
+        self.span = longest_session(self.chain) + self._consequences.span
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
         """The events of sessions: a few tables for the n-th page of each, until all are over."""
-        visits = self._begun(roots, chain_keys(root, roots.chain))
+        visits, ended = self._begun(roots, chain_keys(root, roots.chain)), []
+        caused = self._consequences.begin(root)
         yield roots
         for number in range(self._most):
             stays = self._dwelling.on_page(visits, number)
             yield self._visited(visits, number)
-            yield self._clicked(visits, stays, number)
-            visits = yield from self._closed(visits, stays, number)
+            clicked = self._clicked(visits, stays, number)
+            caused.add(clicked)
+            yield clicked
+            closed, visits, over = self._closed(visits, stays, number)
+            ended.append(over)
+            yield closed
             if not visits.chain.size:
-                return
+                break
+        yield from caused.events(EventTable.concatenate(ended))
 
     def _begun(self, roots: EventTable, keys: Words) -> Visits:
         """Completes the first events, and says what comes next."""
@@ -114,13 +128,13 @@ class Sessions:
             item=PAGE.put(visits.page) | CLICK.put(click) | NUMBER.put(number + 1),
         )
 
-    def _closed(self, visits: Visits, stays: Stays, number: int) -> Generator[EventTable, None, Visits]:
-        """The pages are closed, and the sessions ended that do not go on; those that do are returned."""
+    def _closed(self, visits: Visits, stays: Stays, number: int) -> tuple[EventTable, Visits, EventTable]:
+        """The events that close the pages, the visits that go on, and the last events of those that do not."""
         away = stays.onward >= 0
         clicks = stays.clicks + away
         step, time = visits.step + 1 + clicks, visits.time + stays.length
         item = PAGE.put(visits.page) | NUMBER.put(number + 1)
-        yield _table(
+        closed = _table(
             visits,
             time=time,
             delay=stays.length,
@@ -138,8 +152,8 @@ class Sessions:
             caused=time - np.where(away, stays.leaving, 0),
             clicks=visits.clicks + clicks,
         )
-        yield self._ended(visits, np.flatnonzero(~stays.goes_on), item, time)
-        return visits.take(np.flatnonzero(stays.goes_on))
+        ended = self._ended(visits, np.flatnonzero(~stays.goes_on), item, time)
+        return closed, visits.take(np.flatnonzero(stays.goes_on)), ended
 
     def _ended(self, visits: Visits, rows: Integers, item: Integers, closed: Integers) -> EventTable:
         over, closed = visits.take(rows), closed.take(rows)

@@ -107,6 +107,6 @@ class Site:
 def _stops(journeys: tuple[Journey, ...]) -> Iterable[tuple[tuple[int, int], Stop, Stop | None]]:
     """Each stop of each journey, where it stands in the arrays, and the stop behind it."""
     for number, journey in enumerate(journeys):
-        after = [*journey.stops[1:], None]
+        after = [*journey.stops[1:], None][: len(journey.stops)]  # none at all where there is no way
         for place, pair in enumerate(zip(journey.stops, after, strict=True)):
             yield (number, place), *pair

@@ -110,7 +110,8 @@ class Dwelling:
         busy += np.where(onward >= 0, pace.action.drawn(leave << np.uint64(14), journey), 0)
         length, goes_on = self._length(visits, busy + leaving, loading, number)
         leaving = np.minimum(leaving, length // 2)
-        kept = np.flatnonzero(clicked.after < (length - leaving).take(clicked.visit))
+        until = length - leaving - (onward >= 0)
+        kept = np.flatnonzero(clicked.after <= until.take(clicked.visit))
         clicked = clicked.take(kept)
         return Stays(
             length=length,

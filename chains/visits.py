@@ -22,6 +22,10 @@ class Part(NamedTuple):
         """Numbers, moved to their place."""
         return numbers << self.shift
 
+    def get(self, items: Integers) -> Integers:
+        """The numbers again."""
+        return items >> self.shift & (1 << self.bits) - 1
+
     def item(self, count: int) -> Item:
         """The numbers as the source of a payload field.
 

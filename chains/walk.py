@@ -85,6 +85,10 @@ class Walk:
         """The chains that an event may cause."""
         return self._children[self.graph.nodes[spot.node].state]
 
+    def caused_by(self, state: str) -> tuple[Child, ...]:
+        """The chains that the event of a state may cause."""
+        return self._children[state]
+
     def targets(self) -> list[str]:
         """The states that some open way leads to, in the chain's order."""
         reached = {way.state for number, node in enumerate(self.graph.nodes) for way in self._open(number, node)}

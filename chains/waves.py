@@ -37,6 +37,20 @@ class Waves:
         self._children = dict(children)
         self._numbering = _numbering(walk, [child._walk for child in children.values()])
 
+    @property
+    def highest(self) -> int:
+        """No event has a higher step."""
+        return self._walk.highest
+
+    def caused(self, first: EventTable, root: int) -> Iterator[EventTable]:
+        """The events of chains that others cause, unmarked.
+
+        Args:
+            first: their first events without the kind, other than those of `events`; may be written to.
+            root: the random key of the run.
+        """
+        return self._crossing(first, root)
+
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
         """The events of chains; those that have ended drop out of the next wave."""
         if self._walk.is_line:

@@ -1,0 +1,51 @@
+"""One seed, one stream of sessions, kept here.
+
+When the bytes change on purpose, say so in the change log, and write the new ones with
+`python -m tests.golden.test_visitors_golden`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from catalog import Catalog
+from chains import ChainGenerator
+
+FOLDER = Path(__file__).parent
+LINES = FOLDER / "visitors.jsonl"
+SESSIONS = 5000
+DIGEST = "9ea6cb80f918b4b93975aa21f2331b5856a356e6fb03f07d292bc2eff0fdda4c"
+
+
+def generator(block: int | None = None) -> ChainGenerator:
+    return ChainGenerator(Catalog.load(FOLDER / "visitors_catalog.yaml", extend=False), seed=7, block=block)
+
+
+def first_lines() -> bytes:
+    return b"".join(bytes(block.buffer) for block in generator().blocks(chains=5))
+
+
+def digest(block: int | None = None) -> str:
+    found = hashlib.sha256()
+    for one in generator(block).blocks(chains=SESSIONS):
+        found.update(one.buffer)
+    return found.hexdigest()
+
+
+def test_the_first_visitors() -> None:
+    """The first five sessions are these lines."""
+    assert first_lines().splitlines() == LINES.read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("block", [None, 300])
+def test_the_digest_of_sessions(block: int | None) -> None:
+    """Five thousand sessions have this digest, however the work is cut."""
+    assert digest(block) == DIGEST
+
+
+if __name__ == "__main__":
+    LINES.write_bytes(first_lines())
+    print(digest())
