@@ -33,11 +33,11 @@ def visiting(members: Mapping[str, Node], catalog: Catalog, *, human: bool, user
     sites = [chain for chain in catalog.chains.values() if chain.visitors]
     before = next((site.visitors.behaviour for site in sites if site.visitors), Behaviour())
     behaviour = read_behaviour(members["user_behavior"], before) if "user_behavior" in members else None
-    changed = [_site(chain, behaviour, human=human) for chain in sites]
     if "event_probabilities" in members:
         read_probabilities(members["event_probabilities"])
     if "journeys" in members:
-        changed = [_with_journeys(chain, members["journeys"], catalog) for chain in changed]
+        sites = [_with_journeys(chain, members["journeys"], catalog) for chain in sites]
+    changed = [_site(chain, behaviour, human=human) for chain in sites]
     catalog = replace(catalog, chains={**catalog.chains, **{chain.name: chain for chain in changed}})
     names = [chain.name for chain in changed]
     if "chains" in members:
@@ -88,7 +88,12 @@ def _site(chain: Chain, behaviour: Behaviour | None, *, human: bool) -> Chain:
         visitors = replace(_within(visitors, behaviour), behaviour=behaviour)
     if not human:
         visitors = replace(visitors, behaviour=replace(visitors.behaviour, human_like_delays=False))
-    return replace(chain, visitors=visitors)
+    return _of(chain, visitors)
+
+
+def _of(chain: Chain, visitors: Visitors) -> Chain:
+    """The chain with other visitors, as many events as theirs need."""
+    return replace(chain, visitors=visitors, max_steps=visitors.most_events)
 
 
 def _within(visitors: Visitors, behaviour: Behaviour) -> Visitors:
@@ -111,11 +116,9 @@ def _with_journeys(chain: Chain, node: Node, catalog: Catalog) -> Chain:
         if name not in sets:
             node.complain(f"no set of journeys {name!r}{suggestion(name, sets)}; there are {listed(sets)}")
             return chain
-        return replace(chain, visitors=replace(chain.visitors, journeys=name))
+        return _of(chain, replace(chain.visitors, journeys=name))
     sets[OWN] = read_journeys(node)
-    changed = replace(
-        chain, visitors=_within(replace(chain.visitors, sets=sets, journeys=OWN), chain.visitors.behaviour)
-    )
+    changed = _of(chain, replace(chain.visitors, sets=sets, journeys=OWN))
     before = ("chains", chain.name, "visitors", "sets", OWN)
     for place, problem in visitor_problems(changed, catalog.events, catalog.lists):
         node.at(place[len(before) :]).complain(problem)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from datetime import timedelta
-from itertools import pairwise
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import pytest
 
 from catalog import Delay, Scenario, Transition
 from catalog.delays import stretched
+from catalog.profiles import load_profile
+from catalog.visitors import short_name
 from chains import ChainGenerator, InvalidSetting
 from chains.faults import Fault
 from chains.scenarios import faults_of
@@ -21,6 +23,7 @@ from chains.verification.significance import chi_square, kolmogorov
 from eventbus import Event
 
 MICROSECOND = timedelta(microseconds=1)
+OPENED = "page_visited", "page_closed"
 SOON = 300.0
 """Seconds of each scenario that are made, where it lasts longer."""
 
@@ -124,3 +127,97 @@ def test_settings_win_over_the_scenario(tmp_path: Path) -> None:
     ]
     with pytest.raises(InvalidSetting, match="rate"):
         ChainGenerator.from_scenario(path, rate=-1)
+
+
+class Session(NamedTuple):
+    """What a visitor did, as their events tell."""
+
+    begun: float
+    """Seconds since the first event of all."""
+    ended: float
+    pages: int
+    clicks: list[int]
+    """On each page."""
+    stays: list[float]
+    """Seconds on each page."""
+
+
+def sessions(name: str, duration: float) -> list[Session]:
+    events = defaultdict(list)
+    for event in ChainGenerator.from_scenario(name, seed=3).events(duration=duration):
+        events[event.correlation_id].append(event)
+    begun = min(one[0].timestamp for one in events.values())
+    return [_session(one, begun) for one in events.values()]
+
+
+def _session(events: list[Event], begun: datetime) -> Session:
+    kinds = [short_name(event.event_type) for event in events]
+    clicks: list[int] = []
+    for kind in kinds:
+        if kind == "page_visited":
+            clicks.append(0)
+        elif kind in ("button_clicked", "link_clicked"):
+            clicks[-1] += 1
+    opened, closed = ([e.timestamp for e, k in zip(events, kinds, strict=True) if k == kind] for kind in OPENED)
+    return Session(
+        begun=(events[0].timestamp - begun).total_seconds(),
+        ended=(events[-1].timestamp - begun).total_seconds(),
+        pages=len(clicks),
+        clicks=clicks,
+        stays=[(b - a).total_seconds() for a, b in zip(opened, closed, strict=True)],
+    )
+
+
+def most_at_once(found: list[Session]) -> int:
+    changes = sorted([(one.begun, 1) for one in found] + [(one.ended, -1) for one in found])
+    return max(accumulate(change for _, change in changes))
+
+
+class Bounds(NamedTuple):
+    """What a scenario allows."""
+
+    users: int
+    """At once."""
+    lasts: float
+    """Seconds of a session."""
+    pages: int
+    stay: float
+    """Seconds on a page."""
+    clicks: int
+    """On a page."""
+
+
+BOUNDS = {
+    "normal": Bounds(users=10, lasts=600, pages=15, stay=120, clicks=8),
+    "browsing": Bounds(users=20, lasts=1800, pages=30, stay=180, clicks=15),
+    "quick-visitors": Bounds(users=50, lasts=120, pages=5, stay=30, clicks=2),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_visitors_stay_within_their_bounds(name: str) -> None:
+    """Users at once, length of a session, pages, time and clicks on a page: never more, and not much less."""
+    found, bounds = sessions(name, 3600), BOUNDS[name]
+    for most, seen in (
+        (bounds.users, [most_at_once(found)]),
+        (bounds.lasts, [one.ended - one.begun for one in found]),
+        (bounds.pages, [one.pages for one in found]),
+        (bounds.stay, [stay for one in found for stay in one.stays]),
+        (bounds.clicks, [count for one in found for count in one.clicks]),
+    ):
+        assert most / 2 < max(seen) <= most
+
+
+def test_a_day_has_its_hours() -> None:
+    """As many visitors in each hour as the profile says, give or take one at its edges."""
+    found = sessions("day-in-the-life", 86_400)
+    hours = Counter(int(one.begun // 3600) for one in found)
+    profile = load_profile("visitors")
+    assert all(abs(hours[hour] - number) <= 1 for hour, number in enumerate(profile.hours[0]))
+
+
+def test_black_friday_has_its_crowd() -> None:
+    """In the second hour come some four times as many as in the first and the last."""
+    found = sessions("black-friday", 10_800)
+    before, crowd, after = (sum(1 for one in found if hour <= one.begun // 3600 < hour + 1) for hour in range(3))
+    assert crowd > 1.5 * max(before, after)
