@@ -10,6 +10,7 @@ import numpy as np
 from chains.identity import Identifiers, identifiers
 from chains.randomness import Words
 from chains.table import EventTable
+from chains.tenants import TENANT_WIDTH, Tenancy
 from chains.text import TIMESTAMP_WIDTH, UUID_FIELDS, UUID_WIDTH, Rows, joined, timestamps
 from chains.varints import padded
 
@@ -28,6 +29,8 @@ class Field(Enum):
     """The correlation id without its dashes: W3C Trace Context's trace id."""
     SPAN = ("span", 16)
     """The last 16 digits of the event id: W3C Trace Context's parent id."""
+    TENANT = ("tenant", TENANT_WIDTH)
+    """Where there are several of them."""
     MICROS = ("micros", 8)
     """The time as an Avro long, microseconds since the Unix epoch."""
 
@@ -41,11 +44,13 @@ class FieldTexts:
 
     Args:
         keys: the random key of each event's chain.
+        tenancy: where there are several tenants.
     """
 
-    def __init__(self, events: EventTable, keys: Words) -> None:
+    def __init__(self, events: EventTable, keys: Words, tenancy: Tenancy | None = None) -> None:
         self._events = events
         self._keys = keys
+        self._tenancy = tenancy
 
     def rows(self, field: Field) -> Rows:
         """A row for each event; causes of roots are without meaning."""
@@ -62,6 +67,9 @@ class FieldTexts:
                 rows = joined(self._known.event, SPAN_PARTS)
             case Field.TIMESTAMP:
                 rows = timestamps(self._events.time)
+            case Field.TENANT:
+                assert self._tenancy is not None
+                rows = self._tenancy.rows(self._keys, self._events.began)
             case Field.MICROS:
                 rows = padded(self._events.time.view(np.uint64) << np.uint64(1), field.width)
         return rows

@@ -11,6 +11,7 @@ from catalog import Catalog, Scenario
 from catalog.arrivals import Arrivals as Model
 from catalog.model import Outcome
 from catalog.phases import Phase
+from catalog.tenants import Tenants
 from chains.arrivals import Arrivals, compiled, paced, poisson
 from chains.block import EPOCH, Block
 from chains.census import Census
@@ -28,6 +29,7 @@ from chains.plan import Plan
 from chains.randomness import purpose
 from chains.statistics import RunStatistics
 from chains.stream import ChainStream, Extent
+from chains.tenants import Tenancy
 from chains.users import Closed
 from chains.workers import in_parallel
 from eventbus.bus import EventBus, TopicStrategy
@@ -54,6 +56,7 @@ class ChainGenerator:
         rate: chains per second of virtual time, on average and independent of each other (Poisson).
         arrivals: when chains begin, instead of `rate`.
         tenant_id: of all events.
+        tenants: several, instead of `tenant_id`: each chain is of one of them.
         namespace: of all events.
         phases: when chains fail more often, or take longer; in the order of time.
         block: chains worked on together: changes speed and memory, never a byte. None: what suits the rate.
@@ -73,6 +76,7 @@ class ChainGenerator:
         rate: float = 10.0,
         arrivals: Model | None = None,
         tenant_id: str = DEFAULT_TENANT,
+        tenants: Tenants | None = None,
         namespace: str = DEFAULT_NAMESPACE,
         phases: Sequence[Phase] = (),
         block: int | None = None,
@@ -87,7 +91,7 @@ class ChainGenerator:
         #: When chains begin, where that is no constant rate.
         self.arrivals = arrivals
         self._arrivals = poisson(rate) if arrivals is None else compiled(arrivals, microseconds(self.start) * 1000)
-        self._envelope = Envelope(tenant_id, namespace)
+        self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
         self._block = block
         self._root = purpose(f"seed:{seed}")
         self._phases = checked(phases, self.catalog)

@@ -20,6 +20,7 @@ from chains.formats import JSON, Layout
 from chains.formats.layout import Envelope
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from chains.sessions import Sessions, longest_session
+from chains.tenants import Tenancy
 from chains.walk import Walk
 from chains.walker import Walker
 from chains.waves import Waves
@@ -69,6 +70,11 @@ class Plan:
             phases = [replace(phase, failed=1) for phase in phases]
         #: Shape (phases + 1, chains): the place in `walkers`; the first row is for chains before all phases.
         self._numbers = np.array([self._walkers(chain, outcome, phases) for chain in weighted]).T
+
+    @property
+    def tenancy(self) -> Tenancy | None:
+        """Where there are several tenants."""
+        return self._envelope.tenancy
 
     @property
     def widest(self) -> int:

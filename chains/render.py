@@ -21,6 +21,7 @@ from chains.randomness import Integers, Words, chain_keys
 from chains.slots import Column
 from chains.sources import Facts
 from chains.table import EventTable
+from chains.tenants import Tenancy
 from chains.text import Memory, Rows, windows
 
 
@@ -37,10 +38,12 @@ class Renderer:
 
     Args:
         root: the random key of the run.
+        tenancy: where there are several tenants.
     """
 
-    def __init__(self, emitters: list[Emitter], *, root: int) -> None:
+    def __init__(self, emitters: list[Emitter], *, root: int, tenancy: Tenancy | None = None) -> None:
         self._emitters = emitters
+        self._tenancy = tenancy
         self._root = root
         self._memory: Memory = np.empty(0, np.uint8)
         self._head_widths = np.array([e.head_width for e in emitters])
@@ -112,7 +115,7 @@ class Renderer:
 
     def _write_fixed(self, memory: Memory, events: EventTable, starts: Integers, keys: Words) -> None:
         """Identifiers and times, into the gaps of the heads."""
-        texts = FieldTexts(events, keys)
+        texts = FieldTexts(events, keys, self._tenancy)
         for gap in self._gaps:
             rows = texts.rows(gap.field)
             at = gap.at.take(events.kind)

@@ -52,7 +52,7 @@ class ChainStream:
         self.largest = (self.together + 1) * plan.widest
         self._start = start
         self._engine = Engine(plan, arrivals, root=root, start=start)
-        self._renderer = Renderer(plan.emitters, root=root)
+        self._renderer = Renderer(plan.emitters, root=root, tenancy=plan.tenancy)
         #: Of its blocks.
         self.cutter = self._renderer.cutter
         # a block that spans less than the chains last would look at the same unfinished events again and again

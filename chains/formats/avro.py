@@ -138,7 +138,11 @@ class AvroLayout:
         text.constant(NULL if subject.is_root else THERE)
         if not subject.is_root:
             _field(text, Field.CAUSATION_ID)
-        for constant in (envelope.tenant_id, envelope.namespace, event.source, event.schema_version):
+        if envelope.tenancy is None:
+            text.constant(avro_string(envelope.tenant_id))
+        else:
+            _field(text, Field.TENANT)
+        for constant in (envelope.namespace, event.source, event.schema_version):
             text.constant(avro_string(constant))
         branch = message.branch(event.name)
         text.constant(b"" if branch is None else avro_long(branch))

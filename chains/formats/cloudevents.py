@@ -25,11 +25,9 @@ class StructuredLayout:
         if not subject.is_root:
             text.constant(b'","causationid":"')
             text.field(Field.CAUSATION_ID)
-        about = {
-            "tenantid": envelope.tenant_id,
-            "namespace": envelope.namespace,
-            "schemaversion": event.schema_version,
-        }
+        text.constant(b'","tenantid":"')
+        text.tenant(envelope)
+        about = {"namespace": envelope.namespace, "schemaversion": event.schema_version}
         text.constant(b'",' + orjson.dumps(about)[1:-1] + b',"partitionkey":"')
         text.field(Field.CORRELATION_ID)
         text.constant(b'","traceparent":"')
@@ -59,6 +57,9 @@ class BinaryLayout:
         ]
         if not subject.is_root:
             text.varying.append(("ce_causationid", text.field(Field.CAUSATION_ID)))
+        if envelope.tenancy is not None:
+            text.headers = tuple(header for header in text.headers if header[0] != "ce_tenantid")
+            text.varying.append(("ce_tenantid", text.tenant(envelope)))
         text.value_at = len(text.head)
         text.parts = json_object(subject.payload, event.payload)
         return text

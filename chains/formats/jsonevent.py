@@ -74,13 +74,14 @@ class JsonLayout:
         if not subject.is_root:
             text.field(Field.CAUSATION_ID)
             text.constant(b'"')
+        text.constant(b',"tenant_id":"')
+        text.tenant(envelope)
         constants = {
-            "tenant_id": envelope.tenant_id,
             "namespace": envelope.namespace,
             "source": event.source,
             "schema_version": event.schema_version,
         }
-        text.constant(b"," + orjson.dumps(constants)[1:-1] + b',"payload":')
+        text.constant(b'",' + orjson.dumps(constants)[1:-1] + b',"payload":')
         text.parts = [*json_object(subject.payload, event.payload), b"}\n"]
         text.tail = 1
         return text

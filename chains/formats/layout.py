@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import orjson
+
 from catalog import EventType
 from chains.cutter import RecordShape, Stretch
 from chains.fields import Field
 from chains.payload import Part, PayloadCompiler
+from chains.tenants import Tenancy
 from eventbus.event import Header
 
 
@@ -18,6 +21,8 @@ class Envelope:
 
     tenant_id: str
     namespace: str
+    tenancy: Tenancy | None = None
+    """Several tenants instead."""
 
 
 class Subject(NamedTuple):
@@ -57,6 +62,14 @@ class Draft:
         self.gaps.append(gap)
         self.head += b"0" * field.width
         return Stretch(gap.at, field.width)
+
+    def tenant(self, envelope: Envelope) -> Stretch:
+        """The tenant's name, as JSON has it between quotation marks; returns where."""
+        if envelope.tenancy is not None:
+            return self.field(Field.TENANT)
+        at, text = len(self.head), orjson.dumps(envelope.tenant_id)[1:-1]
+        self.constant(text)
+        return Stretch(at, len(text))
 
     def traceparent(self) -> Stretch:
         """W3C Trace Context: the trace is the chain, and the transmission starts at this event."""
