@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -33,6 +33,8 @@ class Book:
     cut: set[str] = field(default_factory=set)
     """Ids of the events of chains that were cut off."""
     totals: Mapping[str, Any] | None = None
+    start: datetime | None = None
+    """Of the run."""
 
 
 def read_ledger(lines: Iterable[bytes]) -> Book:
@@ -58,6 +60,8 @@ def _enter(book: Book, number: int, record: Mapping[str, Any]) -> None:
     kind = record["record"]
     if (kind == "run") != (number == 1) or (kind == "run" and record["format"] != FORMAT):
         raise ValueError(f"expected it to begin with a run of format {FORMAT}, got {kind!r}")
+    if kind == "run" and "start" in record:
+        book.start = datetime.fromisoformat(record["start"])
     if kind == "chain":
         book.times.update(zip(record["event_ids"], record["times"], strict=True))
         if record["outcome"] is None:

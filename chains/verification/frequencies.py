@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from catalog import Catalog, Chain, Delay, Fixed
+from chains.verification.course import Course
 from chains.verification.distribution import distance
 from chains.verification.matching import Step, Walked
 from chains.verification.report import Check, Finding
@@ -57,6 +58,8 @@ class Tally:
     """Counts of chains, of the ways they took, and the delays on them."""
 
     chains: Counter[str] = field(default_factory=Counter)
+    landings: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
+    """By chain: the pages on which sessions began."""
     ways: dict[tuple[str, int], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     """By chain and node, where all ways were open: how often each node was next."""
     caused: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -67,19 +70,14 @@ class Tally:
     """Microseconds."""
 
 
-def checks(trails: Sequence[Trail], catalog: Catalog, wrong: Collection[str], significance: float) -> list[Check]:
+def checks(trails: Sequence[Trail], course: Course, wrong: Collection[str], significance: float) -> list[Check]:
     """The three checks of figures; only chains of which exactly one walk is possible are counted.
 
     Args:
         wrong: ids of events whose time is wrong: their delays do not count.
         significance: the probability that any test at all fails by chance; shared among the tests (Bonferroni).
     """
-    tally = Tally()
-    for trail in trails:
-        if len(trail.walks) == 1:
-            tally.chains[trail.walks[0].chain] += 1
-            _count(tally, trail, trail.walks[0], catalog, wrong)
-    tests = [*_shares(tally, catalog), *_branches(tally, catalog), *_causes(tally, catalog), *_delays(tally)]
+    tests = [test for number in range(len(course.catalogs)) for test in _tests(trails, course, number, wrong)]
     limit = significance / max(len(tests), 1)
     rules = {
         "shares": "chains begin in the catalog's shares (chi-square)",
@@ -99,6 +97,19 @@ def checks(trails: Sequence[Trail], catalog: Catalog, wrong: Collection[str], si
         )
         for name, rule in rules.items()
     ]
+
+
+def _tests(trails: Sequence[Trail], course: Course, number: int, wrong: Collection[str]) -> Iterator[Test]:
+    """The tests of chains that began while one catalog held."""
+    catalog, tally = course.catalogs[number], Tally()
+    for trail in trails:
+        if trail.catalog == number and len(trail.walks) == 1:
+            tally.chains[trail.walks[0].chain] += 1
+            tally.landings[trail.walks[0].chain][trail.events[0].landing] += 1
+            _count(tally, trail, trail.walks[0], catalog, wrong)
+    for part in (_shares, _landings, _branches, _causes, _delays):
+        for test in part(tally, catalog):
+            yield test._replace(sentence=test.sentence + course.marks[number])
 
 
 def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: Collection[str]) -> None:
@@ -144,6 +155,21 @@ def _shares(tally: Tally, catalog: Catalog) -> Iterator[Test]:
     yield from _fit("shares", "chains", [Cell(one.name, tally.chains[one.name], one.weight) for one in chains])
 
 
+def _landings(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+    """Where sessions begin: by the journeys that begin there, and anywhere for those without a way."""
+    for name, counts in tally.landings.items():
+        visitors = catalog.chain(name).visitors
+        if visitors is None:
+            continue
+        weights = dict.fromkeys((page.path for page in visitors.pages.values()), 0.0)
+        for journey in visitors.chosen:
+            pages = [visitors.pages[journey.stops[0].page]] if journey.stops else list(visitors.pages.values())
+            for page in pages:
+                weights[page.path] += journey.weight / len(pages)
+        cells = [Cell(path, counts[path], weight) for path, weight in weights.items() if weight]
+        yield from _fit("shares", f"first pages of {name}", cells)
+
+
 def _branches(tally: Tally, catalog: Catalog) -> Iterator[Test]:
     for (name, number), counts in tally.ways.items():
         graph = catalog.chain(name).graph
@@ -179,7 +205,7 @@ def _fit(check: str, what: str, cells: Sequence[Cell]) -> Iterator[Test]:
         yield Test(check, chi_square(observed, wanted), f"{what}: {', '.join(shown)}")
 
 
-def _delays(tally: Tally) -> Iterator[Test]:
+def _delays(tally: Tally, catalog: Catalog) -> Iterator[Test]:
     for passage, delays in tally.delays.items():
         ways = passage.ways
         what = f"from {passage.state} to {passage.to} of {passage.chain}"

@@ -27,6 +27,8 @@ class Seen(NamedTuple):
     tenant_id: str
     digest: int
     """Of the whole line."""
+    landing: str | None = None
+    """The page on which a session of a visitor begins, by its path."""
 
 
 @dataclass
@@ -80,7 +82,18 @@ def _seen(number: int, event: Event, text: bytes) -> Seen:
         event.causation_id,
         event.tenant_id,
         hash(text),
+        _text(event.payload.get("path")) if event.causation_id is None else None,
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def id_time(event_id: str) -> int:
+    """Microseconds since the Unix epoch in a UUID of version 7 (RFC 9562 §5.7), as far as it has them."""
+    ms, fraction = int(event_id[:8] + event_id[9:13], 16), int(event_id[15:18], 16)
+    return ms * 1000 + fraction * 1000 // 4096
 
 
 def _broken(text: bytes) -> tuple[str, str]:

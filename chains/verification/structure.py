@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from catalog import Catalog
 from catalog.paths import types_of
 from chains.faults import KINDS
-from chains.verification.reading import Seen
+from chains.verification.reading import Seen, id_time
 from chains.verification.report import Check, Finding
 from chains.verification.trails import Trail
 
@@ -74,12 +74,6 @@ def _clocks(first: Mapping[str, Seen]) -> Iterator[Finding]:
         if event.event_id[14] == "7" and abs(off) > TOLERANCE:
             sentence = f"{event.event_id} has a time that is {off / 1e6:+,.6g} s off the one in its id"
             yield Finding("clock-skew", event.line, (event.event_id,), sentence)
-
-
-def id_time(event_id: str) -> int:
-    """Microseconds since the Unix epoch in a UUID of version 7 (RFC 9562 §5.7), as far as it has them."""
-    ms, fraction = int(event_id[:8] + event_id[9:13], 16), int(event_id[15:18], 16)
-    return ms * 1000 + fraction * 1000 // 4096
 
 
 def _causality(first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from heapq import heapify, heappop, heappush
 from itertools import islice, product
 from typing import NamedTuple
 
-from catalog import Catalog
+from chains.verification.course import Course
 from chains.verification.matching import Matcher, Shape, Walked
-from chains.verification.reading import Seen
+from chains.verification.reading import Seen, id_time
 
 GUESSES = 200
 """Where events whose cause is not known might hang, at most."""
@@ -24,13 +24,15 @@ class Trail(NamedTuple):
     """Each event but the root was caused by another of them."""
     walks: tuple[Walked, ...]
     """That leave exactly these event types: none, one, or the first two of several."""
+    catalog: int | None = 0
+    """Which one of the run's course they are of; None: that is in doubt."""
 
     @property
     def types(self) -> tuple[str, ...]:
         return tuple(event.event_type for event in self.events)
 
 
-def trails(events: Iterable[Seen], catalog: Catalog) -> list[Trail]:
+def trails(events: Iterable[Seen], course: Course) -> list[Trail]:
     """All chains, in the order of their first lines.
 
     Args:
@@ -39,8 +41,14 @@ def trails(events: Iterable[Seen], catalog: Catalog) -> list[Trail]:
     groups: dict[str, list[Seen]] = {}
     for event in events:
         groups.setdefault(event.correlation_id, []).append(event)
-    matcher = Matcher(catalog)
-    return [_trail(group, matcher) for group in groups.values()]
+    matchers = [Matcher(catalog) for catalog in course.catalogs]
+    found = []
+    for correlation_id, group in groups.items():
+        numbers = course.numbers(id_time(correlation_id))
+        several = [_trail(group, matchers[number])._replace(catalog=number) for number in numbers]
+        best = next((trail for trail in several if trail.walks), several[0])
+        found.append(best if len(several) == 1 else best._replace(catalog=None))
+    return found
 
 
 def _trail(group: list[Seen], matcher: Matcher) -> Trail:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from catalog import Catalog
+from catalog.phases import Phase
 from chains.verification import frequencies, structure
 from chains.verification.conservation import Conservation, read_ledger
-from chains.verification.reading import Seen, read
+from chains.verification.course import Course
+from chains.verification.reading import Seen, id_time, read
 from chains.verification.report import Report
 from chains.verification.trails import trails
+from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3
 """The share of sound runs of which some figure is called wrong by chance."""
@@ -21,6 +25,8 @@ def verify(
     *,
     ledger: Iterable[bytes] | None = None,
     significance: float = SIGNIFICANCE,
+    phases: Sequence[Phase] = (),
+    start: datetime | None = None,
 ) -> Report:
     """Hold a whole run against the catalog that it was made from, and against its ledger.
 
@@ -29,6 +35,8 @@ def verify(
         catalog: only chains with a weight above 0 are expected.
         ledger: lines of the run's ledger; None: there is none.
         significance: see `SIGNIFICANCE`; all tests of figures share it.
+        phases: of the run.
+        start: of the run, for its phases; None: as the ledger says, or shortly before the first chain.
 
     Raises:
         InvalidLedger: the ledger is none.
@@ -38,11 +46,15 @@ def verify(
     first: dict[str, Seen] = {}
     for event in reading.events:
         first.setdefault(event.event_id, event)
-    chains = trails(first.values(), catalog)
+    if start is None and book is not None:
+        start = book.start
+    begun = _begun(first.values()) if start is None else (microseconds(start), 0)
+    course = Course(catalog, phases, *begun)
+    chains = trails(first.values(), course)
     structural = structure.checks(reading.events, first, chains, catalog)
     wrong = {finding.events[0] for check in structural if check.name in TIMES for finding in check.findings}
     checks = [*reading.checks(), *structural]
-    report = [*checks, *frequencies.checks(chains, catalog, wrong, significance)]
+    report = [*checks, *frequencies.checks(chains, course, wrong, significance)]
     found = None
     if book is not None:
         conservation = Conservation(book, reading, checks)
@@ -51,5 +63,16 @@ def verify(
     return Report(reading.lines, len(first), len(chains), report, found)
 
 
+def _begun(events: Iterable[Seen]) -> tuple[int, int]:
+    """When the first chain of a run began, and how long before it the run may have, judged by the next few chains.
+
+    By ids, because times may be wrong; microseconds.
+    """
+    chains = sorted({event.correlation_id for event in events})[:NEXT_FEW]
+    times = [id_time(chain) for chain in chains]
+    return (times[0], times[-1] - times[0]) if times else (0, 0)
+
+
+NEXT_FEW = 25
 TIMES = "clocks", "causality"
 """The checks that find events whose time is wrong."""

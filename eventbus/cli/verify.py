@@ -62,7 +62,13 @@ def verify(
     catalog = chosen_catalog(paths, names, scenario)
     try:
         with reading(file, "verifying") as lines:
-            report = verified(lines, catalog, ledger=ledger, significance=significance)
+            report = verified(
+                lines,
+                catalog,
+                ledger=ledger,
+                significance=significance,
+                phases=scenario.phases if scenario else (),
+            )
     except InvalidLedger as error:
         raise click.UsageError(str(error)) from error
     if as_json:

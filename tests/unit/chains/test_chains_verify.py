@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Chain, Fixed, LogNormal
+from catalog import Catalog, Chain, Fixed, LogNormal, Scenario
 from chains import ChainGenerator
 from chains.errors import InvalidLedger
 from chains.faults import KINDS, Fault
@@ -369,3 +369,30 @@ def test_wrong_usage(arguments: list[str], code: int, message: str) -> None:
     result = run(*arguments, stdin=b"")
     assert result.exit_code == code, result.output
     assert message in result.stderr
+
+
+INCIDENT = Scenario.load("incident")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with ledger", "without"])
+def test_phases_are_judged_by_what_they_are(told: bool) -> None:
+    """In an incident more chains fail and all take longer, which is as it should be; elsewhere it would be wrong."""
+    book = io.BytesIO()
+    generator = ChainGenerator.from_scenario(INCIDENT, seed=4)
+    blocks = generator.injector((), book).blocks(generator.blocks(duration=INCIDENT.duration))
+    lines = [line for block in blocks for line in block.lines()]
+    ledger = book.getvalue().splitlines() if told else None
+    catalog = INCIDENT.catalog
+    assert verify(lines, catalog, ledger=ledger, phases=INCIDENT.phases, significance=1e-6).passed
+    assert {"branches", "delays"} <= failed(verify(lines, catalog, ledger=ledger))
+
+
+def test_landings_of_other_journeys_are_seen() -> None:
+    """Where sessions begin follows from the journeys."""
+    catalog = Catalog.default().only("visitor-session")
+    chain = catalog.chains["visitor-session"]
+    assert chain.visitors is not None
+    one = replace(chain.visitors, sets={chain.visitors.journeys: chain.visitors.chosen[2:]})
+    lines, _ = made(catalog=with_chain(catalog, replace(chain, visitors=one)), chains=300)
+    assert failed(verify(lines, catalog)) == {"shares"}
+    assert "first pages of visitor-session" in sentences(verify(lines, catalog), "shares")
