@@ -139,6 +139,7 @@ async def run_into(
 
     sinks = options.sinks(form, letters, lambda kind: _bus(kind, kafka, generator, plan), reader_gone)
     clock = WallClock()
+    prints_events = any(target.kind == "stdout" for target in options.to)
     layout = JSON if options.mixed else stream_layout(form)
     fan = FanOut([Channel(sink, when_full, clock, convert=convert) for sink, convert in sinks])
 
@@ -147,14 +148,14 @@ async def run_into(
 
     await fan.open()
     try:
-        with progress(watch, account):
+        with progress(watch, account, prints_events=prints_events):
             await generate(cast("EventBus", fan), generator, plan, stop, layout, watch=watch)
             await _flush(fan, stop)
     finally:
         await fan.close()
         letters.close()
         text = final(watch, account(), as_json=as_json)
-        click.echo(text, err=any(target.kind == "stdout" for target in options.to))
+        click.echo(text, err=prints_events)
         watch.write_report(generator.statistics(), {name: one.to_dict() for name, one in fan.statistics().items()})
     if any(figures.lost for name, figures in fan.statistics().items() if not (gone.is_set() and name == "stdout")):
         raise click.exceptions.Exit(1)

@@ -104,10 +104,10 @@ class Shown(Protocol):
 
 
 @contextmanager
-def progress(watch: Watch, account: Callable[[], Shown]) -> Iterator[None]:
+def progress(watch: Watch, account: Callable[[], Shown], *, prints_events: bool = False) -> Iterator[None]:
     """Figures on stderr while something runs: live on a terminal, else as lines from time to time."""
     with ExitStack() as stack:
-        if watch.options.is_live:
+        if watch.options.is_live(prints_events=prints_events):
             console = Console(stderr=True, highlight=False)
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
             showing = asyncio.ensure_future(_redraw(live, watch, account))

@@ -36,10 +36,14 @@ class WatchOptions:
     report: Path | None
     start: datetime | None
 
-    @property
-    def is_live(self) -> bool:
-        """Whether figures are redrawn in place; lines of events would push them away."""
-        return sys.stderr.isatty() and not (self.plain or self.verbose)
+    def is_live(self, *, prints_events: bool) -> bool:
+        """Whether figures are redrawn in place; lines of events would push them away.
+
+        Args:
+            prints_events: whether a sink does so on stdout.
+        """
+        lines = self.verbose or (prints_events and sys.stdout.isatty())
+        return sys.stderr.isatty() and not (self.plain or lines)
 
 
 OPTIONS = (
