@@ -14,7 +14,7 @@ import pytest
 from catalog import Delay, Scenario, Transition
 from catalog.delays import stretched
 from catalog.profiles import load_profile
-from catalog.visitors import short_name
+from catalog.visitors import VISITOR, short_name
 from chains import ChainGenerator, InvalidSetting
 from chains.faults import Fault
 from chains.scenarios import faults_of
@@ -214,6 +214,22 @@ def test_a_day_has_its_hours() -> None:
     hours = Counter(int(one.begun // 3600) for one in found)
     profile = load_profile("visitors")
     assert all(abs(hours[hour] - number) <= 1 for hour, number in enumerate(profile.hours[0]))
+
+
+def test_clicks_cause_chains_of_the_back_end() -> None:
+    """Under the same correlation id, with the click as their cause."""
+    events = list(ChainGenerator.from_scenario("day-in-the-life").events(duration=86_400))
+    known = {event.event_id: event for event in events}
+    caused = [event for event in events if not event.event_type.startswith(VISITOR)]
+    causes = {short_name(known[event.causation_id or ""].event_type) for event in caused if _begins(event)}
+    assert len(caused) > 50
+    assert causes == {"button_clicked"}
+    assert all(known[event.correlation_id].event_type.startswith(VISITOR) for event in caused)
+
+
+def _begins(event: Event) -> bool:
+    """Whether it is the first of its chain, not an answer within it."""
+    return event.event_type.endswith(".requested.v1")
 
 
 def test_black_friday_has_its_crowd() -> None:
