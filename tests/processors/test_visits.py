@@ -1,0 +1,27 @@
+"""Sessions of visitors are stored as chains: whatever they caused behind the scenes, the session itself counts."""
+
+from __future__ import annotations
+
+from catalog import Catalog
+from chains import ChainGenerator
+from processors.store.connect import connect
+from processors.store.facts import Facts
+from tests.processors.feeding import store_all
+from tests.processors.oracle import assert_exact
+
+
+async def test_sessions_conform(postgres_dsn: str) -> None:
+    """Every session that has ended conforms, those that cause chains behind the scenes included."""
+    catalog = Catalog.default().only("visitor-session")
+    facts = Facts.of(catalog)
+    values = [value for lines in ChainGenerator(catalog, seed=3).lines(chains=150) for value in lines]
+    await store_all(postgres_dsn, *values, facts=facts)
+    await assert_exact(postgres_dsn, values, facts)
+    connection = await connect(postgres_dsn)
+    rows = await connection.fetch(
+        "SELECT chain, verdict, outcome, count(*) AS n FROM eventbus.chain_states GROUP BY 1, 2, 3"
+    )
+    caused = await connection.fetchval("SELECT count(*) FROM eventbus.events WHERE type NOT LIKE 'omninode.visitor.%'")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("visitor-session", "conforms", 1, 150)]
+    assert caused > 0
