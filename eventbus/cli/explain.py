@@ -12,9 +12,11 @@ from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.options import Paths, catalog_option, chain_option, json_option
 from eventbus.cli.parameters import Instant
 from eventbus.cli.scenario import scenario_options
+from eventbus.cli.tenants import tenants_option
 
 if TYPE_CHECKING:
     from catalog import Scenario
+    from catalog.tenants import Tenants
     from chains.explain import Explanation
 
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="Of that run.")
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Of that run.")
 @arrival_options
+@tenants_option
 @chain_option
 @catalog_option
 @json_option
@@ -36,6 +39,7 @@ def explain(
     start: datetime,
     rate: float,
     arrivals: ArrivalOptions,
+    tenants: Tenants | None,
     names: tuple[str, ...],
     paths: Paths,
     as_json: bool,
@@ -52,7 +56,7 @@ def explain(
     from eventbus.cli.generate import chosen_generator
 
     generator = chosen_generator(
-        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate)
+        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate), tenants=tenants
     )
     try:
         found = generator.explain(event_id)

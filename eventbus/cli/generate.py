@@ -25,10 +25,12 @@ from eventbus.cli.reporting import Reporting, reporting_options
 from eventbus.cli.resume import continued, resumable
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.signals import interrupted_by_sigterm
+from eventbus.cli.tenants import tenants_option
 from eventbus.cli.typed import Remembering
 
 if TYPE_CHECKING:
     from catalog import Scenario
+    from catalog.tenants import Tenants
     from chains import Block, ChainGenerator
     from chains.faults import Fault
     from chains.splicing import FaultyBlock
@@ -47,6 +49,7 @@ INTERRUPTED = 130
 @click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="When time begins.")
 @click.option("--rate", type=float, default=10.0, show_default=True, help="Chains per second of virtual time.")
 @arrival_options
+@tenants_option
 @chain_option
 @catalog_option
 @part_options
@@ -73,6 +76,7 @@ def generate(
     start: datetime,
     rate: float,
     arrivals: ArrivalOptions,
+    tenants: Tenants | None,
     names: tuple[str, ...],
     paths: Paths,
     workers: int,
@@ -117,7 +121,7 @@ def generate(
     if resume and reporting.is_wanted:
         raise click.UsageError("--summary and --report need the whole run: no --resume")
     generator = chosen_generator(
-        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate)
+        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate), tenants=tenants
     )
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())

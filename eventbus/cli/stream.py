@@ -28,11 +28,13 @@ from eventbus.cli.parameters import Duration, Finite
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import security_options
 from eventbus.cli.sinks import SinkOptions, sink_options
+from eventbus.cli.tenants import tenants_option
 from eventbus.cli.typed import Remembering
 from eventbus.cli.watching import Watch, WatchOptions, watch_options
 
 if TYPE_CHECKING:
     from catalog import Catalog, Scenario
+    from catalog.tenants import Tenants
     from chains import ChainGenerator
     from chains.cloudevents import Format
     from chains.formats import Layout
@@ -113,6 +115,7 @@ class Plan:
 )
 @click.option("--max-lag", type=Duration(), help="Drop chains that would begin later than this [never].")
 @random_seed_option
+@tenants_option
 @chain_option
 @catalog_option
 @click.option(
@@ -143,6 +146,7 @@ def stream(
     *,
     scenario: Scenario | None,
     bootstrap_servers: str,
+    tenants: Tenants | None,
     names: tuple[str, ...],
     paths: Paths,
     partitions: int | None,
@@ -195,7 +199,7 @@ def stream(
             close_timeout=FLUSH_WITHIN,
         )
 
-    generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases)
+    generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases, tenants=tenants)
     watch = watched(watching, generator, plan)
     plan.striking.check(generator)
     try:

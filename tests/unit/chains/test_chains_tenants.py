@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import timedelta
+from io import BytesIO
 
+import fastavro
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from catalog.messages import message
 from catalog.tenants import Tenants
 from chains import ChainGenerator, InvalidSetting
 from chains.cloudevents import CONVERSIONS
 from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY
+from chains.formats.avro import AvroFile, AvroLayout
 from chains.randomness import draw
 from chains.tenants import HOUR, HOURS, Tenancy
+from eventbus.cli import cli
 from eventbus.event import Event
 from tests.unit.chains.catalogs import two_steps
 
@@ -94,6 +100,17 @@ def test_cloudevents_name_the_tenant() -> None:
             assert sorted(one.headers or ()) == sorted(other.headers or ())
 
 
+def test_avro_names_the_tenant() -> None:
+    """As the JSON event does."""
+    generator = ChainGenerator(seed=3, tenants=Tenants(count=5))
+    every = message(generator.catalog, list(generator.catalog.events))
+    layout, file = AvroLayout(dict.fromkeys(generator.catalog.events, every)), AvroFile(every)
+    blocks = generator.blocks(chains=50, layout=layout)
+    written = file.head + b"".join(file.framed(len(block), block.buffer) for block in blocks)
+    found = [event["tenant_id"] for event in fastavro.reader(BytesIO(written))]
+    assert found == [event.tenant_id for event in generator.events(chains=50)]
+
+
 @pytest.mark.parametrize(
     "tenants",
     [Tenants(count=0), Tenants(count=10_000), Tenants(count=2, exponent=-1), Tenants(count=2, swing=1)],
@@ -103,3 +120,21 @@ def test_what_makes_no_sense_is_refused(tenants: Tenants) -> None:
     """With what was expected."""
     with pytest.raises(InvalidSetting, match="expected"):
         ChainGenerator(tenants=tenants)
+
+
+def test_the_option() -> None:
+    """The same bytes as from Python; `explain` takes it, too."""
+    expected = ChainGenerator(tenants=Tenants(count=20, exponent=1.5))
+    run = CliRunner().invoke(cli, ["generate", "--chains", "50", "--tenants", "20:1.5"])
+    assert run.stdout_bytes == b"".join(bytes(block.buffer) for block in expected.blocks(chains=50))
+    event = Event.from_bytes(run.stdout_bytes.splitlines()[30])
+    explained = CliRunner().invoke(cli, ["explain", str(event.event_id), "--tenants", "20:1.5", "--json"])
+    assert f'"tenant_id":"{event.tenant_id}"' in explained.output
+
+
+@pytest.mark.parametrize("text", ["many", "5:x", "0", "3:-1"])
+def test_an_option_that_makes_no_sense(text: str) -> None:
+    """Wrong usage, in one sentence."""
+    run = CliRunner().invoke(cli, ["generate", "--tenants", text])
+    assert run.exit_code == 2
+    assert "expected" in run.output
