@@ -15,6 +15,8 @@ class Way:
     delay: Delay
     compensate: bool = False
     """Whether what was done so far is undone on the way (see `State.compensation`)."""
+    by: str | None = None
+    """A variable with a `factor`, by which the delay is multiplied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

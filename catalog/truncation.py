@@ -21,9 +21,11 @@ def within(delay: Delay, bound: float) -> tuple[float, Delay]:
         return float(delay.value <= bound), delay
     if delay.maximum is not None and delay.maximum <= bound:
         return 1.0, delay
+    if bound <= delay.minimum:
+        return 0.0, delay
     if isinstance(delay, Uniform):
         share = (bound - delay.minimum) / (delay.maximum - delay.minimum)
-        return (share, replace(delay, maximum=bound)) if share > 0 else (0.0, delay)
+        return share, replace(delay, maximum=bound)
     low = _reached(delay, delay.minimum)
     inside = _reached(delay, bound) - low
     high = 1.0 if delay.maximum is None else _reached(delay, delay.maximum)

@@ -145,19 +145,20 @@ class Unfolding:
     def _taken(self, key: Key, transition: Transition) -> Draft:
         retry = transition.retry
         spent, number = key.spent, self._retries.get((key.state, transition), 0)
-        way = Way(to=transition.to, delay=transition.delay, compensate=transition.compensate)
+        way = Way(to=transition.to, delay=transition.delay, compensate=transition.compensate, by=transition.by)
         if retry and spent[number] >= retry.limit:
             return self._reached(key, retry.otherwise, spent, key.done)._replace(weight=transition.weight)
         if retry:
             spent = (*spent[:number], spent[number] + 1, *spent[number + 1 :])
             way = replace(way, delay=retry.backoff.delay(spent[number])) if retry.backoff else way
         draft = self._reached(key, way, spent, key.done)
-        return draft._replace(weight=transition.weight, by=transition.by, retries=retry is not None)
+        return draft._replace(weight=transition.weight, retries=retry is not None)
 
     def _reached(self, key: Key, way: Way, spent: tuple[int, ...], done: tuple[str, ...]) -> Draft:
         """The target of a way, or what is undone before."""
         if not way.compensate or not done:
-            return Draft(self._entered(way.to, spent, () if way.compensate else done, key.frame), way.delay)
+            target = self._entered(way.to, spent, () if way.compensate else done, key.frame)
+            return Draft(target, way.delay, by=way.by)
         compensation = self._chain.states[done[-1]].compensation
         assert compensation
         return Draft(Key(compensation.to, self._counted(way.to, spent), done[:-1], key.frame, way), compensation.delay)

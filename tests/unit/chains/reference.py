@@ -5,62 +5,17 @@ It shares no code with the package `chains`, so that equal bytes mean something.
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, PayloadField, Transition, Uniform
+from catalog import Catalog, Chain, Exponential, PayloadField
 from eventbus.event import format_timestamp, microseconds, uuid7
-
-GOLDEN = 0x9E3779B97F4A7C15
-MASK = (1 << 64) - 1
-
-
-def purpose(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
-def mix(z: int) -> int:
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
-    return z ^ z >> 31
-
-
-def below(word: int, count: int) -> int:
-    return word % count if count > 1 << 32 else (word >> 32) * count >> 32
-
-
-@dataclass(frozen=True)
-class Randomness:
-    """All random words of one chain."""
-
-    key: int
-
-    def word(self, name: str, step: int = 0) -> int:
-        return mix(self.key ^ (purpose(name) + step * GOLDEN) & MASK)
-
-    def among(self, weights: list[float], name: str, step: int = 0) -> int:
-        point = self.word(name, step) >> 32
-        reached = 0.0
-        for number, weight in enumerate(weights[:-1]):
-            reached += weight
-            if point < round(reached / sum(weights) * 2**32):
-                return number
-        return len(weights) - 1
-
-
-class Step(NamedTuple):
-    """One event of a chain, before its text."""
-
-    time: int
-    state: str
-    delay: int
+from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, drawn_delay, mix, purpose
+from tests.unit.chains.story import Step, Story
 
 
 def reference(
@@ -69,110 +24,39 @@ def reference(
     """The lines that `ChainGenerator` has to make."""
     weighted = [chain for chain in catalog.chains.values() if chain.weight > 0]
     arrival, found = microseconds(start) * 1000, []
+    root = purpose(f"seed:{seed}")
     for index in range(chains):
-        random = Randomness(mix((purpose(f"seed:{seed}") + index * GOLDEN) & MASK))
+        random = Randomness(mix((root + index * GOLDEN) & MASK), root)
         arrival += drawn_delay(Exponential(mean=1e9 / rate), random.word("arrival"), unit=1)
         chain = weighted[random.among([c.weight for c in weighted], "chain")]
         found += [
-            (step.time, index, number, line)
-            for number, (step, line) in enumerate(one_chain(catalog, chain, random, arrival // 1000))
+            (step.time, index, step.number, line) for step, line in one_chain(catalog, chain, random, arrival // 1000)
         ]
     return [line for *_, line in sorted(found)]
 
 
 def one_chain(catalog: Catalog, chain: Chain, random: Randomness, began: int) -> Iterator[tuple[Step, bytes]]:
-    root = cause = None
-    for number, step in enumerate(walk(chain, random, began)):
-        event = catalog.events[chain.states[step.state].emits]
-        event_id = uuid7(step.time, random.word("id", number) >> 2)
-        root = root or event_id
+    ids: dict[int | None, str | None] = {None: None}
+    for step in Story(catalog, random).told(chain, began):
+        event = catalog.events[step.chain.states[step.state].emits]
+        ids[step.number] = uuid7(step.time, random.word("id", step.number) >> 2)
         yield (
             step,
             orjson.dumps(
                 {
-                    "event_id": event_id,
+                    "event_id": ids[step.number],
                     "event_type": event.name,
                     "timestamp": timestamp(step.time),
-                    "correlation_id": root,
-                    "causation_id": cause,
+                    "correlation_id": ids[0],
+                    "causation_id": ids[step.cause],
                     "tenant_id": "default-tenant",
                     "namespace": "development",
                     "source": event.source,
                     "schema_version": event.schema_version,
-                    "payload": Payload(catalog, chain, random, number, step).object(event.payload),
+                    "payload": Payload(catalog, step.chain, random, step.number, step).object(event.payload),
                 }
             ),
         )
-        cause = event_id
-
-
-def walk(chain: Chain, random: Randomness, time: int) -> Iterator[Step]:
-    state, delay = chain.start, 0
-    for number in range(chain.max_steps):
-        yield Step(time, state, delay)
-        left = chain.max_steps - number - 2
-        ways = [t for t in chain.states[state].next if t.weight > 0 and fewest(chain, t.to) <= left]
-        if not ways:
-            assert not chain.states[state].next
-            return
-        name = f"{chain.name}/{state}"
-        way: Transition = ways[random.among([t.weight for t in ways], f"{name}/next", number)]
-        delay = drawn_delay(way.delay, random.word(f"{name}/delay/{way.to}", number))
-        state, time = way.to, time + delay
-
-
-def fewest(chain: Chain, state: str) -> int:
-    """Fewest transitions to the end, by trying ever more."""
-    reachable = {state}
-    for count in range(len(chain.states) + 1):
-        if any(not chain.states[name].next for name in reachable):
-            return count
-        reachable |= {t.to for name in reachable for t in chain.states[name].next if t.weight > 0}
-    return 1 << 30
-
-
-def drawn_delay(delay: Delay, word: int, unit: int = 1000) -> int:
-    """4096 cells of the quantile function, linear inside; the last cell of an open tail has 4096 of its own."""
-    if isinstance(delay, Fixed):
-        return round(delay.value * unit)
-    if isinstance(delay, Uniform):
-        low, high = round(delay.minimum * unit), round(delay.maximum * unit)
-        bits = 63 - (high - low).bit_length()
-        return low + ((word >> 64 - bits) * (high - low) >> bits)
-    q = quantile(delay)
-
-    def edge(p: float) -> int:
-        return round(q(min(p, 1 - 2.0**-25)) * unit)
-
-    cell, inside = word >> 52, word >> 32 & 0xFFFFF
-    if cell == 4095:
-        cell, inside = inside >> 8, inside & 0xFF
-        low, high = (edge(1 - (1 - c / 4096) / 4096) for c in (cell, cell + 1))
-        return low + ((high - low) * inside >> 8)
-    low, high = edge(cell / 4096), edge((cell + 1) / 4096)
-    return low + ((high - low) * inside >> 20)
-
-
-def quantile(delay: Delay) -> Callable[[float], float]:
-    if isinstance(delay, Uniform):
-        return lambda p: delay.minimum + (delay.maximum - delay.minimum) * p
-    if isinstance(delay, Exponential):
-        return truncated(delay, lambda p: -delay.mean * math.log1p(-p), lambda x: -math.expm1(-x / delay.mean))
-    assert isinstance(delay, LogNormal)
-    sigma = math.log(delay.p95 / delay.median) / NormalDist().inv_cdf(0.95)
-    normal = NormalDist(math.log(delay.median), sigma)
-    return truncated(
-        delay,
-        lambda p: math.exp(normal.inv_cdf(p)) if p else 0.0,
-        lambda x: normal.cdf(math.log(x)) if x else 0.0,
-    )
-
-
-def truncated(
-    delay: Exponential | LogNormal, q: Callable[[float], float], cdf: Callable[[float], float]
-) -> Callable[[float], float]:
-    low, high = cdf(delay.minimum), 1.0 if delay.maximum is None else cdf(delay.maximum)
-    return lambda p: q(low + (high - low) * p)
 
 
 @dataclass(frozen=True)
@@ -194,6 +78,8 @@ class Payload:
             return self.object(field.fields, path)
         if field.elapsed:
             return self.step.delay // 1000
+        if field.attempt:
+            return self.step.retries + 1
         if field.var is not None:
             return self.variable(*field.var.split("."))
         if field.pick is not None:

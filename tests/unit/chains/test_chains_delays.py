@@ -12,7 +12,7 @@ from chains.delays import sampler
 from chains.errors import InvalidSetting
 from chains.randomness import Integers, chain_keys, draw, purpose
 from tests.unit.chains.catalogs import delays
-from tests.unit.chains.reference import drawn_delay, quantile
+from tests.unit.chains.draws import drawn_delay, quantile
 
 SAMPLE = 200_000
 

@@ -10,6 +10,7 @@ from catalog import Catalog
 from chains import ChainGenerator
 from tests.unit.chains.catalogs import catalogs
 from tests.unit.chains.reference import reference
+from tests.unit.chains.topologies import topologies
 
 CHAINS = 150
 
@@ -36,5 +37,13 @@ def test_the_shipped_catalog_gives_the_reference_bytes(everything: Catalog, rate
 @settings(max_examples=60, deadline=None)
 def test_any_catalog_gives_the_reference_bytes(catalog: Catalog, seed: int, block: int, rate: float) -> None:
     """Every payload source, delay, loop and step limit means the same to the columns as to a dict."""
+    generator = ChainGenerator(catalog, seed=seed, rate=rate, block=block)
+    assert lines(generator, 30) == reference(catalog, seed=seed, chains=30, rate=rate)
+
+
+@given(catalog=topologies(), seed=st.integers(), block=st.integers(1, 40), rate=st.sampled_from([0.5, 20.0, 1e6]))
+@settings(max_examples=100, deadline=None)
+def test_any_topology_gives_the_reference_bytes(catalog: Catalog, seed: int, block: int, rate: float) -> None:
+    """Forks within forks, retries, timeouts, compensation, caused chains and slow items mean the same to columns."""
     generator = ChainGenerator(catalog, seed=seed, rate=rate, block=block)
     assert lines(generator, 30) == reference(catalog, seed=seed, chains=30, rate=rate)
