@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from catalog import leniently
-from catalog.arrivals import Arrivals, Users
+from catalog.arrivals import Arrivals, Open, Spacing, Users
 from catalog.catalog import Catalog
-from catalog.check_arrivals import MOST_USERS
+from catalog.check_arrivals import MOST_USERS, profile_problems
 from catalog.errors import InvalidScenario, Mistake
 from catalog.model import Fixed
 from catalog.overrides import overridden
+from catalog.profiles import profile_of
 from catalog.read_arrivals import read_arrivals
 from catalog.read_trouble import read_faults, read_phases
 from catalog.read_visits import visiting
 from catalog.scenario import Advanced, Scenario, file_of
 from catalog.source import Node, read, text_of
+from catalog.words import listed
 
 SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
-    *("arrivals", "chains", "journeys", "faults", "phases"),
+    *("arrivals", "profile", "chains", "journeys", "faults", "phases"),
 )
 SIMULATION = ("num_users", "duration_seconds", "api_url")
 ADVANCED = (
@@ -97,15 +99,28 @@ def _simulation(members: Mapping[str, Node]) -> Simulation:
 
 def _arrivals(members: Mapping[str, Node], users: int | None, *, human: bool) -> Arrivals | None:
     """Users who come one after the other, and again after a break; where nobody waits, at once and without one."""
+    given = [name for name in ("arrivals", "profile") if name in members]
+    said = [*given, *(["simulation.num_users"] if users is not None else [])]
+    if len(said) > 1:
+        members[given[0]].complain(f"expected only one of {listed(said)} to say who comes")
     if "arrivals" in members:
-        if users is not None:
-            members["arrivals"].complain("both this and simulation.num_users say who comes; expected one of them")
         return read_arrivals(members["arrivals"])
+    if "profile" in members:
+        return _by_the_hour(members["profile"])
     if users is None:
         return None
     return (
         Users(users=users, stagger=min(STAGGER, users * APART)) if human else Users(users=users, think=Fixed(value=0))
     )
+
+
+def _by_the_hour(node: Node) -> Open:
+    """A profile, its visitors spread over each hour and never in clumps."""
+    before, profile = len(node.mistakes), profile_of(node)
+    if len(node.mistakes) == before:
+        for place, problem in profile_problems(profile):
+            node.at(place).complain(problem)
+    return Open(rate=profile, spacing=Spacing(name="even"))
 
 
 def _advanced(members: Mapping[str, Node]) -> Advanced:

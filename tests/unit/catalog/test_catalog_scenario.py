@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
-from catalog.arrivals import Constant, Open, Users
+from catalog.arrivals import Constant, Open, Spacing, Users
 from catalog.model import Fixed
+from catalog.profiles import load_profile
 from catalog.scenario import FAULTS, Advanced, FaultSetting
 from chains.faults import KINDS
 
@@ -155,6 +156,12 @@ phases:
     assert scenario.phases == (Phase(at=0), Phase(at=120, failed=6, delay=1.5, chains=("vault-read",)))
 
 
+def test_a_profile_is_followed_evenly(load: Load) -> None:
+    """A section of its own, for the commonest of arrivals."""
+    followed = Open(rate=load_profile("office"), spacing=Spacing(name="even"))
+    assert load("profile: office").arrivals == load("arrivals: {profile: office, spacing: even}").arrivals == followed
+
+
 def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
     """The file's by line, and those of the options behind them."""
     slips = OLD
@@ -190,7 +197,10 @@ def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
         ("simulation: {num_users: 2.5}", "simulation.num_users", "expected a whole number, got 2.5"),
         ("simulation: {num_users: yes}", "simulation.num_users", "expected a number, got 'yes'"),
         ("simulation: {duration_seconds: soon}", "simulation.duration_seconds", "expected seconds, or a duration"),
-        ("simulation: {num_users: 3}\narrivals: {rate: 3}", "arrivals", "expected one of them"),
+        ("simulation: {num_users: 3}\narrivals: {rate: 3}", "arrivals", "only one of arrivals, simulation"),
+        ("arrivals: {rate: 3}\nprofile: office", "arrivals", "expected only one of arrivals, profile"),
+        ("profile: offices", "profile", "expected one of office, visitors"),
+        ("profile: {hours: [1, 2]}", "profile.hours", "expected 24 numbers"),
         ("event_probabilities: {page_visit: 0.6, x: 0.5}", "event_probabilities", "sum to 1.0, got 1.1 for page_visit"),
         ("event_probabilities: {page_visit: 1.5}", "event_probabilities.page_visit", "a share of 0 to 1, got 1.5"),
         ("event_probabilities: {a: 0.5, page_visit: 0.5, screen_view: 0}", "screen_view", "has a share already"),
