@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chains.bins import QuarterHours, TimeBins
-from chains.lag import LagHistogram
+from chains.lag import LagHistogram, LagHistograms
 from chains.observer import Published
 from chains.places import Place
 from chains.randomness import Integers
@@ -57,9 +57,9 @@ class Census:
         self._name_of = np.array([self._names.index(owner) for owner in self._owners])
         owned = zip(places, self._owners, strict=True)
         self._tells = np.array([place.outcome is not None and place.chain == owner for place, owner in owned])
-        self._kinds = np.zeros(len(places), np.int64)
-        self._ends = np.zeros(len(places), np.int64)
-        self._durations = [LagHistogram() for _ in self._names]
+        #: By emitter: the events after which more of their chains come, and the last ones.
+        self._counts = np.zeros((len(places), 2), np.int64)
+        self._durations = LagHistograms(len(self._names))
         self._arrivals = QuarterHours()
         self._last_arrival = 0
         self._waiting: list[tuple[Integers, Integers, Integers]] = []
@@ -87,7 +87,7 @@ class Census:
 
     @property
     def events(self) -> int:
-        return int(self._kinds.sum())
+        return int(self._counts.sum())
 
     @property
     def arrivals(self) -> QuarterHours:
@@ -104,7 +104,7 @@ class Census:
     def types(self) -> dict[str, int]:
         """Events by type, the most frequent first; a type that has none is not there."""
         found: Counter[str] = Counter()
-        for place, count in zip(self._places, self._kinds.tolist(), strict=True):
+        for place, count in zip(self._places, self._counts.sum(axis=1).tolist(), strict=True):
             found[place.event_type] += count
         return {name: count for name, count in found.most_common() if count}
 
@@ -113,15 +113,15 @@ class Census:
         self._count()
         found = {
             name: ChainCount(name in self._sessions, durations=lasted)
-            for name, lasted in zip(self._names, self._durations, strict=True)
+            for name, lasted in zip(self._names, self._durations.each(), strict=True)
         }
-        told, events, ends = self._tells.tolist(), self._kinds.tolist(), self._ends.tolist()
-        for place, owner, tells, count, ended in zip(self._places, self._owners, told, events, ends, strict=True):
+        emitters = zip(self._places, self._owners, self._tells.tolist(), self._counts.tolist(), strict=True)
+        for place, owner, tells, (others, last) in emitters:
             chain = found[owner]
-            chain.begun += count if place.is_root else 0
-            chain.ended += ended
-            if tells and count:
-                chain.outcomes[str(place.outcome)] += count
+            chain.begun += others + last if place.is_root else 0
+            chain.ended += last
+            if tells and others + last:
+                chain.outcomes[str(place.outcome)] += others + last
         for chain in found.values():
             if chain.ended > chain.outcomes.total():
                 chain.outcomes[ABANDONED] = chain.ended - chain.outcomes.total()
@@ -133,11 +133,12 @@ class Census:
 
     def _take(self, events: EventTable) -> None:
         """Count what is quickly counted; the rest waits until there is enough for the work to cost next to nothing."""
-        self._kinds += np.bincount(events.kind, minlength=self._kinds.size)
-        self._ends += np.bincount(events.kind[events.last > 0], minlength=self._ends.size)
+        counts = np.bincount(2 * events.kind + events.last, minlength=self._counts.size)
+        self._counts += counts.reshape(self._counts.shape)
         told = np.flatnonzero(self._tells.take(events.kind))
         lasted = events.time.take(told) - events.began.take(told)
-        self._waiting.append((events.time[events.step == 0], events.kind.take(told), lasted))
+        roots = events.time.take(np.flatnonzero(events.step == 0))
+        self._waiting.append((roots, events.kind.take(told), lasted))
         self._rows += len(events)
         if self._rows >= TOGETHER:
             self._count()
@@ -152,9 +153,7 @@ class Census:
         if roots.size:
             self._arrivals.add(roots)
             self._last_arrival = int(roots[-1])
-        names = self._name_of.take(kinds)
-        for name in np.unique(names).tolist():
-            self._durations[name].add(lasted[names == name])
+        self._durations.add(self._name_of.take(kinds), lasted)
 
 
 def _owners(places: Sequence[Place]) -> Iterator[str]:

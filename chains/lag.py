@@ -16,8 +16,8 @@ BARS = np.array([0, 8, 16, 32, *(FINE * octave + part for octave in range(1, 50)
 class LagHistogram:
     """Counts of microseconds in log-linear buckets (as HdrHistogram has them)."""
 
-    def __init__(self) -> None:
-        self._counts = np.zeros(BUCKETS, np.int64)
+    def __init__(self, counts: Integers | None = None) -> None:
+        self._counts = np.zeros(BUCKETS, np.int64) if counts is None else counts
         #: The longest, exactly.
         self.maximum = 0
 
@@ -45,6 +45,27 @@ class LagHistogram:
         ends = [_upper_end(bucket - 1) + 1 for bucket in [*BARS.tolist(), BUCKETS]][int(some[0]) : int(some[-1]) + 2]
         shown = counts[some[0] : some[-1] + 1].tolist()
         return list(zip(ends[:-1], ends[1:], shown, strict=True))
+
+
+class LagHistograms:
+    """Several histograms, counted together in one go."""
+
+    def __init__(self, number: int) -> None:
+        self._counts = np.zeros((number, BUCKETS), np.int64)
+        self._maxima = np.zeros(number, np.int64)
+        self._each = [LagHistogram(row) for row in self._counts]
+
+    def add(self, which: Integers, lags: Integers) -> None:
+        """Count some lags, microseconds and none below 0, each in its histogram."""
+        places = which * BUCKETS + _bucket(lags)
+        self._counts += np.bincount(places, minlength=self._counts.size).reshape(self._counts.shape)
+        np.maximum.at(self._maxima, which, lags)
+
+    def each(self) -> list[LagHistogram]:
+        """The histograms; they go on being counted."""
+        for histogram, maximum in zip(self._each, self._maxima.tolist(), strict=True):
+            histogram.maximum = maximum
+        return self._each
 
 
 def _bucket(lags: Integers) -> Integers:

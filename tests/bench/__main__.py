@@ -12,7 +12,19 @@ from rich.table import Table
 
 from tests.bench.table import Row
 
-PARTS = ("generator", "arrivals", "formats", "faults", "bus", "kafka", "store", "processing", "api", "sinks")
+PARTS = (
+    "generator",
+    "arrivals",
+    "formats",
+    "faults",
+    "watching",
+    "bus",
+    "kafka",
+    "store",
+    "processing",
+    "api",
+    "sinks",
+)
 
 
 def main(parts: list[str]) -> int:
