@@ -17,6 +17,7 @@ from chains.verification.report import Check, Finding
 from eventbus.event import EPOCH, format_timestamp
 
 UNREADABLE = {"tombstone", "poison", "corrupt"}
+TWICE = ("duplicate", "changed-duplicate")
 GONE = {"drop", "missing-started", *UNREADABLE}
 
 
@@ -94,11 +95,14 @@ class Conservation:
             for known, fault in book.faults.items()
             if fault["fault"] in GONE or known in book.unsent
         }
+        self._listed = {str(fault["fault"]) for fault in book.faults.values()}
         self._missed: Counter[str] = Counter()
 
     def check(self) -> Check:
         """The comparison as a check."""
-        findings = [*self._expected(), *self._unreadable(), *self._unexpected(), *self._unexplained()]
+        findings = [
+            *self._expected(), *self._repeated(), *self._unreadable(), *self._unexpected(), *self._unexplained(),
+        ]  # fmt: skip
         rule = "what the ledger says is in the stream, and nothing else is"
         return Check("ledger", rule, len(self._book.times) + len(self._book.faults), findings)
 
@@ -124,6 +128,8 @@ class Conservation:
         gone = [self._gone[known] for known in finding.events if known in self._gone]
         if finding.fault in ("drop", "missing-started") and gone:
             return gone[0]
+        if finding.fault == "duplicate" and not finding.events:  # counted only, whatever they were
+            return next((kind for kind in TWICE if kind in self._listed), finding.fault)
         return str(struck[0]) if struck else finding.fault
 
     def _expected(self) -> Iterator[Finding]:
@@ -144,7 +150,7 @@ class Conservation:
         copies = self._copies.get(event_id, [])
         if kind == "schema" and not self._unfit[event_id]:
             return "it should not fit the catalog, but does"
-        wanted = 0 if kind in GONE else 2 if kind in ("duplicate", "changed-duplicate") else 1
+        wanted = 0 if kind in GONE else 2 if kind in TWICE and self._reading.repeated is None else 1
         wanted -= event_id in self._book.unsent
         if len(copies) != wanted:
             return f"it should be there {wanted} times, and is {len(copies)} times"
@@ -160,6 +166,18 @@ class Conservation:
         if wanted == 2 and same != (kind == "duplicate"):
             return "it should come again unchanged" if kind == "duplicate" else "it should come again changed"
         return None
+
+    def _repeated(self) -> Iterator[Finding]:
+        """Where every event is kept once, those that came again are only counted."""
+        if self._reading.repeated is None:
+            return
+        listed = [fault["fault"] for known, fault in self._book.faults.items() if known not in self._book.unsent]
+        again = [kind for kind in listed if kind in TWICE]
+        missing = len(again) - self._reading.repeated
+        self._missed.update(again[: max(missing, 0)])
+        if missing:
+            sentence = f"{self._reading.repeated:,} event(s) came again, of {len(again):,} in the ledger"
+            yield Finding(again[0] if missing > 0 else "duplicate", None, (), sentence)
 
     def _unreadable(self) -> Iterator[Finding]:
         """Lines without an id are told apart by what is left of them."""

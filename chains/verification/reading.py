@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
 
 from catalog import Catalog
-from chains.verification.report import Check, Finding
+from chains.verification.report import BY_LINE, Check, Finding
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, microseconds
 
@@ -43,33 +43,56 @@ class Reading:
     not_events: list[Finding] = field(default_factory=list)
     unfit: list[Finding] = field(default_factory=list)
     """Events that the catalog does not allow."""
+    others: list[Check] = field(default_factory=list)
+    """What only a source of its kind can be tested for."""
+    is_ordered: bool = True
+    """Whether the order of the events says anything."""
+    repeated: int | None = None
+    """Where every event is kept once: how many came again. None: all are in `events`."""
+    place: Callable[[int], str | None] = BY_LINE
+    """Where a line is; None: nowhere that has a name."""
 
     def checks(self) -> list[Check]:
         return [
             Check("readable", "every line is JSON of an event", self.lines, self.not_events),
             Check("schema", "envelopes and payloads are as the catalog says", self.lines, self.unfit),
+            *self.others,
         ]
 
 
-def read(lines: Iterable[bytes], catalog: Catalog) -> Reading:
-    """Read a stream of JSON lines; nothing in it is an error."""
-    reading = Reading()
-    for number, line in enumerate(lines, 1):
-        reading.lines = number
-        text = line.rstrip(b"\r\n")
+class Reader:
+    """Reads a stream line by line; nothing in it is an error."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.reading = Reading()
+        self._catalog = catalog
+
+    def add(self, text: bytes) -> Seen | None:
+        """Take note of a line without its end; returns the event in it."""
+        reading = self.reading
+        reading.lines += 1
+        number = reading.lines
         try:
             fields = orjson.loads(text)
         except orjson.JSONDecodeError:
             _note_unreadable(reading, number, text, *_broken(text))
-            continue
+            return None
         try:
             event = Event.from_dict(fields)
         except InvalidEvent as error:
             _note_invalid(reading, number, text, fields, error)
-            continue
-        _note_problems(reading, number, event, catalog)
+            return None
+        _note_problems(reading, number, event, self._catalog)
         reading.events.append(_seen(number, event, text))
-    return reading
+        return reading.events[-1]
+
+
+def read(lines: Iterable[bytes], catalog: Catalog) -> Reading:
+    """Read a stream of JSON lines, with or without line ends."""
+    reader = Reader(catalog)
+    for line in lines:
+        reader.add(line.rstrip(b"\r\n"))
+    return reader.reading
 
 
 def _seen(number: int, event: Event, text: bytes) -> Seen:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+BY_LINE = "line {:,}".format
+"""Where a line of a file is."""
 
 
 class Finding(NamedTuple):
@@ -46,6 +49,8 @@ class Report:
     checks: Sequence[Check]
     ledger: Mapping[str, tuple[int, int]] | None = field(default=None)
     """For each kind of fault in the ledger: how many, and how many of them were found; None: no ledger."""
+    place: Callable[[int], str | None] = BY_LINE
+    """Where a line is; None: nowhere that has a name."""
 
     @property
     def passed(self) -> bool:
@@ -57,6 +62,10 @@ class Report:
         if self.ledger is not None:
             return {kind: found for kind, (_, found) in self.ledger.items()}
         return Counter(finding.fault for check in self.checks for finding in check.findings if finding.fault)
+
+    def place_of(self, finding: Finding) -> str | None:
+        """Where it is, for a person: `line 12`, `omninode.agent[3]@1234`; None: nowhere."""
+        return None if finding.line is None else self.place(finding.line)
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
@@ -72,7 +81,7 @@ class Report:
                     "rule": check.rule,
                     "passed": check.passed,
                     "tested": check.tested,
-                    "findings": [finding._asdict() for finding in check.findings],
+                    "findings": [{**finding._asdict(), "place": self.place_of(finding)} for finding in check.findings],
                 }
                 for check in self.checks
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from catalog import Catalog
@@ -10,7 +11,7 @@ from catalog.phases import Phase
 from chains.verification import frequencies, structure
 from chains.verification.conservation import Conservation, read_ledger
 from chains.verification.course import Course
-from chains.verification.reading import Seen, id_time, read
+from chains.verification.reading import Reading, Seen, id_time, read
 from chains.verification.report import Report
 from chains.verification.trails import trails
 from eventbus.event import microseconds
@@ -41,8 +42,24 @@ def verify(
     Raises:
         InvalidLedger: the ledger is none.
     """
+    return judged(read(lines, catalog), catalog, ledger=ledger, significance=significance, phases=phases, start=start)
+
+
+def judged(
+    reading: Reading,
+    catalog: Catalog,
+    *,
+    ledger: Iterable[bytes] | None = None,
+    significance: float = SIGNIFICANCE,
+    phases: Sequence[Phase] = (),
+    start: datetime | None = None,
+) -> Report:
+    """The same for what was read from somewhere else, such as topics or a store.
+
+    Raises:
+        InvalidLedger: the ledger is none.
+    """
     book = None if ledger is None else read_ledger(ledger)
-    reading = read(lines, catalog)
     first: dict[str, Seen] = {}
     for event in reading.events:
         first.setdefault(event.event_id, event)
@@ -52,6 +69,8 @@ def verify(
     course = Course(catalog, phases, *begun)
     chains = trails(first.values(), course)
     structural = structure.checks(reading.events, first, chains, catalog)
+    if not reading.is_ordered:
+        structural = [replace(check, tested=0, findings=()) if check.name == "order" else check for check in structural]
     wrong = {finding.events[0] for check in structural if check.name in TIMES for finding in check.findings}
     checks = [*reading.checks(), *structural]
     report = [*checks, *frequencies.checks(chains, course, wrong, significance)]
@@ -60,7 +79,7 @@ def verify(
         conservation = Conservation(book, reading, checks)
         report = [*map(conservation.named, report), conservation.check()]
         found = conservation.found()
-    return Report(reading.lines, len(first), len(chains), report, found)
+    return Report(reading.lines, len(first), len(chains), report, found, reading.place)
 
 
 def _begun(events: Iterable[Seen]) -> tuple[int, int]:

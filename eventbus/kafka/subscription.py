@@ -249,7 +249,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                 await self._commit_in_time()
                 with translated(f"fetch from {', '.join(self._topics)}"):
                     fetched = await consumer.getmany(timeout_ms=WAIT_MS, max_records=max_records)
-                self._lists.extend(_converted(place, records) for place, records in fetched.items())
+                self._lists.extend(converted(place, records) for place, records in fetched.items())
                 if self._closed:
                     raise StopAsyncIteration
         except BusClosed:
@@ -305,6 +305,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._processed.clear()
 
 
-def _converted(place: KafkaPartition, records: list[KafkaRecord]) -> list[ConsumerRecord]:
+def converted(place: KafkaPartition, records: list[KafkaRecord]) -> list[ConsumerRecord]:
+    """Our records for aiokafka's."""
     topic, partition = place
     return [ConsumerRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in records]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import fnmatch
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
+from eventbus.errors import UnknownTopic
 from eventbus.event import domain_of
 from eventbus.kafka.connection import Connection
 from eventbus.kafka.translation import translate, translated
@@ -43,6 +45,22 @@ class Topics:
         unknown = set(topics) - self._known
         if unknown:
             await self.create({topic: self.partitions_of(topic) for topic in sorted(unknown)})
+
+    async def named(self, patterns: Sequence[str]) -> list[str]:
+        """The topics that exist of these names, in which `*` stands for anything.
+
+        Raises:
+            UnknownTopic: there is none of a name.
+            BrokerUnreachable, AuthenticationFailed
+        """
+        await self._connection.probe()
+        with translated("list topics"):
+            async with self._admin() as admin:
+                known = await admin.list_topics()
+        found = {pattern: fnmatch.filter(known, pattern) for pattern in patterns}
+        if missing := [pattern for pattern, names in found.items() if not names]:
+            raise UnknownTopic(f"no topic {', '.join(missing)} at {self._connection.bootstrap_servers}")
+        return sorted({name for names in found.values() for name in names if not name.startswith("__")})
 
     async def create(self, partitions: Mapping[str, int]) -> None:
         """Create those that do not exist yet.

@@ -343,7 +343,7 @@ def test_the_command_for_a_machine(tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["passed"] is False
     (order,) = [check for check in document["checks"] if check["name"] == "order"]
-    assert order["findings"][0].keys() == {"fault", "line", "events", "sentence"}
+    assert order["findings"][0].keys() == {"fault", "line", "events", "sentence", "place"}
     assert len(order["findings"]) == sum(document["faults"].values()) > 5
 
 
