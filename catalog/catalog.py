@@ -86,6 +86,13 @@ class Catalog(Cached):
             return [f"{chain} is not in this catalog."]
         return self.conformance.explain(chain, seen, ended=outcome is not None)
 
+    @property
+    def active(self) -> list[Chain]:
+        """The chains with a weight above 0, and those that they may cause."""
+        begun = [chain for chain in self.chains.values() if chain.weight > 0]
+        caused = {name for chain in begun for name in chain.caused}
+        return [chain for chain in self.chains.values() if chain.weight > 0 or chain.name in caused]
+
     def only(self, *names: str) -> Catalog:
         """The same catalog with just these chains switched on: a weight of 0 becomes 1, and those of all others 0."""
         chosen = {name: self.chain(name).weight or 1 for name in names}

@@ -9,14 +9,12 @@ from rich.console import RenderableType
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
-from catalog.model import Chain, Delay, EventType, Exponential, Fixed, PayloadField, State, Transition, Uniform
+from catalog.model import Chain, EventType, PayloadField
 from catalog.resolve import every_field
 from catalog.words import listed
+from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console
-
-COLOURS = {"completed": "green", "failed": "red"}
 
 
 def print_all(*things: RenderableType) -> None:
@@ -56,10 +54,9 @@ def scenario_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def chain_view(chain: Chain) -> list[RenderableType]:
-    """A chain as a tree of its walks; a state seen before is named, not drawn again."""
+    """A chain: its walks as a tree, and its variables."""
     head = Text.assemble((chain.name, "bold"), f"  weight {chain.weight:g}", ("\n" + chain.description, "dim"))
-    tree = Tree(_state_text(chain.states[chain.start]), guide_style="dim")
-    _grow(tree, chain, chain.states[chain.start], {chain.start})
+    tree = chain_tree(chain)
     return [head, tree, _variable_table(chain)] if chain.variables else [head, tree]
 
 
@@ -75,43 +72,12 @@ def event_view(event: EventType, places: list[tuple[str, str]], example: dict[st
     return [head, _payload_table(event), Syntax(text, "json", background_color="default")]
 
 
-def delay_text(delay: Delay) -> str:
-    """`100–300 ms`, `100 ms`, `~400 ms (p95 2000 ms)`."""
-    if isinstance(delay, Fixed):
-        return f"{delay.value:g} ms"
-    if isinstance(delay, Uniform):
-        return f"{delay.minimum:g}–{delay.maximum:g} ms"
-    if isinstance(delay, Exponential):
-        return f"mean {delay.mean:g} ms"
-    return f"median {delay.median:g} ms, p95 {delay.p95:g} ms"
-
-
-def _grow(tree: Tree, chain: Chain, state: State, seen: set[str]) -> None:
-    for transition in state.next:
-        label = _transition_text(state, transition)
-        target = chain.states[transition.to]
-        if target.name in seen:
-            tree.add(label.append_text(Text(f"↺ {target.name}", "dim")))
-        else:
-            seen.add(target.name)
-            _grow(tree.add(label.append_text(_state_text(target))), chain, target, seen)
-
-
-def _transition_text(state: State, transition: Transition) -> Text:
-    share = f"{transition.weight / state.total:.0%}  " if len(state.next) > 1 else ""
-    return Text.assemble((share, "yellow"), (f"{delay_text(transition.delay)} → ", "cyan"))
-
-
-def _state_text(state: State) -> Text:
-    colour = COLOURS.get(state.outcome or "", "")
-    end = f"  ■ {state.outcome}" if state.outcome else ""
-    return Text.assemble((state.name, f"bold {colour}".strip()), "  ", state.emits, (end, colour))
-
-
 def _variable_table(chain: Chain) -> Table:
     table = _table("variable", "drawn from")
     for variable in chain.variables.values():
         source = f"list {variable.list}" if variable.list else f"{variable.minimum} to {variable.maximum}"
+        if variable.factor is not None:
+            source += f", each item with a speed of its own (95 of 100 up to {variable.factor:g} times slower)"
         table.add_row(variable.name, source)
     return table
 
@@ -133,8 +99,8 @@ def _value_text(one: PayloadField) -> str:
         return f"from list {one.pick}"
     if one.var is not None:
         return f"of the chain: {one.var}"
-    if one.elapsed:
-        return "since the event that caused it"
+    if one.elapsed or one.attempt:
+        return "since the event that caused it" if one.elapsed else "1, and 1 more for each retry so far"
     return "" if one.minimum is None else f"{one.minimum:g} to {one.maximum:g}"
 
 

@@ -245,8 +245,7 @@ async def run(
 def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
     """The topics that the chains of a catalog need; made beforehand, so that the first events are not late."""
     topic_of = topic_namer(strategy)
-    chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
-    return {topic_of(state.emits) for chain in chains for state in chain.states.values()}
+    return {topic_of(state.emits) for chain in catalog.active for state in chain.states.values()}
 
 
 async def generate(
