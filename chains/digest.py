@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from chains.observer import Published
 
 AT_ONCE = 1 << 16
 """Bytes that are digested in less time than another thread takes to begin."""
+AHEAD = 8
+"""Texts that may wait for the other thread."""
 
 
 class Digest:
@@ -17,7 +20,7 @@ class Digest:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._beside = ThreadPoolExecutor(1)
-        self._hashed: Future[None] = self._beside.submit(self._hash.update, b"")
+        self._waiting: deque[Future[None]] = deque()
 
     def published(self, batch: Published) -> None:
         lines = [b"null" if record.value is None else record.value for record in batch.records]
@@ -26,13 +29,15 @@ class Digest:
 
     def add(self, text: bytes) -> None:
         """Digest lines behind those before."""
-        self._hashed.result()
-        if len(text) < AT_ONCE:
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) == AHEAD):
+            self._waiting.popleft().result()
+        if not self._waiting and len(text) < AT_ONCE:
             self._hash.update(text)
         else:
-            self._hashed = self._beside.submit(self._hash.update, text)
+            self._waiting.append(self._beside.submit(self._hash.update, text))
 
     def hexdigest(self) -> str:
         """Of everything so far."""
-        self._hashed.result()
+        while self._waiting:
+            self._waiting.popleft().result()
         return self._hash.hexdigest()
