@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,10 @@ SLOWEST, FASTEST = 1e-6, 1e7
 """Chains per second."""
 SMOOTHEST, BURSTIEST = 0.1, 10.0
 """Coefficients of variation."""
-LONGEST = 100 * 366 * 86_400
+SHORTEST, LONGEST = 0.001, 100 * 366 * 86_400
 """Seconds."""
+BILLION = 1e9
+"""Chains in all stages, or in an hour of a profile: more could not be counted exactly."""
 MOST_USERS = 1_000_000
 HOURS, DAYS = 24, 7
 
@@ -49,13 +52,16 @@ def _spacing_problems(arrivals: Open) -> Iterator[Problem]:
 def _stages_problems(given: Stages) -> Iterator[Problem]:
     for index, stage in enumerate(given.stages):
         place: Place = ("stages", index)
-        if not 0 < stage.duration <= LONGEST:
-            yield (*place, "duration"), f"expected a duration above 0 s, up to a century, got {stage.duration:g}"
+        if not SHORTEST <= stage.duration <= LONGEST:
+            yield (*place, "duration"), f"expected a duration of a millisecond to a century, got {stage.duration:g} s"
         for key, rate in (("from", stage.begin), ("to", stage.end)):
             if not 0 <= rate <= FASTEST:
                 yield (*place, key), f"expected 0 to {FASTEST:,.0f} chains per second, got {rate:g}"
-    if not any(stage.begin > 0 or stage.end > 0 for stage in given.stages):
+    chains = sum((stage.begin + stage.end) / 2 * stage.duration for stage in given.stages)
+    if chains < SLOWEST:
         yield ("stages",), "expected at least one stage with a rate above 0"
+    elif not chains <= BILLION:
+        yield ("stages",), f"expected at most a billion chains in all stages together, got {chains:,.0f}"
 
 
 def profile_problems(profile: Profile, place: Place = ()) -> Iterator[Problem]:
@@ -67,12 +73,15 @@ def profile_problems(profile: Profile, place: Place = ()) -> Iterator[Problem]:
     if len(profile.days) != DAYS:
         yield (*place, "days"), f"expected {DAYS} factors, from Monday on, got {len(profile.days)}"
     for key, numbers in (("hours", [one for day in profile.hours for one in day]), ("days", profile.days)):
-        if not all(0 <= number <= FASTEST for number in numbers):
-            yield (*place, key), f"expected numbers from 0 to {FASTEST:,.0f}, got {min(numbers):g} to {max(numbers):g}"
+        if not all(0 <= number < math.inf for number in numbers):
+            yield (*place, key), f"expected numbers from 0 on, got {min(numbers):g} to {max(numbers):g}"
         elif not any(numbers):
             yield (*place, key), "expected at least one number above 0: no chain would ever begin"
-    if profile.per_day is not None and not 0 < profile.per_day <= FASTEST * 3600:
-        yield (*place, "per_day"), f"expected more than 0 chains in a day, got {profile.per_day:g}"
+    if profile.per_day is not None and not 0 < profile.per_day <= BILLION:
+        yield (*place, "per_day"), f"expected up to a billion chains in a day, and more than 0, got {profile.per_day:g}"
+    most = max((one for day in profile.hours for one in day), default=0) * max(profile.days, default=0)
+    if profile.per_day is None and most > BILLION:
+        yield (*place, "hours"), f"expected at most a billion chains in an hour, got {most:g}"
     if not _is_known(profile.time_zone):
         yield (*place, "time_zone"), f"expected a time zone such as Europe/Berlin, got {profile.time_zone!r}"
 

@@ -7,29 +7,27 @@ times follow from them (see `rates`).
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Protocol
 
 import numpy as np
 
 from catalog import Exponential
 from catalog.arrivals import Arrivals as Model
-from catalog.arrivals import Constant, Open, Spacing, Stages
+from catalog.arrivals import Constant, Open, Stages
 from catalog.check_arrivals import arrivals_problems
 from catalog.words import path_text
 from chains.calendar import Calendar
-from chains.delays import Always, Sampler, Tabled, sampler
+from chains.delays import Always, Sampler, sampler
 from chains.errors import InvalidSetting
-from chains.gamma import quantile
-from chains.randomness import HALF, Integers, Words, draw, purpose
-from chains.rates import CHAIN, Rate, Segments, place_at, times
+from chains.randomness import Integers, Words
+from chains.rates import CHAIN, Rate, Segments
+from chains.spacing import Gaps, Steps, steps_of
 from chains.users import Closed
 
-GAP_PURPOSE = purpose("arrival")
 SLOWEST, FASTEST = 1e-3, 1e7
 INITIAL_CHAINS = 20
-ENDLESS = 86_400.0
-"""Seconds in a piece of a rate that never changes."""
+DAY, SOME = 86_400.0, 1e9
+"""Seconds, and chains at most, in a cycle of a rate that never changes."""
 
 
 class Arrivals(Protocol):
@@ -57,38 +55,6 @@ class Arrivals(Protocol):
     def expected(self, time: int) -> float:
         """How many chains begin in so many nanoseconds from the start, on average."""
         ...
-
-
-class Steps(Protocol):
-    """How places follow each other."""
-
-    def after(self, place: int, first: int, keys: Words) -> Integers:
-        """As for `Arrivals`."""
-        ...
-
-
-class Gaps:
-    """Each chain lies a gap beyond the one before; gaps are drawn independently."""
-
-    def __init__(self, gap: Sampler) -> None:
-        self._gap = gap
-
-    def after(self, place: int, first: int, keys: Words) -> Integers:
-        gaps = self._gap.at(draw(keys, GAP_PURPOSE))
-        return gaps.cumsum(out=gaps)
-
-
-class Shares:
-    """Each chain lies somewhere in a share of the scale that is all its own."""
-
-    def after(self, place: int, first: int, keys: Words) -> Integers:
-        places = draw(keys, GAP_PURPOSE) >> HALF
-        places *= np.uint64(CHAIN)
-        places >>= HALF
-        inside = places.view(np.int64)
-        inside += np.arange(keys.size) * CHAIN
-        inside += first * CHAIN - place
-        return inside
 
 
 class Steady:
@@ -124,10 +90,10 @@ class Varying:
         return self._steps.after(place, first, keys)
 
     def times(self, place: int, beyond: Integers) -> Integers:
-        return times(self._course, place, beyond)
+        return self._course.times(place, beyond)
 
     def expected(self, time: int) -> float:
-        return place_at(self._course, time) / CHAIN if time > 0 else 0.0
+        return self._course.place(time) / CHAIN if time > 0 else 0.0
 
 
 class AtOnce:
@@ -200,12 +166,12 @@ def compiled(arrivals: Model, start: int) -> Arrivals | Closed:
         case Constant(rate=number) if spacing.name == "poisson" and number >= SLOWEST:
             return poisson(number)
         case Constant(rate=number):
-            return Varying(_steps(spacing), Segments([(ENDLESS, number, number)], repeat=True))
+            return Varying(steps_of(spacing), Segments([(min(DAY, SOME / number), number, number)], repeat=True))
         case Stages(stages=stages, repeat=repeat):
             stretches = [(stage.duration, stage.begin, stage.end) for stage in stages]
-            return Varying(_steps(spacing), Segments(stretches, repeat=repeat))
+            return Varying(steps_of(spacing), Segments(stretches, repeat=repeat))
         case _:
-            return Varying(_steps(spacing), Calendar(rate, start))
+            return Varying(steps_of(spacing), Calendar(rate, start))
 
 
 def paced(
@@ -221,21 +187,3 @@ def paced(
     if initial_chains:
         raise InvalidSetting(f"expected no initial chains where there are users, got {initial_chains}")
     return open_or_closed
-
-
-def _steps(spacing: Spacing) -> Steps:
-    match spacing.name:
-        case "poisson":
-            return Gaps(sampler(Exponential(mean=CHAIN), unit=1))
-        case "regular":
-            return Gaps(Always(CHAIN))
-        case "even":
-            return Shares()
-        case "gamma":
-            return Gaps(_gamma(spacing.cv))
-
-
-@cache
-def _gamma(cv: float) -> Sampler:
-    gap = quantile(cv)
-    return Tabled(lambda probability: gap(probability) * CHAIN, 1)

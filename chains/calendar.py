@@ -11,7 +11,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from catalog.arrivals import WEEK, Profile
-from chains.rates import Piece
+from chains.batches import NEVER
+from chains.randomness import Integers
+from chains.rates import Lines, Piece
 from eventbus.event import microseconds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,20 +50,34 @@ class Calendar:
         self._known: dict[int, list[Slot]] = {}
         #: Where the integral is at the beginning of each day, the first of which began before the start.
         self._places = [0]
-        self._places[0] -= next(self.from_time(0)).at(0)
+        self._places[0] -= self.place(0)
         self.peak = max(slot.rate for day in range(len(WEEK)) for slot in self._slots(day))
 
-    def from_place(self, place: int) -> Iterator[Piece]:
-        """The pieces from the one in which a place lies."""
-        while self._places[-1] <= place and len(self._places) < self._days:
-            self._count(len(self._places))
-        day = bisect_right(self._places, place) - 1
-        return dropwhile(lambda piece: piece.place + piece.amount <= place, self._from(day))
+    def times(self, base: int, beyond: Integers) -> Integers:
+        """When the integral reaches places (see `rates.Rate`)."""
+        return Lines([*self._covering(base, base + int(beyond[-1]))], base).times(beyond)
 
-    def from_time(self, time: int) -> Iterator[Piece]:
-        """The pieces from the one in which a time lies, nanoseconds since the start."""
+    def place(self, time: int) -> int:
+        """The integral from the start to a time, nanoseconds since then."""
+        return next(self.pieces(time)).at(time)
+
+    def pieces(self, time: int) -> Iterator[Piece]:
+        """The straight lines from the one in which a time lies, nanoseconds since the start."""
         day = (self._wall_clock(self._start + time).date() - self._first).days
         return dropwhile(lambda piece: piece.time + piece.lasts <= time, self._from(day))
+
+    def _covering(self, place: int, end: int) -> Iterator[Piece]:
+        """The lines in which places lie, and the end of all time if they run out."""
+        while self._places[-1] <= place and len(self._places) < self._days:
+            self._count(len(self._places))
+        last = place
+        for piece in self._from(bisect_right(self._places, place) - 1):
+            if piece.place > end:
+                return
+            if piece.amount and piece.place + piece.amount > place:
+                yield piece
+                last = piece.place + piece.amount
+        yield Piece(last, NEVER, 0, 0.0, 0.0)
 
     def _from(self, day: int) -> Iterator[Piece]:
         self._count(day)

@@ -119,7 +119,7 @@ def test_a_run_of_stages_ends_by_itself() -> None:
 
 def test_bad_arrivals_are_refused() -> None:
     """With the sentence that a file would get."""
-    with pytest.raises(InvalidSetting, match=r"arrivals: stages\[0\].duration: expected a duration above 0 s"):
+    with pytest.raises(InvalidSetting, match=r"arrivals: stages\[0\].duration: expected a duration of a millisecond"):
         ChainGenerator(arrivals=Open(rate=Stages(stages=(Stage(duration=-1, begin=1, end=1),))))
     with pytest.raises(InvalidSetting, match="arrivals: users: expected 1 to 1,000,000 users, got 0"):
         ChainGenerator(arrivals=Users(users=0))

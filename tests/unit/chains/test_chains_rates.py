@@ -22,7 +22,7 @@ from chains.calendar import Calendar
 from chains.delays import Tabled
 from chains.gamma import Gamma, quantile
 from chains.randomness import Integers, draw
-from chains.rates import CHAIN, Rate, Segments, place_at, times
+from chains.rates import CHAIN, Segments
 from chains.users import Closed
 from eventbus.event import microseconds
 
@@ -30,8 +30,8 @@ HOUR = 3600 * 10**9
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPACINGS = [Spacing(), Spacing(name="regular"), Spacing(name="even"), Spacing(name="gamma", cv=0.5)]
 
-rates = st.one_of(st.just(0.0), st.floats(1e-4, 1e6))
-stages = st.lists(st.tuples(st.floats(1e-3, 1e6), rates, rates), min_size=1, max_size=5).filter(
+rates = st.one_of(st.just(0.0), st.floats(1e-4, 1e4))
+stages = st.lists(st.tuples(st.floats(1e-3, 1e4), rates, rates), min_size=1, max_size=5).filter(
     lambda every: any(begin or end for _, begin, end in every)
 )
 
@@ -71,14 +71,14 @@ class TestInversion:
     ) -> None:
         """Up to a nanosecond, and what the numbers of the machine lose."""
         rate = Segments(stretches, repeat=repeat)
-        total = place_at(Segments(stretches, repeat=False), NEVER)
+        total = Segments(stretches, repeat=False).place(NEVER)
         for place in (int(total * part) for part in parts):
-            time = int(times(rate, place, np.array([0]))[0])
+            time = int(rate.times(place, np.array([0]))[0])
             if place >= total and not repeat:
                 assert time == NEVER
                 continue
             slack = 2 + int(time * 1e-6)
-            assert place_at(rate, max(time - slack, 0)) - 1 <= place <= place_at(rate, time + slack) + 1
+            assert rate.place(max(time - slack, 0)) - 1 <= place <= rate.place(time + slack) + 1
 
     @given(stretches=stages, base=st.integers(0, 10**12), gaps=st.lists(st.integers(0, 100), min_size=2, max_size=80))
     @settings(max_examples=200, deadline=None)
@@ -88,9 +88,9 @@ class TestInversion:
         """Places that lie next to each other, together and one by one, from any base."""
         rate = Segments(stretches, repeat=True)
         beyond = np.cumsum(gaps)
-        together = times(rate, base, beyond)
+        together = rate.times(base, beyond)
         assert (np.diff(together) >= 0).all()
-        assert together.tolist() == [int(times(rate, base + int(one), np.array([0]))[0]) for one in beyond]
+        assert together.tolist() == [int(rate.times(base + int(one), np.array([0]))[0]) for one in beyond]
 
     def test_the_nth_chain_of_a_ramp(self) -> None:
         """From 10 to 50 a second within a minute: when the area under the line is n."""
@@ -220,7 +220,7 @@ class TestProfile:
         """Where it is interpolated: no jump between pieces, never below 0, and each hour keeps its number."""
         calendar = Calendar(load_profile("office"), nanoseconds(START))
         pieces = []
-        for piece in calendar.from_time(0):
+        for piece in calendar.pieces(0):
             if piece.time >= 7 * 24 * HOUR:
                 break
             pieces.append(piece)
@@ -277,10 +277,10 @@ class TestProfile:
     def test_clocks_with_habits_of_their_own(self, zone: str) -> None:
         """Half an hour of summer time, days without midnight, a day left out."""
         begin = datetime(2010, 1, 1, tzinfo=UTC)
-        rate: Rate = Calendar(Profile(hours=((1.0,) * 24,), per_day=100, time_zone=zone), nanoseconds(begin))
-        assert place_at(rate, 2 * 365 * 24 * HOUR) / CHAIN == pytest.approx(100 * 2 * 365, abs=10)
-        ends = [piece.time + piece.lasts for piece, _ in zip(rate.from_time(0), range(20_000), strict=False)]
-        starts = [piece.time for piece, _ in zip(rate.from_time(0), range(20_000), strict=False)]
+        rate = Calendar(Profile(hours=((1.0,) * 24,), per_day=100, time_zone=zone), nanoseconds(begin))
+        assert rate.place(2 * 365 * 24 * HOUR) / CHAIN == pytest.approx(100 * 2 * 365, abs=10)
+        ends = [piece.time + piece.lasts for piece, _ in zip(rate.pieces(0), range(20_000), strict=False)]
+        starts = [piece.time for piece, _ in zip(rate.pieces(0), range(20_000), strict=False)]
         assert starts[1:] == ends[:-1]
 
     def test_the_clock_on_the_wall(self) -> None:
@@ -296,6 +296,6 @@ class TestProfile:
         """What came before it does not come after it."""
         begin = START + timedelta(hours=12, minutes=30)
         rate = Calendar(load_profile("visitors"), nanoseconds(begin))
-        assert place_at(rate, 0) == 0
-        assert place_at(rate, 24 * HOUR) / CHAIN == pytest.approx(221)
-        assert times(rate, 0, np.array([0])).tolist() == [0]
+        assert rate.place(0) == 0
+        assert rate.place(24 * HOUR) / CHAIN == pytest.approx(221)
+        assert rate.times(0, np.array([0])).tolist() == [0]

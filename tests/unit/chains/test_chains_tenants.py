@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from datetime import timedelta
 from io import BytesIO
+from typing import Any
 
 import fastavro
 import numpy as np
@@ -107,7 +108,8 @@ def test_avro_names_the_tenant() -> None:
     layout, file = AvroLayout(dict.fromkeys(generator.catalog.events, every)), AvroFile(every)
     blocks = generator.blocks(chains=50, layout=layout)
     written = file.head + b"".join(file.framed(len(block), block.buffer) for block in blocks)
-    found = [event["tenant_id"] for event in fastavro.reader(BytesIO(written))]
+    events: Any = fastavro.reader(BytesIO(written))
+    found = [event["tenant_id"] for event in events]
     assert found == [event.tenant_id for event in generator.events(chains=50)]
 
 
