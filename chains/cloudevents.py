@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 import orjson
@@ -17,8 +17,6 @@ import orjson
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, Header, format_timestamp
 from eventbus.record import ProducerRecord
-
-Format = Literal["json", "cloudevents", "cloudevents-binary"]
 
 UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 PLAIN = rb"[ !#-\[\]-~]+"  # ASCII that means the same in JSON and in a header
@@ -98,8 +96,8 @@ def binary(record: ProducerRecord) -> ProducerRecord:
 
 Convert = Callable[[ProducerRecord], ProducerRecord]
 
-CONVERSIONS: dict[Format, Convert | None] = {"json": None, "cloudevents": structured, "cloudevents-binary": binary}
-"""How records take a format; None: they have it."""
+CONVERSIONS: dict[str, Convert] = {"cloudevents": structured, "cloudevents-binary": binary}
+"""How records of JSON events take a format."""
 
 
 class Publisher(Protocol):

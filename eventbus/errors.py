@@ -98,5 +98,9 @@ class DeliveryFailed(EventBusError):
         self.failed = failed
 
 
+class SchemaRegistryError(EventBusError):
+    """The schema registry cannot be reached, or does not take a schema."""
+
+
 class InvalidSettings(EventBusError):
     """A setting has a value that cannot work."""

@@ -1,7 +1,12 @@
 """The forms in which events are written: what stands between their values, and how values become bytes."""
 
+from typing import Literal
+
 from chains.formats.cloudevents import CLOUDEVENTS, CLOUDEVENTS_BINARY
 from chains.formats.jsonevent import JSON
 from chains.formats.layout import Layout
 
-__all__ = ["CLOUDEVENTS", "CLOUDEVENTS_BINARY", "JSON", "Layout"]
+Format = Literal["json", "cloudevents", "cloudevents-binary", "avro"]
+"""What formats are called."""
+
+__all__ = ["CLOUDEVENTS", "CLOUDEVENTS_BINARY", "JSON", "Format", "Layout"]

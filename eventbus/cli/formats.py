@@ -10,9 +10,10 @@ import click
 if TYPE_CHECKING:
     from catalog import Catalog
     from chains import Block
-    from chains.cloudevents import Format
-    from chains.formats import Layout
+    from chains.formats import Format, Layout
     from chains.splicing import FaultyBlock
+    from eventbus.bus import TopicStrategy
+    from eventbus.cli.registry import RegistryOptions
 
 
 TYPED = ("avro",)
@@ -60,16 +61,25 @@ def _avro(catalog: Catalog) -> FileFormat:
     return FileFormat(layout, lambda block: file.framed(len(block), block.buffer), file.head)
 
 
-def stream_layout(form: Format) -> Layout:
-    """The layout of the records of a stream."""
+def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, topics: TopicStrategy) -> Layout:
+    """The layout of the records of a stream; one that has schemas registers them.
+
+    Raises:
+        click.UsageError: such a format needs the address of a registry.
+        InvalidSettings: it is none.
+        SchemaRegistryError: the registry cannot be reached, or refuses.
+    """
     from chains import formats
 
-    layouts: dict[Format, Layout] = {
-        "json": formats.JSON,
-        "cloudevents": formats.CLOUDEVENTS,
-        "cloudevents-binary": formats.CLOUDEVENTS_BINARY,
-    }
-    return layouts[form]
+    match form:
+        case "avro":
+            return registry.layout(form, catalog, topics)
+        case "cloudevents":
+            return formats.CLOUDEVENTS
+        case "cloudevents-binary":
+            return formats.CLOUDEVENTS_BINARY
+        case "json":
+            return formats.JSON
 
 
 def _copied(block: Block | FaultyBlock) -> bytes:

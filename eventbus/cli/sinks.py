@@ -14,7 +14,8 @@ import click
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from chains.cloudevents import Convert, Format
+    from chains.cloudevents import Convert
+    from chains.formats import Format
     from chains.sinks import DeadLetters, HttpSink, Sink
     from chains.sinks.dialect import Dialect
 
@@ -117,11 +118,11 @@ class SinkOptions:
         from chains.errors import SinkUnusable
 
         for target in self.to:
-            if form == "cloudevents-binary" and target.kind not in BUSES:
-                raise SinkUnusable(f"cloudevents-binary needs record headers: kafka or bus, not {target.kind}")
+            if form not in ("json", "cloudevents") and target.kind not in BUSES:
+                raise SinkUnusable(f"{form} needs record headers: kafka or bus, not {target.kind}")
             if form != "json" and target.kind == "http" and self.http_body == "analytics":
                 raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
-        convert = CONVERSIONS[form] if self.mixed else None
+        convert = CONVERSIONS.get(form) if self.mixed else None
         return [
             (self._sink(target, form, letters, buses, on_gone), None if target.kind == "openpanel" else convert)
             for target in self.to

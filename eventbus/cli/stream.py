@@ -25,6 +25,7 @@ from eventbus.cli.options import (
     random_seed_option,
 )
 from eventbus.cli.parameters import Duration, Finite
+from eventbus.cli.registry import RegistryOptions, registry_options
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import security_options
 from eventbus.cli.sinks import SinkOptions, sink_options
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
     from catalog import Catalog, Scenario
     from catalog.tenants import Tenants
     from chains import ChainGenerator
-    from chains.cloudevents import Format
-    from chains.formats import Layout
+    from chains.formats import Format, Layout
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
 FLUSH_WITHIN = 1.5
@@ -133,11 +133,13 @@ class Plan:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "cloudevents", "cloudevents-binary"]),
+    type=click.Choice(["json", "cloudevents", "cloudevents-binary", "avro"]),
     default="json",
     show_default=True,
-    help="The JSON event; a CloudEvent in its JSON form; or one whose attributes are record headers (kafka, bus).",
+    help="The JSON event; a CloudEvent in its JSON form, or one whose attributes are record headers (kafka, bus); "
+    "or Avro with a schema registry (kafka, bus).",
 )
+@registry_options
 @striking_options
 @watch_options
 @sink_options
@@ -157,6 +159,7 @@ def stream(
     sinks: SinkOptions,
     watching: WatchOptions,
     form: Format,
+    registry: RegistryOptions,
     **options: Any,
 ) -> None:
     """Stream event chains into a real Kafka, or other sinks, at a chosen pace, and account for every event at the end.
@@ -173,6 +176,7 @@ def stream(
       eventbus stream --users 50 --think 2s..15s --stagger 1m
       eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
       eventbus stream --format cloudevents-binary --rate 100
+      eventbus stream --format avro --schema-registry http://localhost:8081
       eventbus stream --fault late=0.02,max=10s --fault poison=0.001 --ledger ledger.jsonl --duration 1m
       eventbus stream --rate 200 --duration 10m --stats-interval 10s --report run.html
       eventbus stream --to bus --start 2026-01-01 --seed 7 --speed max --duration 1h
@@ -203,16 +207,18 @@ def stream(
     watch = watched(watching, generator, plan)
     plan.striking.check(generator)
     try:
+        layout = stream_layout(form, registry, generator.catalog, plan.topics)
         if sinks.to:
-            asyncio.run(run_into(sinks, kafka, generator, plan, watch=watch, form=form, as_json=as_json))
+            into = run_into(sinks, kafka, generator, plan, watch=watch, form=form, layout=layout, as_json=as_json)
+            asyncio.run(into)
         else:
-            asyncio.run(run(kafka(), generator, plan, watch=watch, form=form, as_json=as_json))
+            asyncio.run(run(kafka(), generator, plan, watch=watch, layout=layout, as_json=as_json))
     except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error
 
 
 async def run(
-    bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, watch: Watch, form: Format, as_json: bool
+    bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, watch: Watch, layout: Layout, as_json: bool
 ) -> None:
     """Stream until the plan is done or the user wants no more, then print the account.
 
@@ -233,7 +239,7 @@ async def run(
             await bus.prepare(topics_of(generator.catalog, plan.topics))
             connected = True
             with progress(watch, account):
-                await generate(bus, generator, plan, stop, stream_layout(form), watch=watch)
+                await generate(bus, generator, plan, stop, layout, watch=watch)
     finally:
         if connected:
             click.echo(final(watch, account(), as_json=as_json))

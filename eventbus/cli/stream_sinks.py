@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from chains import ChainGenerator, RunStatistics
-    from chains.cloudevents import Format
+    from chains.formats import Format, Layout
     from chains.sinks import FanOut, Sink, SinkStatistics
     from eventbus.bus import EventBus
     from eventbus.cli.sinks import SinkOptions, WhenFull
@@ -111,6 +111,7 @@ async def run_into(
     *,
     watch: Watch,
     form: Format,
+    layout: Layout,
     as_json: bool,
 ) -> None:
     """Stream until the plan is done or the user wants no more, then print the account: on stderr if events go to
@@ -124,7 +125,6 @@ async def run_into(
     from chains.clock import WallClock
     from chains.formats import JSON
     from chains.sinks import Channel, DeadLetters, FanOut
-    from eventbus.cli.formats import stream_layout
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate
     from eventbus.cli.stream_view import final, progress
@@ -140,7 +140,7 @@ async def run_into(
     sinks = options.sinks(form, letters, lambda kind: _bus(kind, kafka, generator, plan), reader_gone)
     clock = WallClock()
     prints_events = any(target.kind == "stdout" for target in options.to)
-    layout = JSON if options.mixed else stream_layout(form)
+    layout = JSON if options.mixed else layout
     fan = FanOut([Channel(sink, when_full, clock, convert=convert) for sink, convert in sinks])
 
     def account() -> SinkAccount:

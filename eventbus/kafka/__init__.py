@@ -2,6 +2,7 @@
 
 from eventbus.kafka.bus import KafkaBus
 from eventbus.kafka.producer import Compression, DeliveryStatistics
+from eventbus.kafka.registry import SchemaRegistry
 from eventbus.kafka.security import KafkaSecurity, SaslMechanism, SecurityProtocol
 from eventbus.kafka.subscription import KafkaSubscription
 
@@ -12,5 +13,6 @@ __all__ = [
     "KafkaSecurity",
     "KafkaSubscription",
     "SaslMechanism",
+    "SchemaRegistry",
     "SecurityProtocol",
 ]

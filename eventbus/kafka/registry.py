@@ -1,0 +1,109 @@
+"""A schema registry, over the REST API that Confluent's has and others speak as well.
+
+Source: docs.confluent.io, "Schema Registry API Reference".
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from contextlib import suppress
+from http.client import HTTPException
+from typing import Any, Literal
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.request import Request, urlopen
+
+from eventbus.errors import InvalidSettings, SchemaRegistryError
+
+CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
+SHOWN = 300
+"""Characters of an answer that are worth repeating."""
+
+
+class SchemaRegistry:
+    """Registers schemas.
+
+    Args:
+        url: the API's base, `http://localhost:8081`; it may have user and password in it.
+        auth: `user:password`, where the address has none.
+        timeout: seconds for each request.
+
+    Raises:
+        InvalidSettings: the address is none.
+    """
+
+    def __init__(self, url: str, *, auth: str | None = None, timeout: float = 5.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidSettings(f"expected a schema registry such as http://localhost:8081, got {url!r}")
+        login, _, host = parts.netloc.rpartition("@")
+        #: Without user and password.
+        self.url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        self._login = unquote(login) or auth
+        self._timeout = timeout
+
+    def register(self, subject: str, schema: str, kind: Literal["AVRO", "PROTOBUF"]) -> int:
+        """Make a schema the newest of a subject, unless it has it already; returns the schema's number.
+
+        Raises:
+            SchemaRegistryError: the registry cannot be reached, or refuses.
+        """
+        # Avro is what a registry takes a schema for of which nothing is said, and old ones know no other
+        body = {"schema": schema} if kind == "AVRO" else {"schema": schema, "schemaType": kind}
+        answer = self._posted(f"/subjects/{quote(subject, safe='')}/versions", body, subject)
+        try:
+            return int(answer["id"])
+        except (KeyError, TypeError, ValueError):
+            raise SchemaRegistryError(
+                f"expected {{'id': …}} from the schema registry at {self.url}, got {answer!r:.{SHOWN}}"
+            ) from None
+
+    def _posted(self, path: str, body: dict[str, str], subject: str) -> Any:
+        headers = {"Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE}
+        if self._login:
+            headers["Authorization"] = f"Basic {b64encode(self._login.encode()).decode()}"
+        request = Request(self.url + path, json.dumps(body).encode(), headers)
+        try:
+            with urlopen(request, timeout=self._timeout) as answer:
+                return json.load(answer)
+        except HTTPError as error:
+            raise SchemaRegistryError(self._refusal(error, subject)) from error
+        except (URLError, HTTPException, OSError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise SchemaRegistryError(
+                f"no schema registry answered at {self.url} within {self._timeout:g} s: {reason}"
+            ) from error
+        except ValueError as error:
+            raise SchemaRegistryError(f"expected JSON from the schema registry at {self.url}: {error}") from error
+
+    def _refusal(self, error: HTTPError, subject: str) -> str:
+        said = _message(error)
+        match error.code:
+            case 401 | 403:
+                return (
+                    f"the schema registry at {self.url} refuses the credentials ({error.code}): give them in the"
+                    " address, http://user:password@host, or as EVENTBUS_SCHEMA_REGISTRY_AUTH=user:password"
+                )
+            case 404:
+                return (
+                    f"the schema registry at {self.url} answers 404: expected the base of Confluent's API,"
+                    " such as http://localhost:8081, or http://localhost:8080/apis/ccompat/v7 for Apicurio"
+                )
+            case 409:
+                return f"the subject {subject} has a schema that this catalog's is not compatible with (409): {said}"
+            case 422:
+                return f"the schema registry at {self.url} takes the schema of {subject} for invalid (422): {said}"
+            case code:
+                return f"the schema registry at {self.url} answers {code} for {subject}: {said}"
+
+
+def _message(error: HTTPError) -> str:
+    """What the registry says about it."""
+    try:
+        text = error.read().decode(errors="replace")
+    except (HTTPException, OSError):
+        return str(error.reason)
+    with suppress(ValueError, KeyError, TypeError):
+        text = json.loads(text)["message"]
+    return " ".join(str(text).split())[:SHOWN] or str(error.reason)
