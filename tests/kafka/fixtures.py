@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.kafka.apicurio import Apicurio
 from tests.kafka.maven import UnavailableError
 from tests.kafka.provider import given_or_container
 from tests.kafka.server import KafkaServer
@@ -39,6 +40,17 @@ def mortal_kafka() -> Iterator[KafkaServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[str]:
+    """The address of a real schema registry, shared by all tests: use subjects of your own."""
+    with Apicurio() as registry:
+        try:
+            registry.start()
+        except UnavailableError as error:
+            _missing("schema registry", str(error))
+        yield registry.url
+
+
 @pytest.fixture
 def kafka_topic() -> str:
     """A topic name that no other test uses."""
@@ -55,7 +67,11 @@ def _started() -> KafkaServer:
 
 
 def _without_kafka(reason: str) -> NoReturn:
-    """The test is skipped with the reason, or fails where a Kafka is promised (EVENTBUS_REQUIRE_KAFKA=1)."""
+    _missing("Kafka", f"KAFKA_BOOTSTRAP_SERVERS is not set, no Docker engine gives one, and {reason}")
+
+
+def _missing(what: str, reason: str) -> NoReturn:
+    """The test is skipped with the reason, or fails where these are promised (EVENTBUS_REQUIRE_KAFKA=1)."""
     if os.environ.get("EVENTBUS_REQUIRE_KAFKA") == "1":
-        pytest.fail(f"a real Kafka is required here: {reason}", pytrace=False)
-    pytest.skip(f"no real Kafka: KAFKA_BOOTSTRAP_SERVERS is not set, no Docker engine gives one, and {reason}")
+        pytest.fail(f"a real {what} is required here: {reason}", pytrace=False)
+    pytest.skip(f"no real {what}: {reason}")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.1"
@@ -61,10 +62,41 @@ def jars() -> Path:
     Raises:
         UnavailableError: they are not there yet, and Maven is missing or fails.
     """
-    folder = cache_folder() / f"kafka-{KAFKA_VERSION}"
+    return fetched(f"kafka-{KAFKA_VERSION}", _fetch_jars)
+
+
+def fetched(name: str, fetch: Callable[[Path], None]) -> Path:
+    """A folder of the cache.
+
+    It is filled under another name: whoever sees it sees it complete, and two downloads cannot mix.
+
+    Args:
+        fetch: fills the folder `out` of the folder that it is given.
+
+    Raises:
+        UnavailableError: it is not there yet, and cannot be fetched.
+    """
+    folder = cache_folder() / name
     if not folder.is_dir():
-        _download(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as work:
+            fetch(Path(work))
+            _settle(Path(work, "out"), folder)
     return folder
+
+
+def run(*arguments: str) -> None:
+    """Run Maven.
+
+    Raises:
+        UnavailableError: it is missing, or fails.
+    """
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise UnavailableError(f"{cache_folder()} does not have it yet, and Maven (mvn) is not installed to fetch it")
+    done = subprocess.run([maven, "-B", "-q", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"Maven could not fetch it:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 def cache_folder() -> Path:
@@ -76,20 +108,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eventbus-mock"
 
 
-def _download(folder: Path) -> None:
-    """Fill a temporary folder and rename it: whoever sees `folder` sees it complete, and two downloads cannot mix."""
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise UnavailableError(f"Kafka's jars are not in {folder} yet, and Maven (mvn) is not installed to fetch them")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as work:
-        pom, output = Path(work, "pom.xml"), Path(work, "jars")
-        pom.write_text(POM.format(kafka=KAFKA_VERSION))
-        command = [maven, "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={output}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UnavailableError(f"Maven could not fetch Kafka's jars:\n{(done.stdout + done.stderr)[-2000:]}")
-        _settle(output, folder)
+def _fetch_jars(work: Path) -> None:
+    pom = work / "pom.xml"
+    pom.write_text(POM.format(kafka=KAFKA_VERSION))
+    run("-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={work / 'out'}")
 
 
 def _settle(output: Path, folder: Path) -> None:
@@ -101,13 +123,15 @@ def _settle(output: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Fetch the jars before the tests, whose time is limited; what cannot be had is for the tests to say."""
-    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        return
-    try:
-        print(f"Kafka's jars are in {jars()}")
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
+    """Fetch what the tests need before them, whose time is limited; what cannot be had is for the tests to say."""
+    from tests.kafka.apicurio import archive
+
+    wanted = [archive] if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") else [jars, archive]
+    for fetch in wanted:
+        try:
+            print(f"{fetch()} is there")
+        except UnavailableError as error:
+            print(error, file=sys.stderr)
 
 
 if __name__ == "__main__":

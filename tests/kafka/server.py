@@ -138,7 +138,7 @@ class KafkaServer:
             tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings), *scram_credentials()]
             if subprocess.run([*java, *tool], stdout=log, stderr=log, check=False).returncode:
                 raise StartError(f"Kafka's storage could not be formatted:\n{self._log_tail()}")
-            self._process = _spawn([*_quiet(java), "kafka.Kafka", str(settings)], log)
+            self._process = spawn([*_quiet(java), "kafka.Kafka", str(settings)], log)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -169,7 +169,7 @@ def _quiet(java: list[str]) -> list[str]:
     return [*java, f"{simple}.defaultLogLevel=warn", f"{simple}.log.kafka.server.KafkaRaftServer=info"]
 
 
-def _spawn(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def spawn(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     """A child in a session of its own (Ctrl-C is for us), which on Linux the kernel ends when we die."""
     return subprocess.Popen(
         command,
@@ -188,6 +188,13 @@ PR_SET_PDEATHSIG = 1
 def _die_with_parent() -> None:
     assert _libc is not None
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return int(free.getsockname()[1])
 
 
 def _free_ports(plain: int) -> Ports:
