@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from catalog import Catalog
 from catalog.avro import avro_schema
 from catalog.messages import Message, message
+from catalog.tenants import Tenants
 from chains import ChainGenerator
 from chains.formats.avro import AvroFile, AvroLayout
 from chains.formats.wire import Wire
@@ -104,3 +105,8 @@ def test_messages_are_named_after_what_their_types_share() -> None:
     agents = [name for name in catalog.events if name.startswith("omninode.agent.")]
     assert message(catalog, agents).full_name == "omninode.agent.Event"
     assert message(catalog, list(catalog.events)).full_name == "omninode.Event"
+
+
+def test_several_tenants() -> None:
+    """Each event names the tenant of its chain."""
+    check_file(ChainGenerator(seed=7, tenants=Tenants(count=12)), 100)
