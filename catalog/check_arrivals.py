@@ -58,7 +58,7 @@ def _stages_problems(given: Stages) -> Iterator[Problem]:
             if not 0 <= rate <= FASTEST:
                 yield (*place, key), f"expected 0 to {FASTEST:,.0f} chains per second, got {rate:g}"
     chains = sum((stage.begin + stage.end) / 2 * stage.duration for stage in given.stages)
-    if chains < SLOWEST:
+    if chains < SLOWEST and all(stage.duration > 0 for stage in given.stages):
         yield ("stages",), "expected at least one stage with a rate above 0"
     elif not chains <= BILLION:
         yield ("stages",), f"expected at most a billion chains in all stages together, got {chains:,.0f}"
