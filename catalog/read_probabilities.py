@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from catalog import leniently
+from catalog.catalog import Catalog
+from catalog.errors import CatalogError
+from catalog.probabilities import TOLERANCE, with_probabilities
 from catalog.source import Node
 from catalog.visitors import full_name
 from catalog.words import listed
 
-TOLERANCE = 1e-9
-"""By which the sum may differ from 1: what adding up leaves of decimal fractions."""
 
-
-def read_probabilities(node: Node) -> dict[str, float]:
-    """The share of each event type; names may be short ones and their aliases."""
+def read_probabilities(node: Node) -> Mapping[str, float]:
+    """The share of each event type; nothing after a mistake. Names may be short ones and their aliases."""
     shares: dict[str, float] = {}
     before = len(node.mistakes)
     for name, member in node.mapping().items():
@@ -27,4 +28,13 @@ def read_probabilities(node: Node) -> dict[str, float]:
     total = math.fsum(shares.values())
     if len(node.mistakes) == before and abs(total - 1) > TOLERANCE:
         node.complain(f"expected shares that sum to 1.0, got {total:.12g} for {listed(node.mapping())}")
-    return shares
+    return shares if len(node.mistakes) == before else {}
+
+
+def visited_by_chance(node: Node, shares: Mapping[str, float], catalog: Catalog) -> Catalog:
+    """The catalog with visitors who act in these shares; the same one if they cannot, which is noted."""
+    try:
+        return with_probabilities(catalog, shares)
+    except CatalogError as error:
+        node.complain(str(error))
+        return catalog

@@ -13,8 +13,10 @@ from catalog.check_arrivals import MOST_USERS, profile_problems
 from catalog.errors import InvalidScenario, Mistake
 from catalog.model import Fixed
 from catalog.overrides import overridden
+from catalog.probabilities import misgivings
 from catalog.profiles import profile_of
 from catalog.read_arrivals import read_arrivals
+from catalog.read_probabilities import read_probabilities
 from catalog.read_trouble import read_faults, read_phases
 from catalog.read_visits import visiting
 from catalog.scenario import Advanced, Scenario, file_of
@@ -63,17 +65,19 @@ def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
     simulation = _simulation(_given(members.get("simulation"), SIMULATION))
     settings = _given(members.get("advanced"), ADVANCED)
     human = _flag(settings, "human_like_delays") is not False
+    shares = read_probabilities(members["event_probabilities"]) if "event_probabilities" in members else {}
     return Scenario(
         name=name,
         description=text_of(members, "description"),
         seed=leniently.whole(members["seed"]) if "seed" in members else None,
-        catalog=visiting(members, catalog, human=human, users=simulation.users is not None),
+        catalog=visiting(members, catalog, shares=shares, human=human, users=simulation.users is not None),
         duration=simulation.duration,
         api_url=simulation.api_url,
         arrivals=_arrivals(members, simulation.users, human=human),
         faults=read_faults(members["faults"], catalog) if "faults" in members else (),
         phases=read_phases(members["phases"], catalog) if "phases" in members else (),
         advanced=_advanced(settings),
+        notes=tuple(misgivings(shares)),
     )
 
 

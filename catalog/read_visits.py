@@ -10,7 +10,7 @@ from catalog import leniently
 from catalog.catalog import Catalog
 from catalog.check_visitors import behaviour_problems, visitor_problems
 from catalog.model import Chain
-from catalog.read_probabilities import read_probabilities
+from catalog.read_probabilities import visited_by_chance
 from catalog.read_trouble import factor
 from catalog.read_visitors import RANGES, read_journeys
 from catalog.source import Node
@@ -23,22 +23,25 @@ VISITS = ("event_probabilities", "user_behavior", "journeys")
 """The sections that are about visitors."""
 
 
-def visiting(members: Mapping[str, Node], catalog: Catalog, *, human: bool, users: bool) -> Catalog:
+def visiting(
+    members: Mapping[str, Node], catalog: Catalog, *, shares: Mapping[str, float], human: bool, users: bool
+) -> Catalog:
     """The catalog as the sections of a scenario change it; what is wrong is noted.
 
     Args:
+        shares: of events, where visitors go by chance alone.
         human: whether visitors wait between actions.
         users: whether the scenario says how many there are.
     """
     sites = [chain for chain in catalog.chains.values() if chain.visitors]
     before = next((site.visitors.behaviour for site in sites if site.visitors), Behaviour())
     behaviour = read_behaviour(members["user_behavior"], before) if "user_behavior" in members else None
-    if "event_probabilities" in members:
-        read_probabilities(members["event_probabilities"])
     if "journeys" in members:
         sites = [_with_journeys(chain, members["journeys"], catalog) for chain in sites]
     changed = [_site(chain, behaviour, human=human) for chain in sites]
     catalog = replace(catalog, chains={**catalog.chains, **{chain.name: chain for chain in changed}})
+    if shares:
+        catalog = visited_by_chance(members["event_probabilities"], shares, catalog)
     names = [chain.name for chain in changed]
     if "chains" in members:
         return _weighted(members["chains"], catalog)

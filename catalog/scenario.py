@@ -73,6 +73,8 @@ class Scenario:
     faults: tuple[FaultSetting, ...] = ()
     phases: tuple[Phase, ...] = ()
     advanced: Advanced = field(default_factory=Advanced)
+    notes: tuple[str, ...] = ()
+    """What is done otherwise than the file says, a sentence each."""
 
     @classmethod
     def load(cls, name: str | Path, overrides: Sequence[str] = (), *, catalog: Catalog | None = None) -> Scenario:

@@ -38,6 +38,8 @@ def scenario_options(command: C) -> C:
         from eventbus.cli.options import chosen_catalog
 
         scenario = Scenario.load(scenario_name, settings, catalog=chosen_catalog(options["paths"]))
+        for note in scenario.notes:
+            click.echo(f"note: {note}", err=True)
         if _given(options, *ARRIVALS):
             scenario = replace(scenario, arrivals=None)
         return command(scenario=scenario, **_resolved(options, scenario))

@@ -113,6 +113,20 @@ def test_other_spellings_mean_the_same(load: Load, old: str, new: str) -> None:
     assert load(OLD.replace(old, new)) == load(OLD)
 
 
+def test_shares_make_visitors_who_go_by_chance(load: Load) -> None:
+    """Names of one's own join; what cannot be as the file says is done otherwise, and told."""
+    shares = "{session_start: 0.1, session_end: 0.2, page_visit: 0.4, form_submit: 0.3}"
+    scenario = load(f"event_probabilities: {shares}")
+    chain = scenario.catalog.chain("visitor-session")
+    assert {state.emits for state in chain.states.values()} == {
+        *("omninode.visitor.session.created.v1", "omninode.visitor.session.ended.v1"),
+        *("omninode.visitor.page.visited.v1", "omninode.visitor.form.submit.v1"),
+    }
+    assert [name for name, other in scenario.catalog.chains.items() if other.weight] == ["visitor-session"]
+    assert ["session_end (0.2) is above session_start (0.1)" in note for note in scenario.notes] == [True]
+    assert not load(OLD).notes
+
+
 def test_nothing_at_all_is_the_default(load: Load) -> None:
     """Members that stand there empty count as absent, and 0 seconds never end."""
     empty = load("simulation:\n  num_users: ~\n  duration_seconds: 0\n  api_url: ''\nadvanced:\n")
@@ -204,6 +218,7 @@ def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
         ("event_probabilities: {page_visit: 0.6, x: 0.5}", "event_probabilities", "sum to 1.0, got 1.1 for page_visit"),
         ("event_probabilities: {page_visit: 1.5}", "event_probabilities.page_visit", "a share of 0 to 1, got 1.5"),
         ("event_probabilities: {a: 0.5, page_visit: 0.5, screen_view: 0}", "screen_view", "has a share already"),
+        ("event_probabilities: {page_visit: 0.5, session_end: 0.5}", "event_probabilities", "no session would begin"),
         ("user_behavior: {clicks_per_page_max: 5000}", "clicks_per_page_max", "expected 0 to"),
         ("user_behavior: {clicks_per_pgae_max: 5}", "clicks_per_pgae_max", "did you mean 'clicks_per_page_max'?"),
         ("advanced: {max_retries: 101}", "advanced.max_retries", "expected 0 to 100 retries"),

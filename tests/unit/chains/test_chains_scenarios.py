@@ -232,6 +232,16 @@ def _begins(event: Event) -> bool:
     return event.event_type.endswith(".requested.v1")
 
 
+def test_half_of_a_spike_is_clicking() -> None:
+    """Within three standard deviations; and a hundred visitors are there at a time."""
+    events = list(ChainGenerator.from_scenario("spike", seed=3).events(duration=600))
+    clicks = sum(short_name(event.event_type) == "button_clicked" for event in events)
+    assert abs(clicks - len(events) / 2) < 3 * (len(events) / 4) ** 0.5
+    changes = [(event.timestamp, 1) for event in events if event.causation_id is None]
+    changes += [(event.timestamp, -1) for event in events if short_name(event.event_type) == "session_ended"]
+    assert max(accumulate(change for _, change in sorted(changes))) == 100
+
+
 def test_black_friday_has_its_crowd() -> None:
     """In the second hour come some four times as many as in the first and the last."""
     found = sessions("black-friday", 10_800)
