@@ -6,6 +6,7 @@ there is a number of users, each of whom begins the next chain some time after t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +83,13 @@ class Open:
     rate: Constant | Stages | Profile
     spacing: Spacing = Spacing()
 
+    @property
+    def lasts(self) -> float | None:
+        """Seconds after which no chain begins; None: there is no end."""
+        if not isinstance(self.rate, Stages) or self.rate.repeat:
+            return None
+        return math.fsum(stage.duration for stage in self.rate.stages)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
@@ -92,6 +100,11 @@ class Users:
     """Between the last event of a user's chain and the first of the next one."""
     stagger: float = 0.0
     """Seconds in which they begin, one after the other."""
+
+    @property
+    def lasts(self) -> None:
+        """There is no end."""
+        return None
 
 
 Arrivals = Open | Users

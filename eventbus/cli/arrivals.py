@@ -127,12 +127,6 @@ class ArrivalOptions:
         spacing = self.spacing or Spacing()
         return Open(rate=self.stages or self._profile() or Constant(rate=rate), spacing=spacing)
 
-    @property
-    def lasts(self) -> float | None:
-        """Seconds after which no chain begins; None: there is no end."""
-        ends = self.stages is not None and not self.stages.repeat
-        return sum(stage.duration for stage in self.stages.stages) if self.stages and ends else None
-
     def _profile(self) -> Profile | None:
         if self.profile is None:
             return None

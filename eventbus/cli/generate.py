@@ -109,8 +109,9 @@ def generate(
       eventbus generate --format avro --out events.avro
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
-    if all(bound is None for bound in (chains, duration, until, index)):
-        duration = arrivals.lasts
+    model = arrivals.model(rate) or (scenario.arrivals if scenario else None)
+    if model and all(bound is None for bound in (chains, duration, until, index)):
+        duration = model.lasts
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not part.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
@@ -121,7 +122,7 @@ def generate(
     if resume and reporting.is_wanted:
         raise click.UsageError("--summary and --report need the whole run: no --resume")
     generator = chosen_generator(
-        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate), tenants=tenants
+        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=model, tenants=tenants
     )
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
