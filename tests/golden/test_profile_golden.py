@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from eventbus.cli import cli
 
 PICTURE = Path(__file__).parent / "profile.svg"
-RUN = ("generate", "--profile", "visitors", "--duration", "28d", "--seed", "7", "--out", "/dev/null")
+RUN = ("generate", "--scenario", "day-in-the-life", "--seed", "7", "--out", "/dev/null")
 
 
 def draw(path: Path) -> None:
@@ -22,7 +22,7 @@ def draw(path: Path) -> None:
 
 
 def test_the_picture_of_the_day(tmp_path: Path) -> None:
-    """Four weeks of visitors, by hour of the day: the same picture, to the byte."""
+    """A day of visitors, by the hour: the same picture, to the byte."""
     draw(tmp_path / "profile.svg")
     assert (tmp_path / "profile.svg").read_bytes() == PICTURE.read_bytes()
 
