@@ -20,8 +20,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END = date(2262, 1, 1)
 """Nanoseconds since 1970 have run out of 63 bits soon after."""
 SECOND, MINUTE, HOUR, DAY = 10**9, 60 * 10**9, 3600 * 10**9, 24 * 3600 * 10**9
-KEPT = 400
-"""Days whose hours are remembered."""
+KEPT = 64
+"""Days whose lines are remembered."""
 
 
 class Slot(NamedTuple):
@@ -47,10 +47,11 @@ class Calendar:
         self._start = start
         self._first = self._wall_clock(start).date()
         self._days = (END - self._first).days
-        self._known: dict[int, list[Slot]] = {}
+        self._known: dict[int, list[Piece]] = {}
+        self._hourly: dict[int, list[Slot]] = {}
         #: Where the integral is at the beginning of each day, the first of which began before the start.
         self._places = [0]
-        self._places[0] -= self.place(0)
+        self._places, self._known = [-self.place(0)], {}
         self.peak = max(slot.rate for day in range(len(WEEK)) for slot in self._slots(day))
 
     def times(self, base: int, beyond: Integers) -> Integers:
@@ -70,32 +71,40 @@ class Calendar:
         """The lines in which places lie, and the end of all time if they run out."""
         while self._places[-1] <= place and len(self._places) < self._days:
             self._count(len(self._places))
-        last = place
         for piece in self._from(bisect_right(self._places, place) - 1):
             if piece.place > end:
                 return
-            if piece.amount and piece.place + piece.amount > place:
-                yield piece
-                last = piece.place + piece.amount
-        yield Piece(last, NEVER, 0, 0.0, 0.0)
+            yield piece
+        yield Piece(self._places[-1], NEVER, 0, 0.0, 0.0)
 
     def _from(self, day: int) -> Iterator[Piece]:
-        self._count(day)
         for one in range(day, self._days):
             yield from self._pieces(one)
 
     def _count(self, days: int) -> None:
         """Integrates up to a day."""
-        while len(self._places) <= days:
-            amounts = [piece.amount for piece in self._pieces(len(self._places) - 1)]
-            self._places.append(self._places[-1] + sum(amounts))
+        for day in range(len(self._places) - 1, days):
+            self._pieces(day)
 
-    def _pieces(self, day: int) -> Iterator[Piece]:
-        self._count(day)
-        place = self._places[day]
+    def _pieces(self, day: int) -> list[Piece]:
+        """The straight lines of a day."""
+        if day not in self._known:
+            self._count(day)
+            self._known[day], end = self._integrated(day)
+            if day + 1 == len(self._places):
+                self._places.append(end)
+            if len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
+        return self._known[day]
+
+    def _integrated(self, day: int) -> tuple[list[Piece], int]:
+        """The straight lines of a day, and where the integral is at its end."""
+        pieces, place = [], self._places[day]
         for begin, lasts, low, high in self._lines(day):
-            yield (piece := Piece(place, begin, lasts, low, high))
+            piece = Piece(place, begin, lasts, low, high)
+            pieces.append(piece)
             place += piece.amount
+        return pieces, place
 
     def _lines(self, day: int) -> Iterator[tuple[int, int, float, float]]:
         """Begin and length of straight lines, and their rates at both ends.
@@ -109,29 +118,29 @@ class Calendar:
             yield from ((slot.begin, slot.lasts, slot.rate, slot.rate) for slot in slots)
             return
         before, after = self._slots(day - 1) or slots, self._slots(day + 1) or slots  # a place may leave out a day
-        around = [*before[-1:], *slots, *after[:1]]
-        edges = [min((a.rate + b.rate) / 2, a.rate * 2, b.rate * 2) for a, b in pairwise(around)]
+        rates = [slot.rate for slot in (*before[-1:], *slots, *after[:1])]
+        edges = [min((a + b) / 2, a * 2, b * 2) for a, b in pairwise(rates)]
         for slot, (left, right) in zip(slots, pairwise(edges), strict=False):
             middle, half = slot.rate * 2 - (left + right) / 2, slot.lasts // 2
             yield slot.begin, half, left, middle
             yield slot.begin + half, slot.lasts - half, middle, right
 
     def _slots(self, day: int) -> list[Slot]:
-        if day not in self._known:
-            if len(self._known) >= KEPT:
-                self._known.clear()
-            self._known[day] = list(self._slots_of(day))
-        return self._known[day]
+        """The hours of a day; those of three days are asked for again and again."""
+        if day not in self._hourly:
+            self._hourly = {one: slots for one, slots in self._hourly.items() if abs(one - day) < 3}
+            self._hourly[day] = self._slots_of(day)
+        return self._hourly[day]
 
-    def _slots_of(self, day: int) -> Iterator[Slot]:
+    def _slots_of(self, day: int) -> list[Slot]:
         weekday = (self._first + timedelta(days=day)).weekday()
         hours = self._profile.hours[weekday % len(self._profile.hours)]
         parts = list(self._hours(day))
         unit = 1 / 3600
         if self._profile.per_day is not None:
             unit = self._profile.per_day / (math.fsum(hours[hour] * lasts / SECOND for _, lasts, hour in parts) or 1.0)
-        for begin, lasts, hour in parts:
-            yield Slot(begin - self._start, lasts, hours[hour] * self._profile.days[weekday] * unit)
+        unit *= self._profile.days[weekday]
+        return [Slot(begin - self._start, lasts, hours[hour] * unit) for begin, lasts, hour in parts]
 
     def _hours(self, day: int) -> Iterator[tuple[int, int, int]]:
         """Begin, length and number of a day's hours, nanoseconds since the Unix epoch."""
