@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from catalog.visitors import full_name
 from chains.errors import InvalidSetting
 
 Unit = Literal["time", "places"]
@@ -59,11 +60,12 @@ class Fault:
     chains: tuple[str, ...] = ()
     """Only events of these; none: of all."""
     event_types: tuple[str, ...] = ()
-    """Only these; none: all."""
+    """Only these, or what their short names mean; none: all."""
     fields: tuple[str, ...] = ()
     """Of the payload, for `schema`: only these; none: all."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "event_types", tuple(map(full_name, self.event_types)))
         if self.kind not in KINDS:
             raise InvalidSetting(f"no fault {self.kind!r}; there are: {', '.join(KINDS)}")
         if not 0 <= self.rate <= 1:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import orjson
 
+from catalog.visitors import short_name
 from eventbus.event import Event
 from eventbus.record import ProducerRecord
 
-VISITOR = "omninode.visitor."
 OWN_FIELDS = ("site_id", "path", "user_id", "session_id")
-
-
-def short_name(event_type: str) -> str:
-    """The short name of a visitor event (`omninode.visitor.page.visited.v1` → `page_visited`); others keep theirs."""
-    if not event_type.startswith(VISITOR):
-        return event_type
-    return "_".join(event_type.removeprefix(VISITOR).split(".")[:-1])
 
 
 def analytics_body(record: ProducerRecord) -> bytes:

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
+from catalog.visitors import short_name
 from chains.errors import SinkUnusable
-from chains.sinks.analytics import short_name
 from chains.sinks.dialect import Answer, Refusal, Request
 from eventbus.event import Event, format_timestamp
 from eventbus.record import ProducerRecord

@@ -12,6 +12,7 @@ import orjson
 from fastapi import Request, Response
 
 from catalog import Catalog
+from catalog.visitors import full_name
 from eventbus.api.errors import Detail, Refusal, json_answer
 from eventbus.bus import EventBus
 from eventbus.errors import EventBusError, InvalidEvent
@@ -108,6 +109,8 @@ class Inbox:
 
     def _completed(self, item: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
+        if (name := full_name(str(item.get("event_type") or ""))) in self._catalog.events:
+            item = {**item, "event_type": name}
         event_id = item.get("event_id") or uuid7(microseconds(now), self._random_bits())
         known = self._catalog.events.get(str(item.get("event_type")))
         return {

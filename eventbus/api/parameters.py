@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from catalog.visitors import full_name
 from eventbus.api.errors import bad_request
 from eventbus.event import uuid_pattern
 
@@ -67,11 +68,17 @@ def _storable(text: str) -> str:
     return text
 
 
+def _typed(text: str) -> str:
+    """Visitor events have short names."""
+    return full_name(_storable(text))
+
+
 UUID_SCHEMA = {"type": "string", "format": "uuid"}
 MOMENT_SCHEMA = {"type": "string", "examples": ["15m", "2026-01-01T00:00:00Z"]}
 
 Uuid = Annotated[str, AfterValidator(parse_uuid), WithJsonSchema(UUID_SCHEMA)]
 Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_storable)]
+TypeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_typed)]
 Moment = Annotated[datetime | timedelta, BeforeValidator(parse_moment), WithJsonSchema(MOMENT_SCHEMA)]
 
 
@@ -99,7 +106,7 @@ class EventQuery(Window):
     """Which stored events, newest first."""
 
     correlation_id: Uuid | None = Field(None, description="All events of one chain")
-    event_type: Text | None = Field(None, examples=["omninode.agent.execution.started.v1"])
+    event_type: TypeName | None = Field(None, examples=["omninode.agent.execution.started.v1", "page_visited"])
     tenant_id: Text | None = None
     namespace: Text | None = None
     source: Text | None = None
@@ -120,7 +127,7 @@ class StreamQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    event_type: Text | None = None
+    event_type: TypeName | None = None
     tenant_id: Text | None = None
     correlation_id: Uuid | None = None
     after: Annotated[str, Field(max_length=64)] | None = Field(

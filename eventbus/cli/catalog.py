@@ -12,7 +12,7 @@ from eventbus.cli.options import Paths, catalog_option, json_option
 from eventbus.cli.scenario_list import scenarios
 
 if TYPE_CHECKING:
-    from catalog import Catalog
+    from catalog import Catalog, Chain
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,15 +63,18 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
     Examples:
       eventbus catalog show agent-execution
       eventbus catalog show omninode.agent.execution.failed.v1
+      eventbus catalog show page_visited
     """
-    from catalog.asyncapi import chain_document
+    from catalog.visitors import full_name
 
     loaded = _load(paths)
+    if name not in loaded.chains and full_name(name) in loaded.events:
+        name = full_name(name)
     if name not in loaded.chains and name not in loaded.events:
         raise click.BadParameter(_unknown(loaded, name), param_hint="NAME")
     if as_json:
         chain = loaded.chains.get(name)
-        _print_json({"name": name, **chain_document(chain)} if chain else _event_document(loaded, name))
+        _print_json(_chain_document(chain) if chain else _event_document(loaded, name))
         return
     from eventbus.cli import catalog_view as view
 
@@ -165,6 +168,14 @@ def _load(paths: Paths, *, extend: bool = True) -> Catalog:
     from catalog import Catalog
 
     return Catalog.load(*paths, extend=extend)
+
+
+def _chain_document(chain: Chain) -> dict[str, Any]:
+    from catalog.asyncapi import chain_document
+    from catalog.bootstrap.visitors import visitors_document
+
+    visitors = {"visitors": visitors_document(chain.visitors)} if chain.visitors else {}
+    return {"name": chain.name, **chain_document(chain), **visitors}
 
 
 def _unknown(loaded: Catalog, name: str) -> str:

@@ -15,6 +15,7 @@ from catalog.resolve import every_field
 from catalog.words import listed
 from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console
+from eventbus.cli.visitors_view import visitors_view
 
 
 def print_all(*things: RenderableType) -> None:
@@ -56,6 +57,8 @@ def scenario_table(rows: list[dict[str, Any]]) -> Table:
 def chain_view(chain: Chain) -> list[RenderableType]:
     """A chain: its walks as a tree, and its variables."""
     head = Text.assemble((chain.name, "bold"), f"  weight {chain.weight:g}", ("\n" + chain.description, "dim"))
+    if chain.visitors:
+        return [head, *visitors_view(chain, chain.visitors), _variable_table(chain)]
     tree = chain_tree(chain)
     return [head, tree, _variable_table(chain)] if chain.variables else [head, tree]
 
@@ -78,7 +81,8 @@ def _variable_table(chain: Chain) -> Table:
         source = f"list {variable.list}" if variable.list else f"{variable.minimum} to {variable.maximum}"
         if variable.factor is not None:
             source += f", each item with a speed of its own (95 of 100 up to {variable.factor:g} times slower)"
-        table.add_row(variable.name, source)
+        own = f", one for each {variable.by}" if variable.by else ", the first most often" if variable.zipf else ""
+        table.add_row(variable.name, source + own)
     return table
 
 
@@ -97,11 +101,20 @@ def _value_text(one: PayloadField) -> str:
         return f"one of {listed(dict.fromkeys(map(str, one.choices)), 6)}"
     if one.pick is not None:
         return f"from list {one.pick}"
+    if one.minimum is not None:
+        return f"{one.minimum:g} to {one.maximum:g}"
+    return _told_text(one)
+
+
+def _told_text(one: PayloadField) -> str:
+    """Of what is not drawn for the event alone."""
     if one.var is not None:
-        return f"of the chain: {one.var}"
+        return f"of the chain: {one.template.replace('{}', f'{{{one.var}}}') if one.template else one.var}"
+    if one.visit is not None:
+        return f"of the visit: {one.visit}"
     if one.elapsed or one.attempt:
         return "since the event that caused it" if one.elapsed else "1, and 1 more for each retry so far"
-    return "" if one.minimum is None else f"{one.minimum:g} to {one.maximum:g}"
+    return ""
 
 
 def _table(*columns: str) -> Table:

@@ -28,6 +28,17 @@ class Duration(click.ParamType):
         return sum(float(number) * SECONDS[unit] for number, unit in parts)
 
 
+class TypeName(click.ParamType):
+    """An event type, or the short name of a visitor event."""
+
+    name = "event type"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from catalog.visitors import full_name
+
+        return full_name(str(value))
+
+
 class Finite(click.FloatRange):
     """A number within bounds; `nan` is neither below nor above any."""
 

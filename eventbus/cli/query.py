@@ -19,7 +19,7 @@ from eventbus.cli.options import (
     database_options,
     json_option,
 )
-from eventbus.cli.parameters import Duration, Instant
+from eventbus.cli.parameters import Duration, Instant, TypeName
 
 if TYPE_CHECKING:
     from processors.store import EventStore
@@ -63,7 +63,12 @@ class Since(click.ParamType):
 
 @click.command()
 @click.option("--correlation-id", type=Identifier(), help="Of one chain.")
-@click.option("--type", "event_type", help="Such as omninode.agent.execution.failed.v1.")
+@click.option(
+    "--type",
+    "event_type",
+    type=TypeName(),
+    help="Such as omninode.agent.execution.failed.v1, or page_visited for visitors.",
+)
 @click.option("--tenant", "tenant_id")
 @click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601.")
 @click.option("--limit", type=click.IntRange(1, MOST_EVENTS), default=20, show_default=True, help="The newest so many.")

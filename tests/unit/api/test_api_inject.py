@@ -56,6 +56,15 @@ async def test_a_short_event_is_completed(client: AsyncClient, bus: InProcessBus
     assert "note" not in result
 
 
+async def test_a_visitor_event_has_a_short_name(client: AsyncClient, bus: InProcessBus) -> None:
+    """`page_visit` is sent in as the event type that it means."""
+    full = "omninode.visitor.page.visited.v1"
+    payload = example_payload(Catalog.default().event_type(full))
+    await client.post(EVENTS, json={"event_type": "page_visit", "payload": payload})
+    (event,) = await on_bus(bus, 1, "omninode.visitor")
+    assert event.event_type == full
+
+
 async def test_an_event_can_join_a_chain(client: AsyncClient, bus: InProcessBus) -> None:
     """Any field given is kept, the others are filled in."""
     root = Event.new(UNKNOWN, {})

@@ -343,7 +343,7 @@ def test_a_window_of_a_run_has_a_ledger_too() -> None:
         ({"kind": "drop", "bounds": (1, 2)}, "the fault drop has no bounds"),
         ({"fields": ("x",)}, "only the fault schema is about fields"),
         ({"chains": ("agent-exec",)}, "no chain 'agent-exec' for the fault late (did you mean 'agent-execution'?)"),
-        ({"event_types": ("x",)}, "no event type 'x'"),
+        ({"event_types": ("x.v1",)}, "no event type 'x.v1'"),
         ({"kind": "missing-started", "chains": ("vault-read",)}, "finds no event to strike"),
         ({"kind": "schema", "fields": ("x",)}, "finds no event to strike"),
     ],
