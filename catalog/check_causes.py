@@ -19,6 +19,8 @@ def cause_problems(chains: Mapping[str, Chain]) -> Iterator[Problem]:
             for index, one in enumerate(state.causes):
                 place: Place = ("chains", chain.name, "states", state.name, "causes", index)
                 yield from _problems(place, chain, one, chains)
+                if one.chain in [other.chain for other in state.causes[:index]]:
+                    yield (*place, "chain"), f"{one.chain} stands here twice: an event causes a chain once or not"
 
 
 def _problems(place: Place, chain: Chain, one: Causes, chains: Mapping[str, Chain]) -> Iterator[Problem]:

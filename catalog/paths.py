@@ -85,17 +85,20 @@ class Paths:
         if node.split is None:
             return ((edge.to, self._emitted([edge.to])) for edge in node.edges)
         if number not in self._joined:
-            self._joined[number] = set(self._joins(node.split))
+            joins = self._joins(node.split)
+            self._joined[number] = {(to, types | self._emitted([to])) for to, types in joins}
         return self._joined[number]
 
     def _joins(self, split: Split) -> Iterator[tuple[int, Types]]:
+        """The nodes that may follow when all branches have ended, and what these have left behind."""
         reached = [self.reached(branch.edge.to) for branch in split.branches]
         for kinds, edge in split.joins.items():
             sets = [
                 {types for end in branch.ends[kind] for types in walks.get(end, ())}
                 for branch, kind, walks in zip(split.branches, kinds, reached, strict=True)
             ]
-            for types in reduce(self._combined, sets, {self._emitted([edge.to])}):
+            nothing: set[Types] = {frozenset()}
+            for types in reduce(self._combined, sets, nothing):
                 yield edge.to, types
 
     def _combined(self, some: set[Types], others: set[Types]) -> set[Types]:
@@ -114,8 +117,9 @@ class Paths:
                 if len(mixed) < MAXIMUM_SETS:
                     _note(mixed, [one | other], together[one] | inside[other])
             together = mixed
-        joins = self._emitted(edge.to for edge in split.joins.values())
-        return {types: following or joins for types, following in together.items()}
+        for to, types in self._joins(split):
+            _note(together, [types], self._emitted([to]))
+        return together
 
     def _emitted(self, numbers: Iterable[int]) -> Types:
         return frozenset(self._graph.state(number).emits for number in numbers)
