@@ -19,23 +19,24 @@ class TimeBins:
     Args:
         width: of the first bins, microseconds.
         most: bins; an even number.
+        rows: how many things are counted, in the same bins.
     """
 
-    def __init__(self, width: int = SECOND // 4, most: int = 128) -> None:
+    def __init__(self, width: int = SECOND // 4, most: int = 128, rows: int = 1) -> None:
         self.width = width
         #: Where the first bin begins, microseconds since the Unix epoch.
         self.origin: int | None = None
         #: The latest time counted.
         self.last = 0
-        self._counts = np.zeros(most, np.int64)
+        self._counts = np.zeros((rows, most), np.int64)
         self._used = 0
 
     @property
     def counts(self) -> Integers:
-        """By bin, up to the last one with something in it."""
-        return self._counts[: self._used]
+        """Shape (rows, bins), up to the last bin with something in it."""
+        return self._counts[:, : self._used]
 
-    def add(self, times: Integers) -> None:
+    def add(self, times: Integers, row: int = 0) -> None:
         """Count ascending times, microseconds since the Unix epoch; none before the first ever counted."""
         if not times.size:
             return
@@ -43,15 +44,15 @@ class TimeBins:
         self._widen(int(times[-1]))
         first, last = self._bin(int(times[0])), self._bin(int(times[-1]))
         edges = (self.origin or 0) + np.arange(first + 1, last + 1) * self.width
-        self._counts[first : last + 1] += np.diff(times.searchsorted(edges), prepend=0, append=times.size)
-        self._used, self.last = max(self._used, last + 1), int(times[-1])
+        self._counts[row, first : last + 1] += np.diff(times.searchsorted(edges), prepend=0, append=times.size)
+        self._used, self.last = max(self._used, last + 1), max(self.last, int(times[-1]))
 
-    def count(self, number: int, time: int) -> None:
+    def count(self, number: int, time: int, row: int = 0) -> None:
         """Count so many at one time."""
         if number:
             self._widen(time)
-            self._counts[self._bin(time)] += number
-            self._used, self.last = max(self._used, self._bin(time) + 1), time
+            self._counts[row, self._bin(time)] += number
+            self._used, self.last = max(self._used, self._bin(time) + 1), max(self.last, time)
 
     def _bin(self, time: int) -> int:
         if self.origin is None:
@@ -59,8 +60,9 @@ class TimeBins:
         return max(time - self.origin, 0) // self.width
 
     def _widen(self, time: int) -> None:
-        while self._bin(time) >= self._counts.size:
-            self._counts = np.concatenate([self._counts.reshape(-1, 2).sum(axis=1), np.zeros_like(self._counts[::2])])
+        while self._bin(time) >= self._counts.shape[1]:
+            halved = self._counts[:, ::2] + self._counts[:, 1::2]
+            self._counts = np.concatenate([halved, np.zeros_like(halved)], axis=1)
             self._used = -(-self._used // 2)
             self.width *= 2
 

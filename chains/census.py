@@ -17,6 +17,8 @@ from chains.table import EventTable
 
 SESSION = "omninode.visitor.session.created.v1"
 """The first event of a visitor's session."""
+EVENTS, ENDED, FAILED = range(3)
+"""Rows of what is counted over time: events, chains whose outcome was told, and those of them that failed."""
 TOGETHER = 1 << 16
 """Events whose chains are counted at a time."""
 ABANDONED = "abandoned"
@@ -57,6 +59,7 @@ class Census:
         self._name_of = np.array([self._names.index(owner) for owner in self._owners])
         owned = zip(places, self._owners, strict=True)
         self._tells = np.array([place.outcome is not None and place.chain == owner for place, owner in owned])
+        self._fails = np.array([place.outcome == "failed" for place in places])
         #: By emitter: the events after which more of their chains come, and the last ones.
         self._counts = np.zeros((len(places), 2), np.int64)
         self._durations = LagHistograms(len(self._names))
@@ -66,19 +69,21 @@ class Census:
         self._rows = 0
         #: From the intended times to the acknowledgements, microseconds.
         self.lags = LagHistogram()
-        #: Events by time: of their timestamps, or by the clock of a paced run.
-        self.over_time = TimeBins()
+        #: What comes in EVENTS, ENDED and FAILED, by timestamps, or by the clock of a paced run.
+        self.over_time = TimeBins(rows=3)
 
     def published(self, batch: Published) -> None:
         """Count events that are published, by the clock."""
-        self.over_time.count(len(batch.events), batch.at)
         self.lags.add(batch.lags)
-        self._take(batch.events)
+        told = self._take(batch.events)
+        for row, times in enumerate((batch.events.time, *self._ends(batch.events, told))):
+            self.over_time.count(times.size, batch.at, row)
 
     def add(self, events: EventTable) -> None:
         """Count events by their timestamps; they ascend."""
-        self.over_time.add(events.time)
-        self._take(events)
+        told = self._take(events)
+        for row, times in enumerate((events.time, *self._ends(events, told))):
+            self.over_time.add(times, row)
 
     @property
     def event_types(self) -> list[str]:
@@ -131,8 +136,16 @@ class Census:
         """All chains that have ended, by outcome."""
         return sum((chain.outcomes for chain in self.chains().values()), Counter())
 
-    def _take(self, events: EventTable) -> None:
-        """Count what is quickly counted; the rest waits until there is enough for the work to cost next to nothing."""
+    def _ends(self, events: EventTable, told: Integers) -> tuple[Integers, Integers]:
+        """When outcomes were told, and when they were failures."""
+        failed = told.take(np.flatnonzero(self._fails.take(events.kind.take(told))))
+        return events.time.take(told), events.time.take(failed)
+
+    def _take(self, events: EventTable) -> Integers:
+        """Count what is quickly counted; the rest waits until there is enough for the work to cost next to nothing.
+
+        Returns the rows that tell an outcome.
+        """
         counts = np.bincount(2 * events.kind + events.last, minlength=self._counts.size)
         self._counts += counts.reshape(self._counts.shape)
         told = np.flatnonzero(self._tells.take(events.kind))
@@ -142,6 +155,7 @@ class Census:
         self._rows += len(events)
         if self._rows >= TOGETHER:
             self._count()
+        return told
 
     def _count(self) -> None:
         """Count what waits."""

@@ -124,7 +124,7 @@ def final(watch: Watch, account: Shown, *, as_json: bool) -> str:
         document = {**account.to_dict(), **summary_document(watch.census), "sha256": digest}
         return json.dumps({**document, "faults": dict(faults)} if faults else document)
     texts = [account.text(), *([told(faults)] if faults else []), "", summary(watch.census), ""]
-    return "\n".join([*texts, f"sha256 {digest} of the events as JSON lines"])
+    return "\n".join([*texts, f"sha256 {digest} of the events as lines"])
 
 
 async def print_lines(watch: Watch, account: Callable[[], Shown], clock: Clock, write: Callable[[str], object]) -> None:

@@ -36,6 +36,8 @@ class Chart:
     bars: Sequence[Bar]
     marks: Sequence[tuple[float, str]]
     """Labels of the horizontal axis."""
+    tone: str = "bar"
+    """Class of the bars."""
     span: tuple[float, float] | None = None
     """Of the horizontal axis; None: that of the bars."""
 
@@ -129,7 +131,7 @@ class Frame:
         return tag(
             "rect",
             tag("title", bar.label),
-            class_="bar",
+            class_=self._chart.tone,
             x=left + gap / 2,
             y=top,
             width=max(right - left - gap, 0.5),

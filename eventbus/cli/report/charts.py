@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from chains.bins import TimeBins
+from chains.census import ENDED, EVENTS, FAILED
 from chains.lag import LagHistogram
 from eventbus.cli.report.chart import Bar, Chart
 from eventbus.cli.report.facts import SECOND, Facts
@@ -33,24 +34,52 @@ def over_time(facts: Facts, *, together: int = 1) -> Chart:
     Args:
         together: bins in a bar.
     """
-    bins = _merged(_bins(facts.census.over_time), together)
+    bins = _merged(_bins(facts.census.over_time, EVENTS), together)
     unit, seconds = _unit(max((count * SECOND / (end - begin) for begin, end, count in bins), default=1.0))
     bars = [_bar_of_time(facts, bin, unit, seconds) for bin in bins]
-    by = "the events' own times" if facts.pace is None else "the clock"
     return Chart(
         title=f"Events per {unit} over time",
         up=f"events per {unit}",
-        across=f"since the beginning, by {by}",
+        across=_across(facts),
         bars=bars,
         marks=time_ticks(bars[-1].end if bars else 0),
     )
 
 
-def _bins(bins: TimeBins) -> list[tuple[int, int, int]]:
+def failures(facts: Facts, *, together: int = 1) -> Chart:
+    """The share of chains that failed, of those that ended.
+
+    Args:
+        together: bins in a bar.
+    """
+    origin = facts.census.over_time.origin or 0
+    ended, failed = (_merged(_bins(facts.census.over_time, row), together) for row in (ENDED, FAILED))
+    bars = [
+        Bar(
+            (begin - origin) / SECOND, (end - origin) / SECOND, 100 * bad / (every or 1), f"{bad:,} of {every:,} failed"
+        )
+        for (begin, end, every), (_, _, bad) in zip(ended, failed, strict=True)
+    ]
+    return Chart(
+        title="Share of chains that failed over time",
+        up="% of the chains that ended",
+        across=_across(facts),
+        bars=bars,
+        marks=time_ticks(bars[-1].end if bars else 0),
+        tone="bar bad",
+    )
+
+
+def _across(facts: Facts) -> str:
+    by = "the events' own times" if facts.pace is None else "the clock"
+    return f"since the beginning, by {by}"
+
+
+def _bins(bins: TimeBins, row: int) -> list[tuple[int, int, int]]:
     """From, up to, and how many; the last bin ends with the last event, and joins the one before if it is short."""
     origin = bins.origin or 0
-    edges = [origin + place * bins.width for place in range(bins.counts.size)] + [max(bins.last, origin + SHORTEST)]
-    counts = bins.counts.tolist()
+    edges = [origin + place * bins.width for place in range(bins.counts.shape[1])] + [max(bins.last, origin + SHORTEST)]
+    counts = bins.counts[row].tolist()
     if len(counts) > 1 and edges[-1] - edges[-2] < bins.width / 2:
         counts[-2:], edges[-2:] = [sum(counts[-2:])], edges[-1:]
     return list(zip(edges, edges[1:], counts, strict=False))

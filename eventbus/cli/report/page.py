@@ -35,6 +35,7 @@ def page(facts: Facts) -> str:
             sections.time_section(facts),
             sections.hours_section(facts),
             sections.chains_section(facts),
+            sections.failures_section(facts),
             sections.types_section(facts),
             sections.durations_section(facts),
             sections.lag_section(facts),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chains.census import ABANDONED, ChainCount
+from chains.census import ABANDONED, FAILED, ChainCount
 from eventbus.cli.report.chart import Chart
-from eventbus.cli.report.charts import by_hour, distribution, over_time
+from eventbus.cli.report.charts import by_hour, distribution, failures, over_time
 from eventbus.cli.report.facts import Facts
 from eventbus.cli.report.hours import Hour, hours_of_day
 from eventbus.cli.report.markup import Markup, joined, tag
@@ -45,6 +45,17 @@ def hours_section(facts: Facts) -> Markup:
     rows = [_hour(hour) for hour in hours]
     table = data(("hour", "hours in the run", noun, "expected", "per hour", "target"), rows)
     return section("The day", drawn(chart), table)
+
+
+def failures_section(facts: Facts) -> Markup:
+    """When chains failed, if any did."""
+    counts = facts.census.over_time.counts
+    if not counts[FAILED].any():
+        return joined()
+    chart = failures(facts)
+    narrow = failures(facts, together=1 if len(chart.bars) <= MANY else 2)
+    rows = [(duration(bar.begin), bar.label.removesuffix(" failed"), f"{bar.value:.1f} %") for bar in chart.bars]
+    return section("Failures over time", drawn(chart, narrow), data(("from", "failed", "share"), rows))
 
 
 def types_section(facts: Facts) -> Markup:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from catalog import Catalog
 from chains import ChainGenerator
 from chains.bins import QUARTER, SECOND, QuarterHours, TimeBins
-from chains.census import Census
+from chains.census import EVENTS, Census
 from chains.digest import Digest
 from chains.lag import LagHistogram
 from eventbus.bus import EventBus
@@ -45,6 +45,7 @@ def test_types_and_chains_are_those_of_the_events() -> None:
     assert list(census.types().values()) == sorted(census.types().values(), reverse=True)
     assert sum(census.types().values()) == census.events == len(events)
     assert sum(chain.begun for chain in census.chains().values()) == 500
+    assert census.over_time.counts.sum(axis=1).tolist() == [len(events), 500, census.outcomes()["failed"]]
     states = [state for chain in generator.catalog.chains.values() for state in chain.states.values()]
     ends = {state.emits: str(state.outcome) for state in states if not state.next}
     assert census.outcomes() == Counter(ends[event.event_type] for event in events if event.event_type in ends)
@@ -139,7 +140,7 @@ def test_bins_lose_nothing_and_stay_few(gaps: list[int], cuts: list[int], width:
         bins.add(times[begin : begin + cut])
         begin += cut
     expected = Counter(((times - (bins.origin or 0)) // bins.width).tolist()) if gaps else Counter()
-    assert bins.counts.tolist() == [expected[number] for number in range(max(expected, default=-1) + 1)]
+    assert bins.counts[0].tolist() == [expected[number] for number in range(max(expected, default=-1) + 1)]
     assert bins.counts.size <= 8
     assert bins.width == width or bins.counts.size > 4
 
@@ -151,6 +152,16 @@ def test_counts_at_one_time_are_in_the_same_bins() -> None:
         one.count(number, time)
         other.add(np.full(number, time))
     assert one.counts.tolist() == other.counts.tolist()
+
+
+def test_rows_share_their_bins() -> None:
+    """What is counted in one row widens the bins of all."""
+    bins = TimeBins(10, 4, rows=2)
+    bins.add(np.array([0, 15, 35]))
+    bins.count(2, 12, row=1)
+    bins.add(np.array([45, 70]), row=1)
+    assert bins.counts.tolist() == [[2, 1, 0, 0], [2, 0, 1, 1]]
+    assert (bins.width, bins.last) == (20, 70)
 
 
 def test_quarters_of_an_hour() -> None:
@@ -207,7 +218,7 @@ async def test_observers_see_what_is_left_when_chains_are_dropped() -> None:
     )
     assert run.dropped > 0
     assert run.scheduled == run.emitted + run.dropped
-    assert sum(census.types().values()) == run.emitted == int(census.over_time.counts.sum())
+    assert sum(census.types().values()) == run.emitted == int(census.over_time.counts[EVENTS].sum())
     assert sum(bar[2] for bar in census.lags.bars()) == run.emitted
     assert (
         digest.hexdigest() == hashlib.sha256(b"".join(r.value + b"\n" for _, r in bus.records if r.value)).hexdigest()

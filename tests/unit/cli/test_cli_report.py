@@ -100,12 +100,20 @@ def test_every_chart_has_its_numbers(shown: Page) -> None:
     charts = list(shown.root.all("svg"))
     assert len(charts) >= 4 + 7
     assert all(next(chart.all("title")).text for chart in charts)
-    for title in ("Events over time", "The day"):
+    for title in ("Events over time", "The day", "Failures over time"):
         section = shown.section(title)
         bars = [len([bar for bar in chart.all("rect", "bar") if bar.children]) for chart in section.all("svg")]
         assert bars[0] == len(rows(section))
         assert bars[1] in (bars[0], -(-bars[0] // 2))  # a telephone has room for half of them
-        assert all(list(chart.all("path", "target")) for chart in section.all("svg"))
+        has_target = title != "Failures over time"
+        assert all(bool(list(chart.all("path", "target"))) == has_target for chart in section.all("svg"))
+
+
+def test_failures_over_time(shown: Page) -> None:
+    """How many of the chains that ended failed, by time; all of them together are those that failed."""
+    found = [row[1].replace(",", "").split(" of ") for row in rows(shown.section("Failures over time"))]
+    assert sum(int(failed) for failed, _ in found) == int(shown.tiles()["failed"].split()[0])
+    assert sum(int(ended) for _, ended in found) == int(shown.tiles()["chains"].split()[0].replace(",", ""))
 
 
 def test_durations_and_outcomes_by_chain(shown: Page) -> None:
