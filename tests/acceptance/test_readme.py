@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from catalog import Scenario
 from catalog.profiles import load_profile
 from tests.acceptance.running import Running, data_dir, eventbus
 
@@ -43,6 +44,7 @@ PYTHON = blocks("python")
 TESTS = [block for block in PYTHON if "def test_" in block.text]
 SCRIPTS = [block for block in PYTHON if block not in TESTS]
 PROFILES = [block for block in blocks("yaml") if block.text.startswith("hours:")]
+SCENARIOS = [block for block in blocks("yaml") if "\nsimulation:" in block.text]
 COMMANDS = [
     line
     for block in blocks("bash")
@@ -143,7 +145,16 @@ def test_the_profile_is_clean(block: Block, tmp_path: Path) -> None:
     assert load_profile(path).hours
 
 
-@each([block for block in blocks("yaml") if block not in PROFILES])
+@each(SCENARIOS)
+def test_the_scenario_is_clean(block: Block, tmp_path: Path) -> None:
+    """The scenario shown can be read, and so can each line that stands there as a comment."""
+    path = tmp_path / "scenario.yaml"
+    for text in (block.text, *re.findall(r"^# (\w+: .*)$", block.text, re.MULTILINE)):
+        path.write_text(text)
+        assert Scenario.load(path).name == "scenario"
+
+
+@each([block for block in blocks("yaml") if block not in (*PROFILES, *SCENARIOS)])
 def test_the_catalog_is_clean(block: Block, tmp_path: Path) -> None:
     """The catalog shown passes the lint."""
     path = tmp_path / "payment.yaml"
