@@ -1,19 +1,24 @@
 """Catalog → AsyncAPI 3.1.0: topics as channels, event types as messages, chains as an extension.
 
 The standard has no place for a chain of more than two events with probabilities and delays; so each operation says in
-`x-chain` where its event stands, and `x-chains` at the root has the chains whole.
+`x-chain` where its event stands, and `x-chains` at the root has the chains whole. What a catalog file says and neither
+shows is in `x-source` and `x-lists`, so that `catalog init` makes the same catalog of the document again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from catalog.bootstrap.document import chain_document as file_form
+from catalog.bootstrap.document import source_document
+from catalog.bootstrap.states import state_document
 from catalog.catalog import DEFAULT_PARTITIONS, Catalog
 from catalog.conformance import Role
+from catalog.delays import delay_document
 from catalog.examples import example_event, example_headers
 from catalog.jsonschema import event_schema
-from catalog.model import Chain, Delay, EventType, Exponential, Fixed, State, Transition, Uniform
+from catalog.model import Chain, EventType, PayloadField, State, Transition
 
 VERSION = "3.1.0"
 KAFKA_BINDING = "0.5.0"
@@ -52,10 +57,13 @@ def asyncapi(
         },
         "components": {
             "messages": {name: _message(event, catalog) for name, event in catalog.events.items()},
-            "schemas": {**{name: event_schema(event) for name, event in catalog.events.items()}, "headers": HEADERS},
+            "schemas": {**{name: _schema(event) for name, event in catalog.events.items()}, "headers": HEADERS},
             "correlationIds": {"chain": CORRELATION},
         },
-        "x-chains": {name: chain_document(chain) for name, chain in catalog.chains.items()},
+        "x-chains": {
+            name: {**chain_document(chain), "x-source": file_form(chain)} for name, chain in catalog.chains.items()
+        },
+        "x-lists": {name: list(items) for name, items in catalog.lists.items()},
     }
 
 
@@ -146,6 +154,25 @@ def _message(event: EventType, catalog: Catalog) -> Document:
     }
 
 
+def _schema(event: EventType) -> Document:
+    """The schema of an event; `x-source` says where each field of the payload gets its values, as in a catalog file."""
+    schema = event_schema(event)
+    properties = schema["properties"]
+    return {**schema, "properties": {**properties, "payload": _sourced(properties["payload"], event.payload)}}
+
+
+def _sourced(schema: Document, fields: Iterable[PayloadField]) -> Document:
+    properties = {one.name: _sourced_field(schema["properties"][one.name], one) for one in fields}
+    return {**schema, "properties": properties}
+
+
+def _sourced_field(schema: Document, one: PayloadField) -> Document:
+    if one.fields is not None:
+        return _sourced(schema, one.fields)
+    examples = {"examples": list(one.examples)} if one.examples else {}
+    return {**schema, "x-source": {**source_document(one), **examples}}
+
+
 def chain_document(chain: Chain) -> Document:
     """A chain as data: its states, where they lead, how probably and after what delay."""
     return {
@@ -161,27 +188,24 @@ def _place(chain: Chain, state: State) -> Document:
 
 
 def _ways(chain: Chain, state: State) -> Document:
-    if not state.next:
-        return {"outcome": state.outcome}
-    return {"next": [_way(chain, state, transition) for transition in state.next]}
+    """What comes after a state; but for probabilities, all that is special about that is as in a catalog file."""
+    document = state_document(state)
+    ways = zip(state.next, document.get("next", ()), strict=True)
+    following = {"next": [_way(chain, state, one, form) for one, form in ways]} if state.next else {}
+    abandoned = {"abandoned": state.abandon / state.total} if state.abandon else {}
+    others = _members(document, "timeout", "fork", "compensation", "causes", "outcome")
+    return {**following, **abandoned, **others}
 
 
-def _way(chain: Chain, state: State, transition: Transition) -> Document:
+def _way(chain: Chain, state: State, transition: Transition, form: Document) -> Document:
     return {
         "state": transition.to,
         "event": chain.states[transition.to].emits,
         "probability": transition.weight / state.total,
         "delay_ms": delay_document(transition.delay),
+        **_members(form, "retry", "compensate", "by"),
     }
 
 
-def delay_document(delay: Delay) -> Document:
-    """A delay as it is written in a catalog file."""
-    if isinstance(delay, Fixed):
-        return {"fixed": delay.value}
-    if isinstance(delay, Uniform):
-        return {"uniform": [delay.minimum, delay.maximum]}
-    bounds = {"min": delay.minimum} | ({} if delay.maximum is None else {"max": delay.maximum})
-    if isinstance(delay, Exponential):
-        return {"exponential": {"mean": delay.mean, **bounds}}
-    return {"lognormal": {"median": delay.median, "p95": delay.p95, **bounds}}
+def _members(document: Document, *names: str) -> Document:
+    return {name: document[name] for name in names if name in document}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from catalog.model import Delay, Exponential, Fixed, LogNormal, Uniform
 from catalog.source import Node
@@ -51,6 +52,18 @@ def _shaped(name: str, node: Node) -> Delay | None:
     if name == "exponential":
         return Exponential(mean=numbers["mean"], minimum=minimum, maximum=maximum)
     return LogNormal(median=numbers["median"], p95=numbers["p95"], minimum=minimum, maximum=maximum)
+
+
+def delay_document(delay: Delay) -> dict[str, Any]:
+    """A delay as it is written in a catalog file."""
+    if isinstance(delay, Fixed):
+        return {"fixed": delay.value}
+    if isinstance(delay, Uniform):
+        return {"uniform": [delay.minimum, delay.maximum]}
+    bounds = {"min": delay.minimum} | ({} if delay.maximum is None else {"max": delay.maximum})
+    if isinstance(delay, Exponential):
+        return {"exponential": {"mean": delay.mean, **bounds}}
+    return {"lognormal": {"median": delay.median, "p95": delay.p95, **bounds}}
 
 
 def delay_problems(delay: Delay) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.asyncapi import delay_document
+from catalog.delays import delay_document
 from catalog.model import Causes, Delay, State, Transition
 from catalog.topology import Backoff, Fork, Retry, Way
 

@@ -27,6 +27,42 @@ progress_option = click.option(
 
 
 @click.command()
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A JSON Schema, or an AsyncAPI 2 or 3 document, as JSON or YAML; or some events as .jsonl.",
+)
+@out_option
+def init(source: Path, out: Path | None) -> None:
+    """Make a catalog from a JSON Schema of your events, or from an AsyncAPI document.
+
+    What the document does not say, such as how events follow each other, is guessed: look through the comments that
+    begin with `verify`. The catalog can be used at once. A document exported from a catalog becomes that catalog again.
+    References to other documents are not followed. From a file of events (.jsonl) a catalog is learned.
+
+    \b
+    Examples:
+      eventbus catalog init --from order-placed.schema.json --out mine.yaml
+      eventbus catalog init --from asyncapi.yaml --out mine.yaml
+      eventbus generate --catalog mine.yaml --chains 3
+    """
+    if {".jsonl", ".ndjson"} & set(source.suffixes):
+        with source.open("rb") as file:
+            _learn(file, out, None, progress=None)
+        return
+    from catalog.bootstrap import bootstrap
+
+    sketch = bootstrap(source)
+    _write(sketch.text(), out)
+    guesses = sum(len(notes) for notes in sketch.notes.values())
+    made = f"{len(sketch.catalog.events)} event types in {len(sketch.catalog.chains)} chains"
+    click.echo(f"{made}, {guesses} guesses to verify" if guesses else made, err=True)
+
+
+@click.command()
 @click.argument("file", type=click.File("rb"))
 @out_option
 @click.option("--merge", is_flag=True, help="Keep what the catalog says of chains it knows; learn their figures only.")
@@ -47,14 +83,18 @@ def learn(file: BinaryIO, out: Path | None, *, merge: bool, paths: Paths, progre
       eventbus catalog learn events.jsonl --merge --catalog mine.yaml --out mine-fitted.yaml
       eventbus generate --catalog learned.yaml --chains 1000
     """
-    from chains.learning import batches
-    from chains.learning import learn as learned
     from eventbus.cli.options import chosen_catalog
-    from eventbus.cli.signals import interrupted_by_sigterm
 
     if paths and not merge:
         raise click.UsageError("--catalog needs --merge: without it nothing of a catalog is used")
-    known = chosen_catalog(paths) if merge else None
+    _learn(file, out, chosen_catalog(paths) if merge else None, progress=progress)
+
+
+def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress: bool | None) -> None:
+    from chains.learning import batches
+    from chains.learning import learn as learned
+    from eventbus.cli.signals import interrupted_by_sigterm
+
     with _interruptible(), interrupted_by_sigterm(), _shown(file, batches(file), progress) as lines:
         lesson = learned(lines, _name(file), known)
     _write(lesson.sketch.text(), out)

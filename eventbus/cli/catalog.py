@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from eventbus.cli.bootstrap import learn
+from eventbus.cli.bootstrap import init, learn
 from eventbus.cli.options import Paths, catalog_option, json_option
 from eventbus.cli.scenario_list import scenarios
 
@@ -24,10 +24,13 @@ def catalog() -> None:
       eventbus catalog show agent-execution
       eventbus catalog lint my-events.yaml
       eventbus catalog export --format asyncapi --out asyncapi.json
+      eventbus catalog init --from asyncapi.yaml --out mine.yaml
       eventbus catalog learn events.jsonl --out learned.yaml
+      eventbus catalog learn events.jsonl --merge --out fitted.yaml
     """
 
 
+catalog.add_command(init)
 catalog.add_command(learn)
 
 

@@ -18,6 +18,7 @@ PARTS = (
     "visitors",
     "formats",
     "faults",
+    "learning",
     "watching",
     "bus",
     "kafka",
