@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from chains.randomness import Integers
-from chains.splicing import Cut
-from chains.victims import Emission
+import numpy as np
 
-Waiting = tuple[int, int, int, Emission]
+from chains.cuts import Cuts
+from chains.randomness import Integers
+
+Text = tuple[bytes, int, int]
+"""With its newline; the emitter of its event, and the time in it."""
+Waiting = tuple[int, int, int, Text]
 """When it is due, the number of its event in the clean stream, and the order of all, so that texts are not compared."""
 
 FIRST = 1 << 62
@@ -25,11 +28,11 @@ class Held:
         self._by_number: list[Waiting] = []
         self._order = count()
 
-    def until(self, time: int, number: int, text: Emission) -> None:
+    def until(self, time: int, number: int, text: Text) -> None:
         """Hold what a fault made of the event of this number until a time is over."""
         heappush(self._by_time, (time, number, next(self._order), text))
 
-    def behind(self, places: int, number: int, text: Emission) -> None:
+    def behind(self, places: int, number: int, text: Text) -> None:
         """Hold it until so many events have passed."""
         heappush(self._by_number, (number + places + 1, number, next(self._order), text))
 
@@ -38,7 +41,7 @@ class Held:
         """The first time that a text waits for."""
         return self._by_time[0][0] if self._by_time else None
 
-    def due(self, time: Integers, passed: int, until: int) -> list[Cut]:
+    def due(self, time: Integers, passed: int, until: int) -> Cuts:
         """The texts that come within a stretch of events or up to a time behind it; they are held no longer.
 
         Args:
@@ -46,13 +49,14 @@ class Held:
             passed: events in the clean stream before them.
             until: a time before that of any later event.
         """
-        found = [self._pop(self._by_number, passed + time.size), self._pop(self._by_time, until)]
-        rows = [due - passed for due, _, _, _ in found[0]]  # at least 1: a text waits for one event at least
-        rows += time.searchsorted([due for due, _, _, _ in found[1]], side="right").tolist()
-        dues = time.take([row - 1 for row in rows[: len(found[0])]]).tolist() if found[0] else []
-        dues += [due for due, _, _, _ in found[1]]
-        every = (text for waiting in found for _, _, _, text in waiting)
-        return [Cut(row, False, text, due) for row, text, due in zip(rows, every, dues, strict=True)]
+        by_number, by_time = self._pop(self._by_number, passed + time.size), self._pop(self._by_time, until)
+        behind = np.array([due - passed for due, _, _, _ in by_number], np.int64)  # at least 1: behind some event
+        times = np.array([due for due, _, _, _ in by_time], np.int64)
+        rows = np.concatenate([behind, time.searchsorted(times, side="right")])
+        dues = np.concatenate([time.take(behind - 1), times])
+        held = [text for _, _, _, text in by_number + by_time]
+        kinds, made = (np.array([text[column] for text in held], np.int64) for column in (1, 2))
+        return Cuts(rows, np.zeros_like(rows), [text for text, _, _ in held], kinds, made, dues)
 
     def finish(self, last: int) -> None:
         """No further event comes: those that waited for one now wait for the time of the last one, which is over."""
@@ -61,8 +65,8 @@ class Held:
         self._by_number = []
         heapify(self._by_time)
 
-    def __iter__(self) -> Iterator[Emission]:
-        return (text for _, _, _, text in [*self._by_number, *self._by_time])
+    def __iter__(self) -> Iterator[bytes]:
+        return (text for _, _, _, (text, _, _) in [*self._by_number, *self._by_time])
 
     def _pop(self, heap: list[Waiting], due: int) -> list[Waiting]:
         found = []

@@ -7,23 +7,23 @@ nor any other kind changes when a fault is turned on, and nothing depends on whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from catalog import Catalog
 from chains.block import Block
+from chains.cuts import NONE, Cuts
 from chains.faults import Fault, by_precedence
-from chains.held import Held
+from chains.held import Held, Text
 from chains.ledger import Ledger
-from chains.mutations import MUTATIONS, When
+from chains.mutations import MUTATIONS
 from chains.places import Place
 from chains.randomness import Integers, Words, chain_keys, draw_each, purpose
-from chains.splicing import Cut, FaultyBlock, cut
+from chains.splicing import FaultyBlock
 from chains.stage import ENDLESS
 from chains.strikes import Arsenal
-from chains.victims import Emission, Victims, emission
+from chains.victims import Victims
 
 
 class Injector:
@@ -43,6 +43,7 @@ class Injector:
     def __init__(
         self, catalog: Catalog, places: Sequence[Place], *, root: int, faults: Sequence[Fault], ledger: Ledger | None
     ) -> None:
+        self._places = places
         self._known = [(place, catalog.event_type(place.event_type)) for place in places]
         self._root = root
         self._arsenal = Arsenal(by_precedence(faults), places, catalog)
@@ -80,9 +81,9 @@ class Injector:
         cuts = self._struck(block) if self._arsenal.faults else []
         if self._ledger:
             self._ledger.flush()
-        cuts += self._held.due(block.table.time, self._passed, until)
+        cuts.append(self._held.due(block.table.time, self._passed, until))
         self._passed += len(block)
-        faulty = FaultyBlock(block, cuts, self._time)
+        faulty = FaultyBlock(block, Cuts.joined(cuts), self._places, self._time)
         self._written += len(faulty)
         return faulty
 
@@ -104,17 +105,17 @@ class Injector:
         if self._ledger:
             self._ledger.close(self._written, self.injected, self._held)
 
-    def _struck(self, block: Block) -> list[Cut]:
+    def _struck(self, block: Block) -> list[Cuts]:
         """What stands in the place of each event that was struck; later emissions are held."""
         keys = chain_keys(self._root, block.table.chain)
         rows, faults = self._arsenal.strikes(block.table, keys)
         if not rows.size:
             return []
         every = self._victims(block, rows, faults, keys.take(rows))
-        cuts: list[Cut] = []
+        cuts: list[Cuts] = []
         for number in np.unique(faults).tolist():
             first, last = faults.searchsorted([number, number + 1]).tolist()
-            cuts += self._changed(rows[first:last], every.part(first, last, self._arsenal.faults[number]))
+            cuts.append(self._changed(rows[first:last], every.part(first, last, self._arsenal.faults[number])))
         return cuts
 
     def _victims(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> Victims:
@@ -128,38 +129,43 @@ class Injector:
             run=self._root,
             known=self._known,
             lines=[bytes(text[start:end]) for start, end in spans],
-            kinds=table.kind.tolist(),
-            chains=table.chain.tolist(),
+            kind=table.kind,
+            chain=table.chain,
             time=table.time,
             delay=table.delay,
             amount=amounts.view(np.int64) + self._low.take(faults),
             word=words,
         )
 
-    def _changed(self, rows: Integers, victims: Victims) -> list[Cut]:
+    def _changed(self, rows: Integers, victims: Victims) -> Cuts:
         """What comes of the events that one fault strikes."""
         when, change = MUTATIONS[victims.fault.kind]
         texts, details, times = change(victims)
-        keys, numbers = victims.keys, (rows + self._passed).tolist()
-        self.injected[victims.fault.kind] += len(rows)
+        numbers = rows + self._passed
+        self.injected[victims.fault.kind] += rows.size
         if self._ledger:
-            struck = zip(numbers, victims.kinds, victims.chains, victims.lines, keys, details, strict=False)
-            self._ledger.faults(victims.fault.kind, struck)
-        emissions = list(map(emission, zip(texts, keys, victims.kinds, times.tolist(), strict=True)))
-        self._hold(when, victims, numbers, emissions)
-        if when == "again":
-            return []
-        shown: Iterable[Emission | None] = emissions if when == "instead" else repeat(None)
-        return list(map(cut, zip(rows.tolist(), repeat(True), shown, victims.time.tolist(), strict=False)))
-
-    def _hold(self, when: When, victims: Victims, numbers: list[int], emissions: list[Emission]) -> None:
+            columns = (numbers.tolist(), victims.kind.tolist(), victims.chain.tolist(), victims.lines, victims.keys)
+            self._ledger.faults(victims.fault.kind, zip(*columns, details, strict=False))
         if when == "behind":
-            for places, number, text in zip(victims.amount.tolist(), numbers, emissions, strict=True):
-                self._held.behind(places, number, text)
+            self._hold(self._held.behind, victims.amount, numbers, texts, victims)
         elif when in ("again", "later"):
-            dues = (victims.time + victims.amount).tolist()
-            for due, number, text in zip(dues, numbers, emissions, strict=True):
-                self._held.until(due, number, text)
+            self._hold(self._held.until, victims.time + victims.amount, numbers, texts, victims)
+        if when == "again":
+            return NONE
+        shown: list[bytes | None] = list(texts) if when == "instead" else [None] * rows.size
+        return Cuts(rows, np.ones_like(rows), shown, victims.kind, times, victims.time)
+
+    def _hold(
+        self,
+        hold: Callable[[int, int, Text], None],
+        dues: Integers,
+        numbers: Integers,
+        texts: Sequence[bytes],
+        victims: Victims,
+    ) -> None:
+        held = zip(texts, victims.kind.tolist(), victims.time.tolist(), strict=True)
+        for due, number, text in zip(dues.tolist(), numbers.tolist(), held, strict=True):
+            hold(due, number, text)
 
 
 def _purposes(fault: Fault) -> tuple[int, int]:

@@ -18,7 +18,6 @@ from chains.emitter import ID_AT
 from chains.faults import KINDS
 from chains.places import Place
 from chains.text import UUID_WIDTH
-from chains.victims import Emission
 
 FORMAT = 1
 TOGETHER = 4096
@@ -78,7 +77,7 @@ class Ledger:
         if sum(len(part.chain) for part in self._noted) >= TOGETHER:
             self._flush()
 
-    def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[Emission]) -> None:
+    def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[bytes]) -> None:
         """Write what is still open (of a run that was cut off), and the totals.
 
         Args:
@@ -89,7 +88,7 @@ class Ledger:
         self._flush()
         self._write_out(self._chapters.written(self._open))
         for one in unsent:
-            self._write("unsent", {"event_id": one.text[ID].decode()})
+            self._write("unsent", {"event_id": one[ID].decode()})
         counts = {kind: faults[kind] for kind in KINDS if kind in faults}
         totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": counts}
         self._write("totals", totals)

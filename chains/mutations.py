@@ -7,6 +7,7 @@ a JSON string stands without a backslash, so these are found in the envelope onl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import repeat
 from typing import Literal, NamedTuple
 
@@ -84,8 +85,7 @@ def _before_cause(victims: Victims) -> Changes:
 
 def _skewed(victims: Victims) -> Changes:
     """The clock of a source is off by the same amount throughout a run."""
-    skews = {source: _skew(victims, source) for source in {one.source for one in victims.types}}
-    offs = [skews[one.source] for one in victims.types]
+    offs = [_skew(victims.run, one.source, *victims.fault.span) for one in victims.types]
     details = (
         b',"source":%b,"skew_ms":%b' % (orjson.dumps(one.source), _ms(off))
         for one, off in zip(victims.types, offs, strict=True)
@@ -93,9 +93,9 @@ def _skewed(victims: Victims) -> Changes:
     return _timed(victims, victims.time + np.array(offs), details)
 
 
-def _skew(victims: Victims, source: str) -> int:
-    low, high = victims.fault.span
-    word = purpose(f"{victims.run}/fault/clock-skew/{source}")
+@lru_cache
+def _skew(run: int, source: str, low: int, high: int) -> int:
+    word = purpose(f"{run}/fault/clock-skew/{source}")
     amount = low + (word >> 1) % (high - low + 1)
     return amount if word & 1 else -amount
 

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import chain
-from operator import itemgetter
-from typing import NamedTuple
 
 import numpy as np
 
 from chains.block import EPOCH, Block
+from chains.cuts import Cuts
+from chains.places import Place
 from chains.randomness import Integers
-from chains.victims import Emission
+from chains.text import UUID_WIDTH
 from eventbus.record import ProducerRecord
 
 TOMBSTONE = b"null\n"
-
-
-class Cut(NamedTuple):
-    """A text that comes before a row of a block, or what comes instead of the row."""
-
-    row: int
-    replaces: bool
-    """The row is gone; else it comes next."""
-    emission: Emission | None
-    """None: nothing comes."""
-    due: int
-    """When it comes, microseconds since the Unix epoch."""
-
-
-ROW_AND_REPLACES = itemgetter(0, 1)
-
-cut = partial(tuple.__new__, Cut)
-"""A cut from a tuple of its fields: half the time of a call with arguments."""
 
 
 class FaultyBlock:
@@ -44,18 +25,19 @@ class FaultyBlock:
 
     Args:
         block: the clean events.
-        cuts: those that insert before the same row in the order in which they are to come.
+        cuts: what differs.
+        places: of the emitters.
         last: time of the last clean event so far, microseconds since the Unix epoch.
     """
 
-    __slots__ = ("_block", "_cuts", "_last", "_lines")
+    __slots__ = ("_block", "_cuts", "_last", "_lines", "_places")
 
-    def __init__(self, block: Block, cuts: list[Cut], last: int) -> None:
+    def __init__(self, block: Block, cuts: Cuts, places: Sequence[Place], last: int) -> None:
         self._block = block
-        self._cuts = sorted(cuts, key=ROW_AND_REPLACES)
+        self._cuts = cuts
+        self._places = places
         self._last = last
-        gone, texts = (list(map(itemgetter(place), cuts)) for place in (1, 2))
-        self._lines: int = len(block) - sum(gone) + len(texts) - texts.count(None)
+        self._lines = len(block) + cuts.lines
 
     def __len__(self) -> int:
         return self._lines
@@ -73,38 +55,23 @@ class FaultyBlock:
     @property
     def due(self) -> Integers:
         """When the lines come, microseconds since the Unix epoch."""
-        return self._spliced(self._block.table.time, [cut.due for cut in self._cuts])
+        return self._spliced(self._block.table.time, self._cuts.dues)
 
     @property
     def kinds(self) -> Integers:
         """Indices of the lines' emitters in the plan."""
-        return self._spliced(self._block.table.kind, [cut.emission.kind if cut.emission else 0 for cut in self._cuts])
-
-    def _spliced(self, clean: Integers, others: list[int]) -> Integers:
-        """A column of the lines.
-
-        Args:
-            clean: of the clean events.
-            others: of the cuts.
-        """
-        pieces, done = [], 0
-        for (row, replaces, emission, _), other in zip(self._cuts, others, strict=True):
-            pieces += [clean[done:row], [other] if emission else []]
-            done = row + replaces
-        return np.concatenate([*pieces, clean[done:]]).astype(np.int64)
+        return self._spliced(self._block.table.kind, self._cuts.kinds)
 
     @property
     def buffer(self) -> bytes:
         """All lines; a few of them may be no JSON and no text."""
-        text, starts, ends = self._block.buffer, *self._spans()
-        pieces: list[bytes | memoryview] = []
-        done = 0
-        for (_, replaces, emission, _), start, end in zip(self._cuts, starts, ends, strict=True):
-            pieces.append(text[done:start])
-            if emission is not None:
-                pieces.append(emission[0])
-            done = end if replaces else start
-        pieces.append(text[done:])
+        text, (starts, ends) = self._block.buffer, self._block.spans()
+        begins = np.append(starts, len(text)).take(self._cuts.rows)
+        ends = np.where(self._cuts.replaces, np.append(ends, len(text)).take(self._cuts.rows), begins)
+        pieces: list[bytes | memoryview] = [b""] * (2 * begins.size + 1)
+        gaps = zip([0, *ends.tolist()], [*begins.tolist(), len(text)], strict=True)
+        pieces[0::2] = [text[begin:end] for begin, end in gaps]
+        pieces[1::2] = [other or b"" for other in self._cuts.texts]
         return b"".join(pieces)
 
     def lines(self) -> list[bytes]:
@@ -117,27 +84,42 @@ class FaultyBlock:
         Args:
             topics: by emitter.
         """
-        if not self._cuts:
+        if not self._cuts.texts:
             yield from self._block.records(topics)
             return
         clean = list(chain.from_iterable(self._block.records(topics)))
         records: list[ProducerRecord] = []
         done = 0
-        for row, replaces, emission, _ in self._cuts:
+        rows, replaces, texts, kinds, times, _ = self._cuts
+        columns = (rows.tolist(), replaces.tolist(), texts, kinds.tolist(), times.tolist())
+        for row, instead, text, kind, time in zip(*columns, strict=True):
             records += clean[done:row]
-            if emission is not None:
-                records.append(_record(emission, topics))
-            done = row + replaces
+            if text is not None:
+                key = clean[row].key if instead else self._key(text, kind)
+                records.append(ProducerRecord(topics[kind], key, _value(text), max(time, 0) // 1000))
+            done = row + instead
         yield records + clean[done:]
 
-    def _spans(self) -> tuple[list[int], list[int]]:
-        """Where the row of each cut begins and ends; one behind the last row has the end of the text."""
-        rows = [cut.row for cut in self._cuts]
-        starts, ends = self._block.spans()
-        size = ends[-1] if ends.size else 0
-        return np.append(starts, size).take(rows).tolist(), np.append(ends, size).take(rows).tolist()
+    def _key(self, text: bytes, kind: int) -> bytes:
+        """Of a text that was held, which is an event as it was, or with another payload."""
+        begin = self._places[kind].correlation_at
+        return text[begin : begin + UUID_WIDTH]
+
+    def _spliced(self, clean: Integers, others: Integers) -> Integers:
+        """A column of the lines.
+
+        Args:
+            clean: of the clean events.
+            others: of the cuts.
+        """
+        if not self._cuts.texts:
+            return clean
+        pieces, done = [], 0
+        for place, (row, instead, text) in enumerate(zip(*self._cuts[:3], strict=True)):
+            pieces += [clean[done:row], others[place : place + (text is not None)]]
+            done = row + instead
+        return np.concatenate([*pieces, clean[done:]])
 
 
-def _record(emission: Emission, topics: Sequence[str]) -> ProducerRecord:
-    text, key, kind, time = emission
-    return ProducerRecord(topics[kind], key, None if text == TOMBSTONE else text[:-1], max(time, 0) // 1000)
+def _value(text: bytes) -> bytes | None:
+    return None if text == TOMBSTONE else text[:-1]

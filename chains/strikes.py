@@ -1,6 +1,6 @@
 """Which events faults strike: worked out from columns, by the identity of each event.
 
-Each event has 64 random bits of its own; multiplied by an odd number that belongs to a kind of fault, they are as good
+Each event has 32 random bits of its own; multiplied by an odd number that belongs to a kind of fault, they are as good
 as others, drawn for this kind alone, and cost a fifth. So no kind depends on another one, nor on where blocks begin.
 """
 
@@ -16,7 +16,7 @@ from catalog.words import suggestion
 from chains.errors import InvalidSetting
 from chains.faults import Fault
 from chains.places import Place
-from chains.randomness import Integers, Words, draw, purpose
+from chains.randomness import Integers, Words, draw, fraction, purpose
 from chains.table import EventTable
 
 STRIKE = purpose("fault")
@@ -45,11 +45,11 @@ class Arsenal:
         self.faults = faults
         eligible = [_eligible_places(fault, places, catalog) for fault in faults]
         self._eligible = np.array(eligible, np.bool_).reshape(-1, len(places))
-        factors = [purpose(f"fault/{fault.kind}") | 1 for fault in faults]
-        self._factors = np.array(factors, np.uint64).reshape(-1, 1)
+        factors = [purpose(f"fault/{fault.kind}") >> 32 | 1 for fault in faults]
+        self._factors = np.array(factors, np.uint32).reshape(-1, 1)
         # at a rate of 0 only the number 0 would be struck, which no product of odd numbers is
-        highest = [max(round(fault.rate * (1 << 64)) - 1, 0) for fault in faults]
-        self._highest = np.array(highest, np.uint64).reshape(-1, 1)
+        highest = [max(round(fault.rate * (1 << 32)) - 1, 0) for fault in faults]
+        self._highest = np.array(highest, np.uint32).reshape(-1, 1)
 
     def strikes(self, events: EventTable, keys: Words) -> Strikes:
         """The events that are struck; each by one fault, the first of several.
@@ -57,7 +57,7 @@ class Arsenal:
         Args:
             keys: the random keys of the events' chains.
         """
-        numbers = draw(keys, STRIKE, events.step) | np.uint64(1)
+        numbers = fraction(draw(keys, STRIKE, events.step)).astype(np.uint32) | np.uint32(1)
         faults, rows = np.nonzero(numbers * self._factors <= self._highest)
         able = self._eligible[faults, events.kind.take(rows)]
         faults, rows = faults[able], rows[able]

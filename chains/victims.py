@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from catalog import EventType
@@ -23,9 +22,9 @@ class Victims(NamedTuple):
     """By emitter."""
     lines: list[bytes]
     """With their newlines."""
-    kinds: list[int]
+    kind: Integers
     """Indices of their emitters in the plan."""
-    chains: list[int]
+    chain: Integers
     """Indices."""
     time: Integers
     """Microseconds since the Unix epoch."""
@@ -44,16 +43,16 @@ class Victims(NamedTuple):
     @property
     def keys(self) -> list[bytes]:
         """Their correlation ids."""
-        begins = [self.known[kind][0].correlation_at for kind in self.kinds]
+        begins = [place.correlation_at for place in self.places]
         return [line[begin : begin + UUID_WIDTH] for line, begin in zip(self.lines, begins, strict=True)]
 
     @property
     def places(self) -> list[Place]:
-        return [self.known[kind][0] for kind in self.kinds]
+        return [self.known[kind][0] for kind in self.kind.tolist()]
 
     @property
     def types(self) -> list[EventType]:
-        return [self.known[kind][1] for kind in self.kinds]
+        return [self.known[kind][1] for kind in self.kind.tolist()]
 
 
 class Changes(NamedTuple):
@@ -65,20 +64,3 @@ class Changes(NamedTuple):
     """For the ledger, further members of a JSON object, each behind a comma; worked out only when somebody looks."""
     times: Integers
     """In the texts."""
-
-
-class Emission(NamedTuple):
-    """A text that comes instead of an event, or again."""
-
-    text: bytes
-    """With its newline."""
-    key: bytes
-    """Of the record: the correlation id that the event had."""
-    kind: int
-    """Index of the emitter in the plan."""
-    time: int
-    """In the text, microseconds since the Unix epoch."""
-
-
-emission = partial(tuple.__new__, Emission)
-"""An emission from a tuple of its fields: half the time of a call with arguments."""
