@@ -5,16 +5,15 @@ from __future__ import annotations
 from enum import Enum
 from functools import cached_property
 
-import numpy as np
-
 from chains.identity import Identifiers, identifiers
-from chains.randomness import Words
+from chains.randomness import Integers, Words
 from chains.table import EventTable
 from chains.tenants import TENANT_WIDTH, Tenancy
 from chains.text import TIMESTAMP_WIDTH, UUID_FIELDS, UUID_WIDTH, Rows, joined, timestamps
 from chains.varints import padded
 
 SPAN_PARTS = ("at19", "at24", "at28", "at32")
+SECOND = 1_000_000
 TRACE_PARTS = tuple(UUID_FIELDS.names or ())
 
 
@@ -33,6 +32,14 @@ class Field(Enum):
     """Where there are several of them."""
     MICROS = ("micros", 8)
     """The time as an Avro long, microseconds since the Unix epoch."""
+    SECONDS = ("seconds", 5)
+    """Of the time, as a varint."""
+    NANOS = ("nanos", 5)
+    """What is left of the time, as a varint."""
+    SIZE = ("size", 2)
+    """Bytes behind it in the event, fewer than 2^14, as a varint."""
+    LONG_SIZE = ("long size", 5)
+    """The same for any event."""
 
     @property
     def width(self) -> int:
@@ -44,12 +51,14 @@ class FieldTexts:
 
     Args:
         keys: the random key of each event's chain.
+        lengths: of the events' texts.
         tenancy: where there are several tenants.
     """
 
-    def __init__(self, events: EventTable, keys: Words, tenancy: Tenancy | None = None) -> None:
+    def __init__(self, events: EventTable, keys: Words, lengths: Integers, tenancy: Tenancy | None = None) -> None:
         self._events = events
         self._keys = keys
+        self._lengths = lengths
         self._tenancy = tenancy
 
     def rows(self, field: Field) -> Rows:
@@ -71,7 +80,13 @@ class FieldTexts:
                 assert self._tenancy is not None
                 rows = self._tenancy.rows(self._keys, self._events.began)
             case Field.MICROS:
-                rows = padded(self._events.time.view(np.uint64) << np.uint64(1), field.width)
+                rows = padded(self._events.time * 2, field.width)
+            case Field.SECONDS:
+                rows = padded(self._events.time // SECOND, field.width)
+            case Field.NANOS:
+                rows = padded(self._events.time % SECOND * 1000, field.width)
+            case Field.SIZE | Field.LONG_SIZE:
+                rows = padded(self._lengths - field.width, field.width)
         return rows
 
     @cached_property

@@ -17,7 +17,7 @@ from chains.block import Block
 from chains.cutter import Cutter
 from chains.emitter import Emitter
 from chains.fields import Field, FieldTexts
-from chains.randomness import Integers, Words, chain_keys
+from chains.randomness import Integers, chain_keys
 from chains.slots import Column
 from chains.sources import Facts
 from chains.table import EventTable
@@ -74,7 +74,8 @@ class Renderer:
             self._write_slots(memory, starts.take(group.rows) + group.emitter.head_width, group.columns)
         for group in groups:
             windows(memory, group.emitter.head.dtype)[starts.take(group.rows)] = group.emitter.head[0]
-        self._write_fixed(memory, events, starts, keys)
+        texts = FieldTexts(events, keys, lengths, self._tenancy)
+        self._write_fixed(memory, texts, starts, events.kind)
         return Block(events, memory, starts, ends, self.cutter)
 
     def _groups(self, events: EventTable, facts: Facts) -> list[Group]:
@@ -113,12 +114,11 @@ class Renderer:
             here = np.flatnonzero(column.lengths > offset)
             windows(memory, piece)[at.take(here) + offset] = pieces.take(column.index.take(here))
 
-    def _write_fixed(self, memory: Memory, events: EventTable, starts: Integers, keys: Words) -> None:
+    def _write_fixed(self, memory: Memory, texts: FieldTexts, starts: Integers, kind: Integers) -> None:
         """Identifiers and times, into the gaps of the heads."""
-        texts = FieldTexts(events, keys, self._tenancy)
         for gap in self._gaps:
             rows = texts.rows(gap.field)
-            at = gap.at.take(events.kind)
+            at = gap.at.take(kind)
             if gap.everywhere:
                 windows(memory, rows.dtype)[starts + at] = rows
             else:

@@ -40,9 +40,9 @@ def varints(numbers: Words) -> tuple[Rows, Integers]:
     return digits.view(f"V{width}").reshape(-1), lengths
 
 
-def padded(numbers: Words, width: int) -> Rows:
-    """The same in one width, with digits of 0 at the end where that is needed: every decoder takes them."""
-    digits = _digits(numbers, width)
+def padded(numbers: Integers, width: int) -> Rows:
+    """Numbers of at least 0 in one width, with digits of 0 at the end where needed: every decoder takes them."""
+    digits = _digits(numbers.view(np.uint64), width)
     digits[:, :-1] |= 0x80
     return digits.view(f"V{width}").reshape(-1)
 

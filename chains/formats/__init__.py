@@ -6,7 +6,7 @@ from chains.formats.cloudevents import CLOUDEVENTS, CLOUDEVENTS_BINARY
 from chains.formats.jsonevent import JSON
 from chains.formats.layout import Layout
 
-Format = Literal["json", "cloudevents", "cloudevents-binary", "avro"]
+Format = Literal["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]
 """What formats are called."""
 
 __all__ = ["CLOUDEVENTS", "CLOUDEVENTS_BINARY", "JSON", "Format", "Layout"]

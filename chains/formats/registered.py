@@ -10,8 +10,10 @@ import orjson
 from catalog import Catalog
 from catalog.avro import avro_schema
 from catalog.messages import Message, message
+from catalog.protobuf import protobuf_schema
 from chains.formats.avro import AvroLayout
 from chains.formats.layout import Layout
+from chains.formats.protobuf import FIRST, ProtobufLayout
 from chains.formats.wire import Wire
 from eventbus.bus import TopicStrategy, topic_namer
 
@@ -19,7 +21,7 @@ SubjectStrategy = Literal["topic", "record", "topic-record"]
 """Confluent's TopicNameStrategy, RecordNameStrategy and TopicRecordNameStrategy."""
 STRATEGIES: tuple[SubjectStrategy, ...] = get_args(SubjectStrategy)
 
-SchemaForm = Literal["avro"]
+SchemaForm = Literal["avro", "protobuf"]
 
 
 class Register(Protocol):
@@ -56,10 +58,15 @@ def registered(
     ids: dict[str, int] = {}
     messages: dict[str, Message] = {}
     for subject in subjects_of(catalog, topics, subjects):
-        number = register(subject.name, orjson.dumps(avro_schema(subject.message)).decode(), "AVRO")
+        if form == "avro":
+            number = register(subject.name, orjson.dumps(avro_schema(subject.message)).decode(), "AVRO")
+        else:
+            number = register(subject.name, protobuf_schema(subject.message), "PROTOBUF")
         ids |= dict.fromkeys(subject.event_types, number)
         messages |= dict.fromkeys(subject.event_types, subject.message)
-    return AvroLayout(messages, Wire("application/avro", ids))
+    if form == "avro":
+        return AvroLayout(messages, Wire("application/avro", ids))
+    return ProtobufLayout(messages, Wire("application/protobuf", ids, FIRST))
 
 
 def subjects_of(catalog: Catalog, topics: TopicStrategy, strategy: SubjectStrategy) -> Iterator[Subject]:

@@ -120,7 +120,7 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["asyncapi", "jsonschema", "avro"]),
+    type=click.Choice(["asyncapi", "jsonschema", "avro", "protobuf"]),
     default="asyncapi",
     show_default=True,
 )
@@ -140,11 +140,16 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
 )
 @click.option("--server", default="localhost:9092", show_default=True, help="Address of the broker (asyncapi).")
 @click.option(
-    "--type", "names", multiple=True, metavar="EVENT_TYPE", help="Only this one (avro); repeatable [default: all]."
+    "--type",
+    "names",
+    multiple=True,
+    metavar="EVENT_TYPE",
+    help="Only this (avro, protobuf); repeatable [default: all].",
 )
 @catalog_option
 def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str, ...], paths: Paths) -> None:
-    """Export the catalog as one AsyncAPI 3.1 document, JSON Schema (draft 2020-12) or Avro schema.
+    """Export the catalog as one AsyncAPI 3.1 document, JSON Schema (draft 2020-12), Avro or Protocol Buffers
+    schema.
 
     \b
     Examples:
@@ -155,9 +160,13 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
     from catalog.avro import avro_schema
     from catalog.jsonschema import catalog_schema
     from catalog.messages import message
+    from catalog.protobuf import protobuf_schema
     from eventbus.bus import topic_namer
 
     loaded = _load(paths)
+    if kind == "protobuf":
+        out.write(protobuf_schema(message(loaded, names or list(loaded.events))))
+        return
     if kind == "avro":
         document = avro_schema(message(loaded, names or list(loaded.events)))
     elif kind == "asyncapi":

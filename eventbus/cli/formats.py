@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eventbus.cli.registry import RegistryOptions
 
 
-TYPED = ("avro",)
+TYPED = ("avro", "protobuf")
 """Formats with schemas, which are no text."""
 
 
@@ -46,6 +46,8 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
         raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
     if form == "avro":
         return _avro(catalog)
+    if form == "protobuf":
+        return _protobuf(catalog)
     if form == "cloudevents":
         return FileFormat(formats.JSON, _converted) if struck else FileFormat(formats.CLOUDEVENTS, _copied)
     return FileFormat(formats.JSON, _copied)
@@ -61,6 +63,14 @@ def _avro(catalog: Catalog) -> FileFormat:
     return FileFormat(layout, lambda block: file.framed(len(block), block.buffer), file.head)
 
 
+def _protobuf(catalog: Catalog) -> FileFormat:
+    from catalog.messages import message
+    from chains.formats.protobuf import ProtobufLayout
+
+    every = message(catalog, list(catalog.events))
+    return FileFormat(ProtobufLayout(dict.fromkeys(catalog.events, every)), _copied)
+
+
 def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, topics: TopicStrategy) -> Layout:
     """The layout of the records of a stream; one that has schemas registers them.
 
@@ -72,7 +82,7 @@ def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, top
     from chains import formats
 
     match form:
-        case "avro":
+        case "avro" | "protobuf":
             return registry.layout(form, catalog, topics)
         case "cloudevents":
             return formats.CLOUDEVENTS

@@ -58,10 +58,11 @@ INTERRUPTED = 130
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "cloudevents", "avro"]),
+    type=click.Choice(["json", "cloudevents", "avro", "protobuf"]),
     default="json",
     show_default=True,
-    help="The JSON event; a CloudEvent in its JSON form (structured); or one Avro object container file.",
+    help="The JSON event; a CloudEvent in its JSON form (structured); an Avro object container file; or Protocol "
+    "Buffers, each message with its size before it.",
 )
 @fault_option
 @ledger_option

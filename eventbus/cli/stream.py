@@ -133,11 +133,11 @@ class Plan:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "cloudevents", "cloudevents-binary", "avro"]),
+    type=click.Choice(["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]),
     default="json",
     show_default=True,
     help="The JSON event; a CloudEvent in its JSON form, or one whose attributes are record headers (kafka, bus); "
-    "or Avro with a schema registry (kafka, bus).",
+    "or Avro or Protocol Buffers with a schema registry (kafka, bus).",
 )
 @registry_options
 @striking_options

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.cli import cli
+from tests.unit.chains.protofile import message_classes
+from tests.unit.chains.test_chains_protobuf import split
 
 
 def run(*arguments: str) -> Result:
@@ -45,7 +47,17 @@ def test_the_exported_schema_is_that_of_the_file(tmp_path: Path) -> None:
     assert orjson.loads(one.stdout)["name"] == "ExecutionFailedV1"
 
 
-@pytest.mark.parametrize("form", ["avro"])
+def test_a_protobuf_file(tmp_path: Path) -> None:
+    """`--format protobuf` writes the same events, to be read with the exported file."""
+    out, schema = tmp_path / "events.pb", tmp_path / "events.proto"
+    result = run("generate", "--chains", "30", "--seed", "7", "--format", "protobuf", "--out", str(out))
+    assert result.exit_code == 0
+    assert run("catalog", "export", "--format", "protobuf", "--out", str(schema)).exit_code == 0
+    parse = message_classes(schema.read_text())["Event"].FromString
+    assert [parse(one).event_id for one in split(out.read_bytes())] == plain_ids("--chains", "30", "--seed", "7")
+
+
+@pytest.mark.parametrize("form", ["avro", "protobuf"])
 def test_faults_need_json(form: str) -> None:
     """Faults break JSON: with another format that is said, and nothing is written."""
     result = run("generate", "--format", form, "--fault", "drop=0.1")
