@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from catalog import Scenario
+from chains import ChainGenerator
 from tests.acceptance.running import Running, data_dir, eventbus
 
 
@@ -87,6 +89,19 @@ def test_what_was_stored_survives_a_restart(data: Path) -> None:
             stored = get(statistics)["chains"]["total"]
             assert mock.stop(ending) == 0, mock.output
         assert not list(data.rglob("postmaster.pid")), "PostgreSQL was left behind"
+
+
+def test_the_mock_follows_a_scenario_and_stays_when_that_is_over() -> None:
+    """What comes to be stored are the scenario's chains; the application is there after its last one."""
+    stage = "arrivals={stages: [{rate: 50, duration: 1s}]}"
+    chosen = ("--scenario", "omninode", "--set", stage, "--set", "chains={vault-read: 1}", "--set", "seed=7")
+    with data_dir() as folder, Running("mock", "--port", "0", "--data-dir", str(folder), *chosen) as mock:
+        statistics = f"{mock.url()}/api/event-bus/statistics"
+        begun = ChainGenerator.from_scenario("omninode", seed=7, arrivals=Scenario.load("omninode", [stage]).arrivals)
+        expected = sum(block.chains for block in begun.blocks())
+        until(lambda: get(statistics)["chains"]["completed"] == expected)
+        assert set(get(statistics)["chains"]["by_chain"]) == {"vault-read"}
+        assert mock.stop(signal.SIGINT) == 0, mock.output
 
 
 def test_events_can_be_injected_where_the_generator_is_off(data: Path) -> None:

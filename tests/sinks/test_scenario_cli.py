@@ -57,6 +57,16 @@ async def test_retries_are_those_of_the_file(tmp_path: Path, server: Server) -> 
     assert (code, figures["sinks"][f"http:{server.url}"]["dead"]) == (0, 0)
 
 
+async def test_what_is_shown_is_what_the_file_wants(tmp_path: Path, server: Server) -> None:
+    """A line for every event where it is verbose, and figures as often as it says."""
+    chosen = ("--set", "advanced={verbose: true, stats_interval: 1}", "--speed", "10", "--to", server.url)
+    _, _, err = await stream(tmp_path, "--scenario", "omninode", "--duration", "20s", *chosen)
+    items: list[Any] = server.items
+    assert len(items) > 100
+    assert all(item["correlation_id"][:18] in err for item in items)
+    assert len(err.splitlines()) > len(items)
+
+
 async def test_an_address_is_needed(tmp_path: Path) -> None:
     """Without one in the scenario, `--to http` is wrong usage."""
     code, _, err = await stream(tmp_path, "--scenario", "incident", "--to", "http")
