@@ -63,7 +63,7 @@ class TimeBins:
         while self._bin(time) >= self._counts.shape[1]:
             halved = self._counts[:, ::2] + self._counts[:, 1::2]
             self._counts = np.concatenate([halved, np.zeros_like(halved)], axis=1)
-            self._used = -(-self._used // 2)
+            self._used //= 2
             self.width *= 2
 
 

@@ -19,6 +19,7 @@ from chains.bins import QUARTER
 from chains.observer import Published
 from eventbus.cli.expectation import expected_chains
 from eventbus.cli.report.chart import Bar, Chart
+from eventbus.cli.report.charts import over_time
 from eventbus.cli.report.facts import Facts, Pace
 from eventbus.cli.report.hours import HOUR, folded
 from eventbus.cli.report.markup import joined, tag
@@ -107,6 +108,31 @@ def test_every_chart_has_its_numbers(shown: Page) -> None:
         assert bars[1] in (bars[0], -(-bars[0] // 2))  # a telephone has room for half of them
         has_target = title != "Failures over time"
         assert all(bool(list(chart.all("path", "target"))) == has_target for chart in section.all("svg"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "unit", "seconds"), [(50.0, "second", 1), (0.05, "minute", 60), (0.002, "hour", 3600)]
+)
+def test_bars_over_time_are_rates(rate: float, unit: str, seconds: int) -> None:
+    """Bars times their widths are the events, targets times their widths what was expected, in a readable unit."""
+    facts = facts_of(ChainGenerator(seed=3, rate=rate), 200 / 3600 / rate)
+    chart = over_time(facts)
+    assert chart.up == f"events per {unit}"
+    assert sum(bar.value * (bar.end - bar.begin) for bar in chart.bars) / seconds == pytest.approx(facts.census.events)
+    wanted = sum((bar.target or 0) * (bar.end - bar.begin) for bar in chart.bars) / seconds
+    assert wanted == pytest.approx(200 * facts.events_per_chain, rel=0.05)
+    assert sum(bar.value for bar in over_time(facts, together=2).bars) < sum(bar.value for bar in chart.bars)
+
+
+def test_the_target_of_a_paced_run_is_in_its_clocks_time(run: ChainGenerator) -> None:
+    """At ten times the speed there are ten times as many a second, from the beginning to the end and not beyond."""
+    since, began = microseconds(run.start), 1_800_000_000_000_000
+    facts = facts_of(run, 1, pace=Pace(began=began, speed=10.0, statistics=RunStatistics(began=began)))
+    second = facts.expected_events(began + 7_000_000, began + 8_000_000)
+    assert second == pytest.approx(10 * 0.05 * facts.events_per_chain)
+    assert facts.expected_events(began + 359_000_000, began + 999_000_000) == pytest.approx(second)
+    assert facts.expected_events(began - 9_000_000, began) == 0
+    assert facts.until == since + HOUR
 
 
 def test_failures_over_time(shown: Page) -> None:
