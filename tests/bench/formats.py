@@ -1,24 +1,44 @@
-"""Events in each format, beside the JSON event, measured in turns with it."""
+"""Events in each format: CloudEvents beside the JSON event, Avro and Protocol Buffers beside their own libraries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
 
+import fastavro
+
+from catalog import Catalog
+from catalog.avro import avro_schema
+from catalog.messages import message
+from catalog.protobuf import protobuf_schema
 from chains import ChainGenerator
 from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
+from chains.formats.registered import SchemaForm, registered
 from tests.bench.generator import in_turns
 from tests.bench.table import Row
+from tests.unit.chains.protofile import message_classes
 
 CHAINS = 60_000
-LAYOUTS: dict[str, Layout] = {"CloudEvents, structured": CLOUDEVENTS, "CloudEvents, binary": CLOUDEVENTS_BINARY}
+SAMPLE = 1000
+"""Chains whose events are ready for the libraries."""
 
 
 def rows() -> Iterator[Row]:
     """Blocks of bytes, then Kafka records."""
-    for what, work in (("blocks", blocks), ("Kafka records", records)):
-        rates, baseline = in_turns([work(layout) for layout in LAYOUTS.values()], work(JSON))
-        for name, rate in zip(LAYOUTS, rates, strict=True):
+    clouds: dict[str, Layout] = {"CloudEvents, structured": CLOUDEVENTS, "CloudEvents, binary": CLOUDEVENTS_BINARY}
+    for what, work in (("null sink", blocks), ("Kafka records", records)):
+        rates, baseline = in_turns([work(layout) for layout in clouds.values()], work(JSON))
+        for name, rate in zip(clouds, rates, strict=True):
             yield Row(f"{name}, {what}", rate, baseline, "JSON events", target="≥ 0.7")
+    for name, form, library, ready in (
+        ("Avro", "avro", "fastavro.schemaless_writer", fastavro_writes),
+        ("Protocol Buffers", "protobuf", "Google's classes", google_writes),
+    ):
+        layout = wire(form)  # type: ignore[arg-type]  # one of the two
+        rates, baseline = in_turns([blocks(layout), records(layout)], ready(layout))
+        yield Row(f"{name}, null sink", rates[0], baseline, f"{library} of ready dicts", target="≥ 300,000")
+        yield Row(f"{name}, Kafka records", rates[1], baseline, "the same", target="≥ 300,000")
 
 
 def blocks(layout: Layout) -> Callable[[], int]:
@@ -27,3 +47,59 @@ def blocks(layout: Layout) -> Callable[[], int]:
 
 def records(layout: Layout) -> Callable[[], int]:
     return lambda: sum(map(len, ChainGenerator(seed=7).records(chains=CHAINS, layout=layout)))
+
+
+def wire(form: SchemaForm) -> Layout:
+    """Confluent's wire format with a schema for each event type, their numbers those of their order."""
+    names: list[str] = []
+
+    def register(subject: str, schema: str, kind: str) -> int:
+        names.append(subject)
+        return len(names)
+
+    return registered(form, Catalog.default(), register, subjects="record")
+
+
+def values(layout: Layout) -> Iterator[tuple[str, bytes]]:
+    """Event types, and records without what stands before them: 5 bytes for Avro, 6 for Protocol Buffers."""
+    for some in ChainGenerator(seed=7).records(chains=SAMPLE, layout=layout):
+        for record in some:
+            yield dict(record.headers or ())["event_type"].decode(), record.value or b""
+
+
+def fastavro_writes(layout: Layout) -> Callable[[], int]:
+    catalog = Catalog.default()
+    schemas = {name: fastavro.parse_schema(avro_schema(message(catalog, [name]))) for name in catalog.events}
+    ready: list[tuple[Any, Any]] = [
+        (schemas[name], fastavro.schemaless_reader(BytesIO(value[5:]), schemas[name], None))
+        for name, value in values(layout)
+    ]
+
+    def work() -> int:
+        for schema, event in ready:
+            fastavro.schemaless_writer(BytesIO(), schema, event)
+        return len(ready)
+
+    return work
+
+
+def google_writes(layout: Layout) -> Callable[[], int]:
+    catalog = Catalog.default()
+    messages = {name: message(catalog, [name]) for name in catalog.events}
+    classes = {name: message_classes(protobuf_schema(one))[one.name] for name, one in messages.items()}
+    ready = [(classes[name], plain(classes[name].FromString(value[6:]))) for name, value in values(layout)]
+
+    def work() -> int:
+        for made, event in ready:
+            made(**event).SerializeToString()
+        return len(ready)
+
+    return work
+
+
+def plain(message: Any) -> dict[str, Any]:
+    """What a message is made of."""
+    return {
+        field.name: value if not field.message_type or field.is_repeated else plain(value)
+        for field, value in message.ListFields()
+    }
