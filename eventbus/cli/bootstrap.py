@@ -13,7 +13,7 @@ import click
 from eventbus.cli.options import Paths, catalog_option
 
 if TYPE_CHECKING:
-    pass
+    from catalog import Catalog
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended."""

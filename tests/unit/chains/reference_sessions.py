@@ -12,10 +12,10 @@ from typing import Any
 from catalog import Catalog, Chain, PayloadField
 from catalog.visitors import Click, Journey, Page, Range, Stop, Visitors
 from eventbus.event import uuid7
-from tests.unit.chains.reference import GOLDEN, MASK, Randomness, below, mix, purpose, timestamp
+from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, mix, purpose
+from tests.unit.chains.reference import timestamp
 
 LOADING, LEAVING, ENDING = Range(0.2, 1.5), Range(0.005, 0.06), Range(0.01, 0.5)
-BETWEEN = ("loading", "leaving", "ending", "action_delay", "time_per_page")
 
 
 @dataclass
@@ -44,11 +44,11 @@ class Session:
         return self.random.word(f"{self.chain.name}/visit/{name}", step)
 
     def between(self, bounds: Range, word: int, unit: int = 1) -> int:
-        """A time is a millisecond at least, and exactly that where nobody waits."""
         low, high = round(bounds.low * unit), round(bounds.high * unit)
         return low + ((word >> 36) * (high - low + 1) >> 28)
 
     def time(self, bounds: Range, word: int) -> int:
+        """A millisecond at least, and exactly that where nobody waits."""
         if not self.visitors.behaviour.human_like_delays:
             return 1000
         low, high = (max(round(bound * 1_000_000), 1000) for bound in bounds)
@@ -164,7 +164,8 @@ def session(catalog: Catalog, chain: Chain, *, seed: int, index: int, began: int
         began: microseconds since the Unix epoch.
     """
     assert chain.visitors is not None
-    random = Randomness(mix((purpose(f"seed:{seed}") + index * GOLDEN) & MASK))
+    root = purpose(f"seed:{seed}")
+    random = Randomness(mix((root + index * GOLDEN) & MASK), root)
     happened = Session(chain, chain.visitors, random, began).walk()
     for one in happened:
         one.event_id = uuid7(one.time, random.word("id", one.step) >> 2)
