@@ -47,16 +47,20 @@ class Column:
         self._codes: list[Integers] = []
         self._kinds: list[Kinds] = []
         self._size = 0
-        self.values: dict[int, Any] = {}
+        self._texts = _Codes()
+        self._others: dict[int, Any] = {}
+
+    @property
+    def values(self) -> dict[int, Any]:
         """By code, in the order of their first appearance: what is neither number nor null."""
+        return {**{code: text for text, code in self._texts.items()}, **self._others}
 
     def add(self, row: int, values: Sequence[Any]) -> None:
         """The values of events from a row on; `...` stands for none."""
         self._pad(row)
         found = set(map(type, values))
-        mixed = len(found) > 1
-        kinds = np.array(list(map(_kind, values)) if mixed else [_kind(values[0])] * len(values), np.uint8)
-        self._kinds.append(kinds)
+        only = np.full(len(values), _kind(values[0]), np.uint8)
+        self._kinds.append(only if len(found) == 1 else np.array(list(map(_kind, values)), np.uint8))
         self._codes.append(self._coded(values, found))
         self._size += len(values)
 
@@ -83,19 +87,25 @@ class Column:
             return (np.array(values, np.float64) + 0.0).view(np.int64)
         if found != {str}:
             return np.fromiter((self._code(value) for value in values), np.int64, len(values))
-        if len(self.values) < MOST_VALUES:
-            self.values.update((hash(value), value) for value in dict.fromkeys(values))
-        return np.fromiter(map(hash, values), np.int64, len(values))
+        code = self._texts.__getitem__ if len(self._texts) < MOST_VALUES else hash
+        return np.fromiter(map(code, values), np.int64, len(values))
 
     def _code(self, value: Any) -> int:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return int(np.float64(value + 0.0).view(np.int64))
         if value is None or value is ...:
             return 0
-        text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        code = hash(text)
-        if len(self.values) < MOST_VALUES:
-            self.values.setdefault(code, value)
+        code = hash(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+        if len(self._others) < MOST_VALUES:
+            self._others.setdefault(code, value)
+        return code
+
+
+class _Codes(dict[str, int]):
+    """Remembers the texts that it gave a code."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = code = hash(text)
         return code
 
 

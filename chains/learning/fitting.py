@@ -17,7 +17,7 @@ from chains.verification.distribution import distance
 
 Floats = npt.NDArray[np.float64]
 
-COMPARED = 4096
+COMPARED = 2048
 """Delays of a sample, evenly spaced by rank, with which candidates are compared."""
 SPACINGS = 4.0
 """A bound is looked for beyond the outermost delay by as much as so many delays there lie apart."""

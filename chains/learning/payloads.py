@@ -24,7 +24,7 @@ from chains.learning.values import (
     listed,
 )
 
-MOST_CHAINS = 50_000
+MOST_CHAINS = 20_000
 """In so many chains it is looked for what belongs together."""
 
 

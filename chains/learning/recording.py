@@ -15,7 +15,7 @@ from chains.learning.columns import Record
 from chains.randomness import Integers
 from eventbus.event import FIELDS, microseconds, type_pattern
 
-SHAPES = {(str, str, str, str, cause, str, str, str, str, dict) for cause in (str, type(None))}
+TYPES: list[set[type]] = [{str}, {str}, {str}, {str}, {str, type(None)}, {str}, {str}, {str}, {str}, {dict}]
 """Of an event's fields."""
 fields_of = itemgetter(*FIELDS)
 EXACT = len("2026-01-01T00:00:00.000000Z")
@@ -58,7 +58,9 @@ class Recording:
         self.lines += len(lines)
         try:
             rows = [fields_of(orjson.loads(line)) for line in lines]
-            sound = {tuple(map(type, row)) for row in rows} <= SHAPES and all(map(self._is_named, {r[1] for r in rows}))
+            sound = all(
+                set(map(type, column)) <= kinds for column, kinds in zip(zip(*rows, strict=True), TYPES, strict=False)
+            ) and all(map(self._is_named, {row[1] for row in rows}))
         except (orjson.JSONDecodeError, KeyError, TypeError):
             sound = False
         if not sound:
@@ -143,7 +145,7 @@ class Recording:
             raise ValueError(f"no field {error.args[0]!r}") from error
         except TypeError as error:
             raise ValueError("no JSON object") from error
-        if tuple(map(type, row)) not in SHAPES:
+        if not all(type(value) in kinds for value, kinds in zip(row, TYPES, strict=True)):
             raise ValueError("a field of a wrong type")
         if not self._is_named(row[1]):
             raise ValueError("an event type that is no name such as omninode.agent.execution.started.v1")
@@ -167,8 +169,11 @@ def _times(texts: Sequence[str]) -> Integers:
     Raises:
         ValueError: a text is no time with a zone.
     """
-    if set(map(len, texts)) == {EXACT} and set(map(itemgetter(-1), texts)) == {"Z"}:
-        return np.array([text[:-1] for text in texts], "datetime64[us]").view(np.int64)
+    if set(map(len, texts)) == {EXACT}:
+        letters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, EXACT)
+        if (letters[:, -1] == ord("Z")).all():
+            stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{EXACT - 1}")[:, 0]
+            return stamps.astype("datetime64[us]").view(np.int64)
     return np.array([_time(text) for text in texts], np.int64)
 
 

@@ -79,7 +79,7 @@ class Sample:
         most = max(totals, key=lambda kind: totals[kind])
         if most == "number" and self.counts[Kind.NUMBER] <= (1 - ALWAYS) * totals["number"]:
             return "integer"
-        if most == "array" and not any(isinstance(value, list) for value in self.column.values.values()):
+        if most == "array" and not any(isinstance(value, list) for value in self._values.values()):
             return "object"
         return most
 
@@ -113,7 +113,11 @@ class Sample:
         if self.type in {"integer", "number"}:
             number = float(np.int64(code).view(np.float64))
             return int(number) if self.type == "integer" else number
-        return self.column.values.get(code, ...)
+        return self._values.get(code, ...)
+
+    @cached_property
+    def _values(self) -> dict[int, Any]:
+        return self.column.values
 
 
 def by_chance(size: int, codes: Integers) -> bool:
