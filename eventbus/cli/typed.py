@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-SECRET = ("--sasl-password", "--openpanel-client-secret", "--http-header")
+SECRET = ("--sasl-password", "--openpanel-client-secret", "--http-header", "--schema-registry-auth")
 """Options whose values are not repeated."""
 HIDDEN = "…"
 KEY = "eventbus.typed"
