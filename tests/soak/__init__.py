@@ -1,0 +1,1 @@
+"""What takes minutes, and tells a rate rather than a verdict."""
