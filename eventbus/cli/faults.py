@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
+from eventbus.cli.formats import TYPED
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
@@ -108,10 +109,12 @@ class Striking:
     faults: tuple[Fault, ...]
     ledger: Path | None
 
-    def check(self, generator: ChainGenerator) -> None:
-        """Raises click.UsageError: a fault finds no event to strike."""
+    def check(self, generator: ChainGenerator, form: str = "json") -> None:
+        """Raises click.UsageError: a fault finds no event to strike, or events are in a format that cannot be struck."""
         from chains import InvalidSetting
 
+        if form in TYPED and (self.faults or self.ledger):
+            raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
         try:
             generator.injector(self.faults)
         except InvalidSetting as error:

@@ -205,7 +205,7 @@ def stream(
 
     generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases, tenants=tenants)
     watch = watched(watching, generator, plan)
-    plan.striking.check(generator)
+    plan.striking.check(generator, form)
     try:
         layout = stream_layout(form, registry, generator.catalog, plan.topics)
         if sinks.to:

@@ -86,10 +86,11 @@ async def test_cloudevents_with_faults(tmp_path: Path) -> None:
         (("--fault", "drop=0.1,chain=nope"), "the run has no chain 'nope'"),
         (("--fault", "drop=2"), "expected a rate of 0 to 1"),
         (("--ledger", "nowhere/ledger.jsonl"), "nowhere/ledger.jsonl"),
+        (("--ledger", "ledger.jsonl", "--format", "avro"), "--fault and --ledger are about JSON"),
     ],
 )
 async def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     """It is said what was wrong, and no file is written."""
-    code, _, err = await stream(tmp_path, *arguments, "--to", "jsonl:events.jsonl", "--duration", "1s")
+    code, _, err = await stream(tmp_path, *arguments, "--to", "bus", "--duration", "1s")
     assert code in (1, 2)
     assert message in err
