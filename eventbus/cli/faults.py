@@ -110,7 +110,7 @@ class Striking:
     ledger: Path | None
 
     def check(self, generator: ChainGenerator, form: str = "json") -> None:
-        """Raises click.UsageError: a fault finds no event to strike, or events are in a format that cannot be struck."""
+        """Raises click.UsageError: a fault finds no event to strike, or the format cannot be struck."""
         from chains import InvalidSetting
 
         if form in TYPED and (self.faults or self.ledger):
