@@ -91,13 +91,11 @@ class Walk:
 
     def targets(self) -> list[str]:
         """The states that some open way leads to, in the chain's order."""
-        reached = {way.state for number, node in enumerate(self.graph.nodes) for way in self._open(number, node)}
-        return [name for name in self.chain.states if name in reached]
+        return [name for name in self.chain.states if name in self._delays]
 
     def longest_before(self, state: str) -> int:
         """The longest delay that leads to a state, microseconds."""
-        every = (way for number, node in enumerate(self.graph.nodes) for way in self._open(number, node))
-        return max((way.longest for way in every if way.state == state), default=0)
+        return self._delays.get(state, 0)
 
     def longest_before_child(self, chain: str) -> int:
         """The longest delay that leads to a chain that an event causes, microseconds."""
@@ -125,6 +123,15 @@ class Walk:
         splits = (node.split for node in self.graph.nodes if node.split)
         ends = (end for split in splits for branch in split.branches for some in branch.ends for end in some)
         return {**self.graph.distances(ends), **self.first.goal.far}
+
+    @cached_property
+    def _delays(self) -> Mapping[str, int]:
+        """The longest delay of the open ways to each state, microseconds."""
+        longest: dict[str, int] = {}
+        for number, node in enumerate(self.graph.nodes):
+            for way in self._open(number, node):
+                longest[way.state] = max(way.longest, longest.get(way.state, 0))
+        return longest
 
     def _open(self, number: int, node: Node) -> Iterator[Way]:
         if number not in self._far:

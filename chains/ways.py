@@ -54,10 +54,17 @@ class Compiler:
     def __init__(self, graph: Graph, factors: Mapping[str, Factor]) -> None:
         self._graph = graph
         self._factors = dict(factors)
+        self._ways: dict[tuple[str, Edge], Way] = {}
         self._samplers: dict[Delay, Sampler] = {}
 
     def way(self, state: str, edge: Edge) -> Way:
         """An edge that leaves a node of a state."""
+        key = state, edge
+        if key not in self._ways:
+            self._ways[key] = self._way(state, edge)
+        return self._ways[key]
+
+    def _way(self, state: str, edge: Edge) -> Way:
         to = self._graph.nodes[edge.to].state
         drawn = purpose(f"{self._graph.chain.name}/{state}/delay/{to}")
         factor = self._factors[edge.by] if edge.by else None
