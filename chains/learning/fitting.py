@@ -28,6 +28,8 @@ NEARLY = 1.1
 OUTER, FEWEST, BETTER = (0.01, 0.03), 100, 1.2
 """Where nothing fits, a few delays may be wrong: such a share is left out at either end, if enough remain, and if that
 makes the distance so many times smaller, squared."""
+MOSTLY = 0.8
+"""Delays are fixed if so many of them are the same."""
 PART = 1e-6
 """So much of a distribution has to lie between its bounds."""
 P95 = NormalDist().inv_cdf(0.95)
@@ -76,7 +78,9 @@ def _simplest(fits: Sequence[Fit]) -> Fit:
 
 def _candidates(ms: Floats) -> Iterator[Delay]:
     """The simplest first."""
-    yield Fixed(value=_ms(1000 * float(np.median(ms))))
+    middle = float(np.median(ms))
+    if np.mean(np.abs(ms - middle) <= 0.002) > MOSTLY:
+        yield Fixed(value=_ms(1000 * middle))
     spread = SPACINGS * (ms[-1] - ms[0]) / ms.size
     low, high = _lower(ms[0], spread), _upper(ms[-1], spread)
     yield Uniform(minimum=low, maximum=high)
