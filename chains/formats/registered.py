@@ -88,5 +88,4 @@ def subjects_of(catalog: Catalog, topics: TopicStrategy, strategy: SubjectStrate
 
 
 def _emitted(catalog: Catalog) -> Collection[str]:
-    chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
-    return dict.fromkeys(state.emits for chain in chains for state in chain.states.values())
+    return dict.fromkeys(state.emits for chain in catalog.active for state in chain.states.values())

@@ -101,6 +101,16 @@ class SinkOptions:
     openpanel_client_secret: str
     dead_letters: Path
 
+    def check(self, form: Format) -> None:
+        """Raises SinkUnusable: a sink cannot carry the format."""
+        from chains.errors import SinkUnusable
+
+        for target in self.to:
+            if form not in ("json", "cloudevents") and target.kind not in BUSES:
+                raise SinkUnusable(f"{form} needs record headers: kafka or bus, not {target.kind}")
+            if form != "json" and target.kind == "http" and self.http_body == "analytics":
+                raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
+
     def sinks(
         self, form: Format, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
     ) -> list[tuple[Sink, Convert | None]]:
@@ -112,16 +122,10 @@ class SinkOptions:
             on_gone: called when nobody reads standard output any more.
 
         Raises:
-            SinkUnusable: an address is not one, or a sink cannot carry the format.
+            SinkUnusable: an address is not one.
         """
         from chains.cloudevents import CONVERSIONS
-        from chains.errors import SinkUnusable
 
-        for target in self.to:
-            if form not in ("json", "cloudevents") and target.kind not in BUSES:
-                raise SinkUnusable(f"{form} needs record headers: kafka or bus, not {target.kind}")
-            if form != "json" and target.kind == "http" and self.http_body == "analytics":
-                raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
         convert = CONVERSIONS.get(form) if self.mixed else None
         return [
             (self._sink(target, form, letters, buses, on_gone), None if target.kind == "openpanel" else convert)

@@ -207,6 +207,7 @@ def stream(
     watch = watched(watching, generator, plan)
     plan.striking.check(generator, form)
     try:
+        sinks.check(form)
         layout = stream_layout(form, registry, generator.catalog, plan.topics)
         if sinks.to:
             into = run_into(sinks, kafka, generator, plan, watch=watch, form=form, layout=layout, as_json=as_json)
