@@ -7,6 +7,7 @@ for each fault, and one for each text that was still held back when the run was 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -103,13 +104,12 @@ class Ledger:
 
     def _write_out(self, chapters: Chapters) -> None:
         """Write lines about chains, with the faults between them."""
-        faults, done = sorted(self._faults), 0
+        faults, text = sorted(self._faults), chapters.text.data
         behind = chapters.numbers.searchsorted([number for number, _ in faults], side="right")
-        pieces: list[Any] = []
-        for place, (_, line) in zip(np.append(0, chapters.ends).take(behind).tolist(), faults, strict=True):
-            pieces += (chapters.text[done:place].data, line)
-            done = place
-        pieces.append(chapters.text[done:].data)
+        places = np.append(0, chapters.ends).take(behind).tolist()
+        pieces: list[bytes | memoryview] = [b""] * (2 * len(faults) + 1)
+        pieces[0::2] = [text[begin:end] for begin, end in pairwise([0, *places, len(text)])]
+        pieces[1::2] = [line for _, line in faults]
         self._file.write(b"".join(pieces))
         self.chains += chapters.numbers.size
         self._faults = []
