@@ -9,11 +9,11 @@ from datetime import datetime
 from catalog import Catalog
 from catalog.phases import Phase
 from chains.verification import frequencies, structure
-from chains.verification.conservation import Conservation, read_ledger
+from chains.verification.conservation import Book, Conservation, read_ledger
 from chains.verification.course import Course
 from chains.verification.reading import Reading, Seen, id_time, read
 from chains.verification.report import Report
-from chains.verification.trails import trails
+from chains.verification.trails import Trail, trails
 from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3
@@ -73,13 +73,22 @@ def judged(
         structural = [replace(check, tested=0, findings=()) if check.name == "order" else check for check in structural]
     wrong = {finding.events[0] for check in structural if check.name in TIMES for finding in check.findings}
     checks = [*reading.checks(), *structural]
-    report = [*checks, *frequencies.checks(chains, course, wrong, significance)]
+    counted = chains if book is None else _before_the_cut(chains, book)
+    report = [*checks, *frequencies.checks(counted, course, wrong, significance)]
     found = None
     if book is not None:
         conservation = Conservation(book, reading, checks)
         report = [*map(conservation.named, report), conservation.check()]
         found = conservation.found()
     return Report(reading.lines, len(first), len(chains), report, found, reading.place)
+
+
+def _before_the_cut(chains: Sequence[Trail], book: Book) -> Sequence[Trail]:
+    """Those of which none was still under way when the run was cut off: among later ones, the short ones prevail."""
+    if not book.cut:
+        return chains
+    cut = min(map(id_time, book.cut))
+    return [trail for trail in chains if id_time(trail.events[0].correlation_id) < cut]
 
 
 def _begun(events: Iterable[Seen]) -> tuple[int, int]:
