@@ -15,6 +15,7 @@ from tests.bench.table import Row
 PARTS = (
     "generator",
     "arrivals",
+    "topology",
     "visitors",
     "formats",
     "faults",
