@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chains.clock import Clock, WallClock
@@ -22,6 +22,13 @@ ROOM = 20_000
 """Records before each sink: some 10 MB."""
 BATCH = 5000
 SECOND = 1_000_000
+
+
+@dataclass(slots=True)
+class Rest:
+    """Records that wait for room."""
+
+    records: Sequence[ProducerRecord]
 
 
 class Channel:
@@ -55,16 +62,19 @@ class Channel:
             return ()
         return rest
 
-    async def wait_for(self, rest: Sequence[ProducerRecord]) -> None:
-        """Take the rest as room is made. Cancelled, what is left of it is dropped."""
+    async def wait_for(self, rest: Rest) -> None:
+        """Take the rest as room is made."""
         begin = self._clock.time_us()
         try:
-            while rest:
+            while rest.records:
                 await self._mailbox.room()
-                rest = self._mailbox.take(rest)
+                rest.records = self._mailbox.take(rest.records)
         finally:
-            self._dropped += len(rest)
             self._waited += self._clock.time_us() - begin
+
+    def put(self, rest: Rest) -> None:
+        """Take the rest whether there is room or not: its publisher ends, and nothing comes behind it."""
+        self._mailbox.put(rest.records)
 
     async def flush(self) -> None:
         await self._mailbox.idle()
@@ -120,13 +130,21 @@ class FanOut:
             raise
 
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
-        """Put records before all sinks; returns how many. Waits for room as each queue's policy says."""
+        """Put records before all sinks; returns how many. Waits for room as each queue's policy says.
+
+        When this is cancelled, what still waits for room is taken all the same: every record is accounted for.
+        """
         records = [record_of(one, domain_of(one.event_type)) if isinstance(one, Event) else one for one in events]
-        full = [(channel, rest) for channel in self._channels if (rest := channel.offer(records))]
-        if full:
-            await asyncio.gather(*(channel.wait_for(rest) for channel, rest in full))
-        else:
+        rests = [(channel, Rest(channel.offer(records))) for channel in self._channels]
+        full = [(channel, rest) for channel, rest in rests if rest.records]
+        if not full:
             await asyncio.sleep(0)
+            return len(records)
+        try:
+            await asyncio.gather(*(channel.wait_for(rest) for channel, rest in full))
+        finally:
+            for channel, rest in full:
+                channel.put(rest)
         return len(records)
 
     async def flush(self) -> None:

@@ -44,12 +44,16 @@ class Mailbox:
             Exception: the one that `deliver` raised, which it should not.
         """
         self._check()
-        room = self._room - len(self._waiting)
-        self._waiting.extend(records[:room])
+        room = max(self._room - len(self._waiting), 0)
+        self.put(records[:room])
+        return records[room:]
+
+    def put(self, records: Sequence[ProducerRecord]) -> None:
+        """Take records, whether there is room or not."""
+        self._waiting.extend(records)
         if self._waiting:
             self._idle.clear()
             self._filled.set()
-        return records[room:]
 
     async def room(self) -> None:
         """Wait until there is room for a record."""

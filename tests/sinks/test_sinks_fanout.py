@@ -142,6 +142,26 @@ async def test_an_end_accounts_for_everything(when_full: WhenFull) -> None:
     assert hanging.closed
 
 
+async def test_a_publisher_that_is_stopped_leaves_nothing_behind() -> None:
+    """Cancelled at any moment, also before the waiting has begun, all that was offered is written."""
+    for steps in range(6):
+        slow = ListSink("slow", ready=False)
+        fan = FanOut.to(slow, room=10)
+        await fan.open()
+        sent = records(20)
+        publishing = asyncio.ensure_future(fan.publish_many(sent))
+        for _ in range(steps + 1):
+            await asyncio.sleep(0)
+        publishing.cancel()
+        await asyncio.wait([publishing])
+        slow.ready.set()
+        await fan.flush()
+        assert slow.kept == sent
+        figures = fan.statistics()["slow"]
+        assert (figures.accepted, figures.written, figures.dropped) == (len(sent), len(sent), 0)
+        await fan.close()
+
+
 async def test_a_sink_that_cannot_be_opened_closes_the_others() -> None:
     """Nothing begins when one of the sinks is unusable."""
     first = ListSink("first")

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from eventbus.cli.report.markup import Markup, joined, tag
 from eventbus.cli.report.scale import number, ticks
 
-LEFT, RIGHT, TOP, BOTTOM = 48.0, 12.0, 30.0, 42.0
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 12.0, 30.0, 42.0
+"""Pixels around the bars; more on the left where numbers need it."""
 LETTER = 7.0
 """Pixels that a letter of a label takes at most."""
 
@@ -73,6 +74,7 @@ class Frame:
         self._bottom = height - BOTTOM
         most = max((max(bar.value, bar.target or 0) for bar in chart.bars), default=0)
         self._ticks = ticks(most, wanted=4 if height > 180 else 2)
+        self._left = max(LEFT, 10 + LETTER * max(len(number(value)) for value in self._ticks))
         self._begin, self._end = chart.span or (chart.bars[0].begin, chart.bars[-1].end) if chart.bars else (0.0, 1.0)
 
     def grid(self) -> Markup:
@@ -80,8 +82,8 @@ class Frame:
         lines = []
         for value in self._ticks:
             y = self._y(value)
-            lines.append(tag("line", class_="grid" if value else "axis", x1=LEFT, x2=self._width - RIGHT, y1=y, y2=y))
-            lines.append(tag("text", number(value), class_="y", x=LEFT - 6, y=y + 4))
+            lines.append(tag("line", class_="grid" if value else "axis", x1=self._left, x2=self._width - RIGHT, y1=y, y2=y))
+            lines.append(tag("text", number(value), class_="y", x=self._left - 6, y=y + 4))
         return joined(*lines)
 
     def columns(self) -> Markup:
@@ -105,11 +107,11 @@ class Frame:
         y, texts, free = self._bottom + 16, [], 0.0
         for place, label in self._chart.marks:
             x, half = self._x(place), len(label) * LETTER / 2
-            if not LEFT - 1 <= x <= self._width - RIGHT + 1 or x - half < free:
+            if not self._left - 1 <= x <= self._width - RIGHT + 1 or x - half < free:
                 continue
             texts.append(tag("text", label, class_="x end" if x + half > self._width else "x", x=x, y=y))
             free = x + half + 8
-        texts.append(tag("text", self._chart.across, class_="x name", x=(LEFT + self._width - RIGHT) / 2, y=y + 18))
+        texts.append(tag("text", self._chart.across, class_="x name", x=(self._left + self._width - RIGHT) / 2, y=y + 18))
         texts.append(tag("text", self._chart.up, class_="name", x=4, y=14))
         return joined(*texts)
 
@@ -139,8 +141,8 @@ class Frame:
         )
 
     def _x(self, place: float) -> float:
-        room = self._width - RIGHT - LEFT
-        return LEFT + room * (place - self._begin) / ((self._end - self._begin) or 1)
+        room = self._width - RIGHT - self._left
+        return self._left + room * (place - self._begin) / ((self._end - self._begin) or 1)
 
     def _y(self, value: float) -> float:
         return self._bottom - (self._bottom - TOP) * value / self._ticks[-1]
