@@ -32,21 +32,23 @@ class StoreReader:
         for event in events:
             self._reader.add(event.to_bytes())
 
-    def reading(self, dead: Iterable[bytes | None], accounts: Iterable[Account]) -> Reading:
+    def reading(self, dead: Iterable[tuple[str, bytes | None]], accounts: Iterable[Account]) -> Reading:
         """All that was read.
 
         Args:
-            dead: the records that were no events.
+            dead: the records that were no events, and where they were.
             accounts: of all partitions.
         """
         reading, accounts = self._reader.reading, list(accounts)
-        stored = reading.lines
-        for value in dead:
+        stored, places = reading.lines, list[str]()
+        for place, value in dead:
+            places.append(place)
             self._reader.add(b"null" if value is None else value)
         reading.others = [_counts(accounts, stored, reading.lines - stored), _repeats(accounts)]
         reading.repeated = sum(account.duplicates for account in accounts)
         reading.lines += reading.repeated
-        reading.is_ordered, reading.place = False, _nowhere
+        reading.is_ordered = False
+        reading.place = lambda line: places[line - stored - 1] if line > stored else None
         return reading
 
 
@@ -67,13 +69,6 @@ def _counts(accounts: list[Account], stored: int, dead: int) -> Check:
 
 
 def _repeats(accounts: list[Account]) -> Check:
-    found = [
-        Finding("duplicate", None, (), f"{account.name}: {account.duplicates:,} record(s) with an event stored already")
-        for account in accounts
-        if account.duplicates
-    ]
-    return Check("repeats", "no event came again", sum(account.read for account in accounts), found)
-
-
-def _nowhere(line: int) -> None:
-    """The lines of a store have no places."""
+    read, again = sum(account.read for account in accounts), sum(account.duplicates for account in accounts)
+    sentence = f"{again:,} of {read:,} records had an event that was stored already"
+    return Check("repeats", "no event came again", read, [Finding("duplicate", None, (), sentence)] if again else [])

@@ -94,7 +94,8 @@ def of_store(database_url: str | None, data_dir: Path | None, catalog: Catalog) 
                     if cursor is None:
                         break
             letters = await store.dead_letters(limit=max(sum(account.dead for account in accounts), 1))
-        return reader.reading([letter.value for letter in letters], accounts)
+        dead = [(f"{one.topic}[{one.partition}]@{one.offset}", one.value) for one in letters]
+        return reader.reading(dead, accounts)
 
     with chosen_database(database_url, data_dir, create=False) as server:
         return asyncio.run(read(server.dsn))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,30 @@ def test_every_kind_at_once(postgres_dsn: str, tmp_path: Path) -> None:
     _, report = verified(postgres_dsn, "--ledger", str(tmp_path / "ledger.jsonl"))
     assert "ledger" not in failed(report)
     assert set(report["faults"]) == set(KINDS)
+
+
+def test_a_run_that_was_cut_off(postgres_dsn: str, tmp_path: Path) -> None:
+    """What was held back when it ended is neither expected nor missed."""
+    generator, book = ChainGenerator(seed=5), io.BytesIO()
+    stage = generator.injector([Fault(kind=kind, rate=0.1) for kind in ("late", *TWICE)], book)
+    lines: list[bytes] = []
+    for block in generator.window(until=generator.start + timedelta(seconds=20)):
+        lines += stage.inject(block, int(block.table.time[-1]) - 1).lines()
+    stage.close()
+    (tmp_path / "ledger.jsonl").write_bytes(book.getvalue())
+    assert book.getvalue().count(b'"unsent"') > 20
+    asyncio.run(store_all(postgres_dsn, *lines))
+    _, report = verified(postgres_dsn, "--ledger", str(tmp_path / "ledger.jsonl"))
+    assert "ledger" not in failed(report)
+
+
+def test_dead_letters_have_places(postgres_dsn: str, tmp_path: Path) -> None:
+    """A finding about one says which record it was."""
+    lines = stored(postgres_dsn, tmp_path / "ledger.jsonl")
+    asyncio.run(store_all(postgres_dsn, b"\xff"))
+    _, report = verified(postgres_dsn)
+    (readable,) = [check for check in report["checks"] if check["name"] == "readable"]
+    assert [finding["place"] for finding in readable["findings"]] == [f"omninode.agent[0]@{len(lines)}"]
 
 
 def test_what_the_ledger_does_not_say(postgres_dsn: str, tmp_path: Path) -> None:
