@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,41 @@ def test_a_type_is_several_states_where_it_has_to_be() -> None:
     assert ways_of(lesson) == {"thing": [("asked", "polled"), ("polled", "polled-2"), ("polled-2", "answered")]}
 
 
+def test_states_are_told_apart_by_what_comes_later() -> None:
+    """`sent` comes after another event each time, but leads to the same: what differs is how often it came."""
+    lesson = learn([recorded(*["asked sent heard sent heard answered"] * 60)])
+    walk = [("asked", "sent"), ("sent", "heard"), ("heard", "sent-2"), ("sent-2", "heard-2"), ("heard-2", "answered")]
+    assert ways_of(lesson) == {"thing": walk}
+
+
+def test_a_type_that_ends_a_few_chains_does_not_end_the_others() -> None:
+    """A recording that stops leaves chains unfinished; they are counted."""
+    lesson = learn([recorded(*["asked worked answered"] * 20, *["asked worked"] * 5)])
+    assert ways_of(lesson) == {"thing": [("asked", "worked"), ("worked", "answered")]}
+    assert "Left out: 5 chains do not end." in lesson.account
+
+
+def test_the_sources_of_values_are_found() -> None:
+    """Constants, shares, ranges, elapsed times, what runs through a chain, and what goes together."""
+    catalog = Catalog.default().only("agent-execution", "vault-read")
+    learned = learn([generated(catalog, 3000)]).sketch.catalog
+    for kind, name in (
+        ("omninode.agent.execution.started.v1", "timeout_ms"),
+        ("omninode.agent.routing.completed.v1", "confidence"),
+        ("omninode.agent.routing.completed.v1", "duration_ms"),
+        ("omninode.vault.secret.read.completed.v1", "lease_seconds"),
+    ):
+        known, found = ({f.name: f for f in one.event_type(kind).payload}[name] for one in (catalog, learned))
+        assert replace(found, description="") == replace(known, description="", allowed=None)
+    failed_event = {one.name: one for one in learned.event_type("omninode.agent.execution.failed.v1").payload}
+    assert failed_event["agent"].var == "selected_agent.selected_agent"
+    assert failed_event["error_message"].pick == "error_class.error_message"
+    pairs = {(one["class"], one["message"], one["retryable"]) for one in catalog.lists["agent_error"]}
+    assert {tuple(one.values()) for one in learned.lists["error_class"]} <= pairs
+    priority = {one.name: one for one in learned.event_type("omninode.agent.routing.requested.v1").payload}["priority"]
+    assert sorted(priority.choices or ()) == ["high", "low", "normal", "normal", "normal"]
+
+
 def test_what_repeats_by_chance_is_a_loop() -> None:
     """Half of all go on after each time: one state is enough."""
     times = [1] * 128 + [2] * 64 + [3] * 32 + [4] * 16 + [5] * 8
@@ -212,6 +248,8 @@ def test_what_cannot_be_learned_is_counted() -> None:
         line(922, "answered", 921, cause=921, ms=2),  # earlier than its cause
         line(931, "asked", 931, cause=932, ms=1),
         line(932, "answered", 931, cause=931, ms=1),  # a circle
+        line(971, "asked", 971, cause=None, ms=1),
+        line(972, "asked", 971, cause=None, ms=1),  # a second beginning
         b"nonsense",
         b"null",
         b'{"event_id": "x"}',
@@ -222,7 +260,7 @@ def test_what_cannot_be_learned_is_counted() -> None:
     account = "\n".join(learn([[*sound, sound[0], *strange]], "a file").account)
     assert "Learned from a file: 40 events of 20 chains" in account
     for sentence in (
-        "1 of 54 lines are no events: no JSON.",
+        "1 of 56 lines are no events: no JSON.",
         "no JSON object",
         "no field 'event_type'",
         "a timestamp that is not ISO 8601 with a zone",
@@ -233,6 +271,7 @@ def test_what_cannot_be_learned_is_counted() -> None:
         "1 chains have an event whose cause is not here",
         "1 chains have an event that is earlier than its cause",
         "1 chains have an event among its own causes",
+        "1 chains have no first event, or several",
         "Tenants: acme (live) 100.0%.",
     ):
         assert sentence in account
