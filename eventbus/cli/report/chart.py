@@ -82,7 +82,9 @@ class Frame:
         lines = []
         for value in self._ticks:
             y = self._y(value)
-            lines.append(tag("line", class_="grid" if value else "axis", x1=self._left, x2=self._width - RIGHT, y1=y, y2=y))
+            lines.append(
+                tag("line", class_="grid" if value else "axis", x1=self._left, x2=self._width - RIGHT, y1=y, y2=y)
+            )
             lines.append(tag("text", number(value), class_="y", x=self._left - 6, y=y + 4))
         return joined(*lines)
 
@@ -111,7 +113,9 @@ class Frame:
                 continue
             texts.append(tag("text", label, class_="x end" if x + half > self._width else "x", x=x, y=y))
             free = x + half + 8
-        texts.append(tag("text", self._chart.across, class_="x name", x=(self._left + self._width - RIGHT) / 2, y=y + 18))
+        texts.append(
+            tag("text", self._chart.across, class_="x name", x=(self._left + self._width - RIGHT) / 2, y=y + 18)
+        )
         texts.append(tag("text", self._chart.up, class_="name", x=4, y=14))
         return joined(*texts)
 
