@@ -25,8 +25,6 @@ def expected(message: Message, line: bytes) -> dict[str, Any]:
 
 def _expected(shape: Shape, value: Any) -> Any:
     match shape:
-        case Scalar("json"):
-            return value
         case Scalar():
             return value
         case Listing(item):
