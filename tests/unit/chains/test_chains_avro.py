@@ -18,6 +18,7 @@ from chains import ChainGenerator
 from chains.formats.avro import AvroFile, AvroLayout
 from chains.formats.wire import Wire
 from eventbus.event import headers_of
+from tests.unit.chains.catalogs import field, two_steps
 from tests.unit.chains.expected import decoded, expected
 from tests.unit.chains.typed import typed_catalogs
 
@@ -110,3 +111,10 @@ def test_messages_are_named_after_what_their_types_share() -> None:
 def test_several_tenants() -> None:
     """Each event names the tenant of its chain."""
     check_file(ChainGenerator(seed=7, tenants=Tenants(count=12)), 100)
+
+
+def test_numbers_of_either_sign() -> None:
+    """Whole numbers and others, from tables and encoded one by one, small and as large as JSON can have them."""
+    wide = [field(f"n{top}", type="integer", minimum=-top, maximum=top) for top in (1, 100, 10**6, 2**53)]
+    real = [field(f"r{top}", type="number", minimum=-top, maximum=top, decimals=2) for top in (1, 10**6)]
+    check_file(ChainGenerator(two_steps(*wide, *real), seed=3), 200)

@@ -20,7 +20,7 @@ from chains import ChainGenerator
 from chains.formats.protobuf import ProtobufLayout
 from chains.formats.wire import Wire
 from eventbus.event import headers_of
-from tests.unit.chains.catalogs import catalog_of, event, field, state
+from tests.unit.chains.catalogs import catalog_of, event, field, state, two_steps
 from tests.unit.chains.catalogs import chain as chain_of
 from tests.unit.chains.expected import decoded, expected
 from tests.unit.chains.protofile import message_classes
@@ -166,3 +166,10 @@ def test_any_number_of_workers_writes_the_same_file(workers: int) -> None:
         return file.getvalue()
 
     assert text(workers) == text(1)
+
+
+def test_numbers_of_either_sign() -> None:
+    """Whole numbers and others, from tables and encoded one by one, small and as large as JSON can have them."""
+    wide = [field(f"n{top}", type="integer", minimum=-top, maximum=top) for top in (1, 100, 10**6, 2**53)]
+    real = [field(f"r{top}", type="number", minimum=-top, maximum=top, decimals=2) for top in (1, 10**6)]
+    check_file(ChainGenerator(two_steps(*wide, *real), seed=3), 200)
