@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -81,6 +82,20 @@ def test_branches_are_independent() -> None:
     both = sum({"declined", "missing"} <= names for names in made)
     assert both == pytest.approx(4000 * 0.03, rel=0.35)
     assert sum("declined" in names for names in made) == pytest.approx(400, rel=0.15)
+
+
+def test_of_branches_that_end_together_the_later_step_causes_the_join() -> None:
+    """Where two ends have the same time, one of them is the cause, and always the same one."""
+    tie = chain("tie", fork("begin", "a", "b", join="done"), state("a", way("c", 5)), end("c"), end("b"), state("done"))
+    slow = replace(tie.states["begin"], fork=Fork(branches=(way_to("a", 0), way_to("b", 5)), join=way_to("done", 1)))
+    events = ChainGenerator(catalog_of(replace(tie, states={**tie.states, "begin": slow})), seed=1).chain()
+    by_id = {one.event_id: one for one in events}
+    assert actions(events)[-1] == "done"
+    assert by_id[events[-1].causation_id or ""].event_type == "test.thing.c.v1"
+
+
+def way_to(to: str, delay: float) -> Way:
+    return Way(to=to, delay=Fixed(value=delay))
 
 
 def test_branches_share_the_events_that_are_left() -> None:
