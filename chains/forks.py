@@ -18,6 +18,9 @@ from chains.chances import ending_chances
 from chains.randomness import Words, purpose, shares
 from chains.ways import Compiler, Way
 
+RAREST = 1e-300
+"""Weight of a combination that is possible, but too rare to be counted."""
+
 Kinds = tuple[int, ...]
 """A class of ends for each branch."""
 
@@ -119,7 +122,7 @@ class Forks:
             least = [branch.fewest[kind] for branch, kind in zip(branches, kinds, strict=True)]
             if sum(least) + after <= spot.left + 1:
                 weight = prod(some[kind] for some, kind in zip(chances, kinds, strict=True))
-                found.append((weight, self._play(spot, least, after, kinds)))
+                found.append((weight or RAREST, self._play(spot, least, after, kinds)))
         return found
 
     def _play(self, spot: Spot, least: list[int], after: int, kinds: Kinds | None) -> Play:
