@@ -100,9 +100,16 @@ def way_to(to: str, delay: float) -> Way:
 
 def test_branches_share_the_events_that_are_left() -> None:
     """Loops in branches end in time: no chain has more events than it may, and the join always comes."""
-    looping = [state(name, way(name, 1, weight=99), way(f"{name}-end", 1, weight=1)) for name in ("a", "b")]
+    looping = [state(name, way(name, 1, weight=99), way(f"{name}-end", 1, weight=1)) for name in ("a", "b", "c")]
     loop = chain(
-        "loop", fork("begin", "a", "b", join="done"), *looping, end("a-end"), end("b-end"), state("done"), max_steps=20
+        "loop",
+        fork("begin", "a", "b", join="c"),
+        *looping,
+        end("a-end"),
+        end("b-end"),
+        state("c-end", way("done")),
+        state("done"),
+        max_steps=20,
     )
     generator = ChainGenerator(catalog_of(loop), seed=3)
     made = in_run(generator, 200)
