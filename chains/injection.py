@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -113,9 +114,10 @@ class Injector:
             return []
         every = self._victims(block, rows, faults, keys.take(rows))
         cuts: list[Cuts] = []
-        for number in np.unique(faults).tolist():
-            first, last = faults.searchsorted([number, number + 1]).tolist()
-            cuts.append(self._changed(rows[first:last], every.part(first, last, self._arsenal.faults[number])))
+        borders = faults.searchsorted(np.arange(len(self._arsenal.faults) + 1)).tolist()
+        for fault, (first, last) in zip(self._arsenal.faults, pairwise(borders), strict=True):
+            if first < last:
+                cuts.append(self._changed(rows[first:last], every.part(first, last, fault)))
         return cuts
 
     def _victims(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> Victims:

@@ -32,37 +32,44 @@ def violated(line: bytes, event_type: EventType, only: tuple[str, ...], word: in
         only: may be touched, of which the type has some; none: all may.
         word: random bits.
     """
-    payload = _payload(line)
-    fields = [one for one in event_type.payload if not only or one.name in only]
+    fields = [one for one in event_type.payload if one.name in only] if only else event_type.payload
     way, place = ("type", "missing", "unknown")[word % 3], (word >> 8) % max(len(fields), 1)
     if not fields or (way == "unknown" and not only):
-        payload["unexpected_field"] = True
-        return Violation(_with(line, payload), "unexpected_field", "unknown")
+        return Violation(_with_unknown(line), "unexpected_field", "unknown")
+    begin, payload = _payload(line)
     field = fields[place]
     if way == "missing" and field.required and field.name in payload:
         del payload[field.name]
-        return Violation(_with(line, payload), field.name, "missing")
-    payload[field.name] = 0 if field.type in ("string", "boolean", "object", "array") else "not a number"
-    return Violation(_with(line, payload), field.name, "type")
+    else:
+        way = "type"
+        payload[field.name] = 0 if field.type in ("string", "boolean", "object", "array") else "not a number"
+    return Violation(_with(line, begin, payload), field.name, way)
 
 
 def changed_content(line: bytes, event_type: EventType) -> tuple[bytes, str]:
     """The event with another value that the catalog allows, and the path of the field that has it."""
-    payload = _payload(line)
+    begin, payload = _payload(line)
     name = _another(payload, event_type.payload)
     if name is None:
         end = line.index(AFTER_SOURCE)
         return b"%b-again%b" % (line[:end], line[end:]), "source"
-    return _with(line, payload), f"payload.{name}"
+    return _with(line, begin, payload), f"payload.{name}"
 
 
-def _payload(line: bytes) -> Fields:
-    fields: Fields = orjson.loads(line[line.index(PAYLOAD) + len(PAYLOAD) : -2])
-    return fields
+def _payload(line: bytes) -> tuple[int, Fields]:
+    """Where it begins, and what it is."""
+    begin = line.index(PAYLOAD) + len(PAYLOAD)
+    return begin, orjson.loads(line[begin:-2])
 
 
-def _with(line: bytes, payload: Fields) -> bytes:
-    return b"%b%b}\n" % (line[: line.index(PAYLOAD) + len(PAYLOAD)], orjson.dumps(payload))
+def _with(line: bytes, begin: int, payload: Fields) -> bytes:
+    return b"%b%b}\n" % (line[:begin], orjson.dumps(payload))
+
+
+def _with_unknown(line: bytes) -> bytes:
+    """The line ends as all do: with the payload, the event and a newline."""
+    comma = b"" if line[-4:-3] == b"{" else b","
+    return b'%b%b"unexpected_field":true}}\n' % (line[:-3], comma)
 
 
 def _another(payload: Fields, known: tuple[PayloadField, ...]) -> str | None:
