@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,89 @@ def test_partitions_of_several_domains(tmp_path: Path, shop: str) -> None:
         InvalidCatalog, match=r"shop.yaml:3: partitions.shop.bill: expected at least 1 partition, got 0"
     ):
         Catalog.load(file, extend=False)
+
+
+EVERYTHING = """\
+lists:
+  airline: [blue, red]
+  bank: [north, south]
+events:
+  trip.booking.asked.v1:
+    source: desk
+    payload:
+      airline: {type: string, var: airline}
+      seat: {type: string, var: seat, template: "seat-{}"}
+  trip.flight.booked.v1:
+    source: desk
+    payload: {attempt: {type: integer, attempt: true}, took_ms: {type: integer, elapsed: true}}
+  trip.hotel.booked.v1: {source: desk, schema_version: 2.0.0}
+  trip.hotel.refused.v1: {source: desk}
+  trip.flight.undone.v1: {source: desk}
+  trip.booking.done.v1: {source: desk}
+  trip.booking.failed.v1: {source: desk}
+  trip.bill.asked.v1: {source: bank}
+  trip.bill.paid.v1: {source: bank}
+chains:
+  bill:
+    weight: 0
+    variables: {bank: {list: bank, factor: {p95: 2}}, clerk: {list: airline, by: bank}}
+    start: asked
+    states:
+      asked: {emits: trip.bill.asked.v1, next: [{to: paid, delay: {exponential: {mean: 5}}, by: bank}]}
+      paid: {emits: trip.bill.paid.v1, outcome: completed}
+  trip:
+    weight: 1
+    max_steps: 20
+    variables:
+      airline: {list: airline, factor: {p95: 3}}
+      seat: {min: 1, max: 99, zipf: true}
+    start: asked
+    states:
+      asked:
+        emits: trip.booking.asked.v1
+        fork:
+          branches: [{to: flight, delay: {fixed: 1}}, {to: hotel, delay: {fixed: 2}}]
+          join:
+            to: done
+            delay: {fixed: 3}
+            unless: [{state: refused, to: failed, delay: {fixed: 4}, compensate: true}]
+        causes: [{chain: bill, weight: 40, delay: {uniform: [1, 2]}}]
+      flight:
+        emits: trip.flight.booked.v1
+        compensation: {state: undone, delay: {fixed: 6}}
+      hotel:
+        emits: trip.hotel.booked.v1
+        total: 10
+        abandon: 1
+        timeout: {after: 900, to: refused}
+        next:
+          - {to: booked, weight: 6, delay: {lognormal: {median: 5, p95: 9, max: 99}}}
+          - to: hotel
+            weight: 3
+            retry:
+              limit: 2
+              backoff: {initial: 100, factor: 3, max: 800, jitter: 0.1}
+              else: {to: refused, delay: {fixed: 1}}
+      booked: {emits: trip.flight.booked.v1}
+      refused: {emits: trip.hotel.refused.v1}
+      undone: {emits: trip.flight.undone.v1}
+      done: {emits: trip.booking.done.v1, outcome: completed}
+      failed: {emits: trip.booking.failed.v1, outcome: failed}
+"""
+
+
+def test_everything_that_a_chain_may_have_reads_back(tmp_path: Path) -> None:
+    """Forks, retries, timeouts, compensation, caused chains, factors: nothing that a file may say is lost."""
+    file = tmp_path / "all.yaml"
+    file.write_text(EVERYTHING, encoding="utf-8")
+    known = Catalog.load(file, extend=False)
+    file.write_text(Sketch(catalog=known).text(), encoding="utf-8")
+    assert Catalog.load(file) == known
+
+
+def test_whatever_a_file_may_say_is_in_this_test() -> None:
+    """A word that the reader learns has to be written as well."""
+    from catalog.read_chains import CHAIN, STATE, TRANSITION, VARIABLE
+
+    words = set(re.findall(r"(\w+):", EVERYTHING))
+    assert {*CHAIN, *STATE, *TRANSITION, *VARIABLE} - words == {"description", "visitors"}  # which the shipped one has
