@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -47,6 +47,11 @@ class Fit(NamedTuple):
     trimmed: bool = False
     """Its bounds leave out the outermost delays."""
 
+    @property
+    def is_good(self) -> bool:
+        """Whether chance alone may well make such a distance."""
+        return self.distance <= GOOD / math.sqrt(self.size)
+
 
 def fit(delays: Integers) -> Fit:
     """The simplest of the distributions that fit well, or else the one that fits best.
@@ -60,20 +65,31 @@ def fit(delays: Integers) -> Fit:
         return Fit(only, distance(ordered[:: -(-ordered.size // COMPARED)].tolist(), [(1, only)]), ordered.size)
     ranks = np.linspace(0, ordered.size - 1, min(ordered.size, COMPARED)).astype(np.int64)
     sample = ordered[ranks].tolist()
-    found = _simplest([Fit(one, distance(sample, [(1, one)]), ordered.size) for one in _candidates(ordered / 1000)])
-    if found.distance < GOOD / math.sqrt(ordered.size):
+
+    def tried(part: Integers, *, trimmed: bool = False) -> Iterator[Fit]:
+        for one in _candidates(part / 1000):
+            yield Fit(one, distance(sample, [(1, one)]), ordered.size, trimmed)
+
+    found = _simplest(tried(ordered))
+    if found.is_good:
         return found
     for outer in OUTER:
         inner = ordered[math.ceil(outer * ordered.size) : -math.ceil(outer * ordered.size)]
         if inner.size >= FEWEST and inner[-1] - inner[0] > 2:
-            fits = [Fit(one, distance(sample, [(1, one)]), ordered.size, True) for one in _candidates(inner / 1000)]
-            found = min(found, _simplest(fits), key=lambda one: one.distance * (BETTER if one.trimmed else 1 / BETTER))
+            other = _simplest(tried(inner, trimmed=True))
+            found = min(found, other, key=lambda one: one.distance * (BETTER if one.trimmed else 1 / BETTER))
     return found
 
 
-def _simplest(fits: Sequence[Fit]) -> Fit:
-    enough = max(NEARLY * min(one.distance for one in fits), GOOD / math.sqrt(fits[0].size))
-    return next(one for one in fits if one.distance <= enough)
+def _simplest(fits: Iterable[Fit]) -> Fit:
+    """The first that is good, or else nearly the best."""
+    tried: list[Fit] = []
+    for one in fits:
+        tried.append(one)
+        if one.is_good:
+            return one
+    enough = NEARLY * min(one.distance for one in tried)
+    return next(one for one in tried if one.distance <= enough)
 
 
 def _candidates(ms: Floats) -> Iterator[Delay]:
