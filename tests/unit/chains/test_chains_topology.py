@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Chain, Fixed, Uniform
+from catalog import Catalog, Chain, Fixed, Transition, Uniform
 from catalog.model import Causes, Outcome, State
 from catalog.paths import accepted_sets
-from catalog.topology import Fork, Unless, Way
+from catalog.topology import Fork, Retry, Unless, Way
 from chains import ChainGenerator, ImpossibleChain
 from chains.engine import Engine
 from eventbus.event import Event, microseconds
@@ -92,6 +92,15 @@ def test_of_branches_that_end_together_the_later_step_causes_the_join() -> None:
     by_id = {one.event_id: one for one in events}
     assert actions(events)[-1] == "done"
     assert by_id[events[-1].causation_id or ""].event_type == "test.thing.c.v1"
+
+
+def test_a_retry_may_go_back_before_a_fork() -> None:
+    """What was taken before branches run is neither forgotten nor counted again when they have ended."""
+    again = Retry(limit=2, otherwise=way_to("given-up", 1))
+    check = state("check", Transition(to="begin", delay=Fixed(value=1), weight=1, retry=again))
+    loop = chain("loop", fork("begin", "a", "b", join="check"), end("a"), end("b"), check, state("given-up"))
+    names = actions(ChainGenerator(catalog_of(loop), seed=1).chain())
+    assert Counter(names) == {"begin": 3, "a": 3, "b": 3, "check": 3, "given-up": 1}
 
 
 def way_to(to: str, delay: float) -> Way:
