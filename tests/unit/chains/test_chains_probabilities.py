@@ -56,6 +56,7 @@ def deviation(shares: Mapping[str, float], name: str, visits: list[list[dict[str
         {**SHARES, "session_end": 0.02, "form_submit": 0.03},
         {**SHARES, "session_end": 0.0, "video_play": 0.05},
         {"session_start": 0.5, "session_end": 0.5},
+        {"session_start": 0.5, "session_end": 0.3, "page_visit": 0.2},
         {"session_start": 0.1, "session_end": 0.1, "search_query": 0.8},
     ],
 )

@@ -253,6 +253,14 @@ def test_clicks_cause_chains() -> None:
     assert caused == causing > 100
 
 
+def test_a_caused_chain_is_about_nothing_of_the_page() -> None:
+    """What a chain behind the scenes counts begins at 0, whatever page and click it came from."""
+    for block in ChainGenerator(SHIPPED, seed=5).blocks(chains=300):
+        lines = [line for lines in block.lines() for line in lines]
+        behind = [row for row, line in enumerate(lines) if VISITOR.encode() not in line]
+        assert not block.table.item[behind].any()
+
+
 def test_one_event_is_the_last() -> None:
     """Of a session and all it caused, exactly the latest event is marked as the last."""
     for block in ChainGenerator(SHIPPED, seed=5, block=500).blocks(chains=500):
