@@ -1,7 +1,6 @@
 """What exists on the bus: event types, chains, topics. Pure data and its description."""
 
 from catalog.catalog import Catalog
-from catalog.conformance import Conformance, Role
 from catalog.errors import (
     CatalogError,
     InvalidCatalog,
@@ -11,6 +10,7 @@ from catalog.errors import (
     TooManyPaths,
     UnknownName,
 )
+from catalog.graphs.conformance import Conformance, Role
 from catalog.model import (
     Chain,
     Delay,

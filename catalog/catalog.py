@@ -8,8 +8,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from catalog.conformance import Conformance
 from catalog.errors import Problem, UnknownName
+from catalog.graphs.conformance import Conformance
 from catalog.model import Cached, Chain, EventType
 from catalog.visitors import Behaviour
 from catalog.words import listed, suggestion
@@ -45,7 +45,7 @@ class Catalog(Cached):
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        from catalog.loader import load  # noqa: PLC0415 - the loader imports this module
+        from catalog.reading.loader import load  # noqa: PLC0415 - the loader imports this module
 
         return load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
 

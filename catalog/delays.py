@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from catalog.model import Delay, Exponential, Fixed, LogNormal, Uniform
-from catalog.source import Node
+from catalog.reading.source import Node
 from catalog.words import listed
 
 DELAYS: Mapping[str, tuple[str, ...]] = {  # and the members that each shape needs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from catalog.graph import Graph
+    from catalog.graphs.graph import Graph
     from catalog.topology import Fork, Retry, Timeout, Way
     from catalog.visitors import Visitors
 
@@ -236,6 +236,6 @@ class Chain(Cached):
         Raises:
             TooManyPaths: they are too many.
         """
-        from catalog.graph import Graph  # noqa: PLC0415 - the graph is made of these values
+        from catalog.graphs.graph import Graph  # noqa: PLC0415 - the graph is made of these values
 
         return Graph.of(self)

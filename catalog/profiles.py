@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from catalog.arrivals import WEEK, Profile
-from catalog.check_arrivals import profile_problems
+from catalog.checks.arrivals import profile_problems
 from catalog.errors import InvalidCatalog, Mistake, UnknownName
-from catalog.source import Node, read
+from catalog.reading.source import Node, read
 from catalog.words import listed, suggestion
 
 FOLDER = Path(__file__).with_name("data") / "profiles"

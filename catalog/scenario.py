@@ -89,7 +89,7 @@ class Scenario:
             UnknownName: no shipped scenario is called that, and there is no such file.
             InvalidScenario: with every mistake of the file and the overrides.
         """
-        from catalog.read_scenario import load  # noqa: PLC0415 - the reader imports this module
+        from catalog.reading.scenario import load  # noqa: PLC0415 - the reader imports this module
 
         return load(name, overrides, Catalog.default() if catalog is None else catalog)
 

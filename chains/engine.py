@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chains.arrivals import Arrivals
-from chains.batches import Beginnings, Bounds
-from chains.beginnings import OpenBeginnings
+from chains.arrivals.batches import Beginnings, Bounds
+from chains.arrivals.beginnings import OpenBeginnings
+from chains.arrivals.compiled import Arrivals
+from chains.arrivals.users import Closed, ClosedBeginnings
 from chains.plan import Plan
 from chains.randomness import Integers, chain_keys
 from chains.table import EventTable
-from chains.users import Closed, ClosedBeginnings
 
 
 class Engine:

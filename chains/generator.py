@@ -12,34 +12,34 @@ from catalog.arrivals import Arrivals as Model
 from catalog.model import Outcome
 from catalog.phases import Phase
 from catalog.tenants import Tenants
-from chains.arrivals import Arrivals, compiled, paced, poisson
-from chains.block import EPOCH, Block
-from chains.census import Census
-from chains.decode import decoded
+from chains.arrivals.compiled import Arrivals, compiled, paced, poisson
+from chains.arrivals.users import Closed
 from chains.errors import ImpossibleChain, InvalidSetting
 from chains.explain import Explanation, explained
-from chains.faults import Fault, by_precedence
+from chains.faults.injection import Injector
+from chains.faults.kinds import Fault, by_precedence
+from chains.faults.ledger import Ledger
+from chains.faults.places import places
 from chains.formats import JSON, Layout
 from chains.formats.layout import Envelope
-from chains.injection import Injector
-from chains.ledger import Ledger
-from chains.phases import checked
-from chains.places import places
+from chains.pacing.census import Census
+from chains.pacing.statistics import RunStatistics
 from chains.plan import Plan
 from chains.randomness import purpose
-from chains.statistics import RunStatistics
 from chains.stream import ChainStream, Extent
 from chains.tenants import Tenancy
-from chains.users import Closed
-from chains.workers import in_parallel
+from chains.walking.phases import checked
+from chains.workers.crew import in_parallel
+from chains.writing.block import EPOCH, Block
+from chains.writing.decode import decoded
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
 from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
-    from chains.clock import Clock
-    from chains.observer import Observer
-    from chains.pacing import OnProgress, Pacer
+    from chains.pacing.clock import Clock
+    from chains.pacing.observer import Observer
+    from chains.pacing.pacer import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -301,8 +301,8 @@ class ChainGenerator:
             InvalidSetting: an argument is out of range, or a fault's scope has no event that it could strike.
         """
         # imported here, so that making events never waits for the import of asyncio
-        from chains.clock import WallClock  # noqa: PLC0415
-        from chains.pacing import Pacer  # noqa: PLC0415
+        from chains.pacing.clock import WallClock  # noqa: PLC0415
+        from chains.pacing.pacer import Pacer  # noqa: PLC0415
 
         if (faults or ledger) and layout is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")

@@ -12,7 +12,7 @@ import numpy as np
 
 from chains.randomness import Words, draw, purpose
 from chains.table import EventTable
-from chains.text import Rows, uuid7
+from chains.writing.text import Rows, uuid7
 
 ID_PURPOSE = purpose("id")
 

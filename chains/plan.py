@@ -12,18 +12,18 @@ import numpy as np
 from catalog import Catalog, Chain
 from catalog.model import Outcome
 from catalog.phases import Phase
-from chains.crossing import Kinds
-from chains.emitter import Emitter, compile_emitter
 from chains.errors import NothingToGenerate
-from chains.factors import factors
 from chains.formats import JSON, Layout
 from chains.formats.layout import Envelope
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from chains.sessions import Sessions, longest_session
 from chains.tenants import Tenancy
-from chains.walk import Walk
-from chains.walker import Walker
-from chains.waves import Waves
+from chains.walking.crossing import Kinds
+from chains.walking.factors import factors
+from chains.walking.sessions import Sessions, longest_session
+from chains.walking.walk import Walk
+from chains.walking.walker import Walker
+from chains.walking.waves import Waves
+from chains.writing.emitter import Emitter, compile_emitter
 from eventbus.bus import TopicStrategy, topic_namer
 
 CHAIN_PURPOSE = purpose("chain")

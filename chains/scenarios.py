@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catalog.scenario import FaultSetting, Scenario
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 
 
 def faults_of(scenario: Scenario) -> tuple[Fault, ...]:

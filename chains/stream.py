@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from chains.arrivals import Arrivals
-from chains.block import Block
+from chains.arrivals.compiled import Arrivals
+from chains.arrivals.users import Closed
 from chains.engine import Engine
 from chains.errors import InvalidSetting
 from chains.plan import Plan
-from chains.render import Renderer
 from chains.table import EventTable
-from chains.text import Memory
-from chains.users import Closed
+from chains.writing.block import Block
+from chains.writing.render import Renderer
+from chains.writing.text import Memory
 
 RENDERED, ROOM = 8192, 8 << 20
 """Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""

@@ -9,7 +9,7 @@ import numpy as np
 from catalog.tenants import Tenants
 from chains.errors import InvalidSetting
 from chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from chains.text import Rows, table
+from chains.writing.text import Rows, table
 
 TENANT_PURPOSE = purpose("tenant")
 MOST = 9999

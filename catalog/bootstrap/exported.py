@@ -10,8 +10,8 @@ import yaml
 from catalog.bootstrap.flow import flow
 from catalog.errors import InvalidCatalog, Mistake
 from catalog.model import Chain
-from catalog.read_chains import read_chain
-from catalog.source import Node
+from catalog.reading.chains import read_chain
+from catalog.reading.source import Node
 
 
 def chains(document: Mapping[str, Any]) -> dict[str, Chain]:

@@ -11,7 +11,7 @@ from catalog.bootstrap.guesses import bounds, lists, texts
 from catalog.bootstrap.names import dashed, unique, words
 from catalog.bootstrap.references import Document, Schema
 from catalog.bootstrap.schemas import DEEPEST, plain, type_of
-from catalog.check_payloads import fits
+from catalog.checks.payloads import fits
 from catalog.model import FieldType, PayloadField
 from catalog.words import Place
 

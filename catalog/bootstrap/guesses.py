@@ -10,7 +10,7 @@ from catalog.bootstrap.patterns import matching
 from catalog.bootstrap.references import Document, Schema
 from catalog.bootstrap.schemas import DEEPEST, plain, type_of
 from catalog.bootstrap.vocabulary import FORMATS, by_name, numbered
-from catalog.check_payloads import SAFE, fits
+from catalog.checks.payloads import SAFE, fits
 from catalog.model import FieldType
 
 RANGES: tuple[tuple[set[str], tuple[float, float]], ...] = (

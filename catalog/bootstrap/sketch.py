@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from catalog.bootstrap.document import catalog_document
 from catalog.bootstrap.layout import yaml_text
 from catalog.catalog import Catalog
-from catalog.check import problems
+from catalog.checks.everything import problems
 from catalog.errors import CatalogError
 from catalog.words import Place, path_text
 

@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from catalog.bootstrap.names import words
 from catalog.bootstrap.words import BEGINS, ENDS_BADLY, ENDS_WELL, GOES_ON
-from catalog.check import event_name
+from catalog.checks.everything import event_name
 
 NOISE = {"event", "message", "msg", "payload", "schema", "dto", "data", "envelope", "notification", "topic", "json"}
 ACTIONS = BEGINS | GOES_ON | ENDS_WELL | ENDS_BADLY

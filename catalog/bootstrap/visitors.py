@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.read_visitors import RANGES
+from catalog.reading.visitors import RANGES
 from catalog.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
 
 Document = dict[str, Any]

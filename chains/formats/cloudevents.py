@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 
 from chains.cloudevents import STRUCTURED, reference, repeated
-from chains.fields import Field
 from chains.formats.jsonevent import json_object
 from chains.formats.layout import Draft, Subject
+from chains.writing.fields import Field
 
 
 class StructuredLayout:

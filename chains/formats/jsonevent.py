@@ -8,11 +8,11 @@ import numpy as np
 import orjson
 
 from catalog import PayloadField
-from chains.fields import Field
 from chains.formats.layout import Draft, Subject
-from chains.payload import Part, PayloadCompiler, Value
-from chains.slots import Column
-from chains.text import windows
+from chains.writing.fields import Field
+from chains.writing.payload import Part, PayloadCompiler, Value
+from chains.writing.slots import Column
+from chains.writing.text import windows
 
 
 class JsonEncoder:

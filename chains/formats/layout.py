@@ -8,10 +8,10 @@ from typing import NamedTuple, Protocol
 import orjson
 
 from catalog import EventType
-from chains.cutter import RecordShape, Stretch
-from chains.fields import Field
-from chains.payload import Part, PayloadCompiler
 from chains.tenants import Tenancy
+from chains.writing.cutter import RecordShape, Stretch
+from chains.writing.fields import Field
+from chains.writing.payload import Part, PayloadCompiler
 from eventbus.event import Header
 
 

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from chains.payload import Part, Spot, constant
 from chains.randomness import Integers
-from chains.slots import Column, Slot
-from chains.sources import Numbers, Source
-from chains.text import Rows, table
+from chains.writing.payload import Part, Spot, constant
+from chains.writing.slots import Column, Slot
+from chains.writing.sources import Numbers, Source
+from chains.writing.text import Rows, table
 
 Encode = Callable[[int], bytes]
 

@@ -15,17 +15,17 @@ import numpy as np
 import orjson
 
 from catalog import PayloadField
-from catalog.messages import Message
-from catalog.protobuf import PAYLOAD
-from catalog.shapes import Kind, Listing, Member, Scalar, Shape, Struct
-from chains.fields import Field
+from catalog.exports.messages import Message
+from catalog.exports.protobuf import PAYLOAD
+from catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
 from chains.formats.jsonevent import ENCODER as DIGITS
 from chains.formats.layout import Draft, Subject
 from chains.formats.lengths import length
 from chains.formats.wire import Wire, begin_value
-from chains.payload import Part, PayloadCompiler, Value
-from chains.slots import Column
-from chains.varints import varint, varints
+from chains.writing.fields import Field
+from chains.writing.payload import Part, PayloadCompiler, Value
+from chains.writing.slots import Column
+from chains.writing.varints import varint, varints
 
 VARINT, FIXED64, DELIMITED = 0, 1, 2
 """Wire types."""

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import orjson
 
 from catalog import Catalog
-from catalog.avro import avro_schema
-from catalog.messages import Message, message
-from catalog.protobuf import protobuf_schema
+from catalog.exports.avro import avro_schema
+from catalog.exports.messages import Message, message
+from catalog.exports.protobuf import protobuf_schema
 from chains.formats.avro import AvroLayout
 from chains.formats.layout import Layout
 from chains.formats.protobuf import FIRST, ProtobufLayout

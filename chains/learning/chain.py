@@ -11,9 +11,9 @@ import numpy as np
 from catalog import Chain, State, TooManyPaths, Transition
 from catalog.bootstrap.names import dashed, unique
 from catalog.bootstrap.words import is_failure
-from catalog.conformance import MAXIMUM_TYPES
+from catalog.graphs.conformance import MAXIMUM_TYPES
+from catalog.graphs.paths import accepted_sets, types_of
 from catalog.model import Outcome
-from catalog.paths import accepted_sets, types_of
 from catalog.words import Place
 from chains.learning.fitting import Fit, fit
 from chains.learning.forest import Walks

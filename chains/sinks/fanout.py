@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from chains.clock import Clock, WallClock
+from chains.pacing.clock import Clock, WallClock
 from chains.sinks.mailbox import Mailbox
 from chains.sinks.sink import Sink, SinkStatistics
 from eventbus.event import Event, domain_of

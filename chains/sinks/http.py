@@ -9,8 +9,8 @@ from zlib import crc32
 
 import aiohttp
 
-from chains.clock import Clock, WallClock
 from chains.errors import SinkUnusable
+from chains.pacing.clock import Clock, WallClock
 from chains.sinks.deadletters import DeadLetters
 from chains.sinks.dialect import Answer, Dialect, Refusal, Request
 from chains.sinks.mailbox import Mailbox

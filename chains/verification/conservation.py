@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from chains.errors import InvalidLedger
-from chains.ledger import FORMAT
+from chains.faults.ledger import FORMAT
 from chains.verification.reading import Reading, Seen
 from chains.verification.report import Check, Finding
 from eventbus.event import EPOCH, format_timestamp

@@ -7,8 +7,8 @@ from itertools import islice, product
 from typing import NamedTuple
 
 from catalog import Catalog, Chain
-from catalog.graph import Edge, Graph, Split
-from catalog.paths import types_of
+from catalog.graphs.graph import Edge, Graph, Split
+from catalog.graphs.paths import types_of
 
 REMEMBERED = 20_000
 """Shapes of which the walks are kept."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from catalog import Catalog
-from catalog.paths import types_of
-from chains.faults import KINDS
+from catalog.graphs.paths import types_of
+from chains.faults.kinds import KINDS
 from chains.verification.reading import Seen, id_time
 from chains.verification.report import Check, Finding
 from chains.verification.trails import Trail

@@ -10,8 +10,8 @@ import orjson
 from fastapi import Response
 
 from catalog import Catalog, Chain, EventType
-from catalog.asyncapi import asyncapi
-from catalog.jsonschema import payload_schema
+from catalog.exports.asyncapi import asyncapi
+from catalog.exports.jsonschema import payload_schema
 
 
 class CatalogPages:

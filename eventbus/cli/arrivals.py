@@ -64,7 +64,7 @@ class StagesParameter(click.ParamType):
 def _stage(text: str) -> Stage | None:
     """`10/s:5m`, or `10-50/s:1m`; None: it is no stage."""
     from catalog.arrivals import Stage
-    from catalog.quantities import per_second, seconds
+    from catalog.reading.quantities import per_second, seconds
 
     match = re.fullmatch(r"([0-9.]+)(?:-([0-9.]+))?(/[a-z]+)?:(.+)", text)
     if match is None:

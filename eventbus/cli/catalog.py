@@ -156,11 +156,11 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
       eventbus catalog export --format asyncapi --out asyncapi.yaml
       eventbus catalog export --format avro --type omninode.agent.execution.failed.v1 --out failed.avsc
     """
-    from catalog.asyncapi import asyncapi
-    from catalog.avro import avro_schema
-    from catalog.jsonschema import catalog_schema
-    from catalog.messages import message
-    from catalog.protobuf import protobuf_schema
+    from catalog.exports.asyncapi import asyncapi
+    from catalog.exports.avro import avro_schema
+    from catalog.exports.jsonschema import catalog_schema
+    from catalog.exports.messages import message
+    from catalog.exports.protobuf import protobuf_schema
     from eventbus.bus import topic_namer
 
     loaded = _load(paths)
@@ -183,8 +183,8 @@ def _load(paths: Paths, *, extend: bool = True) -> Catalog:
 
 
 def _chain_document(chain: Chain) -> dict[str, Any]:
-    from catalog.asyncapi import chain_document
     from catalog.bootstrap.visitors import visitors_document
+    from catalog.exports.asyncapi import chain_document
 
     visitors = {"visitors": visitors_document(chain.visitors)} if chain.visitors else {}
     return {"name": chain.name, **chain_document(chain), **visitors}
@@ -230,7 +230,7 @@ def _places(loaded: Catalog, event_type: str) -> list[tuple[str, str]]:
 
 
 def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
-    from catalog.jsonschema import event_schema
+    from catalog.exports.jsonschema import event_schema
 
     return {
         "name": name,
@@ -242,7 +242,7 @@ def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
 
 def _example(loaded: Catalog, name: str) -> dict[str, Any]:
     from catalog import Role
-    from catalog.examples import example_event
+    from catalog.exports.examples import example_event
 
     return example_event(loaded.events[name], root=loaded.conformance.classify(name)[1] == Role.REQUESTED)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from catalog.model import Chain, EventType, PayloadField
-from catalog.resolve import every_field
+from catalog.reading.resolve import every_field
 from catalog.words import listed
 from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console

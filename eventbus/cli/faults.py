@@ -16,7 +16,7 @@ from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
     from chains import ChainGenerator
-    from chains.faults import Fault
+    from chains.faults.kinds import Fault
     from chains.formats import Layout
     from eventbus.bus import EventBus
 
@@ -30,7 +30,7 @@ class FaultParameter(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fault:
         from chains import InvalidSetting
-        from chains.faults import Fault
+        from chains.faults.kinds import Fault
 
         if isinstance(value, Fault):
             return value
@@ -62,7 +62,7 @@ class FaultParameter(click.ParamType):
 
     def _bounds(self, kind: str, low: list[str], high: list[str]) -> tuple[int, int] | None:
         """Both bounds; one that is not given is the kind's own, as far as the other lets it."""
-        from chains.faults import KINDS
+        from chains.faults.kinds import KINDS
 
         if (not low and not high) or kind not in KINDS:
             return None
@@ -75,7 +75,7 @@ class FaultParameter(click.ParamType):
 
     def _bound(self, kind: str, text: str) -> int:
         """Microseconds, or places in the stream."""
-        from chains.faults import KINDS
+        from chains.faults.kinds import KINDS
 
         if KINDS[kind].unit == "time":
             return round(Duration().convert(text, None, None) * 1e6)

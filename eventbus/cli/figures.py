@@ -11,7 +11,7 @@ from eventbus.cli.summary import share
 
 if TYPE_CHECKING:
     from chains import RunStatistics
-    from chains.census import Census
+    from chains.pacing.census import Census
 
 TYPES = 8
 """Event types with a line of their own; the others share one."""

@@ -10,8 +10,8 @@ import click
 if TYPE_CHECKING:
     from catalog import Catalog
     from chains import Block
+    from chains.faults.splicing import FaultyBlock
     from chains.formats import Format, Layout
-    from chains.splicing import FaultyBlock
     from eventbus.bus import TopicStrategy
     from eventbus.cli.registry import RegistryOptions
 
@@ -54,7 +54,7 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
 
 
 def _avro(catalog: Catalog) -> FileFormat:
-    from catalog.messages import message
+    from catalog.exports.messages import message
     from chains.formats.avro import AvroFile, AvroLayout
 
     every = message(catalog, list(catalog.events))
@@ -64,7 +64,7 @@ def _avro(catalog: Catalog) -> FileFormat:
 
 
 def _protobuf(catalog: Catalog) -> FileFormat:
-    from catalog.messages import message
+    from catalog.exports.messages import message
     from chains.formats.protobuf import ProtobufLayout
 
     every = message(catalog, list(catalog.events))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from catalog import Scenario
     from catalog.tenants import Tenants
     from chains import Block, ChainGenerator
-    from chains.faults import Fault
-    from chains.splicing import FaultyBlock
+    from chains.faults.kinds import Fault
+    from chains.faults.splicing import FaultyBlock
 
     Advance = Callable[[Block | FaultyBlock], None]
 

@@ -13,7 +13,7 @@ from eventbus.cli.typed import typed
 
 if TYPE_CHECKING:
     from chains import Block, ChainGenerator
-    from chains.census import Census
+    from chains.pacing.census import Census
     from eventbus.cli.part import Part
     from eventbus.cli.report.facts import Facts
 

@@ -122,8 +122,8 @@ async def run_into(
         EventBusError: the broker cannot be reached, or refuses.
         click.exceptions.Exit: a sink did not get everything.
     """
-    from chains.clock import WallClock
     from chains.formats import JSON
+    from chains.pacing.clock import WallClock
     from chains.sinks import Channel, DeadLetters, FanOut
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate

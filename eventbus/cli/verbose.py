@@ -11,7 +11,7 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 
 if TYPE_CHECKING:
-    from chains.observer import Published
+    from chains.pacing.observer import Published
     from eventbus.record import ProducerRecord
 
 FIELDS = 3

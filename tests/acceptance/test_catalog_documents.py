@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from catalog import Catalog, Role
-from catalog.asyncapi import asyncapi
-from catalog.examples import example_event
-from catalog.jsonschema import catalog_schema
+from catalog.exports.asyncapi import asyncapi
+from catalog.exports.examples import example_event
+from catalog.exports.jsonschema import catalog_schema
 from tests.kafka.maven import cache_folder
 
 HERE = Path(__file__).parent / "asyncapi"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from chains import ChainGenerator
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 from chains.verification import verify
 from tests.bench.table import Row, best_rate
 

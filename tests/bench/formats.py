@@ -9,9 +9,9 @@ from typing import Any
 import fastavro
 
 from catalog import Catalog
-from catalog.avro import avro_schema
-from catalog.messages import message
-from catalog.protobuf import protobuf_schema
+from catalog.exports.avro import avro_schema
+from catalog.exports.messages import message
+from catalog.exports.protobuf import protobuf_schema
 from chains import ChainGenerator
 from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
 from chains.formats.registered import SchemaForm, registered

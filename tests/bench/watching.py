@@ -9,8 +9,8 @@ from functools import partial
 from typing import cast
 
 from chains import ChainGenerator
-from chains.digest import Digest
-from chains.observer import Observer
+from chains.pacing.digest import Digest
+from chains.pacing.observer import Observer
 from eventbus.bus import EventBus
 from eventbus.event import Event
 from eventbus.record import ProducerRecord

@@ -16,7 +16,7 @@ from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from catalog import Catalog
-from catalog.messages import Message, message
+from catalog.exports.messages import Message, message
 from eventbus import KafkaBus
 from eventbus.event import Event, headers_of
 from eventbus.record import ConsumerRecord

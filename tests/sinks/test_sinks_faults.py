@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from catalog import Catalog
-from chains.faults import KINDS
+from chains.faults.kinds import KINDS
 from chains.verification import verify
 from tests.sinks.conftest import Server
 

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from chains import RunStatistics
-from chains.census import Census
+from chains.pacing.census import Census
 
 SECOND = 1_000_000
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog import Catalog
-from catalog.examples import example_payload
+from catalog.exports.examples import example_payload
 from eventbus.api.models import Injected, InjectionRefused
 from eventbus.bus import SINGLE_TOPIC
 from eventbus.event import Event

@@ -8,12 +8,12 @@ import pytest
 
 from catalog import Fixed, InvalidCatalog, Uniform, UnknownName
 from catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from catalog.check_arrivals import arrivals_problems
+from catalog.checks.arrivals import arrivals_problems
 from catalog.errors import Mistake
 from catalog.profiles import load_profile, profile_names
-from catalog.quantities import per_second, seconds
-from catalog.read_arrivals import read_arrivals
-from catalog.source import read
+from catalog.reading.arrivals import read_arrivals
+from catalog.reading.quantities import per_second, seconds
+from catalog.reading.source import read
 
 
 def arrivals(text: str, path: Path) -> tuple[Arrivals, list[Mistake]]:

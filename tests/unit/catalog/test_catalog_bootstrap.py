@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import Catalog, CatalogError
-from catalog.asyncapi import asyncapi
 from catalog.bootstrap import bootstrap
 from catalog.bootstrap.initial import sketched
 from catalog.bootstrap.patterns import matching
 from catalog.bootstrap.titles import event_type
-from catalog.check import event_name
-from catalog.jsonschema import catalog_schema
+from catalog.checks.everything import event_name
+from catalog.exports.asyncapi import asyncapi
+from catalog.exports.jsonschema import catalog_schema
 
 ORDER = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

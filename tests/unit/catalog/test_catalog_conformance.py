@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import Catalog, CatalogError, Chain, Conformance, EventType, Fixed, Role, State, TooManyPaths, Transition
-from catalog.check_chains import chain_problems, reachable
-from catalog.conformance import number_types
-from catalog.paths import accepted_sets, types_of
+from catalog.checks.chains import chain_problems, reachable
+from catalog.graphs.conformance import number_types
+from catalog.graphs.paths import accepted_sets, types_of
 
 NOW = Fixed(value=0)
 DEFAULT = Catalog.default()

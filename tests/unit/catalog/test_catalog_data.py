@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from catalog import Catalog, Chain, Exponential, Fixed, LogNormal, PayloadField, Uniform
-from catalog.resolve import every_field
+from catalog.reading.resolve import every_field
 
 Step = tuple[str, ...]
 

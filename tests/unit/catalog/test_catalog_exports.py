@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from catalog import Catalog, EventType, PayloadField
-from catalog.asyncapi import asyncapi
-from catalog.examples import example_event, example_headers, example_payload
-from catalog.jsonschema import catalog_schema, event_schema, payload_schema
+from catalog.exports.asyncapi import asyncapi
+from catalog.exports.examples import example_event, example_headers, example_payload
+from catalog.exports.jsonschema import catalog_schema, event_schema, payload_schema
 from eventbus import Event
 from eventbus.bus import topic_namer
 

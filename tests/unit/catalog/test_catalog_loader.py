@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog import Catalog, Exponential, Fixed, InvalidCatalog, LogNormal, Mistake, Role, Uniform, UnknownName
-from catalog.examples import example_payload
+from catalog.exports.examples import example_payload
 
 LoadText = Callable[..., Catalog]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import Catalog, EventType, PayloadField, Problem, UnknownName
-from catalog.examples import example_payload
+from catalog.exports.examples import example_payload
 from catalog.payloads import validate
 
 LoadText = Callable[..., Catalog]

@@ -13,7 +13,7 @@ from catalog.arrivals import Constant, Open, Spacing, Users
 from catalog.model import Fixed
 from catalog.profiles import load_profile
 from catalog.scenario import FAULTS, Advanced, FaultSetting
-from chains.faults import KINDS
+from chains.faults.kinds import KINDS
 
 OLD = """\
 simulation:

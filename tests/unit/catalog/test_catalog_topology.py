@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
+from catalog.graphs.paths import accepted_sets, unfinished_sets
+from catalog.graphs.truncation import within
 from catalog.model import Causes
-from catalog.paths import accepted_sets, unfinished_sets
 from catalog.topology import Backoff, Retry, Timeout, Way
-from catalog.truncation import within
 
 LoadText = Callable[..., Catalog]
 

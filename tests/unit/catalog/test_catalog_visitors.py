@@ -8,7 +8,7 @@ import pytest
 
 from catalog import Catalog, InvalidCatalog, UnknownName
 from catalog.visitors import ALIASES, Behaviour, Range, full_name, short_name
-from chains.faults import Fault
+from chains.faults.kinds import Fault
 
 NAME = "visitor-session"
 SHIPPED = Path(__file__).parents[3] / "catalog" / "data" / "visitor.yaml"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from catalog import Catalog
-from catalog.avro import avro_schema
-from catalog.messages import Message, message
+from catalog.exports.avro import avro_schema
+from catalog.exports.messages import Message, message
 from catalog.tenants import Tenants
 from chains import ChainGenerator
 from chains.formats.avro import AvroFile, AvroLayout

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from catalog import Catalog
 from chains import ChainGenerator
-from chains.bins import QUARTER, SECOND, QuarterHours, TimeBins
-from chains.census import EVENTS, Census
-from chains.digest import Digest
-from chains.lag import LagHistogram
+from chains.pacing.bins import QUARTER, SECOND, QuarterHours, TimeBins
+from chains.pacing.census import EVENTS, Census
+from chains.pacing.digest import Digest
+from chains.pacing.lag import LagHistogram
 from eventbus.bus import EventBus
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock

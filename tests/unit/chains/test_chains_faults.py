@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from catalog import Catalog
 from chains import ChainGenerator, InvalidSetting
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalogs, two_steps
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from chains import ChainGenerator, InvalidSetting
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 from chains.formats import CLOUDEVENTS
 from chains.verification import Report, verify
 from eventbus.bus import EventBus

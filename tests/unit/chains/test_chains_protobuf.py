@@ -12,9 +12,9 @@ from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[att
 from hypothesis import given, settings
 
 from catalog import Catalog
-from catalog.messages import ENVELOPE, Message, message
-from catalog.protobuf import protobuf_schema
-from catalog.shapes import Listing, Member, Scalar, Shape, Struct
+from catalog.exports.messages import ENVELOPE, Message, message
+from catalog.exports.protobuf import protobuf_schema
+from catalog.exports.shapes import Listing, Member, Scalar, Shape, Struct
 from catalog.tenants import Tenants
 from chains import ChainGenerator
 from chains.formats.protobuf import ProtobufLayout

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from catalog.arrivals import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
 from catalog.profiles import load_profile
 from chains import InvalidSetting
-from chains.arrivals import Arrivals, AtOnce, compiled
-from chains.batches import NEVER, Bounds
-from chains.beginnings import MARK_EVERY, OpenBeginnings
-from chains.calendar import Calendar
+from chains.arrivals.batches import NEVER, Bounds
+from chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
+from chains.arrivals.calendar import Calendar
+from chains.arrivals.compiled import Arrivals, AtOnce, compiled
+from chains.arrivals.gamma import Gamma, quantile
+from chains.arrivals.rates import CHAIN, Segments
+from chains.arrivals.users import Closed
 from chains.delays import Tabled
-from chains.gamma import Gamma, quantile
 from chains.randomness import Integers, draw
-from chains.rates import CHAIN, Segments
-from chains.users import Closed
 from eventbus.event import microseconds
 
 HOUR = 3600 * 10**9

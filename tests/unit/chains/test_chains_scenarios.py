@@ -16,7 +16,7 @@ from catalog.delays import stretched
 from catalog.profiles import load_profile
 from catalog.visitors import VISITOR, short_name
 from chains import ChainGenerator, InvalidSetting
-from chains.faults import Fault
+from chains.faults.kinds import Fault
 from chains.scenarios import faults_of
 from chains.verification.distribution import distance
 from chains.verification.significance import chi_square, kolmogorov

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from catalog.messages import message
+from catalog.exports.messages import message
 from catalog.tenants import Tenants
 from chains import ChainGenerator, InvalidSetting
 from chains.cloudevents import CONVERSIONS

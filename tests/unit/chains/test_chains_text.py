@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chains.table import EventTable
-from chains.text import timestamps, uuid7
+from chains.writing.text import timestamps, uuid7
 from eventbus import event
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from catalog import Catalog, Chain, Fixed, Transition, Uniform
+from catalog.graphs.paths import accepted_sets
 from catalog.model import Causes, Outcome, State
-from catalog.paths import accepted_sets
 from catalog.topology import Fork, Retry, Unless, Way
 from chains import ChainGenerator, ImpossibleChain
 from chains.engine import Engine

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from catalog import Catalog, Chain, Fixed, LogNormal, Scenario
 from chains import ChainGenerator
 from chains.errors import InvalidLedger
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 from chains.verification import Report, verify
 from eventbus.cli import cli
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, way

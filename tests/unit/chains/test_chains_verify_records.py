@@ -11,7 +11,7 @@ import pytest
 
 from catalog import Catalog
 from chains import ChainGenerator
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 from chains.verification import Report, judged
 from chains.verification.records import RecordReader
 from eventbus.partitioner import partition_for

@@ -8,7 +8,7 @@ import pytest
 
 from catalog import Scenario
 from chains import ChainGenerator, InvalidSetting
-from chains.faults import KINDS, Fault
+from chains.faults.kinds import KINDS, Fault
 from chains.verification import Report, verify
 
 NAMES = [*Scenario.names()]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from catalog import Catalog, Fixed, Uniform
 from chains import Block, ChainGenerator, InvalidSetting
-from chains.batches import Bounds
-from chains.beginnings import MARK_EVERY, OpenBeginnings
+from chains.arrivals.batches import Bounds
+from chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
 from chains.table import EventTable
-from chains.walk import Walk
+from chains.walking.walk import Walk
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, two_steps, way
 

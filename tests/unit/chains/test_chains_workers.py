@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog import Catalog
-from chains import Block, ChainGenerator, InvalidSetting, WorkerDied, workers
+from chains import Block, ChainGenerator, InvalidSetting, WorkerDied
 from chains.stream import Extent
-from chains.worker import COUNT_BYTES, SLOTS, Job
-from chains.workers import in_parallel
+from chains.workers import crew as workers
+from chains.workers.crew import in_parallel
+from chains.workers.worker import COUNT_BYTES, SLOTS, Job
 from tests.unit.chains.catalogs import catalogs, field, two_steps
 
 LOOPING = Catalog.default().with_weights({"pattern-discovery": 15, "compliance-validation": 15})

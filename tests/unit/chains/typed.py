@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from catalog import Catalog, PayloadField, Variable
-from catalog.resolve import resolved
+from catalog.reading.resolve import resolved
 from tests.unit.chains.catalogs import catalog_of, chain, event, field, numbers, state, texts, way
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains import ChainGenerator, RunStatistics
-from chains.bins import QUARTER
-from chains.observer import Published
+from chains.pacing.bins import QUARTER
+from chains.pacing.observer import Published
 from eventbus.cli.expectation import expected_chains
 from eventbus.cli.report.chart import Bar, Chart
 from eventbus.cli.report.charts import over_time

@@ -1,0 +1,211 @@
+"""Catalog → AsyncAPI 3.1.0: topics as channels, event types as messages, chains as an extension.
+
+The standard has no place for a chain of more than two events with probabilities and delays; so each operation says in
+`x-chain` where its event stands, and `x-chains` at the root has the chains whole. What a catalog file says and neither
+shows is in `x-source` and `x-lists`, so that `catalog init` makes the same catalog of the document again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from catalog.bootstrap.document import chain_document as file_form
+from catalog.bootstrap.document import source_document
+from catalog.bootstrap.states import state_document
+from catalog.catalog import DEFAULT_PARTITIONS, Catalog
+from catalog.delays import delay_document
+from catalog.exports.examples import example_event, example_headers
+from catalog.exports.jsonschema import event_schema
+from catalog.graphs.conformance import Role
+from catalog.model import Chain, EventType, PayloadField, State, Transition
+
+VERSION = "3.1.0"
+KAFKA_BINDING = "0.5.0"
+
+Document = dict[str, Any]
+
+
+def domain_topic(event_type: str) -> str:
+    """The topic of an event type where every domain has one: `omninode.agent`."""
+    return ".".join(event_type.split(".", 2)[:2])
+
+
+def asyncapi(
+    catalog: Catalog, *, topic_of: Callable[[str], str] = domain_topic, server: str = "localhost:9092"
+) -> Document:
+    """The catalog as an AsyncAPI document.
+
+    Args:
+        topic_of: names the topic of an event type; by default each domain has one.
+        server: `host:port` of a broker.
+    """
+    topics: dict[str, list[EventType]] = {}
+    for event in catalog.events.values():
+        topics.setdefault(topic_of(event.name), []).append(event)
+    return {
+        "asyncapi": VERSION,
+        "id": "urn:eventbus:catalog",
+        "info": _info(catalog),
+        "defaultContentType": "application/json",
+        "servers": {"kafka": {"host": server, "protocol": "kafka", "description": "A Kafka, or the mock of one"}},
+        "channels": {topic: _channel(topic, events, catalog) for topic, events in topics.items()},
+        "operations": {
+            name: operation
+            for topic, events in topics.items()
+            for name, operation in _operations(topic, events, catalog)
+        },
+        "components": {
+            "messages": {name: _message(event, catalog) for name, event in catalog.events.items()},
+            "schemas": {**{name: _schema(event) for name, event in catalog.events.items()}, "headers": HEADERS},
+            "correlationIds": {"chain": CORRELATION},
+        },
+        "x-chains": {
+            name: {**chain_document(chain), "x-source": file_form(chain)} for name, chain in catalog.chains.items()
+        },
+        "x-lists": {name: list(items) for name, items in catalog.lists.items()},
+    }
+
+
+HEADERS: Document = {
+    "type": "object",
+    "required": ["content-type", "event_type", "correlation_id", "traceparent"],
+    "properties": {
+        "content-type": {"const": "application/json"},
+        "event_type": {"type": "string"},
+        "correlation_id": {"type": "string", "format": "uuid"},
+        "causation_id": {"type": "string", "format": "uuid", "description": "Absent on the first event of a chain"},
+        "traceparent": {
+            "type": "string",
+            "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+            "description": "W3C Trace Context; the trace id is the correlation id without dashes",
+        },
+    },
+}
+CORRELATION: Document = {
+    "description": "The same in all events of a chain, and the key of their records",
+    "location": "$message.header#/correlation_id",
+}
+
+
+def _info(catalog: Catalog) -> Document:
+    domains = dict.fromkeys(event.domain for event in catalog.events.values())
+    return {
+        "title": "Event catalog",
+        "version": "1.0.0",
+        "description": f"{len(catalog.events)} event types in {len(catalog.chains)} chains.",
+        "contact": {"name": "eventbus-mock"},
+        "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
+        "tags": [{"name": domain} for domain in domains],
+    }
+
+
+def _channel(topic: str, events: list[EventType], catalog: Catalog) -> Document:
+    partitions = max(catalog.partitions.get(event.domain, DEFAULT_PARTITIONS) for event in events)
+    return {
+        "address": topic,
+        "title": topic,
+        "description": f"Topic of {len(events)} event types; a chain keeps its order within one partition.",
+        "servers": [{"$ref": "#/servers/kafka"}],
+        "messages": {event.name: {"$ref": f"#/components/messages/{event.name}"} for event in events},
+        "bindings": {"kafka": {"topic": topic, "partitions": partitions, "bindingVersion": KAFKA_BINDING}},
+    }
+
+
+def _operations(topic: str, events: list[EventType], catalog: Catalog) -> Iterator[tuple[str, Document]]:
+    """The generator sends each type; the processor receives all of a topic."""
+    channel = {"$ref": f"#/channels/{topic}"}
+    messages = [{"$ref": f"#/channels/{topic}/messages/{event.name}"} for event in events]
+    for event, message in zip(events, messages, strict=True):
+        places = [
+            _place(chain, state)
+            for chain in catalog.chains.values()
+            for state in chain.states.values()
+            if state.emits == event.name
+        ]
+        about = {"title": f"Send {event.name}", "summary": event.description, "tags": [{"name": event.domain}]}
+        yield (
+            f"send.{event.name}",
+            {"action": "send", "channel": channel, **about, "messages": [message], "x-chain": places},
+        )
+    about = {"title": f"Receive {topic}", "summary": f"Store every event of {topic}.", "tags": [{"name": topic}]}
+    yield f"receive.{topic}", {"action": "receive", "channel": channel, **about, "messages": messages}
+
+
+def _message(event: EventType, catalog: Catalog) -> Document:
+    root = catalog.conformance.classify(event.name)[1] == Role.REQUESTED
+    example = {
+        "name": "example",
+        "headers": example_headers(event, root=root),
+        "payload": example_event(event, root=root),
+    }
+    key = {"type": "string", "format": "uuid", "description": "The correlation id"}
+    return {
+        "name": event.name,
+        "title": event.name,
+        "summary": event.description,
+        "contentType": "application/json",
+        "tags": [{"name": event.domain}],
+        "correlationId": {"$ref": "#/components/correlationIds/chain"},
+        "headers": {"$ref": "#/components/schemas/headers"},
+        "payload": {"$ref": f"#/components/schemas/{event.name}"},
+        "bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING}},
+        "examples": [example],
+    }
+
+
+def _schema(event: EventType) -> Document:
+    """The schema of an event; `x-source` says where each field of the payload gets its values, as in a catalog file."""
+    schema = event_schema(event)
+    properties = schema["properties"]
+    return {**schema, "properties": {**properties, "payload": _sourced(properties["payload"], event.payload)}}
+
+
+def _sourced(schema: Document, fields: Iterable[PayloadField]) -> Document:
+    properties = {one.name: _sourced_field(schema["properties"][one.name], one) for one in fields}
+    return {**schema, "properties": properties}
+
+
+def _sourced_field(schema: Document, one: PayloadField) -> Document:
+    if one.fields is not None:
+        return _sourced(schema, one.fields)
+    examples = {"examples": list(one.examples)} if one.examples else {}
+    return {**schema, "x-source": {**source_document(one), **examples}}
+
+
+def chain_document(chain: Chain) -> Document:
+    """A chain as data: its states, where they lead, how probably and after what delay."""
+    return {
+        "description": chain.description,
+        "weight": chain.weight,
+        "start": chain.start,
+        "states": {state.name: {"emits": state.emits, **_ways(chain, state)} for state in chain.states.values()},
+    }
+
+
+def _place(chain: Chain, state: State) -> Document:
+    return {"chain": chain.name, "state": state.name, **_ways(chain, state)}
+
+
+def _ways(chain: Chain, state: State) -> Document:
+    """What comes after a state; but for probabilities, all that is special about that is as in a catalog file."""
+    document = state_document(state)
+    ways = zip(state.next, document.get("next", ()), strict=True)
+    following = {"next": [_way(chain, state, one, form) for one, form in ways]} if state.next else {}
+    abandoned = {"abandoned": state.abandon / state.total} if state.abandon else {}
+    others = _members(document, "timeout", "fork", "compensation", "causes", "outcome")
+    return {**following, **abandoned, **others}
+
+
+def _way(chain: Chain, state: State, transition: Transition, form: Document) -> Document:
+    return {
+        "state": transition.to,
+        "event": chain.states[transition.to].emits,
+        "probability": transition.weight / state.total,
+        "delay_ms": delay_document(transition.delay),
+        **_members(form, "retry", "compensate", "by"),
+    }
+
+
+def _members(document: Document, *names: str) -> Document:
+    return {name: document[name] for name in names if name in document}

@@ -1,0 +1,1 @@
+"""The walks of a chain, unfolded, and what follows from them."""

@@ -1,0 +1,1 @@
+"""From YAML to the values of the catalog."""

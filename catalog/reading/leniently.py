@@ -1,0 +1,62 @@
+"""Values as files made for other programs have them: `"10"` is a number, `yes` a flag, `~` is nothing."""
+
+from __future__ import annotations
+
+from catalog.reading.quantities import seconds
+from catalog.reading.source import Node
+from catalog.words import shown
+
+NOTHINGS = ("", "~", "null", "none")
+FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def is_nothing(node: Node) -> bool:
+    """Whether a member stands there without a value."""
+    value = node.plain()
+    return value is None or (isinstance(value, str) and value.strip().lower() in NOTHINGS)
+
+
+def number(node: Node) -> float | None:
+    """A number, also as a text; None after noting a mistake."""
+    return _number(node, "a number")
+
+
+def whole(node: Node) -> int | None:
+    """A whole number, also as a text, or as a number with nothing behind its point."""
+    found = number(node)
+    if found is None or found == int(found):
+        return None if found is None else int(found)
+    _refuse("a whole number", node)
+    return None
+
+
+def duration(node: Node) -> float | None:
+    """Seconds, or a text such as `5m`."""
+    value = node.plain()
+    found = seconds(value.strip()) if isinstance(value, str) else None
+    return _number(node, "seconds, or a duration such as 30s or 5m") if found is None else found
+
+
+def flag(node: Node) -> bool | None:
+    """True or false in any of their spellings."""
+    value = node.plain()
+    found = value if isinstance(value, bool) else FLAGS.get(str(value).strip().lower())
+    if found is None:
+        _refuse("true or false", node)
+    return found
+
+
+def _number(node: Node, expected: str) -> float | None:
+    value = node.plain()
+    try:
+        found = float(value.replace("_", "")) if isinstance(value, str) else value
+    except ValueError:
+        found = value
+    if isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < float("inf"):
+        return found
+    _refuse(expected, node)
+    return None
+
+
+def _refuse(expected: str, node: Node) -> None:
+    node.complain(f"expected {expected}, got {shown(node.plain())}")

@@ -1,0 +1,148 @@
+"""A scenario's file → `Scenario`: its sections one by one, and all mistakes together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from catalog.arrivals import Arrivals, Open, Spacing, Users
+from catalog.catalog import Catalog
+from catalog.checks.arrivals import MOST_USERS, profile_problems
+from catalog.errors import InvalidScenario, Mistake
+from catalog.model import Fixed
+from catalog.probabilities import misgivings
+from catalog.profiles import profile_of
+from catalog.reading import leniently
+from catalog.reading.arrivals import read_arrivals
+from catalog.reading.overrides import overridden
+from catalog.reading.probabilities import read_probabilities
+from catalog.reading.source import Node, read, text_of
+from catalog.reading.trouble import read_faults, read_phases
+from catalog.reading.visits import visiting
+from catalog.scenario import Advanced, Scenario, file_of
+from catalog.words import listed
+
+SECTIONS = (
+    *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
+    *("arrivals", "profile", "chains", "journeys", "faults", "phases"),
+)
+SIMULATION = ("num_users", "duration_seconds", "api_url")
+ADVANCED = (
+    *("save_to_file", "output_file", "verbose", "retry_on_failure", "max_retries", "stats_interval"),
+    "human_like_delays",
+)
+STAGGER = 60.0
+"""Seconds in which users arrive at most; ..."""
+APART = 0.5
+"""... when they are few, one comes after so many seconds."""
+
+
+class Simulation(NamedTuple):
+    """The section `simulation`."""
+
+    users: int | None
+    duration: float | None
+    api_url: str | None
+
+
+def load(name: str | Path, overrides: Sequence[str], catalog: Catalog) -> Scenario:
+    """See `Scenario.load`."""
+    path = file_of(str(name))
+    mistakes: list[Mistake] = []
+    document = read(path, mistakes)
+    scenario = None
+    if document is not None:
+        scenario = read_scenario(overridden(document, overrides), path.stem, catalog)
+    if mistakes or scenario is None:
+        raise InvalidScenario(sorted(mistakes, key=lambda mistake: (not mistake.line, mistake.line)))  # options last
+    return scenario
+
+
+def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
+    """The scenario of a document; what is wrong is noted among its mistakes."""
+    members = {name: node for name, node in document.members(SECTIONS).items() if not leniently.is_nothing(node)}
+    simulation = _simulation(_given(members.get("simulation"), SIMULATION))
+    settings = _given(members.get("advanced"), ADVANCED)
+    human = _flag(settings, "human_like_delays") is not False
+    shares = read_probabilities(members["event_probabilities"]) if "event_probabilities" in members else {}
+    return Scenario(
+        name=name,
+        description=text_of(members, "description"),
+        seed=leniently.whole(members["seed"]) if "seed" in members else None,
+        catalog=visiting(members, catalog, shares=shares, human=human, users=simulation.users is not None),
+        duration=simulation.duration,
+        api_url=simulation.api_url,
+        arrivals=_arrivals(members, simulation.users, human=human),
+        faults=read_faults(members["faults"], catalog) if "faults" in members else (),
+        phases=read_phases(members["phases"], catalog) if "phases" in members else (),
+        advanced=_advanced(settings),
+        notes=tuple(misgivings(shares)),
+    )
+
+
+def _given(node: Node | None, allowed: tuple[str, ...]) -> Mapping[str, Node]:
+    """The members that have a value."""
+    if node is None:
+        return {}
+    return {name: member for name, member in node.members(allowed).items() if not leniently.is_nothing(member)}
+
+
+def _simulation(members: Mapping[str, Node]) -> Simulation:
+    users = leniently.whole(members["num_users"]) if "num_users" in members else None
+    duration = leniently.duration(members["duration_seconds"]) if "duration_seconds" in members else None
+    url = text_of(members, "api_url") or None
+    if users is not None and not 1 <= users <= MOST_USERS:
+        members["num_users"].complain(f"expected 1 to {MOST_USERS:,} users, got {users:,}")
+    if duration is not None and duration < 0:
+        members["duration_seconds"].complain(f"expected 0 (endless) or more seconds, got {duration:g}")
+    if url and not url.startswith(("http://", "https://")):
+        members["api_url"].complain(f"expected an address that begins with http:// or https://, got {url!r}")
+    return Simulation(users, duration or None, url)
+
+
+def _arrivals(members: Mapping[str, Node], users: int | None, *, human: bool) -> Arrivals | None:
+    """Users who come one after the other, and again after a break; where nobody waits, at once and without one."""
+    given = [name for name in ("arrivals", "profile") if name in members]
+    said = [*given, *(["simulation.num_users"] if users is not None else [])]
+    if len(said) > 1:
+        members[given[0]].complain(f"expected only one of {listed(said)} to say who comes")
+    if "arrivals" in members:
+        return read_arrivals(members["arrivals"])
+    if "profile" in members:
+        return _by_the_hour(members["profile"])
+    if users is None:
+        return None
+    return (
+        Users(users=users, stagger=min(STAGGER, users * APART)) if human else Users(users=users, think=Fixed(value=0))
+    )
+
+
+def _by_the_hour(node: Node) -> Open:
+    """A profile, its visitors spread over each hour and never in clumps."""
+    before, profile = len(node.mistakes), profile_of(node)
+    if len(node.mistakes) == before:
+        for place, problem in profile_problems(profile):
+            node.at(place).complain(problem)
+    return Open(rate=profile, spacing=Spacing(name="even"))
+
+
+def _advanced(members: Mapping[str, Node]) -> Advanced:
+    retries = leniently.whole(members["max_retries"]) if "max_retries" in members else None
+    interval = leniently.duration(members["stats_interval"]) if "stats_interval" in members else None
+    if retries is not None and not 0 <= retries <= 100:
+        members["max_retries"].complain(f"expected 0 to 100 retries, got {retries}")
+    if interval is not None and interval < 0:
+        members["stats_interval"].complain(f"expected 0 (none) or more seconds, got {interval:g}")
+    return Advanced(
+        save_to_file=bool(_flag(members, "save_to_file")),
+        output_file=text_of(members, "output_file") or Advanced().output_file,
+        verbose=_flag(members, "verbose"),
+        retry_on_failure=_flag(members, "retry_on_failure"),
+        max_retries=retries,
+        stats_interval=interval,
+    )
+
+
+def _flag(members: Mapping[str, Node], name: str) -> bool | None:
+    return leniently.flag(members[name]) if name in members else None

@@ -1,0 +1,1 @@
+"""When chains begin: the open and the closed model, compiled."""

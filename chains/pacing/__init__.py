@@ -1,0 +1,1 @@
+"""Virtual time meets a clock: publishing in time, and figures of it."""

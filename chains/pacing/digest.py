@@ -1,0 +1,43 @@
+"""The SHA-256 of what was published: two runs with the same one had the same events in the same order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from chains.pacing.observer import Published
+
+AT_ONCE = 1 << 16
+"""Bytes that are digested in less time than another thread takes to begin."""
+AHEAD = 8
+"""Texts that may wait for the other thread."""
+
+
+class Digest:
+    """Digests events as JSON lines, as `eventbus generate` writes them; a second thread does the work."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._beside = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def published(self, batch: Published) -> None:
+        lines = [b"null" if record.value is None else record.value for record in batch.records]
+        lines.append(b"")
+        self.add(b"\n".join(lines))
+
+    def add(self, text: bytes) -> None:
+        """Digest lines behind those before."""
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) == AHEAD):
+            self._waiting.popleft().result()
+        if not self._waiting and len(text) < AT_ONCE:
+            self._hash.update(text)
+        else:
+            self._waiting.append(self._beside.submit(self._hash.update, text))
+
+    def hexdigest(self) -> str:
+        """Of everything so far."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._hash.hexdigest()

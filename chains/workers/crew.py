@@ -1,0 +1,117 @@
+"""Several processes make one stream of events: the same bytes, in the same order, whatever their number.
+
+What happens when takes a sixth of the work, its text the rest. So every worker walks the whole run, which needs no
+agreement and no bound on how long chains last, and writes every n-th portion of its text into memory that it shares
+with the reader, who takes the portions in turn. Pipes carry the turns; they also tell each side when the other has
+gone. A worker is a fresh interpreter: a fork would copy the locks of other threads in whatever state they are in,
+and `multiprocessing` would run the caller's script a second time.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import cycle
+from typing import IO
+
+from chains.errors import InvalidSetting, WorkerDied
+from chains.stream import ChainStream, Extent
+from chains.workers.worker import COUNT_BYTES, SLOTS, Job, Slot, slots
+from chains.writing.block import Block
+
+MOST_WORKERS = 64
+
+
+def in_parallel(stream: ChainStream, extent: Extent, workers: int) -> Iterator[Block]:
+    """The blocks of a stream, made by several processes. Consume a block before asking for the next.
+
+    The processes start with the first block and end with the iterator, whatever ends that.
+
+    Raises:
+        InvalidSetting: a bound is negative, or there are not 1 to 64 workers.
+        WorkerDied: a process ended before its work did.
+    """
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InvalidSetting(f"expected 1 to {MOST_WORKERS} workers, got {workers}")
+    if workers == 1:
+        return stream.blocks(extent)
+    stream.tables(extent)  # refuses wrong bounds: here, not in each process
+    return _in_turn([Job(stream, extent, number, workers) for number in range(workers)])
+
+
+def _in_turn(jobs: list[Job]) -> Iterator[Block]:
+    with ExitStack() as stack:
+        crew = [stack.enter_context(Worker(job)) for job in jobs]
+        for worker in cycle(crew):
+            block = worker.block()
+            if block is None:  # the portions are dealt in turn: the others have none left either
+                return
+            yield block
+            worker.free()
+
+
+class Worker:
+    """One process and the memory shared with it."""
+
+    def __init__(self, job: Job) -> None:
+        self._name = f"worker {job.number + 1} of {job.of}"
+        self._taken = 0
+        with _shared_file(SLOTS * Slot.size_for(job.stream)) as file:
+            pickle.dump(job, file)  # read before the first block overwrites it
+            file.flush()
+            file.seek(0)
+            self._slots = slots(mmap.mmap(file.fileno(), 0), job.stream)
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-c", "from chains.workers.worker import main; main()", str(file.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(file.fileno(),),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                process_group=0,  # Ctrl-C is for the reader, who ends the workers
+            )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def block(self) -> Block | None:
+        """The next portion; None after the last.
+
+        Raises:
+            WorkerDied: there will be none, nor was that said.
+        """
+        assert self.process.stdout is not None
+        count = self.process.stdout.read(COUNT_BYTES)
+        if len(count) < COUNT_BYTES:
+            raise WorkerDied(f"{self._name} ended with {self.process.wait()} before its work did")
+        events = int.from_bytes(count, "little")
+        return self._slots[self._taken % SLOTS].get(events) if events else None
+
+    def free(self) -> None:
+        """The portion has been consumed."""
+        assert self.process.stdin is not None
+        self._taken += 1
+        with suppress(BrokenPipeError):  # it has ended; `block` knows whether in order
+            os.write(self.process.stdin.fileno(), b"\n")
+
+
+def _shared_file(size: int) -> IO[bytes]:
+    """A file without a name, in memory where the system can."""
+    if sys.platform == "linux":
+        file: IO[bytes] = os.fdopen(os.memfd_create("eventbus"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    file.truncate(size)
+    return file

@@ -1,0 +1,1 @@
+"""From integers to text: what each state emits, as columns of bytes."""
