@@ -52,6 +52,8 @@ class Advanced:
     max_retries: int | None = None
     stats_interval: float | None = None
     """Seconds."""
+    human_like_delays: bool | None = None
+    """False: nobody waits; the catalog and the arrivals are so already."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from catalog.catalog import Catalog
+from catalog.checks.everything import event_name
 from catalog.errors import CatalogError
 from catalog.probabilities import TOLERANCE, with_probabilities
 from catalog.reading import leniently
@@ -18,15 +19,19 @@ def read_probabilities(node: Node) -> Mapping[str, float]:
     """The share of each event type; nothing after a mistake. Names may be short ones and their aliases."""
     shares: dict[str, float] = {}
     before = len(node.mistakes)
+    given = {name: leniently.number(member) for name, member in node.mapping().items()}
     for name, member in node.mapping().items():
-        share = leniently.number(member)
-        if full_name(name) in shares:
+        share = given[name]
+        if not event_name.fullmatch(full_name(name)):
+            member.complain(f"expected the name of an event such as video_play, got {name!r}")
+        elif full_name(name) in shares:
             member.complain(f"{name!r} stands for {full_name(name)}, which has a share already")
         elif share is not None and not 0 <= share <= 1:
             member.complain(f"expected a share of 0 to 1, got {share:g}")
         shares[full_name(name)] = share or 0.0
-    total = math.fsum(shares.values())
-    if len(node.mistakes) == before and abs(total - 1) > TOLERANCE:
+    total = math.fsum(share or 0.0 for share in given.values())
+    sound = all(share is not None and 0 <= share <= 1 for share in given.values())
+    if sound and abs(total - 1) > TOLERANCE:
         node.complain(f"expected shares that sum to 1.0, got {total:.12g} for {listed(node.mapping())}")
     return shares if len(node.mistakes) == before else {}
 

@@ -63,8 +63,8 @@ def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
     """The scenario of a document; what is wrong is noted among its mistakes."""
     members = {name: node for name, node in document.members(SECTIONS).items() if not leniently.is_nothing(node)}
     simulation = _simulation(_given(members.get("simulation"), SIMULATION))
-    settings = _given(members.get("advanced"), ADVANCED)
-    human = _flag(settings, "human_like_delays") is not False
+    advanced = _advanced(_given(members.get("advanced"), ADVANCED))
+    human = advanced.human_like_delays is not False
     shares = read_probabilities(members["event_probabilities"]) if "event_probabilities" in members else {}
     return Scenario(
         name=name,
@@ -76,7 +76,7 @@ def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
         arrivals=_arrivals(members, simulation.users, human=human),
         faults=read_faults(members["faults"], catalog) if "faults" in members else (),
         phases=read_phases(members["phases"], catalog) if "phases" in members else (),
-        advanced=_advanced(settings),
+        advanced=advanced,
         notes=tuple(misgivings(shares)),
     )
 
@@ -107,10 +107,11 @@ def _arrivals(members: Mapping[str, Node], users: int | None, *, human: bool) ->
     said = [*given, *(["simulation.num_users"] if users is not None else [])]
     if len(said) > 1:
         members[given[0]].complain(f"expected only one of {listed(said)} to say who comes")
+    hourly = _by_the_hour(members["profile"]) if "profile" in members else None
     if "arrivals" in members:
         return read_arrivals(members["arrivals"])
-    if "profile" in members:
-        return _by_the_hour(members["profile"])
+    if hourly is not None:
+        return hourly
     if users is None:
         return None
     return (
@@ -141,6 +142,7 @@ def _advanced(members: Mapping[str, Node]) -> Advanced:
         retry_on_failure=_flag(members, "retry_on_failure"),
         max_retries=retries,
         stats_interval=interval,
+        human_like_delays=_flag(members, "human_like_delays"),
     )
 
 

@@ -101,7 +101,7 @@ def rates(now: Figures, before: Figures) -> str:
     """`98.7 events/s of 100, 38.9 chains/s of 39.2`: actual, and target where there is one."""
     seconds = now.elapsed - before.elapsed
     if seconds <= 0:
-        return "no time has passed"
+        return "waiting for what is under way"
     chains = (now.begun - before.begun) / seconds
     events = (now.events - before.events) / seconds
     noun = next(iter(now.groups), "chains")

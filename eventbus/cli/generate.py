@@ -113,6 +113,8 @@ def generate(
     model = arrivals.model(rate) or (scenario.arrivals if scenario else None)
     if model and all(bound is None for bound in (chains, duration, until, index)):
         duration = model.lasts
+        if scenario and duration is None:
+            click.echo(f"note: the scenario has no end; these are {DEFAULT_CHAINS} chains of it", err=True)
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not part.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 class ReportPath(click.Path):
-    """A file in a folder that exists: a long run shall not end with the news that it does not."""
+    """A page or a picture in a folder that exists: a long run shall not end with the news that it cannot be written."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(str(super().convert(value, param, ctx)))
         if not path.parent.is_dir():
             self.fail(f"expected a file in a folder that exists, got {value!r}", param, ctx)
+        if path.suffix not in (".html", ".htm", ".svg"):
+            self.fail(f"expected a name that ends in .html or .svg, got {value!r}", param, ctx)
         return path
 
 

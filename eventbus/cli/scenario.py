@@ -83,6 +83,8 @@ def _said(scenario: Scenario, options: dict[str, Any]) -> Iterator[tuple[str, An
         yield "faults", faults_of(scenario)
     if advanced.verbose is not None:
         yield "verbose", advanced.verbose
+    if advanced.human_like_delays is False:  # as fast as possible means: as fast as it is taken
+        yield "when_full", "wait"
     if advanced.stats_interval:
         yield "stats_interval", advanced.stats_interval
     if advanced.retry_on_failure is False:

@@ -44,6 +44,16 @@ async def test_options_win_over_the_file(tmp_path: Path, server: Server) -> None
     assert all("correlation_id" in item for item in server.items)  # type: ignore[operator]
 
 
+async def test_where_nobody_waits_the_stream_waits_for_its_sinks(tmp_path: Path, server: Server) -> None:
+    """Without human delays it is as fast as its slowest sink; with them, a full queue loses what comes."""
+    file = written(tmp_path, server)
+    for human, when_full in (("false", "wait"), ("true", "drop")):
+        chosen = ("--set", f"advanced.human_like_delays={human}", "--set", "simulation.num_users=2")
+        brief = ("--speed", "100", "--duration", "1s")
+        code, figures = await account(tmp_path, "--scenario", file, "--to", "http", *chosen, *brief)
+        assert (code, figures["when_full"]) == (0, when_full)
+
+
 async def test_retries_are_those_of_the_file(tmp_path: Path, server: Server) -> None:
     """One failure costs an event where none is tried again, and nothing where that is wanted."""
     file = written(tmp_path, server)

@@ -90,6 +90,7 @@ def test_a_file_of_the_four_sections_is_read_as_it_is(load: Load) -> None:
         retry_on_failure=True,
         max_retries=3,
         stats_interval=30,
+        human_like_delays=True,
     )
 
 
@@ -203,6 +204,18 @@ def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
     ]
 
 
+def test_no_mistake_hides_another(mistakes: Any) -> None:
+    """Shares are added up also where two names mean the same, and both of two ways to say who comes are read."""
+    text = "profile: nix\narrivals: {rate: 0}\nevent_probabilities: {page_visit: 0.5, screen_view: 0.1}"
+    assert sorted(where for _, where, _ in mistakes(text)) == [
+        "arrivals",
+        "arrivals.rate",
+        "event_probabilities",
+        "event_probabilities.screen_view",
+        "profile",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "where", "problem"),
     [
@@ -216,6 +229,7 @@ def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
         ("profile: offices", "profile", "expected one of office, visitors"),
         ("profile: {hours: [1, 2]}", "profile.hours", "expected 24 numbers"),
         ("event_probabilities: {page_visit: 0.6, x: 0.5}", "event_probabilities", "sum to 1.0, got 1.1 for page_visit"),
+        ("event_probabilities: {foo bar: 0.5, session_start: 0.5}", "foo bar", "the name of an event such as video_pl"),
         ("event_probabilities: {page_visit: 1.5}", "event_probabilities.page_visit", "a share of 0 to 1, got 1.5"),
         ("event_probabilities: {a: 0.5, page_visit: 0.5, screen_view: 0}", "screen_view", "has a share already"),
         ("event_probabilities: {page_visit: 0.5, session_end: 0.5}", "event_probabilities", "no session would begin"),

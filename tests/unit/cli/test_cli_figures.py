@@ -61,7 +61,7 @@ def test_rates_are_of_the_interval() -> None:
         elapsed=40.0, events=3100, groups={"sessions": Group(begun=1210)}, expected=1240.0, events_per_chain=2.5
     )
     assert rates(later, THIRTY) == "10 events/s of 2.5, 1 sessions/s of 1"
-    assert rates(later, later) == "no time has passed"
+    assert rates(later, later) == "waiting for what is under way"
 
 
 def test_without_a_target_there_is_none() -> None:

@@ -117,6 +117,7 @@ def test_without_asking_there_is_one_line() -> None:
     [
         (("stream", "--to", "bus", "--report", "no/such/folder/run.html"), "a folder that exists"),
         (("generate", "--report", "no/such/folder/run.html"), "a folder that exists"),
+        (("generate", "--report", "run.txt"), "a name that ends in .html or .svg"),
         (("generate", "--resume", "--out", "x", "--summary"), "no --resume"),
         (("stream", "--to", "bus", "--stats-interval", "0s"), "more than 0 seconds"),
         (("stream", "--to", "bus", "--speed", "0"), "0"),
