@@ -14,14 +14,14 @@ COMMANDS = {
     "mock": "Run everything in one process: bus, generator, processor, PostgreSQL, HTTP. No Kafka, no Docker.",
     "serve": "Run the same application against a real Kafka and PostgreSQL.",
     "generate": "Write events to a file or stdout, as fast as they come.",
-    "verify": "Test a file of events against the catalog and its ledger.",
+    "verify": "Test events of a file, topics or the store against the catalog and the ledger.",
     "stream": "Stream events into a real Kafka or other sinks at a chosen pace.",
     "process": "Run the Faust worker: Kafka → PostgreSQL.",
     "events": "List stored events.",
     "chain": "Draw one chain as a tree and explain it.",
     "stats": "Show totals, rates and percentiles.",
     "explain": "Tell where an event of a generated run comes from.",
-    "catalog": "List, show, lint and export the catalog.",
+    "catalog": "List, show, check, export, make and learn catalogs, and list scenarios.",
 }
 SURROUNDINGS = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 """What a disk or a terminal may refuse to anyone: no bugs."""

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from chains import ChainGenerator
+from tests.bench.fakers import with_faker, with_mimesis
 from tests.bench.table import Row, best_rate
 
 CHAINS = 200_000
@@ -44,6 +45,8 @@ def rows() -> Iterator[Row]:
         rates, baseline = in_turns(list(works.values()), dumps(sample()))
     for (name, target), rate in zip(works, rates, strict=True):
         yield Row(name, rate, baseline, DICTS, target=target)
+    for name, fake in (("Faker, a value at a time", with_faker), ("Mimesis, the same", with_mimesis)):
+        yield Row("blocks of bytes, null sink", rates[0], best_rate(fake(2000), repeat=3), name)
     one, two = in_turns_of_workers()
     yield Row("two worker processes, null sink", two, one, "one process", target="≥ 1.4")
     yield Row("first chain after the import", first_chain_ms(), unit="ms", target="< 150")
