@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
-from itertools import islice
-from types import TracebackType
 from typing import Self
 
-from eventbus.bus import Batches
 from eventbus.consumer import InProcessConsumer, Partitions
 from eventbus.errors import BusClosed, IllegalGeneration, UnknownMember
-from eventbus.record import ConsumerRecord, TopicPartition
+from eventbus.handing import HandsOut, partition_of
+from eventbus.record import TopicPartition
 
-POLL_RECORDS = 500
 
-
-class InProcessSubscription:
+class InProcessSubscription(HandsOut):
     """`eventbus.bus.Subscription` on the in-process bus; made by `InProcessBus.subscribe`."""
 
+    poll_records = 500
+
     def __init__(self, consumer: InProcessConsumer, *, auto_commit: bool) -> None:
+        super().__init__()
         self._consumer = consumer
         self._auto_commit = auto_commit
-        self._lists: deque[list[ConsumerRecord]] = deque()
-        self._current: Iterator[ConsumerRecord] = iter(())
         self._epoch = -1
-        self._handed_out: dict[TopicPartition, int] = {}
-        """For each partition the offset after the last record handed out and not yet committed."""
-        self._partition = TopicPartition("", 0)
-        """Of the current list."""
 
     def __repr__(self) -> str:
         return f"<InProcessSubscription of {self._consumer!r}>"
@@ -42,39 +33,6 @@ class InProcessSubscription:
     async def __aenter__(self) -> Self:
         await self._consumer.ready()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._note_processed()
-        await self.close()
-
-    def __aiter__(self) -> AsyncIterator[ConsumerRecord]:
-        return self
-
-    async def __anext__(self) -> ConsumerRecord:
-        self._note_processed()
-        record = next(self._current, None) if self._is_fresh() else None
-        if record is None:
-            await self._refill(POLL_RECORDS)
-            record = next(self._current)
-        self._handed_out[self._partition] = record.offset + 1
-        return record
-
-    def batches(self, max_records: int = 1000) -> AsyncIterator[list[ConsumerRecord]]:
-        """Lists of at most `max_records` records, each of one partition, in offset order."""
-        return Batches(partial(self.next_batch, max_records))
-
-    async def next_batch(self, max_records: int) -> list[ConsumerRecord]:
-        """What `batches` hands out next."""
-        self._note_processed()
-        records = list(islice(self._current, max_records)) if self._is_fresh() else []
-        if not records:
-            await self._refill(max_records)
-            records = list(islice(self._current, max_records))
-        self._handed_out[self._partition] = records[-1].offset + 1
-        return records
 
     async def commit(self) -> None:
         """Commit everything handed out so far.
@@ -126,16 +84,7 @@ class InProcessSubscription:
             self._handed_out.clear()
 
     def _is_fresh(self) -> bool:
-        """Whether the records at hand are still ours to hand out."""
         return self._epoch == self._consumer.epoch and self._consumer.is_current()
-
-    async def _refill(self, max_records: int) -> None:
-        """Make the next list the current one; polls when there is none left."""
-        if not (self._lists and self._is_fresh()):
-            await self._poll(max_records)
-        records = self._lists.popleft()
-        self._partition = _partition(records)
-        self._current = iter(records)
 
     async def _poll(self, max_records: int) -> None:
         try:
@@ -154,9 +103,5 @@ class InProcessSubscription:
         """Give up what was polled and not handed out."""
         rest = list(self._current) if self._is_fresh() else []
         for records in filter(None, (rest, *self._lists)):
-            self._consumer.rewind(_partition(records), records[0].offset)
+            self._consumer.rewind(partition_of(records), records[0].offset)
         self._lists.clear()
-
-
-def _partition(records: list[ConsumerRecord]) -> TopicPartition:
-    return TopicPartition(records[0].topic, records[0].partition)

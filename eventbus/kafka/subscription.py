@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
-from functools import partial
-from itertools import islice
-from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as KafkaRecord
 from aiokafka import TopicPartition as KafkaPartition
 
-from eventbus.bus import Batches, StartFrom
+from eventbus.bus import StartFrom
 from eventbus.errors import BusClosed, EventBusError, NoGroup, NotAssigned, OffsetOutOfRange
+from eventbus.handing import HandsOut
 from eventbus.kafka.connection import Connection
 from eventbus.kafka.topics import Topics
 from eventbus.kafka.translation import translated
@@ -31,17 +28,16 @@ HEARTBEAT_MS = 1000
 WAIT_MS = 1000
 """One wait for records; the loop around it goes on until there are some."""
 
-POLL_RECORDS = 1000
-"""Records fetched at once for a reader that takes them one by one."""
-
 Offsets = dict[TopicPartition, int]
 
 
-class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """`eventbus.bus.Subscription` on Kafka; made by `KafkaBus.subscribe`.
 
     While the brokers are away it waits for them, as every Kafka consumer does.
     """
+
+    poll_records = 1000
 
     def __init__(
         self,
@@ -54,6 +50,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         auto_commit: bool,
         close_timeout: float,
     ) -> None:
+        super().__init__()
         self._connection = connection
         self._known = known
         self._topics = topics
@@ -64,14 +61,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._consumer: AIOKafkaConsumer | None = None
         self._joining = asyncio.Lock()
         self._closed = False
-        self._lists: deque[list[ConsumerRecord]] = deque()
-        self._current: Iterator[ConsumerRecord] = iter(())
-        self._partition = TopicPartition("", 0)
-        """Of the current list."""
-        self._handed_out: Offsets = {}
-        """For each partition the offset after the last record handed out."""
         self._processed: Offsets = {}
-        """The same, once more was asked for: what the next automatic commit says."""
+        """What was handed out before more was asked for: what the next automatic commit says."""
         self._next_commit = 0.0
 
     def __repr__(self) -> str:
@@ -86,39 +77,6 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     async def __aenter__(self) -> Self:
         await self._joined()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._note_processed()
-        await self.close()
-
-    def __aiter__(self) -> AsyncIterator[ConsumerRecord]:
-        return self
-
-    async def __anext__(self) -> ConsumerRecord:
-        self._note_processed()
-        record = next(self._current, None)
-        if record is None:
-            await self._refill(POLL_RECORDS)
-            record = next(self._current)
-        self._handed_out[self._partition] = record.offset + 1
-        return record
-
-    def batches(self, max_records: int = 1000) -> AsyncIterator[list[ConsumerRecord]]:
-        """Lists of at most `max_records` records, each of one partition, in offset order."""
-        return Batches(partial(self.next_batch, max_records))
-
-    async def next_batch(self, max_records: int) -> list[ConsumerRecord]:
-        """What `batches` hands out next."""
-        self._note_processed()
-        records = list(islice(self._current, max_records))
-        if not records:
-            await self._refill(max_records)
-            records = list(islice(self._current, max_records))
-        self._handed_out[self._partition] = records[-1].offset + 1
-        return records
 
     async def commit(self) -> None:
         """Commit everything handed out so far.
@@ -230,18 +188,6 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         if self._closed:
             raise BusClosed(f"{self!r} is closed")
 
-    async def _refill(self, max_records: int) -> None:
-        """Make the next list the current one; waits for records when there is none left.
-
-        Raises:
-            StopAsyncIteration: this subscription was closed.
-        """
-        if not self._lists:
-            await self._poll(max_records)
-        records = self._lists.popleft()
-        self._partition = TopicPartition(records[0].topic, records[0].partition)
-        self._current = iter(records)
-
     async def _poll(self, max_records: int) -> None:
         try:
             consumer = await self._joined()
@@ -255,8 +201,10 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         except BusClosed:
             raise StopAsyncIteration from None
 
+    def _is_fresh(self) -> bool:
+        return True  # a rebalance takes away what is at hand (`_forget`)
+
     def _note_processed(self) -> None:
-        """More is asked for, so what was handed out is done."""
         if self._auto_commit and self._handed_out:
             self._processed.update(self._handed_out)
             self._handed_out.clear()
