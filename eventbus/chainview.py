@@ -150,9 +150,10 @@ def _course(chain: StoredChain) -> str:
 def _failure(chain: StoredChain) -> str:
     if chain.outcome != "failed" or not chain.events:
         return ""
-    payload = next((event.payload for event in reversed(chain.events) if "error_class" in event.payload), {})
-    words = [str(payload[key]) for key in ("error_class", "error_message") if key in payload]
-    return f"The cause it gave: {': '.join(words)}." if words else ""
+    for event in reversed(chain.events):  # the last one may be of something else: a branch, a caused chain
+        if words := [str(event.payload[key]) for key in ("error_class", "error_message") if key in event.payload]:
+            return f"The cause it gave: {': '.join(words)}."
+    return ""
 
 
 def _last(events: Sequence[Event]) -> str:
