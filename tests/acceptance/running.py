@@ -83,8 +83,8 @@ class Running:
         """Where its HTTP server answers, once it does."""
         return self.wait_for(READY)[1]
 
-    def stop(self, number: signal.Signals = signal.SIGINT, within: float = 3.0) -> int:
-        """Tell it to end; the exit code. Three seconds is what the program promises."""
+    def stop(self, number: signal.Signals = signal.SIGINT, within: float = 15.0) -> int:
+        """Tell it to end; the exit code. Three seconds are promised; a loaded machine may need more, a hang lasts."""
         self._process.send_signal(number)
         code = self._process.wait(within)
         self._reader.join()
