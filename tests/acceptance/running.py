@@ -42,6 +42,8 @@ class Running:
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.lines: list[str] = []
         self._changed = threading.Condition()
+        # under `nohup`, which the tests may run in, programs rightly ignore that their terminal hangs up
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self._process = subprocess.Popen(
             [*EVENTBUS, *arguments],
             env=_environment(environment),
@@ -49,6 +51,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        signal.signal(signal.SIGHUP, before)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
