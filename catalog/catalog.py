@@ -87,10 +87,14 @@ class Catalog(Cached):
         return self.conformance.explain(chain, seen, ended=outcome is not None)
 
     @property
+    def weighted(self) -> list[Chain]:
+        """The chains with a weight above 0: those that begin by themselves."""
+        return [chain for chain in self.chains.values() if chain.weight > 0]
+
+    @property
     def active(self) -> list[Chain]:
         """The chains with a weight above 0, and those that they may cause."""
-        begun = [chain for chain in self.chains.values() if chain.weight > 0]
-        caused = {name for chain in begun for name in chain.caused}
+        caused = {name for chain in self.weighted for name in chain.caused}
         return [chain for chain in self.chains.values() if chain.weight > 0 or chain.name in caused]
 
     def only(self, *names: str) -> Catalog:

@@ -388,8 +388,8 @@ class ChainGenerator:
             return self._plan
         able = [
             chain.name
-            for chain in self.catalog.chains.values()
-            if chain.weight > 0 and outcome in {state.outcome for state in chain.states.values()}
+            for chain in self.catalog.weighted
+            if outcome in {state.outcome for state in chain.states.values()}
         ]
         if not able:
             raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")

@@ -59,7 +59,7 @@ class Plan:
         self._catalog = catalog
         self._envelope = envelope
         self._layout = layout
-        weighted = [chain for chain in catalog.chains.values() if chain.weight > 0]
+        weighted = catalog.weighted
         if not weighted:
             raise NothingToGenerate
         self.emitters: list[Emitter] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from catalog.model import Chain, Delay, State
 
@@ -106,6 +107,11 @@ class Graph:
         stops = [number for number, node in enumerate(self.nodes) if not node.goes_on]
         far = self.distances(stops)
         return [number for number in range(len(self.nodes)) if number not in far]
+
+    @cached_property
+    def farthest(self) -> int:
+        """The most further events, on the shortest way, from any node to an end."""
+        return max(self.distances(self.ends()).values(), default=0)
 
     def distances(self, goals: Iterable[int]) -> dict[int, int]:
         """Fewest further events from each node to a goal; a node that cannot reach one is absent."""

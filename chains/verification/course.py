@@ -35,8 +35,4 @@ class Course:
 
 
 def _changed(catalog: Catalog, phase: Phase) -> Catalog:
-    chains = {
-        name: chain if chain.visitors else phase.of(chain)  # whose affairs no phase changes
-        for name, chain in catalog.chains.items()
-    }
-    return replace(catalog, chains=chains)
+    return replace(catalog, chains={name: phase.of(chain) for name, chain in catalog.chains.items()})

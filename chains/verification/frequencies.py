@@ -133,10 +133,9 @@ def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: 
 def _count_ways(tally: Tally, chain: Chain, steps: Sequence[Step]) -> None:
     graph = chain.graph
     after = {step.cause: step.node for step in steps}
-    farthest = max(graph.distances(graph.ends()).values(), default=0)
     for place, step in enumerate(steps):
         node = graph.nodes[step.node]
-        if node.edges and place + node.lanes * (farthest + 1) + 1 < chain.max_steps:
+        if node.edges and place + node.lanes * (graph.farthest + 1) + 1 < chain.max_steps:
             tally.ways[chain.name, step.node][after.get(step.event, STOPPED)] += 1
 
 
@@ -151,8 +150,8 @@ def _count_caused(tally: Tally, chain: Chain, walked: Walked) -> None:
 
 
 def _shares(tally: Tally, catalog: Catalog) -> Iterator[Test]:
-    chains = [chain for chain in catalog.chains.values() if chain.weight > 0]
-    yield from _fit("shares", "chains", [Cell(one.name, tally.chains[one.name], one.weight) for one in chains])
+    cells = [Cell(one.name, tally.chains[one.name], one.weight) for one in catalog.weighted]
+    yield from _fit("shares", "chains", cells)
 
 
 def _landings(tally: Tally, catalog: Catalog) -> Iterator[Test]:

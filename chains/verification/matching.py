@@ -55,7 +55,7 @@ class Matcher:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._roots = [chain for chain in catalog.chains.values() if chain.weight > 0]
+        self._roots = catalog.weighted
         self._known: dict[Shape, tuple[Walked, ...]] = {}
 
     def walks(self, shape: Shape) -> tuple[Walked, ...]:
