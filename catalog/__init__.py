@@ -1,7 +1,7 @@
 """What exists on the bus: event types, chains, topics. Pure data and its description."""
 
-from catalog.catalog import Catalog
-from catalog.errors import (
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.errors import (
     CatalogError,
     InvalidCatalog,
     InvalidScenario,
@@ -10,8 +10,8 @@ from catalog.errors import (
     TooManyPaths,
     UnknownName,
 )
-from catalog.graphs.conformance import Conformance, Role
-from catalog.model import (
+from eventbus.catalog.graphs.conformance import Conformance, Role
+from eventbus.catalog.model import (
     Chain,
     Delay,
     EventType,
@@ -24,8 +24,8 @@ from catalog.model import (
     Uniform,
     Variable,
 )
-from catalog.phases import Phase
-from catalog.scenario import Scenario
+from eventbus.catalog.phases import Phase
+from eventbus.catalog.scenario import Scenario
 
 __all__ = [
     "Catalog",

@@ -8,11 +8,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from catalog.errors import Problem, UnknownName
-from catalog.graphs.conformance import Conformance
-from catalog.model import Cached, Chain, EventType
-from catalog.visitors import Behaviour
-from catalog.words import listed, suggestion
+from eventbus.catalog.errors import Problem, UnknownName
+from eventbus.catalog.graphs.conformance import Conformance
+from eventbus.catalog.model import Cached, Chain, EventType
+from eventbus.catalog.visitors import Behaviour
+from eventbus.catalog.words import listed, suggestion
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Catalog(Cached):
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        from catalog.reading.loader import load  # noqa: PLC0415 - the loader imports this module
+        from eventbus.catalog.reading.loader import load  # noqa: PLC0415 - the loader imports this module
 
         return load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
 
@@ -63,7 +63,7 @@ class Catalog(Cached):
         Raises:
             UnknownName: no such event type.
         """
-        from catalog.payloads import validate  # noqa: PLC0415 - pydantic is slow to import
+        from eventbus.catalog.payloads import validate  # noqa: PLC0415 - pydantic is slow to import
 
         return validate(self.event_type(event_type), payload)
 

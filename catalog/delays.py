@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catalog.model import Delay, Exponential, Fixed, LogNormal, Uniform
-from catalog.reading.source import Node
-from catalog.words import listed
+from eventbus.catalog.model import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog.reading.source import Node
+from eventbus.catalog.words import listed
 
 DELAYS: Mapping[str, tuple[str, ...]] = {  # and the members that each shape needs
     "uniform": (),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from catalog.graphs.graph import Graph
-    from catalog.topology import Fork, Retry, Timeout, Way
-    from catalog.visitors import Visitors
+    from eventbus.catalog.graphs.graph import Graph
+    from eventbus.catalog.topology import Fork, Retry, Timeout, Way
+    from eventbus.catalog.visitors import Visitors
 
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
 Outcome = Literal["completed", "failed"]
@@ -87,7 +87,7 @@ class EventType(Cached):
     @cached_property
     def payload_model(self) -> type[BaseModel]:
         """The payload as a pydantic model, made when first asked for."""
-        from catalog.payloads import payload_model  # noqa: PLC0415 - pydantic is slow to import
+        from eventbus.catalog.payloads import payload_model  # noqa: PLC0415 - pydantic is slow to import
 
         return payload_model(self)
 
@@ -236,6 +236,6 @@ class Chain(Cached):
         Raises:
             TooManyPaths: they are too many.
         """
-        from catalog.graphs.graph import Graph  # noqa: PLC0415 - the graph is made of these values
+        from eventbus.catalog.graphs.graph import Graph  # noqa: PLC0415 - the graph is made of these values
 
         return Graph.of(self)

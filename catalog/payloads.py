@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
-from catalog.errors import Problem
-from catalog.model import EventType, FieldType, PayloadField
-from catalog.words import listed, path_text, shown
+from eventbus.catalog.errors import Problem
+from eventbus.catalog.model import EventType, FieldType, PayloadField
+from eventbus.catalog.words import listed, path_text, shown
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from catalog.delays import stretched
-from catalog.model import Chain, State
-from catalog.topology import Fork, Way
+from eventbus.catalog.delays import stretched
+from eventbus.catalog.model import Chain, State
+from eventbus.catalog.topology import Fork, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from catalog.errors import CatalogError
-from catalog.model import Chain, Delay, EventType, Fixed, PayloadField, State, Transition, Uniform
-from catalog.visitors import COUNTED, Behaviour, Visitors, full_name, short_name
-from catalog.words import listed
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.model import Chain, Delay, EventType, Fixed, PayloadField, State, Transition, Uniform
+from eventbus.catalog.visitors import COUNTED, Behaviour, Visitors, full_name, short_name
+from eventbus.catalog.words import listed
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 TOLERANCE = 1e-9
 """By which the sum may differ from 1: what adding up leaves of decimal fractions."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from catalog.arrivals import WEEK, Profile
-from catalog.checks.arrivals import profile_problems
-from catalog.errors import InvalidCatalog, Mistake, UnknownName
-from catalog.reading.source import Node, read
-from catalog.words import listed, suggestion
+from eventbus.catalog.arrivals import WEEK, Profile
+from eventbus.catalog.checks.arrivals import profile_problems
+from eventbus.catalog.errors import InvalidCatalog, Mistake, UnknownName
+from eventbus.catalog.reading.source import Node, read
+from eventbus.catalog.words import listed, suggestion
 
 FOLDER = Path(__file__).with_name("data") / "profiles"
 PROFILE = ("name", "hours", "days", "time_zone", "per_day", "unit", "interpolate")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from catalog.arrivals import Arrivals
-from catalog.catalog import DATA, Catalog
-from catalog.errors import UnknownName
-from catalog.phases import Phase
-from catalog.words import listed, suggestion
+from eventbus.catalog.arrivals import Arrivals
+from eventbus.catalog.catalog import DATA, Catalog
+from eventbus.catalog.errors import UnknownName
+from eventbus.catalog.phases import Phase
+from eventbus.catalog.words import listed, suggestion
 
 SCENARIOS = DATA / "scenarios"
 
@@ -91,7 +91,7 @@ class Scenario:
             UnknownName: no shipped scenario is called that, and there is no such file.
             InvalidScenario: with every mistake of the file and the overrides.
         """
-        from catalog.reading.scenario import load  # noqa: PLC0415 - the reader imports this module
+        from eventbus.catalog.reading.scenario import load  # noqa: PLC0415 - the reader imports this module
 
         return load(name, overrides, Catalog.default() if catalog is None else catalog)
 

@@ -1,9 +1,16 @@
 """Correlated event chains from a catalog and a seed, in virtual time or paced into a bus."""
 
-from chains.errors import ChainError, ImpossibleChain, InvalidSetting, NothingToGenerate, UnknownEvent, WorkerDied
-from chains.generator import ChainGenerator
-from chains.pacing.statistics import RunStatistics
-from chains.writing.block import Block
+from eventbus.chains.errors import (
+    ChainError,
+    ImpossibleChain,
+    InvalidSetting,
+    NothingToGenerate,
+    UnknownEvent,
+    WorkerDied,
+)
+from eventbus.chains.generator import ChainGenerator
+from eventbus.chains.pacing.statistics import RunStatistics
+from eventbus.chains.writing.block import Block
 
 __all__ = [
     "Block",

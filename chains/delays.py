@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, Words
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, Words
 
 CELLS = 4096
 CELL_SHIFT = np.uint64(52)

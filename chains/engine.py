@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chains.arrivals.batches import Beginnings, Bounds
-from chains.arrivals.beginnings import OpenBeginnings
-from chains.arrivals.compiled import Arrivals
-from chains.arrivals.users import Closed, ClosedBeginnings
-from chains.plan import Plan
-from chains.randomness import Integers, chain_keys
-from chains.table import EventTable
+from eventbus.chains.arrivals.batches import Beginnings, Bounds
+from eventbus.chains.arrivals.beginnings import OpenBeginnings
+from eventbus.chains.arrivals.compiled import Arrivals
+from eventbus.chains.arrivals.users import Closed, ClosedBeginnings
+from eventbus.chains.plan import Plan
+from eventbus.chains.randomness import Integers, chain_keys
+from eventbus.chains.table import EventTable
 
 
 class Engine:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from chains.errors import InvalidSetting, UnknownEvent
-from chains.stream import ChainStream, Extent
-from chains.writing.decode import decoded
+from eventbus.chains.errors import InvalidSetting, UnknownEvent
+from eventbus.chains.stream import ChainStream, Extent
+from eventbus.chains.writing.decode import decoded
 from eventbus.event import Event
 
 MILLISECOND = 1000

@@ -7,39 +7,39 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from catalog import Catalog, Scenario
-from catalog.arrivals import Arrivals as Model
-from catalog.model import Outcome
-from catalog.phases import Phase
-from catalog.tenants import Tenants
-from chains.arrivals.compiled import Arrivals, compiled, paced, poisson
-from chains.arrivals.users import Closed
-from chains.errors import ImpossibleChain, InvalidSetting
-from chains.explain import Explanation, explained
-from chains.faults.injection import Injector
-from chains.faults.kinds import Fault, by_precedence
-from chains.faults.ledger import Ledger
-from chains.faults.places import places
-from chains.formats import JSON, Layout
-from chains.formats.layout import Envelope
-from chains.pacing.census import Census
-from chains.pacing.statistics import RunStatistics
-from chains.plan import Plan
-from chains.randomness import purpose
-from chains.stream import ChainStream, Extent
-from chains.tenants import Tenancy
-from chains.walking.phases import checked
-from chains.workers.crew import in_parallel
-from chains.writing.block import EPOCH, Block
-from chains.writing.decode import decoded
 from eventbus.bus import EventBus, TopicStrategy
+from eventbus.catalog import Catalog, Scenario
+from eventbus.catalog.arrivals import Arrivals as Model
+from eventbus.catalog.model import Outcome
+from eventbus.catalog.phases import Phase
+from eventbus.catalog.tenants import Tenants
+from eventbus.chains.arrivals.compiled import Arrivals, compiled, paced, poisson
+from eventbus.chains.arrivals.users import Closed
+from eventbus.chains.errors import ImpossibleChain, InvalidSetting
+from eventbus.chains.explain import Explanation, explained
+from eventbus.chains.faults.injection import Injector
+from eventbus.chains.faults.kinds import Fault, by_precedence
+from eventbus.chains.faults.ledger import Ledger
+from eventbus.chains.faults.places import places
+from eventbus.chains.formats import JSON, Layout
+from eventbus.chains.formats.layout import Envelope
+from eventbus.chains.pacing.census import Census
+from eventbus.chains.pacing.statistics import RunStatistics
+from eventbus.chains.plan import Plan
+from eventbus.chains.randomness import purpose
+from eventbus.chains.stream import ChainStream, Extent
+from eventbus.chains.tenants import Tenancy
+from eventbus.chains.walking.phases import checked
+from eventbus.chains.workers.crew import in_parallel
+from eventbus.chains.writing.block import EPOCH, Block
+from eventbus.chains.writing.decode import decoded
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
 from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
-    from chains.pacing.clock import Clock
-    from chains.pacing.observer import Observer
-    from chains.pacing.pacer import OnProgress, Pacer
+    from eventbus.chains.pacing.clock import Clock
+    from eventbus.chains.pacing.observer import Observer
+    from eventbus.chains.pacing.pacer import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -301,8 +301,8 @@ class ChainGenerator:
             InvalidSetting: an argument is out of range, or a fault's scope has no event that it could strike.
         """
         # imported here, so that making events never waits for the import of asyncio
-        from chains.pacing.clock import WallClock  # noqa: PLC0415
-        from chains.pacing.pacer import Pacer  # noqa: PLC0415
+        from eventbus.chains.pacing.clock import WallClock  # noqa: PLC0415
+        from eventbus.chains.pacing.pacer import Pacer  # noqa: PLC0415
 
         if (faults or ledger) and layout is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chains.randomness import Words, draw, purpose
-from chains.table import EventTable
-from chains.writing.text import Rows, uuid7
+from eventbus.chains.randomness import Words, draw, purpose
+from eventbus.chains.table import EventTable
+from eventbus.chains.writing.text import Rows, uuid7
 
 ID_PURPOSE = purpose("id")
 

@@ -9,22 +9,22 @@ from itertools import count
 
 import numpy as np
 
-from catalog import Catalog, Chain
-from catalog.model import Outcome
-from catalog.phases import Phase
-from chains.errors import NothingToGenerate
-from chains.formats import JSON, Layout
-from chains.formats.layout import Envelope
-from chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from chains.tenants import Tenancy
-from chains.walking.crossing import Kinds
-from chains.walking.factors import factors
-from chains.walking.sessions import Sessions, longest_session
-from chains.walking.walk import Walk
-from chains.walking.walker import Walker
-from chains.walking.waves import Waves
-from chains.writing.emitter import Emitter, compile_emitter
 from eventbus.bus import TopicStrategy, topic_namer
+from eventbus.catalog import Catalog, Chain
+from eventbus.catalog.model import Outcome
+from eventbus.catalog.phases import Phase
+from eventbus.chains.errors import NothingToGenerate
+from eventbus.chains.formats import JSON, Layout
+from eventbus.chains.formats.layout import Envelope
+from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
+from eventbus.chains.tenants import Tenancy
+from eventbus.chains.walking.crossing import Kinds
+from eventbus.chains.walking.factors import factors
+from eventbus.chains.walking.sessions import Sessions, longest_session
+from eventbus.chains.walking.walk import Walk
+from eventbus.chains.walking.walker import Walker
+from eventbus.chains.walking.waves import Waves
+from eventbus.chains.writing.emitter import Emitter, compile_emitter
 
 CHAIN_PURPOSE = purpose("chain")
 LONGEST_SPAN = 1 << 62

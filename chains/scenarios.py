@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from catalog.scenario import FaultSetting, Scenario
-from chains.faults.kinds import KINDS, Fault
+from eventbus.catalog.scenario import FaultSetting, Scenario
+from eventbus.chains.faults.kinds import KINDS, Fault
 
 
 def faults_of(scenario: Scenario) -> tuple[Fault, ...]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from chains.arrivals.compiled import Arrivals
-from chains.arrivals.users import Closed
-from chains.engine import Engine
-from chains.errors import InvalidSetting
-from chains.plan import Plan
-from chains.table import EventTable
-from chains.writing.block import Block
-from chains.writing.render import Renderer
-from chains.writing.text import Memory
+from eventbus.chains.arrivals.compiled import Arrivals
+from eventbus.chains.arrivals.users import Closed
+from eventbus.chains.engine import Engine
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.plan import Plan
+from eventbus.chains.table import EventTable
+from eventbus.chains.writing.block import Block
+from eventbus.chains.writing.render import Renderer
+from eventbus.chains.writing.text import Memory
 
 RENDERED, ROOM = 8192, 8 << 20
 """Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chains.randomness import Integers
+from eventbus.chains.randomness import Integers
 
 TIME, DELAY, BEGAN, CHAIN, STEP, KIND, CAUSE, ITEM, LAST = range(9)
 COLUMNS = 9

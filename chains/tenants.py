@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from catalog.tenants import Tenants
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from chains.writing.text import Rows, table
+from eventbus.catalog.tenants import Tenants
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
+from eventbus.chains.writing.text import Rows, table
 
 TENANT_PURPOSE = purpose("tenant")
 MOST = 9999

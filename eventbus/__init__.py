@@ -5,39 +5,42 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from eventbus.bus import EventBus, Subscription
-from eventbus.errors import (
-    AuthenticationFailed,
-    BrokerUnreachable,
-    BufferFull,
-    BusClosed,
-    CorruptBatch,
-    DeliveryFailed,
-    EventBusError,
-    IllegalGeneration,
-    InvalidEvent,
-    InvalidTopic,
-    NoActiveMembers,
-    NoGroup,
-    NotAssigned,
-    OffsetOutOfRange,
-    TopicDenied,
-    UnknownMember,
-    UnknownTopic,
-)
-from eventbus.event import Event
-from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition
-
 if TYPE_CHECKING:
+    from eventbus.bus import EventBus, Subscription
+    from eventbus.catalog import Catalog
+    from eventbus.chains import ChainGenerator
     from eventbus.clock import Clock, ManualClock, SystemClock
+    from eventbus.errors import (
+        AuthenticationFailed,
+        BrokerUnreachable,
+        BufferFull,
+        BusClosed,
+        CorruptBatch,
+        DeliveryFailed,
+        EventBusError,
+        IllegalGeneration,
+        InvalidEvent,
+        InvalidTopic,
+        NoActiveMembers,
+        NoGroup,
+        NotAssigned,
+        OffsetOutOfRange,
+        TopicDenied,
+        UnknownMember,
+        UnknownTopic,
+    )
+    from eventbus.event import Event
     from eventbus.inprocess import InProcessBus
     from eventbus.kafka import KafkaBus
+    from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition
 
 __all__ = [
     "AuthenticationFailed",
     "BrokerUnreachable",
     "BufferFull",
     "BusClosed",
+    "Catalog",
+    "ChainGenerator",
     "Clock",
     "ConsumerRecord",
     "CorruptBatch",
@@ -65,17 +68,28 @@ __all__ = [
     "UnknownTopic",
 ]
 
-_later = {
+_MODULES = {
+    "Catalog": "eventbus.catalog",
+    "ChainGenerator": "eventbus.chains",
     "Clock": "eventbus.clock",
+    "ConsumerRecord": "eventbus.record",
+    "Event": "eventbus.event",
+    "EventBus": "eventbus.bus",
     "InProcessBus": "eventbus.inprocess",
     "KafkaBus": "eventbus.kafka",
     "ManualClock": "eventbus.clock",
+    "ProducerRecord": "eventbus.record",
+    "RecordMetadata": "eventbus.record",
+    "Subscription": "eventbus.bus",
     "SystemClock": "eventbus.clock",
+    "TopicPartition": "eventbus.record",
 }
-"""Imported when first asked for: asyncio and aiokafka cost more than everything else here together."""
+"""Where a public name is defined, `eventbus.errors` if not here. All are imported on first access: importing any module
+of the package imports this one, and asyncio, aiokafka and NumPy are slow to import."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _later:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_later[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULES.get(name, "eventbus.errors")), name)
+    return value

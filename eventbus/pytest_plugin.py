@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from chains import ChainGenerator
+    from eventbus.chains import ChainGenerator
     from eventbus.inprocess import InProcessBus
-    from processors.testing import EventStoreFixture, TemporaryServer
+    from eventbus.processors.testing import EventStoreFixture, TemporaryServer
 
 SEED_MARKER = "eventbus_seed(seed): the seed of this test's `chain_generator`, in place of --eventbus-seed"
 
@@ -49,8 +49,8 @@ def event_bus() -> Iterator[InProcessBus]:
 @pytest.fixture
 def chain_generator(request: pytest.FixtureRequest) -> ChainGenerator:
     """A generator over the shipped catalog, seeded by `--eventbus-seed` or `@pytest.mark.eventbus_seed(N)`."""
-    from catalog import Catalog
-    from chains import ChainGenerator
+    from eventbus.catalog import Catalog
+    from eventbus.chains import ChainGenerator
 
     return ChainGenerator(Catalog.default(), seed=_seed(request))
 
@@ -58,7 +58,7 @@ def chain_generator(request: pytest.FixtureRequest) -> ChainGenerator:
 @pytest.fixture(scope="session")
 def eventbus_postgres() -> Iterator[TemporaryServer]:
     """The PostgreSQL server behind `event_store`: started by the first test that asks, stopped after the last."""
-    from processors.testing import TemporaryServer
+    from eventbus.processors.testing import TemporaryServer
 
     with TemporaryServer() as server:
         yield server
@@ -67,7 +67,7 @@ def eventbus_postgres() -> Iterator[TemporaryServer]:
 @pytest.fixture
 def event_store(eventbus_postgres: TemporaryServer) -> Iterator[EventStoreFixture]:
     """An empty database, removed after the test: `open()` it to query, `processing(bus)` to store what is on a bus."""
-    from processors.testing import EventStoreFixture
+    from eventbus.processors.testing import EventStoreFixture
 
     dsn = eventbus_postgres.create_database()
     yield EventStoreFixture(dsn)

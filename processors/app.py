@@ -1,7 +1,7 @@
 """The Faust application: Faust schedules the agents, and PostgreSQL remembers what they have done.
 
 `create_app` builds one to add agents to, and `app` is the one that the environment describes, for
-`faust -A processors.app worker`.
+`faust -A eventbus.processors.app worker`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from faust.tables.manager import TableManager
 from faust.types import TP, TopicT
 from mode import Service
 
-from catalog import Catalog
 from eventbus.bus import SINGLE_TOPIC, StartFrom
+from eventbus.catalog import Catalog
 from eventbus.inprocess import InProcessBus
+from eventbus.processors.agents import add_storing_agent
+from eventbus.processors.errors import Stalled
+from eventbus.processors.ingest import Ingest
+from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.settings import Settings, listed
+from eventbus.processors.store.embedded import database
+from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.offsets import rewind
+from eventbus.processors.transports.inprocess import BusTransport
+from eventbus.processors.transports.kafka import KafkaTransport
+from eventbus.processors.watchdog import Watchdog
 from eventbus.record import TopicPartition
-from processors.agents import add_storing_agent
-from processors.errors import Stalled
-from processors.ingest import Ingest
-from processors.pipeline import Pipeline
-from processors.settings import Settings, listed
-from processors.store.embedded import database
-from processors.store.facts import Facts
-from processors.store.offsets import rewind
-from processors.transports.inprocess import BusTransport
-from processors.transports.kafka import KafkaTransport
-from processors.watchdog import Watchdog
 
 
 class NoTables(TableManager):
@@ -177,7 +177,7 @@ def create_app(
 
 
 def app_from_environment() -> EventApp:
-    """The application of `faust -A processors.app worker`; see `Settings` for its variables."""
+    """The application of `faust -A eventbus.processors.app worker`; see `Settings` for its variables."""
     settings = Settings()
     server = database(settings.data_dir, database_url=settings.database_url)
     app = create_app(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from eventbus.errors import InvalidEvent
+from eventbus.processors.rows import EVENT_ID, RowMaker
 from eventbus.record import TopicPartition
-from processors.rows import EVENT_ID, RowMaker
 
 Record = tuple[int, bytes | None]
 """Offset and value."""

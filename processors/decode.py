@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from eventbus.errors import InvalidEvent
+from eventbus.processors.batch import Batch, DeadLetter, Record, Run, Span
+from eventbus.processors.rows import EVENT_ID, RowMaker
 from eventbus.record import TopicPartition
-from processors.batch import Batch, DeadLetter, Record, Run, Span
-from processors.rows import EVENT_ID, RowMaker
 
 
 class Recent:

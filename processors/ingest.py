@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from eventbus.bus import StartFrom
+from eventbus.processors.errors import Fenced
+from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.transports.chunks import Bounds, Chunk
 from eventbus.record import TopicPartition
-from processors.errors import Fenced
-from processors.pipeline import Pipeline
-from processors.transports.chunks import Bounds, Chunk
 
 logger = logging.getLogger(__name__)
 

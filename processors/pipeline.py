@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
+from eventbus.processors.batch import Batch, Record
+from eventbus.processors.decode import Decoder
+from eventbus.processors.errors import Fenced
+from eventbus.processors.store.facts import Facts
+from eventbus.processors.writer import Backoff, Group, Writer, Written
 from eventbus.record import TopicPartition
-from processors.batch import Batch, Record
-from processors.decode import Decoder
-from processors.errors import Fenced
-from processors.store.facts import Facts
-from processors.writer import Backoff, Group, Writer, Written
 
 SLICE = 64
 """Records decoded at a stretch: a third of a millisecond, for so long a COPY under way waits to send more."""

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import asyncpg
 
-from catalog import Catalog
 from eventbus.bus import StartFrom
+from eventbus.catalog import Catalog
 from eventbus.event import now_us, uuid7
 from eventbus.inprocess import InProcessBus
+from eventbus.processors.app import create_app
+from eventbus.processors.errors import StoreError
+from eventbus.processors.store.offsets import fold_runs
 from eventbus.record import TopicPartition
-from processors.app import create_app
-from processors.errors import StoreError
-from processors.store.offsets import fold_runs
 
 KEEP_RUNS = 7 * 86_400_000_000
 """Microseconds after which nobody will ask about the offsets of an in-process bus."""

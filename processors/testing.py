@@ -11,14 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from processors.store.connect import connect
-from processors.store.embedded import EmbeddedServer
-from processors.store.migrate import migrate
-from processors.store.store import EventStore
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.embedded import EmbeddedServer
+from eventbus.processors.store.migrate import migrate
+from eventbus.processors.store.store import EventStore
 
 if TYPE_CHECKING:
     from eventbus.inprocess import InProcessBus
-    from processors.processor import Processor
+    from eventbus.processors.processor import Processor
 
 TEMPLATE = "migrated"
 
@@ -86,6 +86,6 @@ class EventStoreFixture:
 
     def processing(self, bus: InProcessBus, **options: Any) -> Processor:
         """A processor (group `eventbus`) that stores what is on the bus, as an asynchronous context manager."""
-        from processors.processor import Processor  # noqa: PLC0415  # Faust takes a second to import: only who needs it
+        from eventbus.processors.processor import Processor  # noqa: PLC0415  # Faust takes a second to import: only who needs it
 
         return Processor(self.dsn, bus=bus, **options)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from processors.store.connect import connect
-from processors.store.embedded import EmbeddedServer
-from processors.testing import TemporaryServer
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.embedded import EmbeddedServer
+from eventbus.processors.testing import TemporaryServer
 
 
 async def execute(dsn: str, *statements: str) -> None:

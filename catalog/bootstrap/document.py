@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from catalog.bootstrap.states import state_document
-from catalog.bootstrap.visitors import visitors_document
-from catalog.catalog import Catalog
-from catalog.model import Chain, EventType, PayloadField, Variable
+from eventbus.catalog.bootstrap.states import state_document
+from eventbus.catalog.bootstrap.visitors import visitors_document
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.model import Chain, EventType, PayloadField, Variable
 
 Document = dict[str, Any]
 

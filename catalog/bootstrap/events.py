@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from catalog.bootstrap.references import Document, Schema
-from catalog.bootstrap.schemas import plain
+from eventbus.catalog.bootstrap.references import Document, Schema
+from eventbus.catalog.bootstrap.schemas import plain
 
 
 class Found(NamedTuple):

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from catalog.bootstrap.flow import flow
-from catalog.errors import InvalidCatalog, Mistake
-from catalog.model import Chain
-from catalog.reading.chains import read_chain
-from catalog.reading.source import Node
+from eventbus.catalog.bootstrap.flow import flow
+from eventbus.catalog.errors import InvalidCatalog, Mistake
+from eventbus.catalog.model import Chain
+from eventbus.catalog.reading.chains import read_chain
+from eventbus.catalog.reading.source import Node
 
 
 def chains(document: Mapping[str, Any]) -> dict[str, Chain]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from catalog.bootstrap.document import FLAGS, SOURCES
-from catalog.bootstrap.guesses import bounds, lists, texts
-from catalog.bootstrap.names import dashed, unique, words
-from catalog.bootstrap.references import Document, Schema
-from catalog.bootstrap.schemas import DEEPEST, plain, type_of
-from catalog.checks.payloads import fits
-from catalog.model import FieldType, PayloadField
-from catalog.words import Place
+from eventbus.catalog.bootstrap.document import FLAGS, SOURCES
+from eventbus.catalog.bootstrap.guesses import bounds, lists, texts
+from eventbus.catalog.bootstrap.names import dashed, unique, words
+from eventbus.catalog.bootstrap.references import Document, Schema
+from eventbus.catalog.bootstrap.schemas import DEEPEST, plain, type_of
+from eventbus.catalog.checks.payloads import fits
+from eventbus.catalog.model import FieldType, PayloadField
+from eventbus.catalog.words import Place
 
 MOST_CHOICES, LONGEST_CHOICES = 12, 80
 """Values, and characters of them, that stand at the field itself rather than in a list."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from catalog.bootstrap.names import words
-from catalog.bootstrap.patterns import matching
-from catalog.bootstrap.references import Document, Schema
-from catalog.bootstrap.schemas import DEEPEST, plain, type_of
-from catalog.bootstrap.vocabulary import FORMATS, by_name, numbered
-from catalog.checks.payloads import SAFE, fits
-from catalog.model import FieldType
+from eventbus.catalog.bootstrap.names import words
+from eventbus.catalog.bootstrap.patterns import matching
+from eventbus.catalog.bootstrap.references import Document, Schema
+from eventbus.catalog.bootstrap.schemas import DEEPEST, plain, type_of
+from eventbus.catalog.bootstrap.vocabulary import FORMATS, by_name, numbered
+from eventbus.catalog.checks.payloads import SAFE, fits
+from eventbus.catalog.model import FieldType
 
 RANGES: tuple[tuple[set[str], tuple[float, float]], ...] = (
     ({"percent", "percentage"}, (0, 100)),

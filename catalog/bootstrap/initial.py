@@ -8,20 +8,20 @@ from typing import Any
 import orjson
 import yaml
 
-from catalog.bootstrap.events import Found, schema_events
-from catalog.bootstrap.exported import chains as exported_chains
-from catalog.bootstrap.fields import Fields
-from catalog.bootstrap.messages import messages, topics
-from catalog.bootstrap.names import words
-from catalog.bootstrap.plots import Plot
-from catalog.bootstrap.references import Document
-from catalog.bootstrap.sketch import Sketch
-from catalog.bootstrap.titles import event_type, organisation
-from catalog.bootstrap.words import BEGINS
-from catalog.catalog import Catalog
-from catalog.errors import CatalogError
-from catalog.model import Chain, EventType
-from catalog.words import listed, shown
+from eventbus.catalog.bootstrap.events import Found, schema_events
+from eventbus.catalog.bootstrap.exported import chains as exported_chains
+from eventbus.catalog.bootstrap.fields import Fields
+from eventbus.catalog.bootstrap.messages import messages, topics
+from eventbus.catalog.bootstrap.names import words
+from eventbus.catalog.bootstrap.plots import Plot
+from eventbus.catalog.bootstrap.references import Document
+from eventbus.catalog.bootstrap.sketch import Sketch
+from eventbus.catalog.bootstrap.titles import event_type, organisation
+from eventbus.catalog.bootstrap.words import BEGINS
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.model import Chain, EventType
+from eventbus.catalog.words import listed, shown
 
 SCHEMA = {
     *("$schema", "$ref", "$defs", "definitions", "allOf", "anyOf", "oneOf"),

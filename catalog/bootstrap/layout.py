@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from catalog.bootstrap.flow import flow, text
-from catalog.words import Place
+from eventbus.catalog.bootstrap.flow import flow, text
+from eventbus.catalog.words import Place
 
 WIDTH = 120
 ENTRIES = 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catalog.bootstrap.events import Found, unwrapped
-from catalog.bootstrap.references import Document, Schema
-from catalog.errors import CatalogError
-from catalog.words import shown
+from eventbus.catalog.bootstrap.events import Found, unwrapped
+from eventbus.catalog.bootstrap.references import Document, Schema
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.words import shown
 
 JSON_SCHEMA = ("schema+json", "schema+yaml", "aai", "asyncapi", "draft", "oai.openapi")
 """What the names of formats contain that are JSON Schema or nearly so."""

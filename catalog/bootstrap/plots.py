@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from catalog.bootstrap.names import dashed, unique, words
-from catalog.bootstrap.words import BEGINS, ENDS_WELL, is_failure
-from catalog.model import (
+from eventbus.catalog.bootstrap.names import dashed, unique, words
+from eventbus.catalog.bootstrap.words import BEGINS, ENDS_WELL, is_failure
+from eventbus.catalog.model import (
     Chain,
     Delay,
     EventType,
@@ -21,7 +21,7 @@ from catalog.model import (
     Uniform,
     Variable,
 )
-from catalog.words import Place
+from eventbus.catalog.words import Place
 
 SOON: Delay = Uniform(minimum=20, maximum=200)
 LATER: Delay = LogNormal(median=400, p95=2000, maximum=30_000)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from catalog.errors import CatalogError
-from catalog.words import listed, shown
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.words import listed, shown
 
 Schema = dict[str, Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.bootstrap.references import Document, Schema
-from catalog.model import FieldType
+from eventbus.catalog.bootstrap.references import Document, Schema
+from eventbus.catalog.model import FieldType
 
 DEEPEST = 12
 """Levels of objects in a payload."""

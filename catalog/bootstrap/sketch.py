@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from catalog.bootstrap.document import catalog_document
-from catalog.bootstrap.layout import yaml_text
-from catalog.catalog import Catalog
-from catalog.checks.everything import problems
-from catalog.errors import CatalogError
-from catalog.words import Place, path_text
+from eventbus.catalog.bootstrap.document import catalog_document
+from eventbus.catalog.bootstrap.layout import yaml_text
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.checks.everything import problems
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.words import Place, path_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.delays import delay_document
-from catalog.model import Causes, Delay, State, Transition
-from catalog.topology import Backoff, Fork, Retry, Way
+from eventbus.catalog.delays import delay_document
+from eventbus.catalog.model import Causes, Delay, State, Transition
+from eventbus.catalog.topology import Backoff, Fork, Retry, Way
 
 Document = dict[str, Any]
 

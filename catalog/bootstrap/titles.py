@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from catalog.bootstrap.names import words
-from catalog.bootstrap.words import BEGINS, ENDS_BADLY, ENDS_WELL, GOES_ON
-from catalog.checks.everything import event_name
+from eventbus.catalog.bootstrap.names import words
+from eventbus.catalog.bootstrap.words import BEGINS, ENDS_BADLY, ENDS_WELL, GOES_ON
+from eventbus.catalog.checks.everything import event_name
 
 NOISE = {"event", "message", "msg", "payload", "schema", "dto", "data", "envelope", "notification", "topic", "json"}
 ACTIONS = BEGINS | GOES_ON | ENDS_WELL | ENDS_BADLY

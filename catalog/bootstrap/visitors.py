@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.reading.visitors import RANGES
-from catalog.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.reading.visitors import RANGES
+from eventbus.catalog.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
 
 Document = dict[str, Any]
 

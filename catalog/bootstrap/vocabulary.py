@@ -6,7 +6,7 @@ import base64
 import uuid
 from collections.abc import Callable, Mapping
 
-from catalog.bootstrap.names import words
+from eventbus.catalog.bootstrap.names import words
 
 PEOPLE = ("ada.lovelace", "grace.hopper", "alan.turing", "mary.jackson", "donald.knuth", "barbara.liskov")
 FEW = 6

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stages, Users
-from catalog.delays import delay_problems
-from catalog.words import Place
+from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stages, Users
+from eventbus.catalog.delays import delay_problems
+from eventbus.catalog.words import Place
 
 Problem = tuple[Place, str]
 """Where, as a path from the `arrivals` section (`("stages", 0, "duration")`), and what is wrong there."""

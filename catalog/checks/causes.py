@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from catalog.delays import delay_problems
-from catalog.graphs.paths import types_of
-from catalog.model import Causes, Chain
-from catalog.words import Place, listed, suggestion
+from eventbus.catalog.delays import delay_problems
+from eventbus.catalog.graphs.paths import types_of
+from eventbus.catalog.model import Causes, Chain
+from eventbus.catalog.words import Place, listed, suggestion
 
 Problem = tuple[Place, str]
 

@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from catalog.checks.payloads import SAFE
-from catalog.checks.topology import inner_states, region_problems, topology_problems
-from catalog.delays import delay_problems
-from catalog.errors import TooManyPaths
-from catalog.graphs.conformance import MAXIMUM_TYPES, Role, role_of
-from catalog.graphs.graph import Graph
-from catalog.graphs.horizon import placed_ways, ways
-from catalog.graphs.paths import accepted_sets
-from catalog.model import Chain, EventType, State, Variable
-from catalog.topology import Way
-from catalog.words import Place, listed, suggestion
+from eventbus.catalog.checks.payloads import SAFE
+from eventbus.catalog.checks.topology import inner_states, region_problems, topology_problems
+from eventbus.catalog.delays import delay_problems
+from eventbus.catalog.errors import TooManyPaths
+from eventbus.catalog.graphs.conformance import MAXIMUM_TYPES, Role, role_of
+from eventbus.catalog.graphs.graph import Graph
+from eventbus.catalog.graphs.horizon import placed_ways, ways
+from eventbus.catalog.graphs.paths import accepted_sets
+from eventbus.catalog.model import Chain, EventType, State, Variable
+from eventbus.catalog.topology import Way
+from eventbus.catalog.words import Place, listed, suggestion
 
 Problem = tuple[Place, str]
 

@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from catalog.checks.causes import cause_problems
-from catalog.checks.chains import chain_problems, role_problems
-from catalog.checks.payloads import payload_problems
-from catalog.checks.variables import variable_problems
-from catalog.checks.visitors import visitor_problems
-from catalog.model import Chain
-from catalog.reading.resolve import emitters, every_field, split
-from catalog.words import Place, shown
+from eventbus.catalog.checks.causes import cause_problems
+from eventbus.catalog.checks.chains import chain_problems, role_problems
+from eventbus.catalog.checks.payloads import payload_problems
+from eventbus.catalog.checks.variables import variable_problems
+from eventbus.catalog.checks.visitors import visitor_problems
+from eventbus.catalog.model import Chain
+from eventbus.catalog.reading.resolve import emitters, every_field, split
+from eventbus.catalog.words import Place, shown
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 Problem = tuple[Place, str]
 """Where, as a path (`("chains", "vault-read", "weight")`), and what is wrong there."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from catalog.checks.visitors import visit_problems
-from catalog.model import Chain, EventType, FieldType, PayloadField
-from catalog.reading.resolve import every_field, split
-from catalog.words import Place, listed, shown, suggestion
+from eventbus.catalog.checks.visitors import visit_problems
+from eventbus.catalog.model import Chain, EventType, FieldType, PayloadField
+from eventbus.catalog.reading.resolve import every_field, split
+from eventbus.catalog.words import Place, listed, shown, suggestion
 
 Lists = Mapping[str, tuple[Any, ...]]
 Problem = tuple[Place, str]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from catalog.graphs.horizon import placed_ways
-from catalog.model import Chain, State, Transition
-from catalog.topology import Backoff
-from catalog.words import Place, listed, suggestion
+from eventbus.catalog.graphs.horizon import placed_ways
+from eventbus.catalog.model import Chain, State, Transition
+from eventbus.catalog.topology import Backoff
+from eventbus.catalog.words import Place, listed, suggestion
 
 Problem = tuple[Place, str]
 

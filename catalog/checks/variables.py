@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from catalog.model import Chain, Variable
-from catalog.words import Place, listed, suggestion
+from eventbus.catalog.model import Chain, Variable
+from eventbus.catalog.words import Place, listed, suggestion
 
 Problem = tuple[Place, str]
 

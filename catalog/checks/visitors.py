@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catalog.model import Chain, EventType, PayloadField
-from catalog.reading.resolve import every_field, split
-from catalog.visitors import COUNTED, STATES, VISITS, Behaviour, Click, Journey, Page, Range, Stop, Visitors
-from catalog.words import Place, listed, suggestion
+from eventbus.catalog.model import Chain, EventType, PayloadField
+from eventbus.catalog.reading.resolve import every_field, split
+from eventbus.catalog.visitors import COUNTED, STATES, VISITS, Behaviour, Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.words import Place, listed, suggestion
 
 Lists = Mapping[str, tuple[Any, ...]]
 Problem = tuple[Place, str]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.exports.messages import ENVELOPE, Message
-from catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
+from eventbus.catalog.exports.messages import ENVELOPE, Message
+from eventbus.catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
 
 Schema = dict[str, Any]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from catalog.model import EventType, PayloadField
+from eventbus.catalog.model import EventType, PayloadField
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UUID: dict[str, Any] = {"type": "string", "format": "uuid"}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from catalog.exports.shapes import Struct, payload_shapes, symbols
+from eventbus.catalog.exports.shapes import Struct, payload_shapes, symbols
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 ENVELOPE = {
     "event_id": "UUID, version 7",

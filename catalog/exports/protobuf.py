@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import indent
 
-from catalog.exports.messages import ENVELOPE, Message
-from catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
+from eventbus.catalog.exports.messages import ENVELOPE, Message
+from eventbus.catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
 
 TYPES: dict[Kind, str] = {
     "string": "string",

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from catalog.model import EventType, PayloadField
-from catalog.reading.resolve import resolved
+from eventbus.catalog.model import EventType, PayloadField
+from eventbus.catalog.reading.resolve import resolved
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 Kind = Literal["string", "integer", "number", "boolean", "json"]
 

@@ -12,12 +12,12 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from catalog.errors import CatalogError
-from catalog.graphs.paths import accepted_sets, causing_types, types_of, unfinished_sets
-from catalog.model import Chain, State
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.graphs.paths import accepted_sets, causing_types, types_of, unfinished_sets
+from eventbus.catalog.model import Chain, State
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 MAXIMUM_TYPES = 62
 """Bits of a mask: it fits a signed 64-bit integer, and one bit stays free."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from catalog.model import Chain, Delay, State
+from eventbus.catalog.model import Chain, Delay, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Graph:
         Raises:
             TooManyPaths: more than 4,096 nodes, or as many combinations of ends of branches.
         """
-        from catalog.graphs.unfolding import unfolded  # noqa: PLC0415 - it is made of these values
+        from eventbus.catalog.graphs.unfolding import unfolded  # noqa: PLC0415 - it is made of these values
 
         return cls(chain, unfolded(chain))
 

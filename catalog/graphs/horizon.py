@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import chain as joined
 
-from catalog.model import Chain, Fixed, State, Transition
-from catalog.topology import Way
-from catalog.words import Place
+from eventbus.catalog.model import Chain, Fixed, State, Transition
+from eventbus.catalog.topology import Way
+from eventbus.catalog.words import Place
 
 
 def placed_ways(state: State) -> Iterator[tuple[Place, Way]]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import product
 
-from catalog.errors import TooManyPaths
-from catalog.graphs.graph import Graph, Split
-from catalog.model import Chain
+from eventbus.catalog.errors import TooManyPaths
+from eventbus.catalog.graphs.graph import Graph, Split
+from eventbus.catalog.model import Chain
 
 MAXIMUM_SETS = 10_000
 

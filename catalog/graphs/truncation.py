@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from statistics import NormalDist
 
-from catalog.model import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog.model import Delay, Exponential, Fixed, LogNormal, Uniform
 
 NOTHING = 1e-9
 """Less of a distribution than this cannot be drawn from."""

@@ -9,12 +9,12 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from catalog.errors import TooManyPaths
-from catalog.graphs.graph import Branch, Edge, Node, Split, distances
-from catalog.graphs.horizon import Horizon, retries
-from catalog.graphs.truncation import within
-from catalog.model import Chain, Delay, Fixed, State, Transition
-from catalog.topology import Fork, Way
+from eventbus.catalog.errors import TooManyPaths
+from eventbus.catalog.graphs.graph import Branch, Edge, Node, Split, distances
+from eventbus.catalog.graphs.horizon import Horizon, retries
+from eventbus.catalog.graphs.truncation import within
+from eventbus.catalog.model import Chain, Delay, Fixed, State, Transition
+from eventbus.catalog.topology import Fork, Way
 
 MAXIMUM_NODES = 4096
 

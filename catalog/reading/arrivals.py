@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from catalog.arrivals import THINK, Arrivals, Constant, Open, Spacing, SpacingName, Stage, Stages, Users
-from catalog.checks.arrivals import arrivals_problems
-from catalog.delays import read_delay
-from catalog.profiles import profile_of
-from catalog.reading.quantities import per_second, seconds
-from catalog.reading.source import Node
-from catalog.words import listed, shown
+from eventbus.catalog.arrivals import THINK, Arrivals, Constant, Open, Spacing, SpacingName, Stage, Stages, Users
+from eventbus.catalog.checks.arrivals import arrivals_problems
+from eventbus.catalog.delays import read_delay
+from eventbus.catalog.profiles import profile_of
+from eventbus.catalog.reading.quantities import per_second, seconds
+from eventbus.catalog.reading.source import Node
+from eventbus.catalog.words import listed, shown
 
 MODELS = ("rate", "stages", "profile", "users")
 BELONGS: Mapping[str, tuple[str, ...]] = {  # the members that a model has besides

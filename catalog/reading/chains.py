@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from catalog.model import Chain, Outcome, State, Transition, Variable
-from catalog.reading.source import Node, text_of
-from catalog.reading.topology import (
+from eventbus.catalog.model import Chain, Outcome, State, Transition, Variable
+from eventbus.catalog.reading.source import Node, text_of
+from eventbus.catalog.reading.topology import (
     delay_of,
     flag_of,
     number_of,
@@ -17,7 +17,7 @@ from catalog.reading.topology import (
     read_timeout,
     read_way,
 )
-from catalog.reading.visitors import read_visitors
+from eventbus.catalog.reading.visitors import read_visitors
 
 CHAIN = ("description", "weight", "start", "variables", "states", "max_steps", "visitors")
 STATE = ("emits", "next", "total", "abandon", "timeout", "fork", "compensation", "causes", "outcome")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from catalog.model import EventType, FieldType, PayloadField
-from catalog.reading.source import Node, text_of, values_of
-from catalog.words import listed
+from eventbus.catalog.model import EventType, FieldType, PayloadField
+from eventbus.catalog.reading.source import Node, text_of, values_of
+from eventbus.catalog.words import listed
 
 EVENT = ("description", "source", "schema_version", "payload")
 FIELD = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from catalog.reading.quantities import seconds
-from catalog.reading.source import Node
-from catalog.words import shown
+from eventbus.catalog.reading.quantities import seconds
+from eventbus.catalog.reading.source import Node
+from eventbus.catalog.words import shown
 
 NOTHINGS = ("", "~", "null", "none")
 FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

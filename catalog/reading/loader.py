@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from catalog.catalog import DEFAULT_PARTITIONS, Catalog
-from catalog.checks.everything import problems
-from catalog.errors import InvalidCatalog, Mistake
-from catalog.reading.chains import read_chain
-from catalog.reading.events import read_event
-from catalog.reading.resolve import resolved
-from catalog.reading.source import Node, read
-from catalog.words import Place, listed, path_text, suggestion
+from eventbus.catalog.catalog import DEFAULT_PARTITIONS, Catalog
+from eventbus.catalog.checks.everything import problems
+from eventbus.catalog.errors import InvalidCatalog, Mistake
+from eventbus.catalog.reading.chains import read_chain
+from eventbus.catalog.reading.events import read_event
+from eventbus.catalog.reading.resolve import resolved
+from eventbus.catalog.reading.source import Node, read
+from eventbus.catalog.words import Place, listed, path_text, suggestion
 
 FILE = ("alone", "domain", "source", "partitions", "lists", "events", "chains")
 SECTIONS = ("partitions", "lists", "events", "chains")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import yaml
 
-from catalog.errors import Mistake
-from catalog.reading.source import Node, compose, is_cyclic
-from catalog.words import Place, path_text, shown
+from eventbus.catalog.errors import Mistake
+from eventbus.catalog.reading.source import Node, compose, is_cyclic
+from eventbus.catalog.words import Place, path_text, shown
 
 FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
 STEP = re.compile(r"\.?([^.\[\]=]+)|\[([0-9]+)\]")

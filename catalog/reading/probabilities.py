@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from catalog.catalog import Catalog
-from catalog.checks.everything import event_name
-from catalog.errors import CatalogError
-from catalog.probabilities import TOLERANCE, with_probabilities
-from catalog.reading import leniently
-from catalog.reading.source import Node
-from catalog.visitors import full_name
-from catalog.words import listed
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.checks.everything import event_name
+from eventbus.catalog.errors import CatalogError
+from eventbus.catalog.probabilities import TOLERANCE, with_probabilities
+from eventbus.catalog.reading import leniently
+from eventbus.catalog.reading.source import Node
+from eventbus.catalog.visitors import full_name
+from eventbus.catalog.words import listed
 
 
 def read_probabilities(node: Node) -> Mapping[str, float]:

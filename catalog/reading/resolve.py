@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from catalog.model import Chain, EventType, PayloadField
-from catalog.visitors import COUNTED
+from eventbus.catalog.model import Chain, EventType, PayloadField
+from eventbus.catalog.visitors import COUNTED
 
 if TYPE_CHECKING:
-    from catalog.catalog import Catalog
+    from eventbus.catalog.catalog import Catalog
 
 
 def resolved(catalog: Catalog) -> dict[str, EventType]:

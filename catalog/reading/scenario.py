@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from catalog.arrivals import Arrivals, Open, Spacing, Users
-from catalog.catalog import Catalog
-from catalog.checks.arrivals import MOST_USERS, profile_problems
-from catalog.errors import InvalidScenario, Mistake
-from catalog.model import Fixed
-from catalog.probabilities import misgivings
-from catalog.profiles import profile_of
-from catalog.reading import leniently
-from catalog.reading.arrivals import read_arrivals
-from catalog.reading.overrides import overridden
-from catalog.reading.probabilities import read_probabilities
-from catalog.reading.source import Node, read, text_of
-from catalog.reading.trouble import read_faults, read_phases
-from catalog.reading.visits import visiting
-from catalog.scenario import Advanced, Scenario, file_of
-from catalog.words import listed
+from eventbus.catalog.arrivals import Arrivals, Open, Spacing, Users
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.checks.arrivals import MOST_USERS, profile_problems
+from eventbus.catalog.errors import InvalidScenario, Mistake
+from eventbus.catalog.model import Fixed
+from eventbus.catalog.probabilities import misgivings
+from eventbus.catalog.profiles import profile_of
+from eventbus.catalog.reading import leniently
+from eventbus.catalog.reading.arrivals import read_arrivals
+from eventbus.catalog.reading.overrides import overridden
+from eventbus.catalog.reading.probabilities import read_probabilities
+from eventbus.catalog.reading.source import Node, read, text_of
+from eventbus.catalog.reading.trouble import read_faults, read_phases
+from eventbus.catalog.reading.visits import visiting
+from eventbus.catalog.scenario import Advanced, Scenario, file_of
+from eventbus.catalog.words import listed
 
 SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),

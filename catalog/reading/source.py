@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from catalog.errors import Mistake
-from catalog.words import Place, listed, path_text, shown, suggestion
+from eventbus.catalog.errors import Mistake
+from eventbus.catalog.words import Place, listed, path_text, shown, suggestion
 
 Word = TypeVar("Word", bound=str)
 

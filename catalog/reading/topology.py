@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from catalog.delays import read_delay
-from catalog.model import Causes, Delay, Fixed
-from catalog.reading.source import Node, text_of
-from catalog.topology import Backoff, Fork, Retry, Timeout, Unless, Way
+from eventbus.catalog.delays import read_delay
+from eventbus.catalog.model import Causes, Delay, Fixed
+from eventbus.catalog.reading.source import Node, text_of
+from eventbus.catalog.topology import Backoff, Fork, Retry, Timeout, Unless, Way
 
 
 def read_way(node: Node, target: str = "to") -> Way:

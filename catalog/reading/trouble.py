@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from itertools import pairwise
 
-from catalog.catalog import Catalog
-from catalog.phases import Phase
-from catalog.reading import leniently
-from catalog.reading.source import Node
-from catalog.scenario import FAULTS, FaultSetting
-from catalog.words import listed, suggestion
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.phases import Phase
+from eventbus.catalog.reading import leniently
+from eventbus.catalog.reading.source import Node
+from eventbus.catalog.scenario import FAULTS, FaultSetting
+from eventbus.catalog.words import listed, suggestion
 
 FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
 PHASE = ("at", "failed", "delay", "chains")

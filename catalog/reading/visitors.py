@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-from catalog.reading.source import Node, text_of
-from catalog.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
-from catalog.words import listed
+from eventbus.catalog.reading.source import Node, text_of
+from eventbus.catalog.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.words import listed
 
 VISITORS = ("site", "referrer", "behaviour", "pages", "journeys", "sets")
 PAGE = ("path", "title", "clicks")

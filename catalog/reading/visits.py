@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from catalog.catalog import Catalog
-from catalog.checks.visitors import behaviour_problems, visitor_problems
-from catalog.model import Chain
-from catalog.reading import leniently
-from catalog.reading.probabilities import visited_by_chance
-from catalog.reading.source import Node
-from catalog.reading.trouble import factor
-from catalog.reading.visitors import RANGES, read_journeys
-from catalog.visitors import Behaviour, Journey, Range, Visitors
-from catalog.words import listed, suggestion
+from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.checks.visitors import behaviour_problems, visitor_problems
+from eventbus.catalog.model import Chain
+from eventbus.catalog.reading import leniently
+from eventbus.catalog.reading.probabilities import visited_by_chance
+from eventbus.catalog.reading.source import Node
+from eventbus.catalog.reading.trouble import factor
+from eventbus.catalog.reading.visitors import RANGES, read_journeys
+from eventbus.catalog.visitors import Behaviour, Journey, Range, Visitors
+from eventbus.catalog.words import listed, suggestion
 
 OWN = "scenario"
 """The set of journeys that a scenario brings along."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from chains.randomness import Integers
-from chains.table import EventTable
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
 
 NEVER = (1 << 63) - 1
 """Nanoseconds since the Unix epoch, in the year 2262; what is said to happen then does not happen."""

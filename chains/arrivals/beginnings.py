@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chains.arrivals.batches import FIRST_BATCH, NEVER, Batch, Bounds, Expand
-from chains.arrivals.compiled import Arrivals
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, chain_keys
+from eventbus.chains.arrivals.batches import FIRST_BATCH, NEVER, Batch, Bounds, Expand
+from eventbus.chains.arrivals.compiled import Arrivals
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, chain_keys
 
 MARK_EVERY = 1 << 14
 """Chains between two remembered places."""

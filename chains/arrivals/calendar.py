@@ -10,10 +10,10 @@ from itertools import dropwhile, groupby, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from catalog.arrivals import WEEK, Profile
-from chains.arrivals.batches import NEVER
-from chains.arrivals.rates import Lines, Piece
-from chains.randomness import Integers
+from eventbus.catalog.arrivals import WEEK, Profile
+from eventbus.chains.arrivals.batches import NEVER
+from eventbus.chains.arrivals.rates import Lines, Piece
+from eventbus.chains.randomness import Integers
 from eventbus.event import microseconds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

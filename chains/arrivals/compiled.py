@@ -11,18 +11,18 @@ from typing import Protocol
 
 import numpy as np
 
-from catalog import Exponential
-from catalog.arrivals import Arrivals as Model
-from catalog.arrivals import Constant, Open, Stages
-from catalog.checks.arrivals import arrivals_problems
-from catalog.words import path_text
-from chains.arrivals.calendar import Calendar
-from chains.arrivals.rates import CHAIN, Rate, Segments
-from chains.arrivals.spacing import Gaps, Steps, steps_of
-from chains.arrivals.users import Closed
-from chains.delays import Always, Sampler, sampler
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, Words
+from eventbus.catalog import Exponential
+from eventbus.catalog.arrivals import Arrivals as Model
+from eventbus.catalog.arrivals import Constant, Open, Stages
+from eventbus.catalog.checks.arrivals import arrivals_problems
+from eventbus.catalog.words import path_text
+from eventbus.chains.arrivals.calendar import Calendar
+from eventbus.chains.arrivals.rates import CHAIN, Rate, Segments
+from eventbus.chains.arrivals.spacing import Gaps, Steps, steps_of
+from eventbus.chains.arrivals.users import Closed
+from eventbus.chains.delays import Always, Sampler, sampler
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, Words
 
 SLOWEST, FASTEST = 1e-3, 1e7
 INITIAL_CHAINS = 20

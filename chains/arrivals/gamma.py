@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from statistics import NormalDist
 
-from chains.delays import CELLS, OPEN_END
+from eventbus.chains.delays import CELLS, OPEN_END
 
 ENOUGH = 1e-15
 """Relative size of a term that changes a sum no more."""

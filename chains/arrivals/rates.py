@@ -15,8 +15,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from chains.arrivals.batches import NEVER
-from chains.randomness import Integers
+from eventbus.chains.arrivals.batches import NEVER
+from eventbus.chains.randomness import Integers
 
 Reals = npt.NDArray[np.float64]
 

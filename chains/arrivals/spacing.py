@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from catalog import Exponential
-from catalog.arrivals import Spacing
-from chains.arrivals.gamma import quantile
-from chains.arrivals.rates import CHAIN
-from chains.delays import Always, Sampler, Tabled, sampler
-from chains.randomness import HALF, Integers, Words, draw, purpose
+from eventbus.catalog import Exponential
+from eventbus.catalog.arrivals import Spacing
+from eventbus.chains.arrivals.gamma import quantile
+from eventbus.chains.arrivals.rates import CHAIN
+from eventbus.chains.delays import Always, Sampler, Tabled, sampler
+from eventbus.chains.randomness import HALF, Integers, Words, draw, purpose
 
 GAP_PURPOSE = purpose("arrival")
 

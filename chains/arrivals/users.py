@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog.arrivals import Users
-from chains.arrivals.batches import FIRST_BATCH, NEVER, Batch, Bounds, Expand
-from chains.delays import Sampler, sampler
-from chains.randomness import Integers, chain_keys, draw, purpose
-from chains.table import EventTable
+from eventbus.catalog.arrivals import Users
+from eventbus.chains.arrivals.batches import FIRST_BATCH, NEVER, Batch, Bounds, Expand
+from eventbus.chains.delays import Sampler, sampler
+from eventbus.chains.randomness import Integers, chain_keys, draw, purpose
+from eventbus.chains.table import EventTable
 
 THINK_PURPOSE = purpose("think")
 AHEAD = 256

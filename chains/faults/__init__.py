@@ -1,5 +1,5 @@
 """What goes wrong on purpose, and the ledger of it."""
 
-from chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults.kinds import KINDS, Fault
 
 __all__ = ["KINDS", "Fault"]

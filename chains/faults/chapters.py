@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from chains.faults.places import Place
-from chains.randomness import Integers
-from chains.table import EventTable
-from chains.writing.block import Block
-from chains.writing.emitter import ID_AT
-from chains.writing.phrases import Constant, Enumeration, Listing, Numeral, Optional, Phrase, Texts, written
-from chains.writing.text import TIMESTAMP_ROW, TIMESTAMP_WIDTH, UUID_ROW, UUID_WIDTH, Memory, Rows, windows
+from eventbus.chains.faults.places import Place
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
+from eventbus.chains.writing.block import Block
+from eventbus.chains.writing.emitter import ID_AT
+from eventbus.chains.writing.phrases import Constant, Enumeration, Listing, Numeral, Optional, Phrase, Texts, written
+from eventbus.chains.writing.text import TIMESTAMP_ROW, TIMESTAMP_WIDTH, UUID_ROW, UUID_WIDTH, Memory, Rows, windows
 
 TIME_ROW, ID_ROW = np.dtype(f"V{TIMESTAMP_WIDTH + 3}"), np.dtype(f"V{UUID_WIDTH + 3}")
 """Within quotes, and with a comma."""

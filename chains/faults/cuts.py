@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chains.randomness import Integers
+from eventbus.chains.randomness import Integers
 
 
 class Cuts(NamedTuple):

@@ -8,8 +8,8 @@ from itertools import count
 
 import numpy as np
 
-from chains.faults.cuts import Cuts
-from chains.randomness import Integers
+from eventbus.chains.faults.cuts import Cuts
+from eventbus.chains.randomness import Integers
 
 Text = tuple[bytes, int, int]
 """With its newline; the emitter of its event, and the time in it."""

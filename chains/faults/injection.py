@@ -12,19 +12,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from catalog import Catalog
-from chains.faults.cuts import NONE, Cuts
-from chains.faults.held import Held, Text
-from chains.faults.kinds import Fault, by_precedence
-from chains.faults.ledger import Ledger
-from chains.faults.mutations import MUTATIONS
-from chains.faults.places import Place
-from chains.faults.splicing import FaultyBlock
-from chains.faults.strikes import Arsenal
-from chains.faults.victims import Victims
-from chains.pacing.stage import ENDLESS
-from chains.randomness import Integers, Words, chain_keys, draw_each, purpose
-from chains.writing.block import Block
+from eventbus.catalog import Catalog
+from eventbus.chains.faults.cuts import NONE, Cuts
+from eventbus.chains.faults.held import Held, Text
+from eventbus.chains.faults.kinds import Fault, by_precedence
+from eventbus.chains.faults.ledger import Ledger
+from eventbus.chains.faults.mutations import MUTATIONS
+from eventbus.chains.faults.places import Place
+from eventbus.chains.faults.splicing import FaultyBlock
+from eventbus.chains.faults.strikes import Arsenal
+from eventbus.chains.faults.victims import Victims
+from eventbus.chains.pacing.stage import ENDLESS
+from eventbus.chains.randomness import Integers, Words, chain_keys, draw_each, purpose
+from eventbus.chains.writing.block import Block
 
 
 class Injector:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from catalog.visitors import full_name
-from chains.errors import InvalidSetting
+from eventbus.catalog.visitors import full_name
+from eventbus.chains.errors import InvalidSetting
 
 Unit = Literal["time", "places"]
 SECOND = 1_000_000

@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
-from chains.faults.chapters import Chapters, ChapterWriter, Noted
-from chains.faults.kinds import KINDS
-from chains.faults.places import Place
-from chains.writing.block import Block
-from chains.writing.emitter import ID_AT
-from chains.writing.text import UUID_WIDTH
+from eventbus.chains.faults.chapters import Chapters, ChapterWriter, Noted
+from eventbus.chains.faults.kinds import KINDS
+from eventbus.chains.faults.places import Place
+from eventbus.chains.writing.block import Block
+from eventbus.chains.writing.emitter import ID_AT
+from eventbus.chains.writing.text import UUID_WIDTH
 
 FORMAT = 1
 TOGETHER = 4096

@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import orjson
 
-from chains.faults.payload_faults import changed_content, violated
-from chains.faults.victims import Changes, Victims
-from chains.randomness import Integers, purpose
-from chains.writing.text import TIMESTAMP_WIDTH, UUID_WIDTH, timestamps, uuid7
+from eventbus.chains.faults.payload_faults import changed_content, violated
+from eventbus.chains.faults.victims import Changes, Victims
+from eventbus.chains.randomness import Integers, purpose
+from eventbus.chains.writing.text import TIMESTAMP_WIDTH, UUID_WIDTH, timestamps, uuid7
 
 When = Literal["never", "instead", "again", "later", "behind"]
 """When a text comes: never, in the event's place, after it and at a later time, only then, or behind other events."""

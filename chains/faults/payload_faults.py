@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from catalog import EventType, PayloadField
+from eventbus.catalog import EventType, PayloadField
 
 Fields = dict[str, Any]
 

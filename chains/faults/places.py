@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from catalog.model import Outcome
-from chains.plan import Plan
-from chains.writing.emitter import Emitter
-from chains.writing.fields import Field
+from eventbus.catalog.model import Outcome
+from eventbus.chains.plan import Plan
+from eventbus.chains.writing.emitter import Emitter
+from eventbus.chains.writing.fields import Field
 
 
 class Place(NamedTuple):

@@ -8,11 +8,11 @@ from itertools import chain
 
 import numpy as np
 
-from chains.faults.cuts import Cuts
-from chains.faults.places import Place
-from chains.randomness import Integers
-from chains.writing.block import EPOCH, Block
-from chains.writing.text import UUID_WIDTH
+from eventbus.chains.faults.cuts import Cuts
+from eventbus.chains.faults.places import Place
+from eventbus.chains.randomness import Integers
+from eventbus.chains.writing.block import EPOCH, Block
+from eventbus.chains.writing.text import UUID_WIDTH
 from eventbus.record import ProducerRecord
 
 TOMBSTONE = b"null\n"

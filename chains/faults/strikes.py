@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Catalog
-from catalog.words import suggestion
-from chains.errors import InvalidSetting
-from chains.faults.kinds import Fault
-from chains.faults.places import Place
-from chains.randomness import Integers, Words, draw, fraction, purpose
-from chains.table import EventTable
+from eventbus.catalog import Catalog
+from eventbus.catalog.words import suggestion
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.faults.kinds import Fault
+from eventbus.chains.faults.places import Place
+from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
+from eventbus.chains.table import EventTable
 
 STRIKE = purpose("fault")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from catalog import EventType
-from chains.faults.kinds import Fault
-from chains.faults.places import Place
-from chains.randomness import Integers, Words
-from chains.writing.text import UUID_WIDTH
+from eventbus.catalog import EventType
+from eventbus.chains.faults.kinds import Fault
+from eventbus.chains.faults.places import Place
+from eventbus.chains.randomness import Integers, Words
+from eventbus.chains.writing.text import UUID_WIDTH
 
 
 class Victims(NamedTuple):

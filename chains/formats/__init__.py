@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from chains.formats.cloudevents import CLOUDEVENTS, CLOUDEVENTS_BINARY
-from chains.formats.jsonevent import JSON
-from chains.formats.layout import Layout
+from eventbus.chains.formats.cloudevents import CLOUDEVENTS, CLOUDEVENTS_BINARY
+from eventbus.chains.formats.jsonevent import JSON
+from eventbus.chains.formats.layout import Layout
 
 Format = Literal["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]
 """What formats are called."""

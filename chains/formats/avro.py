@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import orjson
 
-from catalog import PayloadField
-from catalog.exports.avro import avro_schema
-from catalog.exports.messages import Message
-from catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
-from chains.formats.jsonevent import ENCODER as DIGITS
-from chains.formats.layout import Draft, Subject
-from chains.formats.lengths import length
-from chains.formats.wire import Wire, begin_value
-from chains.writing.fields import Field
-from chains.writing.payload import Part, PayloadCompiler, Value
-from chains.writing.slots import Column
-from chains.writing.varints import varint, varints, zigzag
+from eventbus.catalog import PayloadField
+from eventbus.catalog.exports.avro import avro_schema
+from eventbus.catalog.exports.messages import Message
+from eventbus.catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
+from eventbus.chains.formats.jsonevent import ENCODER as DIGITS
+from eventbus.chains.formats.layout import Draft, Subject
+from eventbus.chains.formats.lengths import length
+from eventbus.chains.formats.wire import Wire, begin_value
+from eventbus.chains.writing.fields import Field
+from eventbus.chains.writing.payload import Part, PayloadCompiler, Value
+from eventbus.chains.writing.slots import Column
+from eventbus.chains.writing.varints import varint, varints, zigzag
 
 NULL, THERE = varint(zigzag(0)), varint(zigzag(1))
 """The places in a union with null."""

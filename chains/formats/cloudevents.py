@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 
-from chains.cloudevents import STRUCTURED, reference, repeated
-from chains.formats.jsonevent import json_object
-from chains.formats.layout import Draft, Subject
-from chains.writing.fields import Field
+from eventbus.chains.cloudevents import STRUCTURED, reference, repeated
+from eventbus.chains.formats.jsonevent import json_object
+from eventbus.chains.formats.layout import Draft, Subject
+from eventbus.chains.writing.fields import Field
 
 
 class StructuredLayout:

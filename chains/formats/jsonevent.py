@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from catalog import PayloadField
-from chains.formats.layout import Draft, Subject
-from chains.writing.fields import Field
-from chains.writing.payload import Part, PayloadCompiler, Value
-from chains.writing.slots import Column
-from chains.writing.text import windows
+from eventbus.catalog import PayloadField
+from eventbus.chains.formats.layout import Draft, Subject
+from eventbus.chains.writing.fields import Field
+from eventbus.chains.writing.payload import Part, PayloadCompiler, Value
+from eventbus.chains.writing.slots import Column
+from eventbus.chains.writing.text import windows
 
 
 class JsonEncoder:

@@ -7,11 +7,11 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from catalog import EventType
-from chains.tenants import Tenancy
-from chains.writing.cutter import RecordShape, Stretch
-from chains.writing.fields import Field
-from chains.writing.payload import Part, PayloadCompiler
+from eventbus.catalog import EventType
+from eventbus.chains.tenants import Tenancy
+from eventbus.chains.writing.cutter import RecordShape, Stretch
+from eventbus.chains.writing.fields import Field
+from eventbus.chains.writing.payload import Part, PayloadCompiler
 from eventbus.event import Header
 
 

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from chains.randomness import Integers
-from chains.writing.payload import Part, Spot, constant
-from chains.writing.slots import Column, Slot
-from chains.writing.sources import Numbers, Source
-from chains.writing.text import Rows, table
+from eventbus.chains.randomness import Integers
+from eventbus.chains.writing.payload import Part, Spot, constant
+from eventbus.chains.writing.slots import Column, Slot
+from eventbus.chains.writing.sources import Numbers, Source
+from eventbus.chains.writing.text import Rows, table
 
 Encode = Callable[[int], bytes]
 

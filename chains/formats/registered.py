@@ -7,15 +7,15 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 import orjson
 
-from catalog import Catalog
-from catalog.exports.avro import avro_schema
-from catalog.exports.messages import Message, message
-from catalog.exports.protobuf import protobuf_schema
-from chains.formats.avro import AvroLayout
-from chains.formats.layout import Layout
-from chains.formats.protobuf import FIRST, ProtobufLayout
-from chains.formats.wire import Wire
 from eventbus.bus import TopicStrategy, topic_namer
+from eventbus.catalog import Catalog
+from eventbus.catalog.exports.avro import avro_schema
+from eventbus.catalog.exports.messages import Message, message
+from eventbus.catalog.exports.protobuf import protobuf_schema
+from eventbus.chains.formats.avro import AvroLayout
+from eventbus.chains.formats.layout import Layout
+from eventbus.chains.formats.protobuf import FIRST, ProtobufLayout
+from eventbus.chains.formats.wire import Wire
 
 SubjectStrategy = Literal["topic", "record", "topic-record"]
 """Confluent's TopicNameStrategy, RecordNameStrategy and TopicRecordNameStrategy."""

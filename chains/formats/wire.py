@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chains.formats.layout import Draft, Subject
-from chains.writing.fields import Field
+from eventbus.chains.formats.layout import Draft, Subject
+from eventbus.chains.writing.fields import Field
 
 MAGIC = b"\0"
 

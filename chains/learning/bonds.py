@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chains.learning.forest import Flags
-from chains.learning.samples import Sample, by_chance
-from chains.randomness import Integers
+from eventbus.chains.learning.forest import Flags
+from eventbus.chains.learning.samples import Sample, by_chance
+from eventbus.chains.randomness import Integers
 
 COVERED = 0.9
 """An attribute has to be known of so many of the values that it depends on."""

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Chain, State, TooManyPaths, Transition
-from catalog.bootstrap.names import dashed, unique
-from catalog.bootstrap.words import is_failure
-from catalog.graphs.conformance import MAXIMUM_TYPES
-from catalog.graphs.paths import accepted_sets, types_of
-from catalog.model import Outcome
-from catalog.words import Place
-from chains.learning.fitting import Fit, fit
-from chains.learning.forest import Walks
-from chains.learning.machine import Machine, machine
-from chains.learning.rounding import percentages
+from eventbus.catalog import Chain, State, TooManyPaths, Transition
+from eventbus.catalog.bootstrap.names import dashed, unique
+from eventbus.catalog.bootstrap.words import is_failure
+from eventbus.catalog.graphs.conformance import MAXIMUM_TYPES
+from eventbus.catalog.graphs.paths import accepted_sets, types_of
+from eventbus.catalog.model import Outcome
+from eventbus.catalog.words import Place
+from eventbus.chains.learning.fitting import Fit, fit
+from eventbus.chains.learning.forest import Walks
+from eventbus.chains.learning.machine import Machine, machine
+from eventbus.chains.learning.rounding import percentages
 
 STEPS = 64
 """Bound of a chain's events unless longer ones were seen."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from chains.randomness import Integers
+from eventbus.chains.randomness import Integers
 
 Kinds = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

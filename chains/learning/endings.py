@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chains.learning.forest import Flags, Walks
-from chains.randomness import Integers
+from eventbus.chains.learning.forest import Flags, Walks
+from eventbus.chains.randomness import Integers
 
 
 class Judged(NamedTuple):

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from chains.learning.rounding import roundest
-from chains.randomness import Integers
-from chains.verification.distribution import distance
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.chains.learning.rounding import roundest
+from eventbus.chains.randomness import Integers
+from eventbus.chains.verification.distribution import distance
 
 Floats = npt.NDArray[np.float64]
 

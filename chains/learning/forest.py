@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chains.learning.recording import Recording
-from chains.randomness import Integers
+from eventbus.chains.learning.recording import Recording
+from eventbus.chains.randomness import Integers
 
 Flags = npt.NDArray[np.bool_]
 

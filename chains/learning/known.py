@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Catalog, Chain
-from catalog.words import Place
-from chains.learning.chain import Learned, refitted
-from chains.learning.forest import Walks
-from chains.learning.machine import Machine
-from chains.randomness import Integers
+from eventbus.catalog import Catalog, Chain
+from eventbus.catalog.words import Place
+from eventbus.chains.learning.chain import Learned, refitted
+from eventbus.chains.learning.forest import Walks
+from eventbus.chains.learning.machine import Machine
+from eventbus.chains.randomness import Integers
 
 Types = tuple[str, ...]
 

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from catalog import Catalog, Chain, EventType, Variable
-from catalog.bootstrap import Sketch
-from catalog.bootstrap.names import dashed, unique
-from catalog.words import Place
-from chains.errors import NothingToLearn
-from chains.learning.chain import Learned, learned
-from chains.learning.endings import judged
-from chains.learning.forest import Forest, Walks, grown
-from chains.learning.known import recognised
-from chains.learning.payloads import Payloads
-from chains.learning.recording import Recording, record
-from chains.learning.rounding import percentages
-from chains.learning.samples import events_by_type
+from eventbus.catalog import Catalog, Chain, EventType, Variable
+from eventbus.catalog.bootstrap import Sketch
+from eventbus.catalog.bootstrap.names import dashed, unique
+from eventbus.catalog.words import Place
+from eventbus.chains.errors import NothingToLearn
+from eventbus.chains.learning.chain import Learned, learned
+from eventbus.chains.learning.endings import judged
+from eventbus.chains.learning.forest import Forest, Walks, grown
+from eventbus.chains.learning.known import recognised
+from eventbus.chains.learning.payloads import Payloads
+from eventbus.chains.learning.recording import Recording, record
+from eventbus.chains.learning.rounding import percentages
+from eventbus.chains.learning.samples import events_by_type
 from eventbus.event import EPOCH, format_timestamp
 
 MOST_TENANTS = 8

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 import cramjam
 
-from chains.errors import UnreadableStream
+from eventbus.chains.errors import UnreadableStream
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 """How files begin that are compressed (RFC 1952 §2.3.1, RFC 8878 §3.1.1)."""

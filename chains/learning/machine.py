@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chains.learning.forest import Walks
-from chains.randomness import Integers
-from chains.verification.significance import upper_gamma
+from eventbus.chains.learning.forest import Walks
+from eventbus.chains.randomness import Integers
+from eventbus.chains.verification.significance import upper_gamma
 
 Counts = npt.NDArray[np.float64]
 

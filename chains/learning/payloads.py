@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from catalog.bootstrap.names import dashed, unique
-from catalog.model import PayloadField, Variable
-from catalog.words import Place
-from chains.learning.bonds import Bond, shared, single, tied
-from chains.learning.columns import Column, Record
-from chains.learning.samples import ALWAYS, RARE, Events, Sample
-from chains.learning.values import (
+from eventbus.catalog.bootstrap.names import dashed, unique
+from eventbus.catalog.model import PayloadField, Variable
+from eventbus.catalog.words import Place
+from eventbus.chains.learning.bonds import Bond, shared, single, tied
+from eventbus.chains.learning.columns import Column, Record
+from eventbus.chains.learning.samples import ALWAYS, RARE, Events, Sample
+from eventbus.chains.learning.values import (
     MOST_LISTED,
     drawn,
     fits_in_line,

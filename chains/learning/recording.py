@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from chains.learning.columns import Record
-from chains.randomness import Integers
+from eventbus.chains.learning.columns import Record
+from eventbus.chains.randomness import Integers
 from eventbus.event import FIELDS, microseconds, type_pattern
 
 TYPES: list[set[type]] = [{str}, {str}, {str}, {str}, {str, type(None)}, {str}, {str}, {str}, {str}, {dict}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chains.verification.significance import chi_square
+from eventbus.chains.verification.significance import chi_square
 
 
 def roundest(low: float, high: float) -> float:

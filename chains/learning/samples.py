@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from catalog.model import FieldType
-from chains.learning.columns import Column, Floats, Kind, Kinds
-from chains.learning.forest import Flags, Walks
-from chains.learning.recording import Recording
-from chains.randomness import Integers
+from eventbus.catalog.model import FieldType
+from eventbus.chains.learning.columns import Column, Floats, Kind, Kinds
+from eventbus.chains.learning.forest import Flags, Walks
+from eventbus.chains.learning.recording import Recording
+from eventbus.chains.randomness import Integers
 
 RARE = 0.05
 """A field that fewer events have is left out."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from catalog.model import PayloadField
-from chains.learning.columns import Floats
-from chains.learning.rounding import repetitions
-from chains.learning.samples import ALWAYS, SMALLEST, Sample
-from chains.randomness import Integers
-from chains.verification.significance import chi_square
+from eventbus.catalog.model import PayloadField
+from eventbus.chains.learning.columns import Floats
+from eventbus.chains.learning.rounding import repetitions
+from eventbus.chains.learning.samples import ALWAYS, SMALLEST, Sample
+from eventbus.chains.randomness import Integers
+from eventbus.chains.verification.significance import chi_square
 
 MOST_LISTED = 200
 """Values of a list in the file."""

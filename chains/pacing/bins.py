@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from chains.randomness import Integers
+from eventbus.chains.randomness import Integers
 
 SECOND = 1_000_000
 QUARTER = 900 * SECOND

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chains.faults.places import Place
-from chains.pacing.bins import QuarterHours, TimeBins
-from chains.pacing.lag import LagHistogram, LagHistograms
-from chains.pacing.observer import Published
-from chains.randomness import Integers
-from chains.table import EventTable
+from eventbus.chains.faults.places import Place
+from eventbus.chains.pacing.bins import QuarterHours, TimeBins
+from eventbus.chains.pacing.lag import LagHistogram, LagHistograms
+from eventbus.chains.pacing.observer import Published
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
 
 SESSION = "omninode.visitor.session.created.v1"
 """The first event of a visitor's session."""

@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from chains.pacing.observer import Published
+from eventbus.chains.pacing.observer import Published
 
 AT_ONCE = 1 << 16
 """Bytes that are digested in less time than another thread takes to begin."""

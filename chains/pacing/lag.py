@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chains.randomness import Integers
+from eventbus.chains.randomness import Integers
 
 FINE = 64
 """Buckets in each power of two: a bucket is at most 1/64 of its value wide."""

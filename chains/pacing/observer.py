@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from chains.randomness import Integers
-from chains.table import EventTable
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
 from eventbus.record import ProducerRecord
 
 

@@ -12,17 +12,17 @@ from itertools import chain
 
 import numpy as np
 
-from chains.errors import InvalidSetting
-from chains.faults.splicing import FaultyBlock
-from chains.pacing.clock import Clock
-from chains.pacing.observer import Observer, Published
-from chains.pacing.stage import ENDLESS, Stage, Unchanged
-from chains.pacing.statistics import Account, RunStatistics
-from chains.plan import Plan
-from chains.randomness import Integers
-from chains.table import EventTable
-from chains.writing.block import Block
 from eventbus.bus import EventBus, TopicStrategy
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.faults.splicing import FaultyBlock
+from eventbus.chains.pacing.clock import Clock
+from eventbus.chains.pacing.observer import Observer, Published
+from eventbus.chains.pacing.stage import ENDLESS, Stage, Unchanged
+from eventbus.chains.pacing.statistics import Account, RunStatistics
+from eventbus.chains.plan import Plan
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
+from eventbus.chains.writing.block import Block
 
 BATCH = 5000
 """Events published together at most: they fill the batches of a Kafka producer, and soon hear a cancellation."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from chains.faults.splicing import FaultyBlock
-from chains.writing.block import Block
+from eventbus.chains.faults.splicing import FaultyBlock
+from eventbus.chains.writing.block import Block
 
 ENDLESS = 1 << 62
 """A time that nothing waits for, microseconds since the Unix epoch."""

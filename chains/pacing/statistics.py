@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chains.pacing.lag import LagHistogram
-from chains.randomness import Integers
-from chains.table import EventTable
+from eventbus.chains.pacing.lag import LagHistogram
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

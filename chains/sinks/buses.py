@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from chains.sinks.sink import SinkStatistics, Tally
 from eventbus.bus import EventBus
+from eventbus.chains.sinks.sink import SinkStatistics, Tally
 from eventbus.errors import DeliveryFailed, EventBusError
 from eventbus.record import ProducerRecord
 

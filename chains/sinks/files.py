@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import cramjam
 
-from chains.errors import SinkUnusable
-from chains.sinks.sink import SinkStatistics, Tally
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.sinks.sink import SinkStatistics, Tally
 from eventbus.record import ProducerRecord
 
 TOGETHER = 1 << 20

@@ -9,13 +9,13 @@ from zlib import crc32
 
 import aiohttp
 
-from chains.errors import SinkUnusable
-from chains.pacing.clock import Clock, WallClock
-from chains.sinks.deadletters import DeadLetters
-from chains.sinks.dialect import Answer, Dialect, Refusal, Request
-from chains.sinks.mailbox import Mailbox
-from chains.sinks.retry import TRANSIENT, Retry, retry_after
-from chains.sinks.sink import SinkStatistics, Tally
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.pacing.clock import Clock, WallClock
+from eventbus.chains.sinks.deadletters import DeadLetters
+from eventbus.chains.sinks.dialect import Answer, Dialect, Refusal, Request
+from eventbus.chains.sinks.mailbox import Mailbox
+from eventbus.chains.sinks.retry import TRANSIENT, Retry, retry_after
+from eventbus.chains.sinks.sink import SinkStatistics, Tally
 from eventbus.errors import InvalidEvent
 from eventbus.record import ProducerRecord
 

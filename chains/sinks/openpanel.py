@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from catalog.visitors import short_name
-from chains.errors import SinkUnusable
-from chains.sinks.dialect import Answer, Refusal, Request
+from eventbus.catalog.visitors import short_name
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.sinks.dialect import Answer, Refusal, Request
 from eventbus.event import Event, format_timestamp
 from eventbus.record import ProducerRecord
 

@@ -8,7 +8,7 @@ import select
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from chains.sinks.sink import SinkStatistics, Tally
+from eventbus.chains.sinks.sink import SinkStatistics, Tally
 from eventbus.record import ProducerRecord
 
 PIECE = 4096

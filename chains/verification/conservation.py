@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from chains.errors import InvalidLedger
-from chains.faults.ledger import FORMAT
-from chains.verification.reading import Reading, Seen
-from chains.verification.report import Check, Finding
+from eventbus.chains.errors import InvalidLedger
+from eventbus.chains.faults.ledger import FORMAT
+from eventbus.chains.verification.reading import Reading, Seen
+from eventbus.chains.verification.report import Check, Finding
 from eventbus.event import EPOCH, format_timestamp
 
 UNREADABLE = {"tombstone", "poison", "corrupt"}

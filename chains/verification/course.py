@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from catalog import Catalog
-from catalog.phases import Phase
+from eventbus.catalog import Catalog
+from eventbus.catalog.phases import Phase
 
 SECOND = 1_000_000
 

@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
 
 Floats = npt.NDArray[np.float64]
 Share = Callable[[float], float]

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Catalog, Chain, Delay, Fixed
-from chains.verification.course import Course
-from chains.verification.distribution import distance
-from chains.verification.matching import Step, Walked
-from chains.verification.report import Check, Finding
-from chains.verification.significance import chi_square, kolmogorov, pooled
-from chains.verification.trails import Trail
+from eventbus.catalog import Catalog, Chain, Delay, Fixed
+from eventbus.chains.verification.course import Course
+from eventbus.chains.verification.distribution import distance
+from eventbus.chains.verification.matching import Step, Walked
+from eventbus.chains.verification.report import Check, Finding
+from eventbus.chains.verification.significance import chi_square, kolmogorov, pooled
+from eventbus.chains.verification.trails import Trail
 
 LEAST_EXPECTED = 10
 """In each cell of a chi-square test."""

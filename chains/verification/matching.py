@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, product
 from typing import NamedTuple
 
-from catalog import Catalog, Chain
-from catalog.graphs.graph import Edge, Graph, Split
-from catalog.graphs.paths import types_of
+from eventbus.catalog import Catalog, Chain
+from eventbus.catalog.graphs.graph import Edge, Graph, Split
+from eventbus.catalog.graphs.paths import types_of
 
 REMEMBERED = 20_000
 """Shapes of which the walks are kept."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import orjson
 
-from catalog import Catalog
-from chains.verification.report import BY_LINE, Check, Finding
+from eventbus.catalog import Catalog
+from eventbus.chains.verification.report import BY_LINE, Check, Finding
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, microseconds
 

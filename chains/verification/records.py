@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from catalog import Catalog
-from chains.verification.reading import Reader, Reading, Seen, id_time
-from chains.verification.report import Check, Finding
-from chains.verification.structure import TOLERANCE
+from eventbus.catalog import Catalog
+from eventbus.chains.verification.reading import Reader, Reading, Seen, id_time
+from eventbus.chains.verification.report import Check, Finding
+from eventbus.chains.verification.structure import TOLERANCE
 from eventbus.record import ConsumerRecord, TopicPartition
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from catalog import Catalog
-from chains.verification.reading import Reader, Reading
-from chains.verification.report import Check, Finding
+from eventbus.catalog import Catalog
+from eventbus.chains.verification.reading import Reader, Reading
+from eventbus.chains.verification.report import Check, Finding
 from eventbus.event import Event
 
 

@@ -6,12 +6,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from catalog import Catalog
-from catalog.graphs.paths import types_of
-from chains.faults.kinds import KINDS
-from chains.verification.reading import Seen, id_time
-from chains.verification.report import Check, Finding
-from chains.verification.trails import Trail
+from eventbus.catalog import Catalog
+from eventbus.catalog.graphs.paths import types_of
+from eventbus.chains.faults.kinds import KINDS
+from eventbus.chains.verification.reading import Seen, id_time
+from eventbus.chains.verification.report import Check, Finding
+from eventbus.chains.verification.trails import Trail
 
 TOLERANCE = 1000
 """Microseconds that an event's time may differ from the one in its id, which has a little less precision."""

@@ -7,9 +7,9 @@ from heapq import heapify, heappop, heappush
 from itertools import islice, product
 from typing import NamedTuple
 
-from chains.verification.course import Course
-from chains.verification.matching import Matcher, Shape, Walked
-from chains.verification.reading import Seen, id_time
+from eventbus.chains.verification.course import Course
+from eventbus.chains.verification.matching import Matcher, Shape, Walked
+from eventbus.chains.verification.reading import Seen, id_time
 
 GUESSES = 200
 """Where events whose cause is not known might hang, at most."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from catalog import Catalog
-from catalog.phases import Phase
-from chains.verification import frequencies, structure
-from chains.verification.conservation import Book, Conservation, read_ledger
-from chains.verification.course import Course
-from chains.verification.reading import Reading, Seen, id_time, read
-from chains.verification.report import Report
-from chains.verification.trails import Trail, trails
+from eventbus.catalog import Catalog
+from eventbus.catalog.phases import Phase
+from eventbus.chains.verification import frequencies, structure
+from eventbus.chains.verification.conservation import Book, Conservation, read_ledger
+from eventbus.chains.verification.course import Course
+from eventbus.chains.verification.reading import Reading, Seen, id_time, read
+from eventbus.chains.verification.report import Report
+from eventbus.chains.verification.trails import Trail, trails
 from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3

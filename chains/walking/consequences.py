@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from catalog.visitors import Visitors
-from chains.randomness import chain_keys, draw, fraction
-from chains.table import ITEM, STEP, EventTable
-from chains.walking.crossing import Numbering, mark_last
-from chains.walking.site import NONE
-from chains.walking.steps import follow
-from chains.walking.visits import CLICK
-from chains.walking.walk import Walk
-from chains.walking.waves import Waves
+from eventbus.catalog.visitors import Visitors
+from eventbus.chains.randomness import chain_keys, draw, fraction
+from eventbus.chains.table import ITEM, STEP, EventTable
+from eventbus.chains.walking.crossing import Numbering, mark_last
+from eventbus.chains.walking.site import NONE
+from eventbus.chains.walking.steps import follow
+from eventbus.chains.walking.visits import CLICK
+from eventbus.chains.walking.walk import Walk
+from eventbus.chains.walking.waves import Waves
 
 
 class Consequences:

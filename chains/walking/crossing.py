@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chains.randomness import Integers, Words, chain_keys, draw, fraction
-from chains.table import ITEM, KIND, LAST, STEP, EventTable
-from chains.walking.forks import Join, Play, Spot
-from chains.walking.gathering import Gathering
-from chains.walking.steps import follow, part, taken
-from chains.walking.walk import Walk
+from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction
+from eventbus.chains.table import ITEM, KIND, LAST, STEP, EventTable
+from eventbus.chains.walking.forks import Join, Play, Spot
+from eventbus.chains.walking.gathering import Gathering
+from eventbus.chains.walking.steps import follow, part, taken
+from eventbus.chains.walking.walk import Walk
 
 ROW = LAST
 """On the way this column holds the row of the chain: which event is its last is known only at the end."""

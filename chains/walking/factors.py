@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from catalog import Catalog, Chain, LogNormal
-from chains.delays import sampler
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, Words, below, draw, purpose
+from eventbus.catalog import Catalog, Chain, LogNormal
+from eventbus.chains.delays import sampler
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, Words, below, draw, purpose
 
 BITS = 16
 """Factors are counted in units of 2^-16."""

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog.graphs.graph import Graph, Split
-from chains.randomness import Words, purpose, shares
-from chains.walking.chances import ending_chances
-from chains.walking.ways import Compiler, Way
+from eventbus.catalog.graphs.graph import Graph, Split
+from eventbus.chains.randomness import Words, purpose, shares
+from eventbus.chains.walking.chances import ending_chances
+from eventbus.chains.walking.ways import Compiler, Way
 
 RAREST = 1e-300
 """Weight of a combination that is possible, but too rare to be counted."""

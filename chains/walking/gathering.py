@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chains.randomness import Integers
-from chains.table import ITEM, STEP, TIME, EventTable
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import ITEM, STEP, TIME, EventTable
 
 
 class Gathering:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog.visitors import Journey, Range, Visitors
-from chains.randomness import Integers, Words
+from eventbus.catalog.visitors import Journey, Range, Visitors
+from eventbus.chains.randomness import Integers, Words
 
 SECOND = 1_000_000
 LOADING, LEAVING, ENDING = Range(0.2, 1.5), Range(0.005, 0.06), Range(0.01, 0.5)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from catalog import Catalog
-from catalog.phases import Phase
-from chains.errors import InvalidSetting
+from eventbus.catalog import Catalog
+from eventbus.catalog.phases import Phase
+from eventbus.chains.errors import InvalidSetting
 
 
 def checked(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ...]:

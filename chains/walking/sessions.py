@@ -12,17 +12,17 @@ from types import MappingProxyType
 
 import numpy as np
 
-from catalog import Chain
-from chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
-from chains.table import BEGAN, CAUSE, CHAIN, COLUMNS, DELAY, ITEM, KIND, LAST, STEP, TIME, EventTable
-from chains.walking.consequences import Consequences
-from chains.walking.crossing import Kinds
-from chains.walking.pace import ENDLESS, Pace
-from chains.walking.site import Site
-from chains.walking.stays import Dwelling, Stays, Visits
-from chains.walking.visits import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS
-from chains.walking.walk import Walk
-from chains.walking.waves import Waves
+from eventbus.catalog import Chain
+from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
+from eventbus.chains.table import BEGAN, CAUSE, CHAIN, COLUMNS, DELAY, ITEM, KIND, LAST, STEP, TIME, EventTable
+from eventbus.chains.walking.consequences import Consequences
+from eventbus.chains.walking.crossing import Kinds
+from eventbus.chains.walking.pace import ENDLESS, Pace
+from eventbus.chains.walking.site import Site
+from eventbus.chains.walking.stays import Dwelling, Stays, Visits
+from eventbus.chains.walking.visits import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS
+from eventbus.chains.walking.walk import Walk
+from eventbus.chains.walking.waves import Waves
 
 
 class Sessions:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog.visitors import Journey, Stop, Visitors
-from chains.randomness import Integers, Words, shares
+from eventbus.catalog.visitors import Journey, Stop, Visitors
+from eventbus.chains.randomness import Integers, Words, shares
 
 NONE = -1
 

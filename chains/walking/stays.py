@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chains.randomness import Integers, Words, draw, fraction, purpose
-from chains.walking.pace import LEAST, Pace
-from chains.walking.site import NONE, Site
+from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
+from eventbus.chains.walking.pace import LEAST, Pace
+from eventbus.chains.walking.site import NONE, Site
 
 PLACES = 1 << 10
 """More than there are clicks on a page: keeps the draws of two pages apart."""

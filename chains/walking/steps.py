@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chains.randomness import Integers, Words, draw, fraction
-from chains.table import CAUSE, DELAY, ITEM, TIME, EventTable
-from chains.walking.walk import Choice
-from chains.walking.ways import Way
+from eventbus.chains.randomness import Integers, Words, draw, fraction
+from eventbus.chains.table import CAUSE, DELAY, ITEM, TIME, EventTable
+from eventbus.chains.walking.walk import Choice
+from eventbus.chains.walking.ways import Way
 
 Steps = int | Integers
 """The step of all events of a table, or of each."""

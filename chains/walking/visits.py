@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from catalog.visitors import Visitors
-from chains.randomness import Integers
-from chains.writing.sources import Item
+from eventbus.catalog.visitors import Visitors
+from eventbus.chains.randomness import Integers
+from eventbus.chains.writing.sources import Item
 
 Numbers = TypeVar("Numbers", Integers, int)
 

@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog import Chain
-from catalog.graphs.graph import Node, Split
-from catalog.model import Outcome
-from chains.errors import ImpossibleChain
-from chains.randomness import Words, purpose, shares
-from chains.walking.factors import Factor
-from chains.walking.forks import Forks, Goal, Plays, Spot
-from chains.walking.ways import Child, Compiler, Way
+from eventbus.catalog import Chain
+from eventbus.catalog.graphs.graph import Node, Split
+from eventbus.catalog.model import Outcome
+from eventbus.chains.errors import ImpossibleChain
+from eventbus.chains.randomness import Words, purpose, shares
+from eventbus.chains.walking.factors import Factor
+from eventbus.chains.walking.forks import Forks, Goal, Plays, Spot
+from eventbus.chains.walking.ways import Child, Compiler, Way
 
 
 class Choice(NamedTuple):

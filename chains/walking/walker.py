@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from catalog import Chain
-from chains.table import EventTable
+from eventbus.catalog import Chain
+from eventbus.chains.table import EventTable
 
 
 class Walker(Protocol):

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from chains.errors import InvalidSetting
-from chains.randomness import chain_keys
-from chains.table import KIND, STEP, EventTable
-from chains.walking.crossing import Crossing, Kinds, Numbering, mark_last
-from chains.walking.forks import Spot
-from chains.walking.steps import follow, part, taken
-from chains.walking.walk import Walk
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import chain_keys
+from eventbus.chains.table import KIND, STEP, EventTable
+from eventbus.chains.walking.crossing import Crossing, Kinds, Numbering, mark_last
+from eventbus.chains.walking.forks import Spot
+from eventbus.chains.walking.steps import follow, part, taken
+from eventbus.chains.walking.walk import Walk
 
 STEP_BITS = 62
 

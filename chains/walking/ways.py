@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from catalog import Chain, Delay
-from catalog.graphs.graph import Edge, Graph
-from chains.delays import Sampler, sampler
-from chains.randomness import purpose
-from chains.walking.factors import Factor
+from eventbus.catalog import Chain, Delay
+from eventbus.catalog.graphs.graph import Edge, Graph
+from eventbus.chains.delays import Sampler, sampler
+from eventbus.chains.randomness import purpose
+from eventbus.chains.walking.factors import Factor
 
 
 class Way(NamedTuple):

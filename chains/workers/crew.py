@@ -20,10 +20,10 @@ from contextlib import ExitStack, suppress
 from itertools import cycle
 from typing import IO
 
-from chains.errors import InvalidSetting, WorkerDied
-from chains.stream import ChainStream, Extent
-from chains.workers.worker import COUNT_BYTES, SLOTS, Job, Slot, slots
-from chains.writing.block import Block
+from eventbus.chains.errors import InvalidSetting, WorkerDied
+from eventbus.chains.stream import ChainStream, Extent
+from eventbus.chains.workers.worker import COUNT_BYTES, SLOTS, Job, Slot, slots
+from eventbus.chains.writing.block import Block
 
 MOST_WORKERS = 64
 
@@ -68,7 +68,13 @@ class Worker:
             file.seek(0)
             self._slots = slots(mmap.mmap(file.fileno(), 0), job.stream)
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", "from chains.workers.worker import main; main()", str(file.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    "from eventbus.chains.workers.worker import main; main()",
+                    str(file.fileno()),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(file.fileno(),),

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chains.randomness import Integers
-from chains.stream import ChainStream, Extent
-from chains.writing.block import COLUMNS, Block
-from chains.writing.text import Memory
+from eventbus.chains.randomness import Integers
+from eventbus.chains.stream import ChainStream, Extent
+from eventbus.chains.writing.block import COLUMNS, Block
+from eventbus.chains.writing.text import Memory
 
 SLOTS = 4
 """Blocks that a worker may be ahead of its reader."""

@@ -8,11 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from chains.randomness import Integers
-from chains.table import COLUMNS as TABLE_COLUMNS
-from chains.table import EventTable
-from chains.writing.cutter import Cutter
-from chains.writing.text import Memory
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import COLUMNS as TABLE_COLUMNS
+from eventbus.chains.table import EventTable
+from eventbus.chains.writing.cutter import Cutter
+from eventbus.chains.writing.text import Memory
 from eventbus.record import ProducerRecord
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from chains.randomness import Integers
-from chains.writing.text import UUID_ROW, Memory, windows
+from eventbus.chains.randomness import Integers
+from eventbus.chains.writing.text import UUID_ROW, Memory, windows
 from eventbus.event import Header, Headers
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from catalog import Catalog, Chain, State
-from chains.formats.layout import Envelope, Gap, Layout, Subject
-from chains.writing.cutter import RecordShape
-from chains.writing.payload import Part, PayloadCompiler, Spot
-from chains.writing.slots import Column, Slot, merged
-from chains.writing.sources import Facts, Sources
-from chains.writing.text import Rows, table
+from eventbus.catalog import Catalog, Chain, State
+from eventbus.chains.formats.layout import Envelope, Gap, Layout, Subject
+from eventbus.chains.writing.cutter import RecordShape
+from eventbus.chains.writing.payload import Part, PayloadCompiler, Spot
+from eventbus.chains.writing.slots import Column, Slot, merged
+from eventbus.chains.writing.sources import Facts, Sources
+from eventbus.chains.writing.text import Rows, table
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from functools import cached_property
 
-from chains.identity import Identifiers, identifiers
-from chains.randomness import Integers, Words
-from chains.table import EventTable
-from chains.tenants import TENANT_WIDTH, Tenancy
-from chains.writing.text import TIMESTAMP_WIDTH, UUID_FIELDS, UUID_WIDTH, Rows, joined, timestamps
-from chains.writing.varints import padded
+from eventbus.chains.identity import Identifiers, identifiers
+from eventbus.chains.randomness import Integers, Words
+from eventbus.chains.table import EventTable
+from eventbus.chains.tenants import TENANT_WIDTH, Tenancy
+from eventbus.chains.writing.text import TIMESTAMP_WIDTH, UUID_FIELDS, UUID_WIDTH, Rows, joined, timestamps
+from eventbus.chains.writing.varints import padded
 
 SPAN_PARTS = ("at19", "at24", "at28", "at32")
 SECOND = 1_000_000

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from catalog import Catalog, Chain, PayloadField, UnknownName, Variable
-from catalog.visitors import COUNTED
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, purpose
-from chains.walking.visits import PARTS, most
-from chains.writing.slots import LONGEST_NUMBER, Encoder, Factor, Listed, Numeral, Slot
-from chains.writing.sources import Before, Constant, Drawn, Elapsed, Favoured, Item, Numbers, Owned, Source
+from eventbus.catalog import Catalog, Chain, PayloadField, UnknownName, Variable
+from eventbus.catalog.visitors import COUNTED
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, purpose
+from eventbus.chains.walking.visits import PARTS, most
+from eventbus.chains.writing.slots import LONGEST_NUMBER, Encoder, Factor, Listed, Numeral, Slot
+from eventbus.chains.writing.sources import Before, Constant, Drawn, Elapsed, Favoured, Item, Numbers, Owned, Source
 
 LARGEST_TABLE = 16_384
 """Number ranges up to this size are written from a table of all their texts, wider ones by encoding each number."""

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 import orjson
 
-from chains.randomness import Integers
-from chains.writing.text import Memory, Rows, windows
+from eventbus.chains.randomness import Integers
+from eventbus.chains.writing.text import Memory, Rows, windows
 
 
 class Piece(Protocol):

@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chains.randomness import Integers, chain_keys
-from chains.table import EventTable
-from chains.tenants import Tenancy
-from chains.writing.block import Block
-from chains.writing.cutter import Cutter
-from chains.writing.emitter import Emitter
-from chains.writing.fields import Field, FieldTexts
-from chains.writing.slots import Column
-from chains.writing.sources import Facts
-from chains.writing.text import Memory, Rows, windows
+from eventbus.chains.randomness import Integers, chain_keys
+from eventbus.chains.table import EventTable
+from eventbus.chains.tenants import Tenancy
+from eventbus.chains.writing.block import Block
+from eventbus.chains.writing.cutter import Cutter
+from eventbus.chains.writing.emitter import Emitter
+from eventbus.chains.writing.fields import Field, FieldTexts
+from eventbus.chains.writing.slots import Column
+from eventbus.chains.writing.sources import Facts
+from eventbus.chains.writing.text import Memory, Rows, windows
 
 
 class Group(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from chains.randomness import Integers
-from chains.writing.sources import Numbers, Source
-from chains.writing.text import Rows, table
+from eventbus.chains.randomness import Integers
+from eventbus.chains.writing.sources import Numbers, Source
+from eventbus.chains.writing.text import Rows, table
 
 LARGEST_PRODUCT, LARGEST_TABLE = 2048, 1 << 20
 """Neighbouring slots become one while all combinations of their texts are at most so many, and so many bytes."""

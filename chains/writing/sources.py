@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chains.randomness import Integers, Words, below, chain_keys, draw, draw_each, fraction
+from eventbus.chains.randomness import Integers, Words, below, chain_keys, draw, draw_each, fraction
 
 
 class Facts(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chains.randomness import Integers, Words
+from eventbus.chains.randomness import Integers, Words
 
 Rows = npt.NDArray[np.void]
 Memory = npt.NDArray[np.uint8]

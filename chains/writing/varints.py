@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from chains.randomness import Integers, Words
-from chains.writing.text import Rows
+from eventbus.chains.randomness import Integers, Words
+from eventbus.chains.writing.text import Rows
 
 LONGEST = 10
 """Bytes of 64 bits."""

@@ -12,7 +12,6 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from catalog import Catalog
 from eventbus.api import models
 from eventbus.api.catalog import CatalogPages
 from eventbus.api.chains import Chains
@@ -27,6 +26,7 @@ from eventbus.api.statistics import Statistics
 from eventbus.api.store import Store
 from eventbus.api.streams import Streams
 from eventbus.bus import SINGLE_TOPIC, EventBus, topic_of_domains
+from eventbus.catalog import Catalog
 
 NO_PROVIDERS = Providers()
 NO_CHECKS: Mapping[str, Check] = {}

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from fastapi import Response
 
-from catalog import Catalog, Chain, EventType
-from catalog.exports.asyncapi import asyncapi
-from catalog.exports.jsonschema import payload_schema
+from eventbus.catalog import Catalog, Chain, EventType
+from eventbus.catalog.exports.asyncapi import asyncapi
+from eventbus.catalog.exports.jsonschema import payload_schema
 
 
 class CatalogPages:

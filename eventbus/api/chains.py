@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from catalog import Catalog
 from eventbus.api.errors import Refusal, json_answer
 from eventbus.api.parameters import Uuid
 from eventbus.api.store import Store
+from eventbus.catalog import Catalog
 from eventbus.chainview import chain_dict
 
 

@@ -74,10 +74,10 @@ class Failure(click.ClickException):
 
 def failure(error: Exception) -> Failure | None:
     """The one-line form of an error that is not a bug of ours; None for anything else."""
-    from catalog import CatalogError
-    from chains import ChainError
+    from eventbus.catalog import CatalogError
+    from eventbus.chains import ChainError
     from eventbus.errors import EventBusError
-    from processors.errors import ProcessorError
+    from eventbus.processors.errors import ProcessorError
 
     if isinstance(error, CatalogError):
         return Failure(str(error), exit_code=2)

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from catalog import Catalog, Phase
-from catalog.arrivals import Arrivals
-from chains import ChainGenerator
 from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
 from eventbus.bus import EventBus, Subscription
+from eventbus.catalog import Catalog, Phase
+from eventbus.catalog.arrivals import Arrivals
+from eventbus.chains import ChainGenerator
 from eventbus.cli.faults import Striking, told
 from eventbus.cli.options import topics_of
 from eventbus.cli.panel import Display, Snapshot
 from eventbus.inprocess import InProcessBus
-from processors.errors import StoreError
-from processors.processor import Processor, ProcessorStatistics
-from processors.store import Database, EventStore
+from eventbus.processors.errors import StoreError
+from eventbus.processors.processor import Processor, ProcessorStatistics
+from eventbus.processors.store import Database, EventStore
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""

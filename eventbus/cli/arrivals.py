@@ -14,8 +14,8 @@ from click.core import ParameterSource
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from catalog.arrivals import Arrivals, Profile, Spacing, Stage, Stages
-    from catalog.model import Delay
+    from eventbus.catalog.arrivals import Arrivals, Profile, Spacing, Stage, Stages
+    from eventbus.catalog.model import Delay
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ class SpacingParameter(click.ParamType):
     name = "spacing"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Spacing:
-        from catalog.arrivals import Spacing
+        from eventbus.catalog.arrivals import Spacing
 
         if isinstance(value, Spacing):
             return value
@@ -48,7 +48,7 @@ class StagesParameter(click.ParamType):
     name = "stages"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Stages:
-        from catalog.arrivals import Stages
+        from eventbus.catalog.arrivals import Stages
 
         if isinstance(value, Stages):
             return value
@@ -63,8 +63,8 @@ class StagesParameter(click.ParamType):
 
 def _stage(text: str) -> Stage | None:
     """`10/s:5m`, or `10-50/s:1m`; None: it is no stage."""
-    from catalog.arrivals import Stage
-    from catalog.reading.quantities import per_second, seconds
+    from eventbus.catalog.arrivals import Stage
+    from eventbus.catalog.reading.quantities import per_second, seconds
 
     match = re.fullmatch(r"([0-9.]+)(?:-([0-9.]+))?(/[a-z]+)?:(.+)", text)
     if match is None:
@@ -82,8 +82,8 @@ class ProfileParameter(click.ParamType):
     name = "profile"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Profile:
-        from catalog.arrivals import Profile
-        from catalog.profiles import load_profile
+        from eventbus.catalog.arrivals import Profile
+        from eventbus.catalog.profiles import load_profile
 
         return value if isinstance(value, Profile) else load_profile(value)
 
@@ -94,7 +94,7 @@ class ThinkParameter(click.ParamType):
     name = "think"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Delay:
-        from catalog import Fixed, Uniform
+        from eventbus.catalog import Fixed, Uniform
 
         if isinstance(value, Fixed | Uniform):
             return value
@@ -118,7 +118,7 @@ class ArrivalOptions:
 
     def model(self, rate: float) -> Arrivals | None:
         """The arrivals; None: there is nothing but the rate, chains per second."""
-        from catalog.arrivals import THINK, Constant, Open, Spacing, Users
+        from eventbus.catalog.arrivals import THINK, Constant, Open, Spacing, Users
 
         if self.users is not None:
             return Users(users=self.users, think=self.think or THINK, stagger=self.stagger or 0.0)

@@ -13,7 +13,7 @@ import click
 from eventbus.cli.options import Paths, catalog_option
 
 if TYPE_CHECKING:
-    from catalog import Catalog
+    from eventbus.catalog import Catalog
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended."""
@@ -53,7 +53,7 @@ def init(source: Path, out: Path | None) -> None:
         with source.open("rb") as file:
             _learn(file, out, None, progress=None)
         return
-    from catalog.bootstrap import bootstrap
+    from eventbus.catalog.bootstrap import bootstrap
 
     sketch = bootstrap(source)
     _write(sketch.text(), out)
@@ -91,8 +91,8 @@ def learn(file: BinaryIO, out: Path | None, *, merge: bool, paths: Paths, progre
 
 
 def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress: bool | None) -> None:
-    from chains.learning import batches
-    from chains.learning import learn as learned
+    from eventbus.chains.learning import batches
+    from eventbus.chains.learning import learn as learned
     from eventbus.cli.signals import interrupted_by_sigterm
 
     with _interruptible(), interrupted_by_sigterm(), _shown(file, batches(file), progress) as lines:

@@ -12,7 +12,7 @@ from eventbus.cli.options import Paths, catalog_option, json_option
 from eventbus.cli.scenario_list import scenarios
 
 if TYPE_CHECKING:
-    from catalog import Catalog, Chain
+    from eventbus.catalog import Catalog, Chain
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +68,7 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
       eventbus catalog show omninode.agent.execution.failed.v1
       eventbus catalog show page_visited
     """
-    from catalog.visitors import full_name
+    from eventbus.catalog.visitors import full_name
 
     loaded = _load(paths)
     if name not in loaded.chains and full_name(name) in loaded.events:
@@ -98,7 +98,7 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
     \b
     Example: eventbus catalog lint my-events.yaml more-events/
     """
-    from catalog import InvalidCatalog
+    from eventbus.catalog import InvalidCatalog
 
     if alone and not paths:
         raise click.UsageError("--alone needs at least one PATH")
@@ -156,12 +156,12 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
       eventbus catalog export --format asyncapi --out asyncapi.yaml
       eventbus catalog export --format avro --type omninode.agent.execution.failed.v1 --out failed.avsc
     """
-    from catalog.exports.asyncapi import asyncapi
-    from catalog.exports.avro import avro_schema
-    from catalog.exports.jsonschema import catalog_schema
-    from catalog.exports.messages import message
-    from catalog.exports.protobuf import protobuf_schema
     from eventbus.bus import topic_namer
+    from eventbus.catalog.exports.asyncapi import asyncapi
+    from eventbus.catalog.exports.avro import avro_schema
+    from eventbus.catalog.exports.jsonschema import catalog_schema
+    from eventbus.catalog.exports.messages import message
+    from eventbus.catalog.exports.protobuf import protobuf_schema
 
     loaded = _load(paths)
     if kind == "protobuf":
@@ -177,21 +177,21 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
 
 
 def _load(paths: Paths, *, extend: bool = True) -> Catalog:
-    from catalog import Catalog
+    from eventbus.catalog import Catalog
 
     return Catalog.load(*paths, extend=extend)
 
 
 def _chain_document(chain: Chain) -> dict[str, Any]:
-    from catalog.bootstrap.visitors import visitors_document
-    from catalog.exports.asyncapi import chain_document
+    from eventbus.catalog.bootstrap.visitors import visitors_document
+    from eventbus.catalog.exports.asyncapi import chain_document
 
     visitors = {"visitors": visitors_document(chain.visitors)} if chain.visitors else {}
     return {"name": chain.name, **chain_document(chain), **visitors}
 
 
 def _unknown(loaded: Catalog, name: str) -> str:
-    from catalog.words import listed, suggestion
+    from eventbus.catalog.words import listed, suggestion
 
     near = suggestion(name, [*loaded.chains, *loaded.events])
     return f"no chain or event type {name!r}{near}; the chains are {listed(loaded.chains)}"
@@ -230,7 +230,7 @@ def _places(loaded: Catalog, event_type: str) -> list[tuple[str, str]]:
 
 
 def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
-    from catalog.exports.jsonschema import event_schema
+    from eventbus.catalog.exports.jsonschema import event_schema
 
     return {
         "name": name,
@@ -241,8 +241,8 @@ def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
 
 
 def _example(loaded: Catalog, name: str) -> dict[str, Any]:
-    from catalog import Role
-    from catalog.exports.examples import example_event
+    from eventbus.catalog import Role
+    from eventbus.catalog.exports.examples import example_event
 
     return example_event(loaded.events[name], root=loaded.conformance.classify(name)[1] == Role.REQUESTED)
 

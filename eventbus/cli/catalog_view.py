@@ -10,9 +10,9 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from catalog.model import Chain, EventType, PayloadField
-from catalog.reading.resolve import every_field
-from catalog.words import listed
+from eventbus.catalog.model import Chain, EventType, PayloadField
+from eventbus.catalog.reading.resolve import every_field
+from eventbus.catalog.words import listed
 from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console
 from eventbus.cli.visitors_view import visitors_view

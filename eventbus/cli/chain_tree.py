@@ -8,8 +8,8 @@ from typing import NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from catalog.model import Chain, Delay, Exponential, Fixed, State, Transition, Uniform
-from catalog.topology import Fork, Retry, Way
+from eventbus.catalog.model import Chain, Delay, Exponential, Fixed, State, Transition, Uniform
+from eventbus.catalog.topology import Fork, Retry, Way
 
 COLOURS = {"completed": "green", "failed": "red"}
 UNDONE = ", after all is undone"

@@ -15,9 +15,9 @@ from eventbus.cli.scenario import scenario_options
 from eventbus.cli.tenants import tenants_option
 
 if TYPE_CHECKING:
-    from catalog import Scenario
-    from catalog.tenants import Tenants
-    from chains.explain import Explanation
+    from eventbus.catalog import Scenario
+    from eventbus.catalog.tenants import Tenants
+    from eventbus.chains.explain import Explanation
 
 
 @click.command()
@@ -52,7 +52,7 @@ def explain(
     Example:
       eventbus explain 019b76da-c7e6-7cb0-9ac9-0aac07622d4a
     """
-    from chains import InvalidSetting
+    from eventbus.chains import InvalidSetting
     from eventbus.cli.generate import chosen_generator
 
     generator = chosen_generator(

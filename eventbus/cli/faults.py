@@ -15,10 +15,10 @@ from eventbus.cli.formats import TYPED
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from chains import ChainGenerator
-    from chains.faults.kinds import Fault
-    from chains.formats import Layout
     from eventbus.bus import EventBus
+    from eventbus.chains import ChainGenerator
+    from eventbus.chains.faults.kinds import Fault
+    from eventbus.chains.formats import Layout
 
 FORM = "KIND=RATE[,min=…,max=…,chain=…,type=…,field=…]"
 
@@ -29,8 +29,8 @@ class FaultParameter(click.ParamType):
     name = "fault"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fault:
-        from chains import InvalidSetting
-        from chains.faults.kinds import Fault
+        from eventbus.chains import InvalidSetting
+        from eventbus.chains.faults.kinds import Fault
 
         if isinstance(value, Fault):
             return value
@@ -62,7 +62,7 @@ class FaultParameter(click.ParamType):
 
     def _bounds(self, kind: str, low: list[str], high: list[str]) -> tuple[int, int] | None:
         """Both bounds; one that is not given is the kind's own, as far as the other lets it."""
-        from chains.faults.kinds import KINDS
+        from eventbus.chains.faults.kinds import KINDS
 
         if (not low and not high) or kind not in KINDS:
             return None
@@ -75,7 +75,7 @@ class FaultParameter(click.ParamType):
 
     def _bound(self, kind: str, text: str) -> int:
         """Microseconds, or places in the stream."""
-        from chains.faults.kinds import KINDS
+        from eventbus.chains.faults.kinds import KINDS
 
         if KINDS[kind].unit == "time":
             return round(Duration().convert(text, None, None) * 1e6)
@@ -111,7 +111,7 @@ class Striking:
 
     def check(self, generator: ChainGenerator, form: str = "json") -> None:
         """Raises click.UsageError: a fault finds no event to strike, or the format cannot be struck."""
-        from chains import InvalidSetting
+        from eventbus.chains import InvalidSetting
 
         if form in TYPED and (self.faults or self.ledger):
             raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
@@ -128,7 +128,7 @@ class Striking:
             bus: to publish into; it gets its records in the layout, though faults break JSON events.
             layout: None: JSON.
         """
-        from chains.formats import JSON
+        from eventbus.chains.formats import JSON
 
         layout = layout or JSON
         if not self.faults and self.ledger is None:
@@ -151,8 +151,8 @@ def _opened(path: Path) -> BinaryIO:
 
 def _converting(bus: EventBus, layout: Layout) -> EventBus:
     """The bus behind what gives JSON records a layout."""
-    from chains.cloudevents import ConvertedBus, binary, structured
-    from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY
+    from eventbus.chains.cloudevents import ConvertedBus, binary, structured
+    from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY
 
     for other, convert in ((CLOUDEVENTS, structured), (CLOUDEVENTS_BINARY, binary)):
         if layout is other:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from eventbus.cli.summary import share
 
 if TYPE_CHECKING:
-    from chains import RunStatistics
-    from chains.pacing.census import Census
+    from eventbus.chains import RunStatistics
+    from eventbus.chains.pacing.census import Census
 
 TYPES = 8
 """Event types with a line of their own; the others share one."""

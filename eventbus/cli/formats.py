@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from catalog import Catalog
-    from chains import Block
-    from chains.faults.splicing import FaultyBlock
-    from chains.formats import Format, Layout
     from eventbus.bus import TopicStrategy
+    from eventbus.catalog import Catalog
+    from eventbus.chains import Block
+    from eventbus.chains.faults.splicing import FaultyBlock
+    from eventbus.chains.formats import Format, Layout
     from eventbus.cli.registry import RegistryOptions
 
 
@@ -40,7 +40,7 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
     Raises:
         click.UsageError: this format cannot be struck.
     """
-    from chains import formats
+    from eventbus.chains import formats
 
     if form in TYPED and struck:
         raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
@@ -54,8 +54,8 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
 
 
 def _avro(catalog: Catalog) -> FileFormat:
-    from catalog.exports.messages import message
-    from chains.formats.avro import AvroFile, AvroLayout
+    from eventbus.catalog.exports.messages import message
+    from eventbus.chains.formats.avro import AvroFile, AvroLayout
 
     every = message(catalog, list(catalog.events))
     file = AvroFile(every)
@@ -64,8 +64,8 @@ def _avro(catalog: Catalog) -> FileFormat:
 
 
 def _protobuf(catalog: Catalog) -> FileFormat:
-    from catalog.exports.messages import message
-    from chains.formats.protobuf import ProtobufLayout
+    from eventbus.catalog.exports.messages import message
+    from eventbus.chains.formats.protobuf import ProtobufLayout
 
     every = message(catalog, list(catalog.events))
     return FileFormat(ProtobufLayout(dict.fromkeys(catalog.events, every)), _copied)
@@ -79,7 +79,7 @@ def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, top
         InvalidSettings: it is none.
         SchemaRegistryError: the registry cannot be reached, or refuses.
     """
-    from chains import formats
+    from eventbus.chains import formats
 
     match form:
         case "avro" | "protobuf":
@@ -97,6 +97,6 @@ def _copied(block: Block | FaultyBlock) -> bytes:
 
 
 def _converted(block: Block | FaultyBlock) -> bytes:
-    from chains.cloudevents import structured_lines
+    from eventbus.chains.cloudevents import structured_lines
 
     return structured_lines(bytes(block.buffer))

@@ -29,11 +29,11 @@ from eventbus.cli.tenants import tenants_option
 from eventbus.cli.typed import Remembering
 
 if TYPE_CHECKING:
-    from catalog import Scenario
-    from catalog.tenants import Tenants
-    from chains import Block, ChainGenerator
-    from chains.faults.kinds import Fault
-    from chains.faults.splicing import FaultyBlock
+    from eventbus.catalog import Scenario
+    from eventbus.catalog.tenants import Tenants
+    from eventbus.chains import Block, ChainGenerator
+    from eventbus.chains.faults.kinds import Fault
+    from eventbus.chains.faults.splicing import FaultyBlock
 
     Advance = Callable[[Block | FaultyBlock], None]
 
@@ -156,7 +156,7 @@ def generate(
 def chosen_generator(
     paths: Paths, names: tuple[str, ...], scenario: Scenario | None = None, **settings: Any
 ) -> ChainGenerator:
-    from chains import ChainGenerator, InvalidSetting
+    from eventbus.chains import ChainGenerator, InvalidSetting
 
     catalog = chosen_catalog(paths, names, scenario)
     if scenario:
@@ -180,7 +180,7 @@ def _injected(
     if not faults and ledger is None:
         yield blocks
         return
-    from chains import InvalidSetting
+    from eventbus.chains import InvalidSetting
 
     with nullcontext() if ledger is None else opened(ledger) as book:
         try:

@@ -26,11 +26,11 @@ from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import faust_credentials, security_options
 
 if TYPE_CHECKING:
-    from catalog import Scenario
+    from eventbus.catalog import Scenario
     from eventbus.cli.application import Application, Configuration
     from eventbus.cli.settings import Settings
     from eventbus.kafka import KafkaSecurity
-    from processors.store import Database
+    from eventbus.processors.store import Database
 
 WRONG_USAGE = 2
 
@@ -125,7 +125,7 @@ def serve(*, bootstrap_servers: str | None, process: bool | None, security: Kafk
 
 def configuration(settings: Settings, options: dict[str, Any], *, process: bool | None = None) -> Configuration:
     """Options win over settings."""
-    from chains import ChainGenerator
+    from eventbus.chains import ChainGenerator
     from eventbus.cli.application import Configuration
 
     scenario: Scenario | None = options["scenario"]
@@ -213,8 +213,8 @@ def heading(application: Application, notes: list[str]) -> tuple[str, list[str]]
 
 def database_flag(database: Database) -> str:
     """What another command needs to find the same store."""
-    from processors.store import EmbeddedServer
-    from processors.store.embedded import default_data_dir
+    from eventbus.processors.store import EmbeddedServer
+    from eventbus.processors.store.embedded import default_data_dir
 
     if not isinstance(database, EmbeddedServer):
         return " --database-url …"

@@ -11,9 +11,9 @@ import click
 from eventbus.cli.parameters import Finite
 
 if TYPE_CHECKING:
-    from catalog import Catalog, Scenario
+    from eventbus.catalog import Catalog, Scenario
     from eventbus.cli.settings import Settings
-    from processors.store import Database
+    from eventbus.processors.store import Database
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ def database_options(command: C) -> C:
 
 def chosen_catalog(paths: Paths, names: tuple[str, ...] = (), scenario: Scenario | None = None) -> Catalog:
     """The catalog of `--catalog`, `--scenario` and `--chain`."""
-    from catalog import Catalog
+    from eventbus.catalog import Catalog
 
     known = Catalog.load(*paths) if paths and not scenario else Catalog.default()
     catalog = scenario.catalog if scenario else known
@@ -79,7 +79,7 @@ def topics_of(catalog: Catalog) -> dict[str, int]:
 
 def chosen_database(database_url: str | None, data_dir: Path | None, *, create: bool = True) -> Database:
     """The store of `--database-url` and `--data-dir`; without them, that of the environment and `.env`."""
-    from processors.store import database
+    from eventbus.processors.store import database
 
     settings = load_settings()
     data_dir = data_dir or (None if database_url else settings.data_dir)

@@ -12,8 +12,8 @@ import click
 from eventbus.cli.parameters import Instant
 
 if TYPE_CHECKING:
-    from chains import Block, ChainGenerator
-    from chains.formats import Layout
+    from eventbus.chains import Block, ChainGenerator
+    from eventbus.chains.formats import Layout
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -95,8 +95,8 @@ class Part:
         Raises:
             click.UsageError: the generator does not take the options.
         """
-        from chains import InvalidSetting
-        from chains.formats import JSON
+        from eventbus.chains import InvalidSetting
+        from eventbus.chains.formats import JSON
 
         layout = layout or JSON
         if self.index is not None:

@@ -28,10 +28,10 @@ from eventbus.cli.security import faust_credentials, security_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from catalog import Catalog
+    from eventbus.catalog import Catalog
     from eventbus.kafka import KafkaSecurity
-    from processors.processor import Processor, ProcessorStatistics
-    from processors.store.embedded import Database
+    from eventbus.processors.processor import Processor, ProcessorStatistics
+    from eventbus.processors.store.embedded import Database
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""
@@ -125,7 +125,7 @@ async def run(
     """
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.terminal import new_console
-    from processors.processor import Processor
+    from eventbus.processors.processor import Processor
 
     stop = stop_on_signals()
     await _make_topics(brokers, security, catalog, topics)

@@ -22,7 +22,7 @@ from eventbus.cli.options import (
 from eventbus.cli.parameters import Duration, Instant, TypeName
 
 if TYPE_CHECKING:
-    from processors.store import EventStore
+    from eventbus.processors.store import EventStore
 
 T = TypeVar("T")
 
@@ -151,7 +151,7 @@ def stats(
 
 def _ask(question: Callable[[EventStore], Awaitable[T]], database_url: str | None, data_dir: Path | None) -> T:
     """Put a question to the store; it is not made for that when there is none."""
-    from processors.store import EventStore
+    from eventbus.processors.store import EventStore
 
     async def ask(dsn: str) -> T:
         async with EventStore.open(dsn, create=False, connections=1) as store:

@@ -13,7 +13,7 @@ from rich.tree import Tree
 from eventbus.chainview import Node, chain_tree, duration_ms, explain
 from eventbus.cli.terminal import BAD, GOOD, colour, figures_table, new_console, printable
 from eventbus.event import Event
-from processors.store import StoredChain
+from eventbus.processors.store import StoredChain
 
 VERDICTS = {
     "conforms": "as the catalog describes it",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from catalog import Catalog
-    from chains.formats import Layout
-    from chains.formats.registered import SchemaForm, SubjectStrategy
     from eventbus.bus import TopicStrategy
+    from eventbus.catalog import Catalog
+    from eventbus.chains.formats import Layout
+    from eventbus.chains.formats.registered import SchemaForm, SubjectStrategy
 
 OPTIONS = (
     click.option(
@@ -49,7 +49,7 @@ class RegistryOptions:
             InvalidSettings: it is none.
             SchemaRegistryError: the registry cannot be reached, or refuses.
         """
-        from chains.formats.registered import registered
+        from eventbus.chains.formats.registered import registered
         from eventbus.kafka import SchemaRegistry
 
         if not self.url:

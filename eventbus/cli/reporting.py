@@ -12,8 +12,8 @@ import click
 from eventbus.cli.typed import typed
 
 if TYPE_CHECKING:
-    from chains import Block, ChainGenerator
-    from chains.pacing.census import Census
+    from eventbus.chains import Block, ChainGenerator
+    from eventbus.chains.pacing.census import Census
     from eventbus.cli.part import Part
     from eventbus.cli.report.facts import Facts
 

@@ -15,7 +15,7 @@ import click
 from eventbus.cli.part import Part
 
 if TYPE_CHECKING:
-    from chains import Block, ChainGenerator
+    from eventbus.chains import Block, ChainGenerator
     from eventbus.cli.generate import Run
     from eventbus.event import Event
 

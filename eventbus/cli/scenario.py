@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from catalog import Scenario
+    from eventbus.catalog import Scenario
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -34,7 +34,7 @@ def scenario_options(command: C) -> C:
             if settings:
                 raise click.UsageError("--set changes a scenario: give --scenario as well")
             return command(scenario=None, **_resolved(options, None))
-        from catalog import Scenario
+        from eventbus.catalog import Scenario
         from eventbus.cli.options import chosen_catalog
 
         scenario = Scenario.load(scenario_name, settings, catalog=chosen_catalog(options["paths"]))
@@ -78,7 +78,7 @@ def _said(scenario: Scenario, options: dict[str, Any]) -> Iterator[tuple[str, An
     if scenario.duration is not None and not _given(options, *EXTENTS):
         yield "duration", scenario.duration
     if scenario.faults:
-        from chains.scenarios import faults_of
+        from eventbus.chains.scenarios import faults_of
 
         yield "faults", faults_of(scenario)
     if advanced.verbose is not None:

@@ -9,8 +9,8 @@ import click
 from eventbus.cli.options import Paths, catalog_option, chosen_catalog, json_option
 
 if TYPE_CHECKING:
-    from catalog import Scenario
-    from catalog.arrivals import Arrivals
+    from eventbus.catalog import Scenario
+    from eventbus.catalog.arrivals import Arrivals
 
 
 @click.command()
@@ -27,8 +27,8 @@ def scenarios(name: str | None, paths: Paths, as_json: bool) -> None:
     """
     import orjson
 
-    from catalog import Scenario
-    from catalog.scenario import file_of
+    from eventbus.catalog import Scenario
+    from eventbus.catalog.scenario import file_of
 
     known = chosen_catalog(paths)
     chosen = [Scenario.load(one, catalog=known) for one in ([name] if name else Scenario.names())]
@@ -52,7 +52,7 @@ def _row(scenario: Scenario) -> dict[str, Any]:
 
 
 def _when(arrivals: Arrivals) -> str:
-    from catalog.arrivals import Constant, Profile, Users
+    from eventbus.catalog.arrivals import Constant, Profile, Users
 
     if isinstance(arrivals, Users):
         return f"{arrivals.users:,} users"

@@ -14,10 +14,10 @@ import click
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from chains.cloudevents import Convert
-    from chains.formats import Format
-    from chains.sinks import DeadLetters, HttpSink, Sink
-    from chains.sinks.dialect import Dialect
+    from eventbus.chains.cloudevents import Convert
+    from eventbus.chains.formats import Format
+    from eventbus.chains.sinks import DeadLetters, HttpSink, Sink
+    from eventbus.chains.sinks.dialect import Dialect
 
 KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
 """What a sink is called, and what follows after a colon."""
@@ -103,7 +103,7 @@ class SinkOptions:
 
     def check(self, form: Format) -> None:
         """Raises SinkUnusable: a sink cannot carry the format."""
-        from chains.errors import SinkUnusable
+        from eventbus.chains.errors import SinkUnusable
 
         for target in self.to:
             if form not in ("json", "cloudevents") and target.kind not in BUSES:
@@ -124,7 +124,7 @@ class SinkOptions:
         Raises:
             SinkUnusable: an address is not one.
         """
-        from chains.cloudevents import CONVERSIONS
+        from eventbus.chains.cloudevents import CONVERSIONS
 
         convert = CONVERSIONS.get(form) if self.mixed else None
         return [
@@ -145,8 +145,8 @@ class SinkOptions:
         buses: Callable[[str], Sink],
         on_gone: Callable[[], None],
     ) -> Sink:
-        from chains.sinks import JsonlSink, OpenPanelDialect, StdoutSink
-        from chains.sinks.openpanel import track_url
+        from eventbus.chains.sinks import JsonlSink, OpenPanelDialect, StdoutSink
+        from eventbus.chains.sinks.openpanel import track_url
 
         if target.kind == "stdout":
             return StdoutSink(on_gone=on_gone)
@@ -160,13 +160,13 @@ class SinkOptions:
         return buses(target.kind)
 
     def _json(self, form: Format) -> Dialect:
-        from chains.sinks import JsonDialect, analytics_body
+        from eventbus.chains.sinks import JsonDialect, analytics_body
 
         body = analytics_body if self.http_body == "analytics" else None
         return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers), cloudevents=form != "json")
 
     def _http(self, url: str, dialect: Dialect, name: str, letters: DeadLetters) -> HttpSink:
-        from chains.sinks import HttpSink, Retry
+        from eventbus.chains.sinks import HttpSink, Retry
 
         return HttpSink(
             url,

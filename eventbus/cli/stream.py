@@ -34,10 +34,10 @@ from eventbus.cli.typed import Remembering
 from eventbus.cli.watching import Watch, WatchOptions, watch_options
 
 if TYPE_CHECKING:
-    from catalog import Catalog, Scenario
-    from catalog.tenants import Tenants
-    from chains import ChainGenerator
-    from chains.formats import Format, Layout
+    from eventbus.catalog import Catalog, Scenario
+    from eventbus.catalog.tenants import Tenants
+    from eventbus.chains import ChainGenerator
+    from eventbus.chains.formats import Format, Layout
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
 FLUSH_WITHIN = 1.5
@@ -182,8 +182,8 @@ def stream(
       eventbus stream --to bus --start 2026-01-01 --seed 7 --speed max --duration 1h
       EVENTBUS_SASL_PASSWORD=… eventbus stream --security-protocol SASL_SSL --sasl-username me
     """
-    from chains import ChainGenerator, InvalidSetting
-    from chains.errors import SinkUnusable
+    from eventbus.chains import ChainGenerator, InvalidSetting
+    from eventbus.chains.errors import SinkUnusable
     from eventbus.cli.stream_sinks import run_into
     from eventbus.errors import InvalidSettings
     from eventbus.kafka import KafkaBus

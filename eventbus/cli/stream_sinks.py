@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 if TYPE_CHECKING:
-    from chains import ChainGenerator, RunStatistics
-    from chains.formats import Format, Layout
-    from chains.sinks import FanOut, Sink, SinkStatistics
     from eventbus.bus import EventBus
+    from eventbus.chains import ChainGenerator, RunStatistics
+    from eventbus.chains.formats import Format, Layout
+    from eventbus.chains.sinks import FanOut, Sink, SinkStatistics
     from eventbus.cli.sinks import SinkOptions, WhenFull
     from eventbus.cli.stream import Plan
     from eventbus.cli.watching import Watch
@@ -122,9 +122,9 @@ async def run_into(
         EventBusError: the broker cannot be reached, or refuses.
         click.exceptions.Exit: a sink did not get everything.
     """
-    from chains.formats import JSON
-    from chains.pacing.clock import WallClock
-    from chains.sinks import Channel, DeadLetters, FanOut
+    from eventbus.chains.formats import JSON
+    from eventbus.chains.pacing.clock import WallClock
+    from eventbus.chains.sinks import Channel, DeadLetters, FanOut
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate
     from eventbus.cli.stream_view import final, progress
@@ -173,7 +173,7 @@ async def _flush(fan: FanOut, stop: asyncio.Event) -> None:
 
 def _bus(kind: str, kafka: Callable[[], KafkaBus], generator: ChainGenerator, plan: Plan) -> Sink:
     """The sinks `kafka` and `bus`."""
-    from chains.sinks import BusSink
+    from eventbus.chains.sinks import BusSink
     from eventbus.cli.stream import topics_of
     from eventbus.inprocess import InProcessBus
 

@@ -15,14 +15,14 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from chains.pacing.clock import Clock, WallClock
+from eventbus.chains.pacing.clock import Clock, WallClock
 from eventbus.cli.faults import told
 from eventbus.cli.figures import Figures, lines
 from eventbus.cli.stream_panel import panel
 from eventbus.cli.summary import summary, summary_document
 
 if TYPE_CHECKING:
-    from chains import RunStatistics
+    from eventbus.chains import RunStatistics
     from eventbus.cli.watching import Watch
     from eventbus.kafka import DeliveryStatistics
 

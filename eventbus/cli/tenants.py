@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from catalog.tenants import Tenants
+    from eventbus.catalog.tenants import Tenants
 
 
 class TenantsParameter(click.ParamType):
@@ -16,9 +16,9 @@ class TenantsParameter(click.ParamType):
     name = "tenants"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenants:
-        from catalog.tenants import Tenants
-        from chains import InvalidSetting
-        from chains.tenants import Tenancy
+        from eventbus.catalog.tenants import Tenants
+        from eventbus.chains import InvalidSetting
+        from eventbus.chains.tenants import Tenancy
 
         if isinstance(value, Tenants):
             return value

@@ -21,9 +21,9 @@ from eventbus.cli.security import security_options
 from eventbus.cli.verify_sources import Topics, of_file, of_store, of_topics
 
 if TYPE_CHECKING:
-    from catalog import Catalog, Scenario
-    from chains.verification import Check, Report
-    from chains.verification.reading import Reading
+    from eventbus.catalog import Catalog, Scenario
+    from eventbus.chains.verification import Check, Report
+    from eventbus.chains.verification.reading import Reading
     from eventbus.kafka import KafkaSecurity
 
 SHOWN = 5
@@ -85,8 +85,8 @@ def verify(
       eventbus verify --store --ledger ledger.jsonl
       eventbus generate --chains 5000 --chain vault-read | eventbus verify - --chain vault-read
     """
-    from chains.errors import InvalidLedger
-    from chains.verification import judged
+    from eventbus.chains.errors import InvalidLedger
+    from eventbus.chains.verification import judged
 
     if (file is not None) + (topics is not None) + store != 1:
         raise click.UsageError("expected one of FILE, --topic and --store")

@@ -19,8 +19,8 @@ from eventbus.cli.reporting import report_option, write_report
 from eventbus.cli.typed import typed
 
 if TYPE_CHECKING:
-    from chains import ChainGenerator, RunStatistics
-    from chains.pacing.observer import Observer
+    from eventbus.chains import ChainGenerator, RunStatistics
+    from eventbus.chains.pacing.observer import Observer
     from eventbus.cli.figures import Figures
 
 SECOND = 1_000_000
@@ -99,7 +99,7 @@ class Watch:
         zone: tzinfo,
         events_per_chain: float,
     ) -> None:
-        from chains.pacing.digest import Digest
+        from eventbus.chains.pacing.digest import Digest
         from eventbus.cli.verbose import Verbose
 
         self.options = options

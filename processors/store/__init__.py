@@ -1,8 +1,8 @@
 """The PostgreSQL side: the embedded server, the schema, and reading what was stored."""
 
-from processors.store.embedded import Database, EmbeddedServer, database
-from processors.store.facts import Facts
-from processors.store.store import Conservation, EventStore, Page, StoredChain, StoredDeadLetter
+from eventbus.processors.store.embedded import Database, EmbeddedServer, database
+from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.store import Conservation, EventStore, Page, StoredChain, StoredDeadLetter
 
 __all__ = [
     "Conservation",

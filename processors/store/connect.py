@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from processors.errors import PostgresTooOld, StoreError, StoreUnreachable
+from eventbus.processors.errors import PostgresTooOld, StoreError, StoreUnreachable
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
 
-from processors.errors import EmbeddedServerFailed, NoDatabase
-from processors.store.connect import without_password
-from processors.store.programs import (
+from eventbus.processors.errors import EmbeddedServerFailed, NoDatabase
+from eventbus.processors.store.connect import without_password
+from eventbus.processors.store.programs import (
     MAJOR,
     ROOTS_DATA,
     binaries,

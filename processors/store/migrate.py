@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import NamedTuple
 
-from processors.errors import SchemaTooNew
-from processors.store.connect import Connection
+from eventbus.processors.errors import SchemaTooNew
+from eventbus.processors.store.connect import Connection
 
 LOCK = 0x6576656E746275  # "eventbu": any number will do, as long as every process takes the same
 
@@ -21,7 +21,9 @@ class Migration(NamedTuple):
 
 def migrations() -> list[Migration]:
     """The steps shipped with this release, in order (files `NNNN_name.sql`)."""
-    found = [file for file in (files("processors") / "store" / "migrations").iterdir() if file.name.endswith(".sql")]
+    found = [
+        file for file in (files("eventbus.processors") / "store" / "migrations").iterdir() if file.name.endswith(".sql")
+    ]
     return [
         Migration(int(file.name[:4]), file.name, file.read_text("utf-8"))
         for file in sorted(found, key=lambda f: f.name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.queries import SQL
 from eventbus.record import TopicPartition
-from processors.store.connect import connect
-from processors.store.queries import SQL
 
 
 async def rewind(dsn: str, group: str, offsets: Mapping[TopicPartition, int]) -> None:

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from processors.errors import EmbeddedServerFailed
+from eventbus.processors.errors import EmbeddedServerFailed
 
 MAJOR = 18
 SYSTEM_USER = "pgserver"

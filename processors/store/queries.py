@@ -10,7 +10,7 @@ NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 def load() -> dict[str, str]:
     """The statements by name, without their comments."""
-    _, *parts = NAME.split((files("processors") / "store" / "queries.sql").read_text("utf-8"))
+    _, *parts = NAME.split((files("eventbus.processors") / "store" / "queries.sql").read_text("utf-8"))
     return {name: _bare(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 

@@ -16,11 +16,11 @@ import asyncpg
 import orjson
 
 from eventbus.event import Event, microseconds
-from processors.errors import InvalidCursor, NoDatabase, StoreUnreachable
-from processors.store.connect import SESSION, connect, is_passing, without_password
-from processors.store.histogram import quantile
-from processors.store.migrate import is_migrated, migrate
-from processors.store.queries import SQL
+from eventbus.processors.errors import InvalidCursor, NoDatabase, StoreUnreachable
+from eventbus.processors.store.connect import SESSION, connect, is_passing, without_password
+from eventbus.processors.store.histogram import quantile
+from eventbus.processors.store.migrate import is_migrated, migrate
+from eventbus.processors.store.queries import SQL
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol, cast
 from faust.transport.consumer import Consumer
 from faust.types import TP, ConsumerMessage, Message
 
+from eventbus.processors.errors import UnsupportedFaust
 from eventbus.record import TopicPartition
-from processors.errors import UnsupportedFaust
 
 FAUST = "0.15.3"
 

@@ -16,9 +16,9 @@ from eventbus.consumer import InProcessConsumer
 from eventbus.errors import BusClosed, IllegalGeneration, NotAssigned, UnknownMember
 from eventbus.event import now_us
 from eventbus.inprocess import InProcessBus
+from eventbus.processors.transports.chunks import Bounds, Chunk, ChunkConsumer
 from eventbus.record import ConsumerRecord, ProducerRecord, TopicPartition
 from eventbus.recordbatch import RecordBatch
-from processors.transports.chunks import Bounds, Chunk, ChunkConsumer
 
 Partitions = frozenset[TopicPartition]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from catalog import Scenario
-from chains import ChainGenerator
+from eventbus.catalog import Scenario
+from eventbus.chains import ChainGenerator
 from tests.acceptance.running import Running, data_dir, eventbus
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from catalog import Catalog
+from eventbus.catalog import Catalog
 from eventbus.cli.catalog import catalog
 
 MINE = """\

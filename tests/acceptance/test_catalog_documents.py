@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from catalog import Catalog, Role
-from catalog.exports.asyncapi import asyncapi
-from catalog.exports.examples import example_event
-from catalog.exports.jsonschema import catalog_schema
+from eventbus.catalog import Catalog, Role
+from eventbus.catalog.exports.asyncapi import asyncapi
+from eventbus.catalog.exports.examples import example_event
+from eventbus.catalog.exports.jsonschema import catalog_schema
 from tests.kafka.maven import cache_folder
 
 HERE = Path(__file__).parent / "asyncapi"

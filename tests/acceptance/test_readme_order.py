@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Catalog
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
 from eventbus.event import Event
 
 README = Path(__file__).parents[2] / "README.md"

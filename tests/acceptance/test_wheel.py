@@ -54,7 +54,7 @@ def test_it_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "site"
     run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel))
     environment = {**os.environ, "PYTHONPATH": str(target)}
-    where = "import eventbus, catalog; print(eventbus.__file__); print(len(catalog.Catalog.default().chains))"
+    where = "import eventbus; print(eventbus.__file__); print(len(eventbus.Catalog.default().chains))"
     shown = run(sys.executable, "-c", where, cwd=tmp_path, env=environment)
     assert shown.startswith(str(target))
     made = run(sys.executable, "-m", "eventbus", "generate", "--chains", "1", cwd=tmp_path, env=environment)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from catalog import Catalog
 from eventbus.api import LiveFeed, Server, create_app
+from eventbus.catalog import Catalog
 from eventbus.inprocess import InProcessBus
 from tests.api.memory_store import MemoryStore
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from catalog import Catalog
 from eventbus.api import CannotListen, PortInUse, Server, create_app
+from eventbus.catalog import Catalog
 from eventbus.inprocess import InProcessBus
 from tests.api.memory_store import MemoryStore
 

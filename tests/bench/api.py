@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Response
 
-from catalog import Catalog
 from eventbus.api import LiveFeed, Server, create_app
 from eventbus.api.frames import SSE
+from eventbus.catalog import Catalog
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 from eventbus.record import ProducerRecord, record_of

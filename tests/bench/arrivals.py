@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from catalog import Uniform
-from catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from catalog.profiles import load_profile
-from chains import ChainGenerator
 from eventbus import InProcessBus
+from eventbus.catalog import Uniform
+from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.profiles import load_profile
+from eventbus.chains import ChainGenerator
 from tests.bench.table import Row, best_rate
 
 CHAINS = 100_000

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from chains import ChainGenerator
-from chains.faults.kinds import KINDS, Fault
-from chains.verification import verify
+from eventbus.chains import ChainGenerator
+from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.verification import verify
 from tests.bench.table import Row, best_rate
 
 CHAINS = 200_000

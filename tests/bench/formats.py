@@ -8,13 +8,13 @@ from typing import Any
 
 import fastavro
 
-from catalog import Catalog
-from catalog.exports.avro import avro_schema
-from catalog.exports.messages import message
-from catalog.exports.protobuf import protobuf_schema
-from chains import ChainGenerator
-from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
-from chains.formats.registered import SchemaForm, registered
+from eventbus.catalog import Catalog
+from eventbus.catalog.exports.avro import avro_schema
+from eventbus.catalog.exports.messages import message
+from eventbus.catalog.exports.protobuf import protobuf_schema
+from eventbus.chains import ChainGenerator
+from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
+from eventbus.chains.formats.registered import SchemaForm, registered
 from tests.bench.generator import in_turns
 from tests.bench.table import Row
 from tests.unit.chains.protofile import message_classes

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from chains import ChainGenerator
+from eventbus.chains import ChainGenerator
 from tests.bench.fakers import with_faker, with_mimesis
 from tests.bench.table import Row, best_rate
 
@@ -25,7 +25,7 @@ DICTS = "orjson.dumps of ready dicts"
 
 FIRST_CHAIN = """
 import time
-import chains
+import eventbus.chains
 begin = time.perf_counter()
 chains.ChainGenerator(seed=7).chain()
 print(time.perf_counter() - begin)

@@ -12,8 +12,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from chains import ChainGenerator
 from eventbus import KafkaBus, ProducerRecord
+from eventbus.chains import ChainGenerator
 from eventbus.kafka.batching import headers_for
 from eventbus.kafka.producer import BATCH_BYTES
 from tests.bench.table import Row

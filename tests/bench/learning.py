@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import orjson
 
-from chains import ChainGenerator
-from chains.learning import learn
+from eventbus.chains import ChainGenerator
+from eventbus.chains.learning import learn
 from tests.bench.table import Row, best_rate
 
 CHAINS, TOGETHER = 60_000, 4000

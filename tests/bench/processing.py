@@ -22,15 +22,15 @@ from typing import Any
 import asyncpg
 import faust
 
-from catalog import Catalog
-from chains import ChainGenerator
 from eventbus import InProcessBus, KafkaBus
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.processors.app import create_app
+from eventbus.processors.processor import Processor
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.embedded import EmbeddedServer
+from eventbus.processors.store.migrate import migrate
 from eventbus.record import ProducerRecord, record_of
-from processors.app import create_app
-from processors.processor import Processor
-from processors.store.connect import connect
-from processors.store.embedded import EmbeddedServer
-from processors.store.migrate import migrate
 from tests.bench.table import Row
 from tests.kafka.maven import UnavailableError
 from tests.kafka.provider import given_or_container

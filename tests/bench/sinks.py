@@ -14,8 +14,8 @@ from pathlib import Path
 
 import aiohttp
 
-from chains import ChainGenerator
-from chains.sinks import HttpSink, JsonDialect, JsonlSink, Sink
+from eventbus.chains import ChainGenerator
+from eventbus.chains.sinks import HttpSink, JsonDialect, JsonlSink, Sink
 from eventbus.record import ProducerRecord
 from tests.bench.table import Row
 

@@ -15,17 +15,17 @@ from typing import Any
 
 import orjson
 
-from catalog import Catalog
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
 from eventbus.event import Event
+from eventbus.processors.batch import Batch, Record
+from eventbus.processors.decode import Decoder
+from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
+from eventbus.processors.store import EmbeddedServer, EventStore, Facts
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.migrate import migrate
 from eventbus.record import TopicPartition
-from processors.batch import Batch, Record
-from processors.decode import Decoder
-from processors.pipeline import Pipeline
-from processors.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
-from processors.store import EmbeddedServer, EventStore, Facts
-from processors.store.connect import connect
-from processors.store.migrate import migrate
 from tests.bench.table import Row, best_rate
 
 EVENTS = 1_000_000 if os.environ.get("BENCH_FULL") else 100_000

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from catalog import Catalog
-from catalog.probabilities import with_probabilities
-from catalog.visitors import Behaviour
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.catalog.probabilities import with_probabilities
+from eventbus.catalog.visitors import Behaviour
+from eventbus.chains import ChainGenerator
 from tests.bench.generator import DICTS, dumps, in_turns
 from tests.bench.table import Row
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import cast
 
-from chains import ChainGenerator
-from chains.pacing.digest import Digest
-from chains.pacing.observer import Observer
 from eventbus.bus import EventBus
+from eventbus.chains import ChainGenerator
+from eventbus.chains.pacing.digest import Digest
+from eventbus.chains.pacing.observer import Observer
 from eventbus.event import Event
 from eventbus.record import ProducerRecord
 from tests.bench.table import Row, best_rate

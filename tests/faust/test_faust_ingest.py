@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventbus.bus import StartFrom
+from eventbus.processors.errors import Fenced
+from eventbus.processors.ingest import MOST_FENCES, Ingest
+from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.offsets import rewind
+from eventbus.processors.transports.chunks import Bounds, Chunk
 from eventbus.record import TopicPartition
-from processors.errors import Fenced
-from processors.ingest import MOST_FENCES, Ingest
-from processors.pipeline import Pipeline
-from processors.store.facts import Facts
-from processors.store.offsets import rewind
-from processors.transports.chunks import Bounds, Chunk
 from tests.faust.world import CATALOG, fetch, generated
 
 FACTS = Facts.of(CATALOG)

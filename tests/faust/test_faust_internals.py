@@ -23,10 +23,10 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import Service
 
 from eventbus import InProcessBus
+from eventbus.processors.app import EventApp, create_app
+from eventbus.processors.errors import UnsupportedFaust
+from eventbus.processors.transports.chunks import FAUST, require_faust
 from eventbus.record import ProducerRecord
-from processors.app import EventApp, create_app
-from processors.errors import UnsupportedFaust
-from processors.transports.chunks import FAUST, require_faust
 from tests.faust.world import CATALOG
 
 PARAMETERS: dict[Callable[..., Any], str] = {

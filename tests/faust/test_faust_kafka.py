@@ -17,9 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from eventbus import KafkaBus
 from eventbus.event import Event
+from eventbus.processors.processor import Processor
+from eventbus.processors.settings import credentials
 from eventbus.record import ProducerRecord, record_of
-from processors.processor import Processor
-from processors.settings import credentials
 from tests.faust.world import CATALOG, assert_exact, fetch, generated, kill_writers, until
 from tests.kafka.properties import USERS
 from tests.kafka.server import KafkaServer
@@ -285,7 +285,7 @@ async def test_process_command_without_broker(postgres_dsn: str) -> None:
 
 
 async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """`faust -A processors.app worker` runs the same application from the environment, and ends on SIGINT."""
+    """`faust -A eventbus.processors.app worker` runs the same application from the environment, and ends on SIGINT."""
     events = generated(200)
     await produce(kafka_bootstrap, topic, events)
     environment = {
@@ -295,7 +295,7 @@ async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str)
         "EVENTBUS_TOPICS": topic,
         "EVENTBUS_GROUP": topic,
     }
-    command = [sys.executable, "-m", "faust", "-A", "processors.app", "worker", "-l", "error"]
+    command = [sys.executable, "-m", "faust", "-A", "eventbus.processors.app", "worker", "-l", "error"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
     try:
         await stored_more_than(postgres_dsn, len(events) - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processors.watchdog import Watchdog
+from eventbus.processors.watchdog import Watchdog
 
 
 def test_moving_is_progress() -> None:

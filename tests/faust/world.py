@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from catalog import Catalog
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
 from eventbus.event import Event
-from processors.store.connect import connect
+from eventbus.processors.store.connect import connect
 
 CATALOG = Catalog.default()
 TOPICS = sorted({event.domain for event in CATALOG.events.values()})

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Catalog
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
 
 FOLDER = Path(__file__).parent
 LINES = FOLDER / "generator.jsonl"

@@ -15,9 +15,9 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from catalog import Catalog
-from catalog.exports.messages import Message, message
 from eventbus import KafkaBus
+from eventbus.catalog import Catalog
+from eventbus.catalog.exports.messages import Message, message
 from eventbus.event import Event, headers_of
 from eventbus.record import ConsumerRecord
 from tests.kafka.server import KafkaServer

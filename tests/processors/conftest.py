@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from processors.store.embedded import EmbeddedServer
+from eventbus.processors.store.embedded import EmbeddedServer
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
+from eventbus.processors.errors import Fenced
+from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.store.facts import Facts
+from eventbus.processors.writer import Backoff
 from eventbus.record import TopicPartition
-from processors.errors import Fenced
-from processors.pipeline import Pipeline
-from processors.store.facts import Facts
-from processors.writer import Backoff
 from tests.processors.feeding import FACTS
 from tests.processors.traffic import Log
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from catalog import Catalog
+from eventbus.catalog import Catalog
 from eventbus.event import Event, microseconds, uuid7
+from eventbus.processors.batch import Record
+from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.store.facts import Facts
 from eventbus.record import TopicPartition
-from processors.batch import Record
-from processors.pipeline import Pipeline
-from processors.store.facts import Facts
 
 FACTS = Facts.of(Catalog.default())
 PARTITION = TopicPartition("omninode.agent", 0)

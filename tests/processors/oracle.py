@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
-from processors.store import EventStore
-from processors.store.connect import connect
-from processors.store.facts import Facts, TypeFact
+from eventbus.processors.store import EventStore
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.facts import Facts, TypeFact
 
 UNKNOWN = TypeFact(None, 0, 1 << 62)
 

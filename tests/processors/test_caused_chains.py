@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Catalog
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
 from eventbus.event import Event
-from processors.store import EventStore
-from processors.store.connect import connect
-from processors.store.facts import Facts
+from eventbus.processors.store import EventStore
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.facts import Facts
 from tests.postgres import execute
 from tests.processors.consuming import consume_log
 from tests.processors.feeding import AGENT_EXECUTION, FACTS, START, agent_execution, chain_of, records, store_all

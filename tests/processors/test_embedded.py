@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from processors.errors import EmbeddedServerFailed, NoDatabase
-from processors.store.embedded import EmbeddedServer, ExternalServer, database, default_data_dir
-from processors.store.programs import SYSTEM_USER
+from eventbus.processors.errors import EmbeddedServerFailed, NoDatabase
+from eventbus.processors.store.embedded import EmbeddedServer, ExternalServer, database, default_data_dir
+from eventbus.processors.store.programs import SYSTEM_USER
 from tests.postgres import execute
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ AS_ROOT = os.geteuid() == 0
 HOLD = """
 import sys
 from pathlib import Path
-from processors.store.embedded import EmbeddedServer
+from eventbus.processors.store.embedded import EmbeddedServer
 with EmbeddedServer(Path(sys.argv[1])):
     print("up", flush=True)
     sys.stdin.read()
@@ -188,11 +188,11 @@ def test_normal_user(server_dir: Path) -> None:
     """A normal user needs no help from root, and cannot use another user's data directory."""
     nobody = pwd.getpwnam("nobody")
     try:
-        subprocess.run([sys.executable, "-c", "import processors"], user=nobody.pw_uid, cwd="/", check=True)
+        subprocess.run([sys.executable, "-c", "import eventbus.processors"], user=nobody.pw_uid, cwd="/", check=True)
     except (PermissionError, subprocess.CalledProcessError):
         pytest.skip("the user `nobody` may not enter this environment")
     script = (
-        "import sys; from pathlib import Path; from processors.store.embedded import EmbeddedServer\n"
+        "import sys; from pathlib import Path; from eventbus.processors.store.embedded import EmbeddedServer\n"
         "with EmbeddedServer(Path(sys.argv[1])) as server: print(server.is_running())"
     )
     command = [sys.executable, "-c", script, str(server_dir / "data")]

@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventbus.event import Event
+from eventbus.processors.batch import Batch
+from eventbus.processors.decode import Decoder
+from eventbus.processors.store import EventStore
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.embedded import EmbeddedServer
+from eventbus.processors.store.facts import Facts
+from eventbus.processors.writer import Writer
 from eventbus.record import TopicPartition
-from processors.batch import Batch
-from processors.decode import Decoder
-from processors.store import EventStore
-from processors.store.connect import connect
-from processors.store.embedded import EmbeddedServer
-from processors.store.facts import Facts
-from processors.writer import Writer
 from tests.processors.consuming import consume_log
 from tests.processors.feeding import AGENT_EXECUTION, EXECUTION_FAILED, FACTS, PARTITION, chain_of, records
 from tests.processors.oracle import assert_exact

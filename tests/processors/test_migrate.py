@@ -7,10 +7,10 @@ import asyncio
 import asyncpg
 import pytest
 
-from processors.errors import PostgresTooOld, SchemaTooNew, StoreError, StoreUnreachable
-from processors.store.connect import connect, version_problem, without_password
-from processors.store.migrate import migrate, migrations
-from processors.store.queries import SQL
+from eventbus.processors.errors import PostgresTooOld, SchemaTooNew, StoreError, StoreUnreachable
+from eventbus.processors.store.connect import connect, version_problem, without_password
+from eventbus.processors.store.migrate import migrate, migrations
+from eventbus.processors.store.queries import SQL
 from tests.postgres import execute
 
 

@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 import pytest
 
+from eventbus.processors.batch import Record
+from eventbus.processors.errors import Fenced, StoreUnreachable
+from eventbus.processors.pipeline import Pipeline, Statistics
+from eventbus.processors.store import EventStore
+from eventbus.processors.store.connect import connect
+from eventbus.processors.writer import Backoff
 from eventbus.record import TopicPartition
-from processors.batch import Record
-from processors.errors import Fenced, StoreUnreachable
-from processors.pipeline import Pipeline, Statistics
-from processors.store import EventStore
-from processors.store.connect import connect
-from processors.writer import Backoff
 from tests.postgres import execute
 from tests.processors.feeding import FACTS, PARTITION, agent_execution, records, store_all
 from tests.processors.oracle import assert_exact

@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 
 from eventbus.event import Event, uuid7
-from processors.errors import InvalidCursor, NoDatabase, StoreUnreachable
-from processors.store import EventStore
+from eventbus.processors.errors import InvalidCursor, NoDatabase, StoreUnreachable
+from eventbus.processors.store import EventStore
 from tests.processors.feeding import (
     AGENT_EXECUTION,
     EXECUTION_COMPLETED,

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from chains import ChainGenerator
-from chains.faults.kinds import KINDS, Fault
+from eventbus.chains import ChainGenerator
+from eventbus.chains.faults.kinds import KINDS, Fault
 from eventbus.cli import cli
 from tests.processors.feeding import agent_execution, store_all
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from catalog import Catalog
-from chains import ChainGenerator
-from processors.store.connect import connect
-from processors.store.facts import Facts
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.processors.store.connect import connect
+from eventbus.processors.store.facts import Facts
 from tests.processors.feeding import store_all
 from tests.processors.oracle import assert_exact
 

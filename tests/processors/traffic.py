@@ -6,8 +6,8 @@ import random
 from datetime import datetime, timedelta
 
 from eventbus.event import Event, microseconds, uuid7
+from eventbus.processors.batch import Record
 from eventbus.record import TopicPartition
-from processors.batch import Record
 from tests.processors.feeding import (
     AGENT_EXECUTION,
     EXECUTION_COMPLETED,

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from chains import ChainGenerator
+from eventbus.chains import ChainGenerator
 from eventbus.record import ProducerRecord
 from tests.unit.chains.clocks import ManualClock
 

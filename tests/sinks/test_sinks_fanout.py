@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.errors import SinkUnusable
-from chains.sinks import FanOut, SinkStatistics
-from chains.sinks.fanout import WhenFull
-from chains.sinks.sink import Tally
 from eventbus.bus import EventBus
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.sinks import FanOut, SinkStatistics
+from eventbus.chains.sinks.fanout import WhenFull
+from eventbus.chains.sinks.sink import Tally
 from eventbus.record import ProducerRecord
 from tests.sinks.conftest import records
 from tests.unit.chains.clocks import ManualClock

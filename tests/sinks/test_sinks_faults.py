@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Catalog
-from chains.faults.kinds import KINDS
-from chains.verification import verify
+from eventbus.catalog import Catalog
+from eventbus.chains.faults.kinds import KINDS
+from eventbus.chains.verification import verify
 from tests.sinks.conftest import Server
 
 STREAM = ("-m", "eventbus", "stream", "--seed", "3", "--rate", "500", "--speed", "10")

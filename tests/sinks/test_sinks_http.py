@@ -14,9 +14,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.errors import SinkUnusable
-from chains.sinks import DeadLetters, HttpSink, JsonDialect, Retry, SinkStatistics, analytics_body
-from chains.sinks.retry import retry_after
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.sinks import DeadLetters, HttpSink, JsonDialect, Retry, SinkStatistics, analytics_body
+from eventbus.chains.sinks.retry import retry_after
 from eventbus.record import ProducerRecord
 from tests.sinks.conftest import Server, after, events, records, says
 from tests.unit.chains.clocks import ManualClock

@@ -12,10 +12,10 @@ from typing import cast
 import cramjam
 import pytest
 
-from chains.errors import SinkUnusable
-from chains.sinks import BusSink, JsonlSink, Sink, SinkStatistics, StdoutSink
 from eventbus import InProcessBus
 from eventbus.bus import EventBus
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.sinks import BusSink, JsonlSink, Sink, SinkStatistics, StdoutSink
 from eventbus.errors import BrokerUnreachable, DeliveryFailed, EventBusError
 from eventbus.event import Event
 from eventbus.record import ProducerRecord

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from chains.errors import SinkUnusable
-from chains.sinks import HttpSink, OpenPanelDialect, SinkStatistics
-from chains.sinks.openpanel import track_url, user_agent
+from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.sinks import HttpSink, OpenPanelDialect, SinkStatistics
+from eventbus.chains.sinks.openpanel import track_url, user_agent
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of
 from tests.sinks.conftest import Server, after, records, says

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import orjson
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.sinks.analytics import analytics_body
-from chains.sinks.openpanel import OpenPanelDialect
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.sinks.analytics import analytics_body
+from eventbus.chains.sinks.openpanel import OpenPanelDialect
 from eventbus.event import Event
 from eventbus.record import ProducerRecord
 

@@ -17,9 +17,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from math import comb
 
-from catalog import Scenario
-from chains import ChainGenerator
-from chains.verification import verify
+from eventbus.catalog import Scenario
+from eventbus.chains import ChainGenerator
+from eventbus.chains.verification import verify
 
 SIGNIFICANCES = (0.05, 0.001)
 FIGURES = {"shares", "branches", "delays"}

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from datetime import UTC
 
-from chains.pacing.bins import TimeBins
-from chains.pacing.census import ENDED, EVENTS, FAILED
-from chains.pacing.lag import LagHistogram
+from eventbus.chains.pacing.bins import TimeBins
+from eventbus.chains.pacing.census import ENDED, EVENTS, FAILED
+from eventbus.chains.pacing.lag import LagHistogram
 from eventbus.cli.report.chart import Bar, Chart
 from eventbus.cli.report.facts import SECOND, Facts
 from eventbus.cli.report.hours import Hour

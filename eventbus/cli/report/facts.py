@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from chains import RunStatistics
-from chains.pacing.census import Census
+from eventbus.chains import RunStatistics
+from eventbus.chains.pacing.census import Census
 
 SECOND = 1_000_000
 

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from catalog import Catalog
 from eventbus.api import create_app
+from eventbus.catalog import Catalog
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 from tests.api.memory_store import MemoryStore

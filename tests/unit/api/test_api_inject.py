@@ -12,10 +12,10 @@ from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from catalog.exports.examples import example_payload
 from eventbus.api.models import Injected, InjectionRefused
 from eventbus.bus import SINGLE_TOPIC
+from eventbus.catalog import Catalog
+from eventbus.catalog.exports.examples import example_payload
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Catalog
+from eventbus.catalog import Catalog
 
 SHOP = """\
 domain: shop.order

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Fixed, InvalidCatalog, Uniform, UnknownName
-from catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from catalog.checks.arrivals import arrivals_problems
-from catalog.errors import Mistake
-from catalog.profiles import load_profile, profile_names
-from catalog.reading.arrivals import read_arrivals
-from catalog.reading.quantities import per_second, seconds
-from catalog.reading.source import read
+from eventbus.catalog import Fixed, InvalidCatalog, Uniform, UnknownName
+from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.checks.arrivals import arrivals_problems
+from eventbus.catalog.errors import Mistake
+from eventbus.catalog.profiles import load_profile, profile_names
+from eventbus.catalog.reading.arrivals import read_arrivals
+from eventbus.catalog.reading.quantities import per_second, seconds
+from eventbus.catalog.reading.source import read
 
 
 def arrivals(text: str, path: Path) -> tuple[Arrivals, list[Mistake]]:

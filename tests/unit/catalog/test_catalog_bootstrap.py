@@ -12,14 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog, CatalogError
-from catalog.bootstrap import bootstrap
-from catalog.bootstrap.initial import sketched
-from catalog.bootstrap.patterns import matching
-from catalog.bootstrap.titles import event_type
-from catalog.checks.everything import event_name
-from catalog.exports.asyncapi import asyncapi
-from catalog.exports.jsonschema import catalog_schema
+from eventbus.catalog import Catalog, CatalogError
+from eventbus.catalog.bootstrap import bootstrap
+from eventbus.catalog.bootstrap.initial import sketched
+from eventbus.catalog.bootstrap.patterns import matching
+from eventbus.catalog.bootstrap.titles import event_type
+from eventbus.catalog.checks.everything import event_name
+from eventbus.catalog.exports.asyncapi import asyncapi
+from eventbus.catalog.exports.jsonschema import catalog_schema
 
 ORDER = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog, CatalogError, InvalidCatalog
-from catalog.bootstrap import Sketch
-from catalog.bootstrap.flow import flow
-from catalog.bootstrap.layout import WIDTH
-from catalog.reading.source import read
+from eventbus.catalog import Catalog, CatalogError, InvalidCatalog
+from eventbus.catalog.bootstrap import Sketch
+from eventbus.catalog.bootstrap.flow import flow
+from eventbus.catalog.bootstrap.layout import WIDTH
+from eventbus.catalog.reading.source import read
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts)
@@ -182,7 +182,7 @@ def test_everything_that_a_chain_may_have_reads_back(tmp_path: Path) -> None:
 
 def test_whatever_a_file_may_say_is_in_this_test() -> None:
     """A word that the reader learns has to be written as well."""
-    from catalog.reading.chains import CHAIN, STATE, TRANSITION, VARIABLE
+    from eventbus.catalog.reading.chains import CHAIN, STATE, TRANSITION, VARIABLE
 
     words = set(re.findall(r"(\w+):", EVERYTHING))
     assert {*CHAIN, *STATE, *TRANSITION, *VARIABLE} - words == {"description", "visitors"}  # which the shipped one has

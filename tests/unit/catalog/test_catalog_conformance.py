@@ -11,10 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog, CatalogError, Chain, Conformance, EventType, Fixed, Role, State, TooManyPaths, Transition
-from catalog.checks.chains import chain_problems, reachable
-from catalog.graphs.conformance import number_types
-from catalog.graphs.paths import accepted_sets, types_of
+from eventbus.catalog import (
+    Catalog,
+    CatalogError,
+    Chain,
+    Conformance,
+    EventType,
+    Fixed,
+    Role,
+    State,
+    TooManyPaths,
+    Transition,
+)
+from eventbus.catalog.checks.chains import chain_problems, reachable
+from eventbus.catalog.graphs.conformance import number_types
+from eventbus.catalog.graphs.paths import accepted_sets, types_of
 
 NOW = Fixed(value=0)
 DEFAULT = Catalog.default()

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from catalog import Catalog, Chain, Exponential, Fixed, LogNormal, PayloadField, Uniform
-from catalog.reading.resolve import every_field
+from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, PayloadField, Uniform
+from eventbus.catalog.reading.resolve import every_field
 
 Step = tuple[str, ...]
 
@@ -194,7 +194,7 @@ def test_the_values_a_field_may_take_are_known() -> None:
 
 def test_loading_the_shipped_catalog_imports_nothing_heavy() -> None:
     """A cold start pays for YAML alone: no pydantic, NumPy or difflib."""
-    code = "import sys; from catalog import Catalog; Catalog.default(); print(*sys.modules)"
+    code = "import sys; from eventbus.catalog import Catalog; Catalog.default(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydantic", "numpy", "difflib", "asyncio", "orjson"} & set(done.stdout.split())
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from catalog import Catalog, EventType, PayloadField
-from catalog.exports.asyncapi import asyncapi
-from catalog.exports.examples import example_event, example_headers, example_payload
-from catalog.exports.jsonschema import catalog_schema, event_schema, payload_schema
 from eventbus import Event
 from eventbus.bus import topic_namer
+from eventbus.catalog import Catalog, EventType, PayloadField
+from eventbus.catalog.exports.asyncapi import asyncapi
+from eventbus.catalog.exports.examples import example_event, example_headers, example_payload
+from eventbus.catalog.exports.jsonschema import catalog_schema, event_schema, payload_schema
 
 SHIPPED = Catalog.default()
 STARTED = "omninode.agent.execution.started.v1"

@@ -12,8 +12,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Exponential, Fixed, InvalidCatalog, LogNormal, Mistake, Role, Uniform, UnknownName
-from catalog.exports.examples import example_payload
+from eventbus.catalog import Catalog, Exponential, Fixed, InvalidCatalog, LogNormal, Mistake, Role, Uniform, UnknownName
+from eventbus.catalog.exports.examples import example_payload
 
 LoadText = Callable[..., Catalog]
 

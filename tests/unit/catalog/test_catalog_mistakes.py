@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from catalog import Catalog, InvalidCatalog, Mistake
+from eventbus.catalog import Catalog, InvalidCatalog, Mistake
 
 LoadText = Callable[..., Catalog]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from catalog import Catalog
+from eventbus.catalog import Catalog
 
 
 def test_a_catalog_that_was_used_can_be_sent_to_another_process() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog, EventType, PayloadField, Problem, UnknownName
-from catalog.exports.examples import example_payload
-from catalog.payloads import validate
+from eventbus.catalog import Catalog, EventType, PayloadField, Problem, UnknownName
+from eventbus.catalog.exports.examples import example_payload
+from eventbus.catalog.payloads import validate
 
 LoadText = Callable[..., Catalog]
 

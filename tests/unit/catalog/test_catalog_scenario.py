@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
-from catalog.arrivals import Constant, Open, Spacing, Users
-from catalog.model import Fixed
-from catalog.profiles import load_profile
-from catalog.scenario import FAULTS, Advanced, FaultSetting
-from chains.faults.kinds import KINDS
+from eventbus.catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
+from eventbus.catalog.arrivals import Constant, Open, Spacing, Users
+from eventbus.catalog.model import Fixed
+from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.scenario import FAULTS, Advanced, FaultSetting
+from eventbus.chains.faults.kinds import KINDS
 
 OLD = """\
 simulation:

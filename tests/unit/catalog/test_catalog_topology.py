@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
-from catalog.graphs.paths import accepted_sets, unfinished_sets
-from catalog.graphs.truncation import within
-from catalog.model import Causes
-from catalog.topology import Backoff, Retry, Timeout, Way
+from eventbus.catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
+from eventbus.catalog.graphs.paths import accepted_sets, unfinished_sets
+from eventbus.catalog.graphs.truncation import within
+from eventbus.catalog.model import Causes
+from eventbus.catalog.topology import Backoff, Retry, Timeout, Way
 
 LoadText = Callable[..., Catalog]
 

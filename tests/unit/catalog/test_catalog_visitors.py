@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from catalog import Catalog, InvalidCatalog, UnknownName
-from catalog.visitors import ALIASES, Behaviour, Range, full_name, short_name
-from chains.faults.kinds import Fault
+from eventbus.catalog import Catalog, InvalidCatalog, UnknownName
+from eventbus.catalog.visitors import ALIASES, Behaviour, Range, full_name, short_name
+from eventbus.chains.faults.kinds import Fault
 
 NAME = "visitor-session"
 SHIPPED = Path(__file__).parents[3] / "catalog" / "data" / "visitor.yaml"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from catalog import (
+from eventbus.catalog import (
     Catalog,
     Chain,
     Delay,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
 
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1

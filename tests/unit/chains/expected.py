@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from catalog.exports.messages import ENVELOPE, Message
-from catalog.exports.shapes import Listing, Scalar, Shape, Struct
+from eventbus.catalog.exports.messages import ENVELOPE, Message
+from eventbus.catalog.exports.shapes import Listing, Scalar, Shape, Struct
 
 
 def expected(message: Message, line: bytes) -> dict[str, Any]:

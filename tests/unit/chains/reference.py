@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from catalog import Catalog, Chain, Exponential, PayloadField
+from eventbus.catalog import Catalog, Chain, Exponential, PayloadField
 from eventbus.event import format_timestamp, microseconds, uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, drawn_delay, mix, purpose
 from tests.unit.chains.story import Step, Story

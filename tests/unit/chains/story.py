@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from catalog import Catalog, Chain, Delay, Fixed, LogNormal, State, Transition, Uniform
-from catalog.topology import Fork, Way
+from eventbus.catalog import Catalog, Chain, Delay, Fixed, LogNormal, State, Transition, Uniform
+from eventbus.catalog.topology import Fork, Way
 from tests.unit.chains.draws import Randomness, below, drawn_delay, quantile
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Fixed, Uniform
-from catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from catalog.phases import Phase
-from catalog.profiles import load_profile
-from chains import ChainGenerator, InvalidSetting
+from eventbus.catalog import Catalog, Fixed, Uniform
+from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.phases import Phase
+from eventbus.catalog.profiles import load_profile
+from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, two_steps, way
 

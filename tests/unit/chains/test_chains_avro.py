@@ -10,13 +10,13 @@ import fastavro
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from catalog import Catalog
-from catalog.exports.avro import avro_schema
-from catalog.exports.messages import Message, message
-from catalog.tenants import Tenants
-from chains import ChainGenerator
-from chains.formats.avro import AvroFile, AvroLayout
-from chains.formats.wire import Wire
+from eventbus.catalog import Catalog
+from eventbus.catalog.exports.avro import avro_schema
+from eventbus.catalog.exports.messages import Message, message
+from eventbus.catalog.tenants import Tenants
+from eventbus.chains import ChainGenerator
+from eventbus.chains.formats.avro import AvroFile, AvroLayout
+from eventbus.chains.formats.wire import Wire
 from eventbus.event import headers_of
 from tests.unit.chains.catalogs import field, two_steps
 from tests.unit.chains.expected import decoded, expected

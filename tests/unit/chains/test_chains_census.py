@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.pacing.bins import QUARTER, SECOND, QuarterHours, TimeBins
-from chains.pacing.census import EVENTS, Census
-from chains.pacing.digest import Digest
-from chains.pacing.lag import LagHistogram
 from eventbus.bus import EventBus
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.pacing.bins import QUARTER, SECOND, QuarterHours, TimeBins
+from eventbus.chains.pacing.census import EVENTS, Census
+from eventbus.chains.pacing.digest import Digest
+from eventbus.chains.pacing.lag import LagHistogram
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock
 from tests.unit.chains.listbus import ListBus

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from catalog import Fixed, Uniform
-from catalog.arrivals import Arrivals, Constant, Open, Spacing, Stage, Stages, Users
-from catalog.profiles import load_profile
-from chains import ChainGenerator
+from eventbus.catalog import Fixed, Uniform
+from eventbus.catalog.arrivals import Arrivals, Constant, Open, Spacing, Stage, Stages, Users
+from eventbus.catalog.profiles import load_profile
+from eventbus.chains import ChainGenerator
 from eventbus.cli import cli
 from eventbus.event import Event
 

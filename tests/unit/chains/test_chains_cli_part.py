@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from chains import ChainGenerator
+from eventbus.chains import ChainGenerator
 from eventbus.cli import cli
 from eventbus.event import Event
 

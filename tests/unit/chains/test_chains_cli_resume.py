@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chains import ChainGenerator
+from eventbus.chains import ChainGenerator
 from eventbus.cli import cli
 
 RUN = ("--chains", "300", "--seed", "7", "--rate", "100000")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from catalog import Scenario
-from chains import ChainGenerator
+from eventbus.catalog import Scenario
+from eventbus.chains import ChainGenerator
 from eventbus.cli import cli
 
 MINE = """\

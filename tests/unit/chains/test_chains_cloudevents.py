@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains import ChainGenerator
-from chains.cloudevents import ConvertedBus, binary, structured, structured_json
 from eventbus import InProcessBus
+from eventbus.chains import ChainGenerator
+from eventbus.chains.cloudevents import ConvertedBus, binary, structured, structured_json
 from eventbus.cli import cli
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of

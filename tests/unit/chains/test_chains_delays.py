@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from chains.delays import sampler
-from chains.errors import InvalidSetting
-from chains.randomness import Integers, chain_keys, draw, purpose
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.chains.delays import sampler
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, chain_keys, draw, purpose
 from tests.unit.chains.catalogs import delays
 from tests.unit.chains.draws import drawn_delay, quantile
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from chains import ChainGenerator, InvalidSetting
-from chains.faults.kinds import KINDS, Fault
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator, InvalidSetting
+from eventbus.chains.faults.kinds import KINDS, Fault
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalogs, two_steps
 

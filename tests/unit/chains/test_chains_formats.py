@@ -7,10 +7,10 @@ from itertools import chain
 import pytest
 from hypothesis import given, settings
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.cloudevents import Convert, binary, structured
-from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.cloudevents import Convert, binary, structured
+from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
 from eventbus.event import Event, headers_of
 from eventbus.record import ProducerRecord
 from tests.unit.chains.catalogs import catalogs, two_steps

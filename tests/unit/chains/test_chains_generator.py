@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Fixed, UnknownName
-from chains import ChainGenerator, ImpossibleChain, InvalidSetting, NothingToGenerate
 from eventbus.bus import TopicStrategy
+from eventbus.catalog import Catalog, Fixed, UnknownName
+from eventbus.chains import ChainGenerator, ImpossibleChain, InvalidSetting, NothingToGenerate
 from eventbus.event import Event, microseconds
 from eventbus.record import record_of
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, event, field, state, two_steps, way
@@ -344,7 +344,7 @@ class TestRefusals:
 
 def test_importing_and_making_events_needs_neither_loop_nor_client() -> None:
     """The first event does not pay for asyncio, pydantic, a Kafka client or Faust."""
-    code = "import sys, chains; chains.ChainGenerator().chain(); print(*sys.modules)"
+    code = "import sys; from eventbus.chains import ChainGenerator; ChainGenerator().chain(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"asyncio", "pydantic", "aiokafka", "faust", "asyncpg"} & set(loaded)
 

@@ -20,12 +20,12 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Chain, Uniform, Variable
-from chains import ChainGenerator
-from chains.delays import sampler
-from chains.errors import NothingToLearn, UnreadableStream
-from chains.learning import Lesson, batches, learn
-from chains.verification import verify
+from eventbus.catalog import Catalog, Chain, Uniform, Variable
+from eventbus.chains import ChainGenerator
+from eventbus.chains.delays import sampler
+from eventbus.chains.errors import NothingToLearn, UnreadableStream
+from eventbus.chains.learning import Lesson, batches, learn
+from eventbus.chains.verification import verify
 from tests.unit.chains.catalogs import catalog_of, chain, delays, event, field, state, way
 
 
@@ -346,7 +346,7 @@ def test_compressed_files_are_read_as_they_are(tmp_path: Path, packed: Any) -> N
 def test_the_same_stream_gives_the_same_file() -> None:
     """Whatever the process that learned it: nothing depends on the order of hashes."""
     script = (
-        "import sys; from chains.learning import learn; from chains import ChainGenerator;"
+        "import sys; from eventbus.chains.learning import learn; from eventbus.chains import ChainGenerator;"
         "lines = [l for ls in ChainGenerator(seed=3).lines(chains=300) for l in ls];"
         "sys.stdout.write(learn([lines]).sketch.text())"
     )

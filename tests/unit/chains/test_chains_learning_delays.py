@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from chains.delays import sampler
-from chains.learning.fitting import fit
-from chains.learning.rounding import percentages, repetitions, roundest
-from chains.randomness import Integers
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.chains.delays import sampler
+from eventbus.chains.learning.fitting import fit
+from eventbus.chains.learning.rounding import percentages, repetitions, roundest
+from eventbus.chains.randomness import Integers
 
 DELAYS: list[Delay] = [
     Fixed(value=100),

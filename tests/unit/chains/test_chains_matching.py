@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from catalog import Catalog, Fixed, State
-from catalog.model import Causes
-from catalog.topology import Fork, Retry, Unless, Way
-from chains.verification.matching import Matcher, Shape
+from eventbus.catalog import Catalog, Fixed, State
+from eventbus.catalog.model import Causes
+from eventbus.catalog.topology import Fork, Retry, Unless, Way
+from eventbus.chains.verification.matching import Matcher, Shape
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from chains import ChainGenerator, InvalidSetting
-from chains.faults.kinds import KINDS, Fault
-from chains.formats import CLOUDEVENTS
-from chains.verification import Report, verify
 from eventbus.bus import EventBus
+from eventbus.chains import ChainGenerator, InvalidSetting
+from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.formats import CLOUDEVENTS
+from eventbus.chains.verification import Report, verify
 from eventbus.event import Event, event_headers, headers_of, microseconds
 from eventbus.record import ProducerRecord
 from tests.unit.chains.clocks import ManualClock

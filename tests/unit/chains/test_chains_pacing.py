@@ -10,14 +10,14 @@ from typing import cast
 
 import pytest
 
-from catalog import Catalog, Fixed
-from catalog.arrivals import Open, Profile, Spacing, Users
-from catalog.profiles import load_profile
-from chains import ChainGenerator, InvalidSetting, RunStatistics
-from chains.engine import Engine
-from chains.randomness import Integers
-from chains.table import EventTable
 from eventbus.bus import EventBus
+from eventbus.catalog import Catalog, Fixed
+from eventbus.catalog.arrivals import Open, Profile, Spacing, Users
+from eventbus.catalog.profiles import load_profile
+from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
+from eventbus.chains.engine import Engine
+from eventbus.chains.randomness import Integers
+from eventbus.chains.table import EventTable
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import two_steps
 from tests.unit.chains.clocks import ManualClock

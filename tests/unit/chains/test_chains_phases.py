@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
-from catalog.delays import stretched
-from catalog.model import Causes
-from catalog.phases import Phase
-from catalog.topology import Fork, Unless, Way
-from chains import ChainGenerator, InvalidSetting
 from eventbus import Event
+from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
+from eventbus.catalog.delays import stretched
+from eventbus.catalog.model import Causes
+from eventbus.catalog.phases import Phase
+from eventbus.catalog.topology import Fork, Unless, Way
+from eventbus.chains import ChainGenerator, InvalidSetting
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

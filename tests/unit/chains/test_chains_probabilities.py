@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, CatalogError
-from catalog.probabilities import misgivings, with_probabilities
-from catalog.visitors import Behaviour, full_name
-from chains import ChainGenerator
+from eventbus.catalog import Catalog, CatalogError
+from eventbus.catalog.probabilities import misgivings, with_probabilities
+from eventbus.catalog.visitors import Behaviour, full_name
+from eventbus.chains import ChainGenerator
 
 SHARES = {
     "session_start": 0.05,

@@ -11,14 +11,14 @@ import pytest
 from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[attr-defined]
 from hypothesis import given, settings
 
-from catalog import Catalog
-from catalog.exports.messages import ENVELOPE, Message, message
-from catalog.exports.protobuf import protobuf_schema
-from catalog.exports.shapes import Listing, Member, Scalar, Shape, Struct
-from catalog.tenants import Tenants
-from chains import ChainGenerator
-from chains.formats.protobuf import ProtobufLayout
-from chains.formats.wire import Wire
+from eventbus.catalog import Catalog
+from eventbus.catalog.exports.messages import ENVELOPE, Message, message
+from eventbus.catalog.exports.protobuf import protobuf_schema
+from eventbus.catalog.exports.shapes import Listing, Member, Scalar, Shape, Struct
+from eventbus.catalog.tenants import Tenants
+from eventbus.chains import ChainGenerator
+from eventbus.chains.formats.protobuf import ProtobufLayout
+from eventbus.chains.formats.wire import Wire
 from eventbus.event import headers_of
 from tests.unit.chains.catalogs import catalog_of, event, field, state, two_steps
 from tests.unit.chains.catalogs import chain as chain_of

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.arrivals import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
-from catalog.profiles import load_profile
-from chains import InvalidSetting
-from chains.arrivals.batches import NEVER, Bounds
-from chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
-from chains.arrivals.calendar import Calendar
-from chains.arrivals.compiled import Arrivals, AtOnce, compiled
-from chains.arrivals.gamma import Gamma, quantile
-from chains.arrivals.rates import CHAIN, Segments
-from chains.arrivals.users import Closed
-from chains.delays import Tabled
-from chains.randomness import Integers, draw
+from eventbus.catalog.arrivals import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
+from eventbus.catalog.profiles import load_profile
+from eventbus.chains import InvalidSetting
+from eventbus.chains.arrivals.batches import NEVER, Bounds
+from eventbus.chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
+from eventbus.chains.arrivals.calendar import Calendar
+from eventbus.chains.arrivals.compiled import Arrivals, AtOnce, compiled
+from eventbus.chains.arrivals.gamma import Gamma, quantile
+from eventbus.chains.arrivals.rates import CHAIN, Segments
+from eventbus.chains.arrivals.users import Closed
+from eventbus.chains.delays import Tabled
+from eventbus.chains.randomness import Integers, draw
 from eventbus.event import microseconds
 
 HOUR = 3600 * 10**9

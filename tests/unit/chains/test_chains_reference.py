@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from chains import ChainGenerator
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
 from tests.unit.chains.catalogs import catalogs
 from tests.unit.chains.reference import reference
 from tests.unit.chains.topologies import topologies

@@ -9,10 +9,10 @@ import fastavro
 import orjson
 import pytest
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.formats.registered import STRATEGIES, SchemaForm, SubjectStrategy, registered
 from eventbus.bus import TopicStrategy
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.formats.registered import STRATEGIES, SchemaForm, SubjectStrategy, registered
 
 FORMS: tuple[SchemaForm, ...] = get_args(SchemaForm)
 

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from catalog import Delay, Scenario, Transition
-from catalog.delays import stretched
-from catalog.profiles import load_profile
-from catalog.visitors import VISITOR, short_name
-from chains import ChainGenerator, InvalidSetting
-from chains.faults.kinds import Fault
-from chains.scenarios import faults_of
-from chains.verification.distribution import distance
-from chains.verification.significance import chi_square, kolmogorov
 from eventbus import Event
+from eventbus.catalog import Delay, Scenario, Transition
+from eventbus.catalog.delays import stretched
+from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.visitors import VISITOR, short_name
+from eventbus.chains import ChainGenerator, InvalidSetting
+from eventbus.chains.faults.kinds import Fault
+from eventbus.chains.scenarios import faults_of
+from eventbus.chains.verification.distribution import distance
+from eventbus.chains.verification.significance import chi_square, kolmogorov
 
 MICROSECOND = timedelta(microseconds=1)
 OPENED = "page_visited", "page_closed"

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from catalog.visitors import Behaviour, Journey, Range, Stop
-from chains import ChainGenerator
-from chains.verification.significance import chi_square
+from eventbus.catalog import Catalog
+from eventbus.catalog.visitors import Behaviour, Journey, Range, Stop
+from eventbus.chains import ChainGenerator
+from eventbus.chains.verification.significance import chi_square
 from eventbus.event import Event, microseconds
 from tests.unit.chains.reference_sessions import session
 

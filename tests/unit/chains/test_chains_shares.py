@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.randomness import Integers, Words, below, chain_keys, draw, fraction, purpose, shares
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.randomness import Integers, Words, below, chain_keys, draw, fraction, purpose, shares
 
 CHAINS = 20_000
 

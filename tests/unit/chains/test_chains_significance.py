@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from chains.verification.distribution import cdf, distance
-from chains.verification.significance import chi_square, kolmogorov, pooled, upper_gamma
+from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.chains.verification.distribution import cdf, distance
+from eventbus.chains.verification.significance import chi_square, kolmogorov, pooled, upper_gamma
 
 
 @pytest.mark.parametrize(

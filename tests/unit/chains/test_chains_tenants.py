@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from catalog.exports.messages import message
-from catalog.tenants import Tenants
-from chains import ChainGenerator, InvalidSetting
-from chains.cloudevents import CONVERSIONS
-from chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
-from chains.formats.avro import AvroFile, AvroLayout
-from chains.randomness import draw
-from chains.tenants import HOUR, HOURS, Tenancy
+from eventbus.catalog.exports.messages import message
+from eventbus.catalog.tenants import Tenants
+from eventbus.chains import ChainGenerator, InvalidSetting
+from eventbus.chains.cloudevents import CONVERSIONS
+from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
+from eventbus.chains.formats.avro import AvroFile, AvroLayout
+from eventbus.chains.randomness import draw
+from eventbus.chains.tenants import HOUR, HOURS, Tenancy
 from eventbus.cli import cli
 from eventbus.event import Event
 from tests.unit.chains.catalogs import two_steps

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Chain, Fixed, Transition, Uniform
-from catalog.graphs.paths import accepted_sets
-from catalog.model import Causes, Outcome, State
-from catalog.topology import Fork, Retry, Unless, Way
-from chains import ChainGenerator, ImpossibleChain
-from chains.engine import Engine
+from eventbus.catalog import Catalog, Chain, Fixed, Transition, Uniform
+from eventbus.catalog.graphs.paths import accepted_sets
+from eventbus.catalog.model import Causes, Outcome, State
+from eventbus.catalog.topology import Fork, Retry, Unless, Way
+from eventbus.chains import ChainGenerator, ImpossibleChain
+from eventbus.chains.engine import Engine
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 from tests.unit.chains.topologies import topologies

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Chain, Fixed, LogNormal, Scenario
-from chains import ChainGenerator
-from chains.errors import InvalidLedger
-from chains.faults.kinds import KINDS, Fault
-from chains.verification import Report, verify
+from eventbus.catalog import Catalog, Chain, Fixed, LogNormal, Scenario
+from eventbus.chains import ChainGenerator
+from eventbus.chains.errors import InvalidLedger
+from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.verification import Report, verify
 from eventbus.cli import cli
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, way
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from catalog import Catalog
-from chains import ChainGenerator
-from chains.faults.kinds import KINDS, Fault
-from chains.verification import Report, judged
-from chains.verification.records import RecordReader
+from eventbus.catalog import Catalog
+from eventbus.chains import ChainGenerator
+from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.verification import Report, judged
+from eventbus.chains.verification.records import RecordReader
 from eventbus.partitioner import partition_for
 from eventbus.record import ConsumerRecord, ProducerRecord
 

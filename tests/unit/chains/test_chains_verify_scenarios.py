@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from catalog import Scenario
-from chains import ChainGenerator, InvalidSetting
-from chains.faults.kinds import KINDS, Fault
-from chains.verification import Report, verify
+from eventbus.catalog import Scenario
+from eventbus.chains import ChainGenerator, InvalidSetting
+from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.verification import Report, verify
 
 NAMES = [*Scenario.names()]
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog, Fixed, Uniform
-from chains import Block, ChainGenerator, InvalidSetting
-from chains.arrivals.batches import Bounds
-from chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
-from chains.table import EventTable
-from chains.walking.walk import Walk
+from eventbus.catalog import Catalog, Fixed, Uniform
+from eventbus.chains import Block, ChainGenerator, InvalidSetting
+from eventbus.chains.arrivals.batches import Bounds
+from eventbus.chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
+from eventbus.chains.table import EventTable
+from eventbus.chains.walking.walk import Walk
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, two_steps, way
 

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from chains import Block, ChainGenerator, InvalidSetting, WorkerDied
-from chains.stream import Extent
-from chains.workers import crew as workers
-from chains.workers.crew import in_parallel
-from chains.workers.worker import COUNT_BYTES, SLOTS, Job
+from eventbus.catalog import Catalog
+from eventbus.chains import Block, ChainGenerator, InvalidSetting, WorkerDied
+from eventbus.chains.stream import Extent
+from eventbus.chains.workers import crew as workers
+from eventbus.chains.workers.crew import in_parallel
+from eventbus.chains.workers.worker import COUNT_BYTES, SLOTS, Job
 from tests.unit.chains.catalogs import catalogs, field, two_steps
 
 LOOPING = Catalog.default().with_weights({"pattern-discovery": 15, "compliance-validation": 15})
@@ -183,7 +183,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_its_reader(how: signal.Signals) -> None:
     """However the reading program ends, the workers end too, within 3 seconds."""
-    code = "import chains\nfor b in chains.ChainGenerator().blocks(workers=2): print(len(b), flush=True)"
+    code = "import eventbus\nfor b in eventbus.ChainGenerator().blocks(workers=2): print(len(b), flush=True)"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ)
     ) as program:

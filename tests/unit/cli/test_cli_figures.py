@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from chains import ChainGenerator, RunStatistics
-from chains.pacing.observer import Published
+from eventbus.chains import ChainGenerator, RunStatistics
+from eventbus.chains.pacing.observer import Published
 from eventbus.cli.figures import Figures, Group, breakdown, groups, lines, rate, rates
 from eventbus.cli.stream_panel import panel
 from eventbus.cli.stream_view import print_lines

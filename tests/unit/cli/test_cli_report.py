@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains import ChainGenerator, RunStatistics
-from chains.pacing.bins import QUARTER
-from chains.pacing.observer import Published
+from eventbus.chains import ChainGenerator, RunStatistics
+from eventbus.chains.pacing.bins import QUARTER
+from eventbus.chains.pacing.observer import Published
 from eventbus.cli.expectation import expected_chains
 from eventbus.cli.report.chart import Bar, Chart
 from eventbus.cli.report.charts import over_time

@@ -63,7 +63,7 @@ def test_the_generator_fixture_repeats_itself(pytester: pytest.Pytester) -> None
             return [event.event_id for event in generator.events(chains=2)]
 
         def of(seed):
-            from chains import ChainGenerator
+            from eventbus.chains import ChainGenerator
             return ids(ChainGenerator(seed=seed))
 
         def test_option(chain_generator):

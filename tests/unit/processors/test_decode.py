@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
+from eventbus.processors.batch import Batch, DeadLetter
+from eventbus.processors.decode import Decoder, Recent
+from eventbus.processors.rows import RowMaker, canonical, raw_payload
 from eventbus.record import TopicPartition
-from processors.batch import Batch, DeadLetter
-from processors.decode import Decoder, Recent
-from processors.rows import RowMaker, canonical, raw_payload
 
 PARTITION = TopicPartition("omninode.agent", 0)
 ID = "0199a0b0-0000-7000-8000-00000000000a"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Catalog
-from processors.store.facts import BITS, Facts, numbered
+from eventbus.catalog import Catalog
+from eventbus.processors.store.facts import BITS, Facts, numbered
 
 CATALOG = Catalog.default()
 
