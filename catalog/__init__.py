@@ -11,19 +11,9 @@ from eventbus.catalog.errors import (
     UnknownName,
 )
 from eventbus.catalog.graphs.conformance import Conformance, Role
-from eventbus.catalog.model import (
-    Chain,
-    Delay,
-    EventType,
-    Exponential,
-    Fixed,
-    LogNormal,
-    PayloadField,
-    State,
-    Transition,
-    Uniform,
-    Variable,
-)
+from eventbus.catalog.model import Chain, State, Transition, Variable
+from eventbus.catalog.model_delays import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog.model_events import EventType, PayloadField
 from eventbus.catalog.phases import Phase
 from eventbus.catalog.scenario import Scenario
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from eventbus.catalog.model import Delay, Fixed
+from eventbus.catalog.model_delays import Delay, Fixed
 
 SpacingName = Literal["poisson", "regular", "even", "gamma"]
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from eventbus.catalog.errors import Problem, UnknownName
 from eventbus.catalog.graphs.conformance import Conformance
-from eventbus.catalog.model import Cached, Chain, EventType
+from eventbus.catalog.model import Chain
+from eventbus.catalog.model_events import Cached, EventType
 from eventbus.catalog.visitors import Behaviour
 from eventbus.catalog.words import listed, suggestion
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from eventbus.catalog.errors import Problem
-from eventbus.catalog.model import EventType, FieldType, PayloadField
+from eventbus.catalog.model_events import EventType, FieldType, PayloadField
 from eventbus.catalog.words import listed, path_text, shown
 
 if TYPE_CHECKING:

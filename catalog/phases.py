@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from eventbus.catalog.delays import stretched
 from eventbus.catalog.model import Chain, State
+from eventbus.catalog.model_delays import stretched
 from eventbus.catalog.topology import Fork, Way
 
 

@@ -13,7 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from eventbus.catalog.errors import CatalogError
-from eventbus.catalog.model import Chain, Delay, EventType, Fixed, PayloadField, State, Transition, Uniform
+from eventbus.catalog.model import Chain, State, Transition
+from eventbus.catalog.model_delays import Delay, Fixed, Uniform
+from eventbus.catalog.model_events import EventType, PayloadField
 from eventbus.catalog.visitors import COUNTED, Behaviour, Visitors, full_name, short_name
 from eventbus.catalog.words import listed
 

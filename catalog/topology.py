@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eventbus.catalog.model import Delay, Fixed, Uniform
+from eventbus.catalog.model_delays import Delay, Fixed, Uniform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Any
 from eventbus.catalog.bootstrap.states import state_document
 from eventbus.catalog.bootstrap.visitors import visitors_document
 from eventbus.catalog.catalog import Catalog
-from eventbus.catalog.model import Chain, EventType, PayloadField, Variable
+from eventbus.catalog.model import Chain, Variable
+from eventbus.catalog.model_events import EventType, PayloadField
 
 Document = dict[str, Any]
 

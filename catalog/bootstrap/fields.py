@@ -12,7 +12,7 @@ from eventbus.catalog.bootstrap.names import dashed, unique, words
 from eventbus.catalog.bootstrap.references import Document, Schema
 from eventbus.catalog.bootstrap.schemas import DEEPEST, plain, type_of
 from eventbus.catalog.checks.payloads import fits
-from eventbus.catalog.model import FieldType, PayloadField
+from eventbus.catalog.model_events import FieldType, PayloadField
 from eventbus.catalog.words import Place
 
 MOST_CHOICES, LONGEST_CHOICES = 12, 80

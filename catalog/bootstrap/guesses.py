@@ -11,7 +11,7 @@ from eventbus.catalog.bootstrap.references import Document, Schema
 from eventbus.catalog.bootstrap.schemas import DEEPEST, plain, type_of
 from eventbus.catalog.bootstrap.vocabulary import FORMATS, by_name, numbered
 from eventbus.catalog.checks.payloads import SAFE, fits
-from eventbus.catalog.model import FieldType
+from eventbus.catalog.model_events import FieldType
 
 RANGES: tuple[tuple[set[str], tuple[float, float]], ...] = (
     ({"percent", "percentage"}, (0, 100)),

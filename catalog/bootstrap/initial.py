@@ -20,7 +20,8 @@ from eventbus.catalog.bootstrap.titles import event_type, organisation
 from eventbus.catalog.bootstrap.words import BEGINS
 from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.errors import CatalogError
-from eventbus.catalog.model import Chain, EventType
+from eventbus.catalog.model import Chain
+from eventbus.catalog.model_events import EventType
 from eventbus.catalog.words import listed, shown
 
 SCHEMA = {

@@ -9,18 +9,9 @@ from typing import Any
 
 from eventbus.catalog.bootstrap.names import dashed, unique, words
 from eventbus.catalog.bootstrap.words import BEGINS, ENDS_WELL, is_failure
-from eventbus.catalog.model import (
-    Chain,
-    Delay,
-    EventType,
-    LogNormal,
-    Outcome,
-    PayloadField,
-    State,
-    Transition,
-    Uniform,
-    Variable,
-)
+from eventbus.catalog.model import Chain, Outcome, State, Transition, Variable
+from eventbus.catalog.model_delays import Delay, LogNormal, Uniform
+from eventbus.catalog.model_events import EventType, PayloadField
 from eventbus.catalog.words import Place
 
 SOON: Delay = Uniform(minimum=20, maximum=200)

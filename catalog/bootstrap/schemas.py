@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eventbus.catalog.bootstrap.references import Document, Schema
-from eventbus.catalog.model import FieldType
+from eventbus.catalog.model_events import FieldType
 
 DEEPEST = 12
 """Levels of objects in a payload."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventbus.catalog.delays import delay_document
-from eventbus.catalog.model import Causes, Delay, State, Transition
+from eventbus.catalog.exports.delays import delay_document
+from eventbus.catalog.model import Causes, State, Transition
+from eventbus.catalog.model_delays import Delay
 from eventbus.catalog.topology import Backoff, Fork, Retry, Way
 
 Document = dict[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stages, Users
-from eventbus.catalog.delays import delay_problems
+from eventbus.catalog.checks.delays import delay_problems
 from eventbus.catalog.words import Place
 
 Problem = tuple[Place, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from eventbus.catalog.delays import delay_problems
+from eventbus.catalog.checks.delays import delay_problems
 from eventbus.catalog.graphs.paths import types_of
 from eventbus.catalog.model import Causes, Chain
 from eventbus.catalog.words import Place, listed, suggestion

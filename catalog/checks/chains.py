@@ -6,15 +6,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eventbus.catalog.checks.delays import delay_problems
 from eventbus.catalog.checks.payloads import SAFE
 from eventbus.catalog.checks.topology import inner_states, region_problems, topology_problems
-from eventbus.catalog.delays import delay_problems
 from eventbus.catalog.errors import TooManyPaths
 from eventbus.catalog.graphs.conformance import MAXIMUM_TYPES, Role, role_of
 from eventbus.catalog.graphs.graph import Graph
 from eventbus.catalog.graphs.horizon import placed_ways, ways
 from eventbus.catalog.graphs.paths import accepted_sets
-from eventbus.catalog.model import Chain, EventType, State, Variable
+from eventbus.catalog.model import Chain, State, Variable
+from eventbus.catalog.model_events import EventType
 from eventbus.catalog.topology import Way
 from eventbus.catalog.words import Place, listed, suggestion
 

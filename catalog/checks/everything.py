@@ -11,8 +11,8 @@ from eventbus.catalog.checks.chains import chain_problems, role_problems
 from eventbus.catalog.checks.payloads import payload_problems
 from eventbus.catalog.checks.variables import variable_problems
 from eventbus.catalog.checks.visitors import visitor_problems
-from eventbus.catalog.model import Chain
-from eventbus.catalog.reading.resolve import emitters, every_field, split
+from eventbus.catalog.model import Chain, emitters
+from eventbus.catalog.model_events import every_field, split
 from eventbus.catalog.words import Place, shown
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from eventbus.catalog.checks.visitors import visit_problems
-from eventbus.catalog.model import Chain, EventType, FieldType, PayloadField
-from eventbus.catalog.reading.resolve import every_field, split
+from eventbus.catalog.model import Chain
+from eventbus.catalog.model_events import EventType, FieldType, PayloadField, every_field, split
 from eventbus.catalog.words import Place, listed, shown, suggestion
 
 Lists = Mapping[str, tuple[Any, ...]]

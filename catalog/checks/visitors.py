@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from eventbus.catalog.model import Chain, EventType, PayloadField
-from eventbus.catalog.reading.resolve import every_field, split
+from eventbus.catalog.model import Chain
+from eventbus.catalog.model_events import EventType, PayloadField, every_field, split
 from eventbus.catalog.visitors import COUNTED, STATES, VISITS, Behaviour, Click, Journey, Page, Range, Stop, Visitors
 from eventbus.catalog.words import Place, listed, suggestion
 

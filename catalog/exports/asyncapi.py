@@ -14,11 +14,12 @@ from eventbus.catalog.bootstrap.document import chain_document as file_form
 from eventbus.catalog.bootstrap.document import source_document
 from eventbus.catalog.bootstrap.states import state_document
 from eventbus.catalog.catalog import DEFAULT_PARTITIONS, Catalog
-from eventbus.catalog.delays import delay_document
+from eventbus.catalog.exports.delays import delay_document
 from eventbus.catalog.exports.examples import example_event, example_headers
 from eventbus.catalog.exports.jsonschema import event_schema
 from eventbus.catalog.graphs.conformance import Role
-from eventbus.catalog.model import Chain, EventType, PayloadField, State, Transition
+from eventbus.catalog.model import Chain, State, Transition
+from eventbus.catalog.model_events import EventType, PayloadField
 
 VERSION = "3.1.0"
 KAFKA_BINDING = "0.5.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventbus.catalog.model import EventType, PayloadField
+from eventbus.catalog.model_events import EventType, PayloadField
 
 ROOT_ID = "019b76da-a800-7000-8000-000000000001"
 EFFECT_ID = "019b76da-a87d-7000-8000-000000000002"

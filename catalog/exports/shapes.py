@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from eventbus.catalog.model import EventType, PayloadField
+from eventbus.catalog.model_events import EventType, PayloadField
 from eventbus.catalog.reading.resolve import resolved
 
 if TYPE_CHECKING:

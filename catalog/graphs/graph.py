@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from eventbus.catalog.model import Chain, Delay, State
+from eventbus.catalog.model import Chain, State
+from eventbus.catalog.model_delays import Delay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

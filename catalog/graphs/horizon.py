@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import chain as joined
 
-from eventbus.catalog.model import Chain, Fixed, State, Transition
+from eventbus.catalog.model import Chain, State, Transition
+from eventbus.catalog.model_delays import Fixed
 from eventbus.catalog.topology import Way
 from eventbus.catalog.words import Place
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from eventbus.catalog.errors import TooManyPaths
 from eventbus.catalog.graphs.graph import Branch, Edge, Node, Split, distances
 from eventbus.catalog.graphs.horizon import Horizon, retries
-from eventbus.catalog.graphs.truncation import within
-from eventbus.catalog.model import Chain, Delay, Fixed, State, Transition
+from eventbus.catalog.model import Chain, State, Transition
+from eventbus.catalog.model_delays import Delay, Fixed, within
 from eventbus.catalog.topology import Fork, Way
 
 MAXIMUM_NODES = 4096

@@ -7,8 +7,8 @@ from typing import get_args
 
 from eventbus.catalog.arrivals import THINK, Arrivals, Constant, Open, Spacing, SpacingName, Stage, Stages, Users
 from eventbus.catalog.checks.arrivals import arrivals_problems
-from eventbus.catalog.delays import read_delay
 from eventbus.catalog.profiles import profile_of
+from eventbus.catalog.reading.delays import read_delay
 from eventbus.catalog.reading.quantities import per_second, seconds
 from eventbus.catalog.reading.source import Node
 from eventbus.catalog.words import listed, shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from eventbus.catalog.model import EventType, FieldType, PayloadField
+from eventbus.catalog.model_events import EventType, FieldType, PayloadField
 from eventbus.catalog.reading.source import Node, text_of, values_of
 from eventbus.catalog.words import listed
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
+from eventbus.catalog.reading import leniently
 from eventbus.catalog.reading.quantities import seconds
 from eventbus.catalog.reading.source import Node
-from eventbus.catalog.words import shown
+from eventbus.catalog.words import listed, shown, suggestion
 
 NOTHINGS = ("", "~", "null", "none")
 FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -60,3 +64,23 @@ def _number(node: Node, expected: str) -> float | None:
 
 def _refuse(expected: str, node: Node) -> None:
     node.complain(f"expected {expected}, got {shown(node.plain())}")
+
+
+def names(node: Node, known: Mapping[str, object], kind: str) -> tuple[str, ...]:
+    """A name or a list of names; one that is not known is a mistake."""
+    items = node.items() if node.is_list else [node]
+    for item in items:
+        name = item.text()
+        if name is not None and name not in known:
+            item.complain(f"unknown {kind} {name!r}{suggestion(name, known)}; there are {listed(sorted(known))}")
+    return tuple(str(item.plain()) for item in items)
+
+
+def factor(members: Mapping[str, Node], name: str, default: float = 1.0) -> float:
+    """A number of 0 or more."""
+    number = leniently.number(members[name]) if name in members else default
+    if number is None:
+        return default
+    if not 0 <= number < math.inf:
+        members[name].complain(f"expected 0 or more, got {number:g}")
+    return number

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from eventbus.catalog.model import Chain, EventType, PayloadField
+from eventbus.catalog.model import Chain, emitters
+from eventbus.catalog.model_events import EventType, PayloadField, split
 from eventbus.catalog.visitors import COUNTED
 
 if TYPE_CHECKING:
@@ -20,31 +20,6 @@ def resolved(catalog: Catalog) -> dict[str, EventType]:
         name: replace(event, payload=tuple(_resolved(f, catalog, emitting.get(name, [])) for f in event.payload))
         for name, event in catalog.events.items()
     }
-
-
-def emitters(chains: Mapping[str, Chain]) -> dict[str, list[Chain]]:
-    """The chains that emit each event type."""
-    found: dict[str, list[Chain]] = {}
-    for chain in chains.values():
-        for event_type in dict.fromkeys(state.emits for state in chain.states.values()):
-            found.setdefault(event_type, []).append(chain)
-    return found
-
-
-def split(reference: str) -> tuple[str, str | None]:
-    """`list.attribute` → its two parts; the attribute is None when there is none."""
-    name, dot, attribute = reference.partition(".")
-    return name, attribute if dot else None
-
-
-def every_field(
-    fields: tuple[PayloadField, ...], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], PayloadField]]:
-    """All fields, nested ones too, each with its path of names (`fields` between levels, as in the file)."""
-    for one in fields:
-        here = (*path, one.name)
-        yield here, one
-        yield from every_field(one.fields or (), (*here, "fields"))
 
 
 def _resolved(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> PayloadField:

@@ -10,7 +10,8 @@ from eventbus.catalog.arrivals import Arrivals, Open, Spacing, Users
 from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.checks.arrivals import MOST_USERS, profile_problems
 from eventbus.catalog.errors import InvalidScenario, Mistake
-from eventbus.catalog.model import Fixed
+from eventbus.catalog.fault_settings import Advanced
+from eventbus.catalog.model_delays import Fixed
 from eventbus.catalog.probabilities import misgivings
 from eventbus.catalog.profiles import profile_of
 from eventbus.catalog.reading import leniently
@@ -20,7 +21,7 @@ from eventbus.catalog.reading.probabilities import read_probabilities
 from eventbus.catalog.reading.source import Node, read, text_of
 from eventbus.catalog.reading.trouble import read_faults, read_phases
 from eventbus.catalog.reading.visits import visiting
-from eventbus.catalog.scenario import Advanced, Scenario, file_of
+from eventbus.catalog.scenario import Scenario, file_of
 from eventbus.catalog.words import listed
 
 SECTIONS = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eventbus.catalog.delays import read_delay
-from eventbus.catalog.model import Causes, Delay, Fixed
+from eventbus.catalog.model import Causes
+from eventbus.catalog.model_delays import Delay, Fixed
+from eventbus.catalog.reading.delays import read_delay
 from eventbus.catalog.reading.source import Node, text_of
 from eventbus.catalog.topology import Backoff, Fork, Retry, Timeout, Unless, Way
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from itertools import pairwise
 
 from eventbus.catalog.catalog import Catalog
+from eventbus.catalog.fault_settings import FAULTS, FaultSetting
 from eventbus.catalog.phases import Phase
 from eventbus.catalog.reading import leniently
+from eventbus.catalog.reading.leniently import factor, names
 from eventbus.catalog.reading.source import Node
-from eventbus.catalog.scenario import FAULTS, FaultSetting
-from eventbus.catalog.words import listed, suggestion
 
 FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
 PHASE = ("at", "failed", "delay", "chains")
@@ -33,26 +31,6 @@ def read_phases(node: Node, catalog: Catalog) -> tuple[Phase, ...]:
         if phase.at <= before.at and len(node.mistakes) == mistakes:
             item.complain(f"expected a later moment than that of the phase before, {before.at:g} s, got {phase.at:g} s")
     return phases
-
-
-def names(node: Node, known: Mapping[str, object], kind: str) -> tuple[str, ...]:
-    """A name or a list of names; one that is not known is a mistake."""
-    items = node.items() if node.is_list else [node]
-    for item in items:
-        name = item.text()
-        if name is not None and name not in known:
-            item.complain(f"unknown {kind} {name!r}{suggestion(name, known)}; there are {listed(sorted(known))}")
-    return tuple(str(item.plain()) for item in items)
-
-
-def factor(members: Mapping[str, Node], name: str, default: float = 1.0) -> float:
-    """A number of 0 or more."""
-    number = leniently.number(members[name]) if name in members else default
-    if number is None:
-        return default
-    if not 0 <= number < math.inf:
-        members[name].complain(f"expected 0 or more, got {number:g}")
-    return number
 
 
 def _fault(node: Node, catalog: Catalog) -> FaultSetting:

@@ -10,9 +10,9 @@ from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.checks.visitors import behaviour_problems, visitor_problems
 from eventbus.catalog.model import Chain
 from eventbus.catalog.reading import leniently
+from eventbus.catalog.reading.leniently import factor
 from eventbus.catalog.reading.probabilities import visited_by_chance
 from eventbus.catalog.reading.source import Node
-from eventbus.catalog.reading.trouble import factor
 from eventbus.catalog.reading.visitors import RANGES, read_journeys
 from eventbus.catalog.visitors import Behaviour, Journey, Range, Visitors
 from eventbus.catalog.words import listed, suggestion

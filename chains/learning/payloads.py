@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from eventbus.catalog.bootstrap.names import dashed, unique
-from eventbus.catalog.model import PayloadField, Variable
+from eventbus.catalog.model import Variable
+from eventbus.catalog.model_events import PayloadField
 from eventbus.catalog.words import Place
 from eventbus.chains.learning.bonds import Bond, shared, single, tied
 from eventbus.chains.learning.columns import Column, Record

@@ -15,7 +15,7 @@ from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
     from eventbus.catalog.arrivals import Arrivals, Profile, Spacing, Stage, Stages
-    from eventbus.catalog.model import Delay
+    from eventbus.catalog.model_delays import Delay
 
 C = TypeVar("C", bound=Callable[..., Any])
 

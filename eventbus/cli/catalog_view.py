@@ -10,8 +10,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from eventbus.catalog.model import Chain, EventType, PayloadField
-from eventbus.catalog.reading.resolve import every_field
+from eventbus.catalog.model import Chain
+from eventbus.catalog.model_events import EventType, PayloadField, every_field
 from eventbus.catalog.words import listed
 from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from eventbus.catalog.model import Chain, Delay, Exponential, Fixed, State, Transition, Uniform
+from eventbus.catalog.model import Chain, State, Transition
+from eventbus.catalog.model_delays import Delay, Exponential, Fixed, Uniform
 from eventbus.catalog.topology import Fork, Retry, Way
 
 COLOURS = {"completed": "green", "failed": "red"}

@@ -10,9 +10,9 @@ import pytest
 
 from eventbus.catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
 from eventbus.catalog.arrivals import Constant, Open, Spacing, Users
-from eventbus.catalog.model import Fixed
+from eventbus.catalog.fault_settings import FAULTS, Advanced, FaultSetting
+from eventbus.catalog.model_delays import Fixed
 from eventbus.catalog.profiles import load_profile
-from eventbus.catalog.scenario import FAULTS, Advanced, FaultSetting
 from eventbus.chains.faults.kinds import KINDS
 
 OLD = """\

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
 from eventbus.catalog.graphs.paths import accepted_sets, unfinished_sets
-from eventbus.catalog.graphs.truncation import within
 from eventbus.catalog.model import Causes
+from eventbus.catalog.model_delays import within
 from eventbus.catalog.topology import Backoff, Retry, Timeout, Way
 
 LoadText = Callable[..., Catalog]

@@ -12,8 +12,8 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
-from eventbus.catalog.delays import stretched
 from eventbus.catalog.model import Causes
+from eventbus.catalog.model_delays import stretched
 from eventbus.catalog.phases import Phase
 from eventbus.catalog.topology import Fork, Unless, Way
 from eventbus.chains import ChainGenerator, InvalidSetting

@@ -13,7 +13,7 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Delay, Scenario, Transition
-from eventbus.catalog.delays import stretched
+from eventbus.catalog.model_delays import stretched
 from eventbus.catalog.profiles import load_profile
 from eventbus.catalog.visitors import VISITOR, short_name
 from eventbus.chains import ChainGenerator, InvalidSetting
