@@ -10,11 +10,11 @@ from eventbus.catalog.errors import (
     TooManyPaths,
     UnknownName,
 )
-from eventbus.catalog.graphs.conformance import Conformance, Role
-from eventbus.catalog.model import Chain, State, Transition, Variable
-from eventbus.catalog.model_delays import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.catalog.model_events import EventType, PayloadField
-from eventbus.catalog.phases import Phase
+from eventbus.catalog.graph.conformance import Conformance, Role
+from eventbus.catalog.model.chains import Chain, State, Transition, Variable
+from eventbus.catalog.model.delays import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog.model.events import EventType, PayloadField
+from eventbus.catalog.model.workload import Phase
 from eventbus.catalog.scenario import Scenario
 
 __all__ = [

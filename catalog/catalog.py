@@ -8,12 +8,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from eventbus.catalog.errors import Problem, UnknownName
-from eventbus.catalog.graphs.conformance import Conformance
-from eventbus.catalog.model import Chain
-from eventbus.catalog.model_events import Cached, EventType
-from eventbus.catalog.visitors import Behaviour
-from eventbus.catalog.words import listed, suggestion
+from eventbus.catalog.errors import Problem, UnknownName, listed, suggestion
+from eventbus.catalog.graph.conformance import Conformance
+from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.events import Cached, EventType
+from eventbus.catalog.model.visitors import Behaviour
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ class Catalog(Cached):
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        from eventbus.catalog.reading.loader import load  # noqa: PLC0415 - the loader imports this module
+        from eventbus.catalog.reading.load import load  # noqa: PLC0415
 
         return load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
-from eventbus.catalog.errors import Problem
-from eventbus.catalog.model_events import EventType, FieldType, PayloadField
-from eventbus.catalog.words import listed, path_text, shown
+from eventbus.catalog.errors import Problem, listed, path_text, shown
+from eventbus.catalog.model.events import EventType, FieldType, PayloadField
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

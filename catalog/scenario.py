@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eventbus.catalog.arrivals import Arrivals
 from eventbus.catalog.catalog import DATA, Catalog
-from eventbus.catalog.errors import UnknownName
-from eventbus.catalog.fault_settings import Advanced, FaultSetting
-from eventbus.catalog.phases import Phase
-from eventbus.catalog.words import listed, suggestion
+from eventbus.catalog.errors import UnknownName, listed, suggestion
+from eventbus.catalog.model.workload import Advanced, Arrivals, FaultSetting, Phase
 
 SCENARIOS = DATA / "scenarios"
 
@@ -51,7 +48,7 @@ class Scenario:
             UnknownName: no shipped scenario is called that, and there is no such file.
             InvalidScenario: with every mistake of the file and the overrides.
         """
-        from eventbus.catalog.reading.scenario import load  # noqa: PLC0415 - the reader imports this module
+        from eventbus.catalog.reading.scenario import load  # noqa: PLC0415
 
         return load(name, overrides, Catalog.default() if catalog is None else catalog)
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
-from eventbus.catalog.arrivals import Arrivals as Model
-from eventbus.catalog.model import Outcome
-from eventbus.catalog.phases import Phase
-from eventbus.catalog.tenants import Tenants
+from eventbus.catalog.model.chains import Outcome
+from eventbus.catalog.model.workload import Arrivals as Model
+from eventbus.catalog.model.workload import Phase, Tenants
 from eventbus.chains.arrivals.compiled import Arrivals, compiled, paced, poisson
 from eventbus.chains.arrivals.users import Closed
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting

@@ -11,8 +11,8 @@ import numpy as np
 
 from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog, Chain
-from eventbus.catalog.model import Outcome
-from eventbus.catalog.phases import Phase
+from eventbus.catalog.model.chains import Outcome
+from eventbus.catalog.model.workload import Phase
 from eventbus.chains.errors import NothingToGenerate
 from eventbus.chains.formats import JSON, Layout
 from eventbus.chains.formats.layout import Envelope

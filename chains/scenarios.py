@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventbus.catalog.fault_settings import FaultSetting
+from eventbus.catalog.model.workload import FaultSetting
 from eventbus.catalog.scenario import Scenario
 from eventbus.chains.faults.kinds import KINDS, Fault
 

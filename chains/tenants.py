@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from eventbus.catalog.tenants import Tenants
+from eventbus.catalog.model.workload import Tenants
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from eventbus.chains.writing.text import Rows, table

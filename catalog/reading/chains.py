@@ -3,21 +3,268 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import get_args
 
-from eventbus.catalog.model import Chain, Outcome, State, Transition, Variable
-from eventbus.catalog.reading.source import Node, text_of
-from eventbus.catalog.reading.topology import (
-    delay_of,
-    flag_of,
-    number_of,
-    read_causes,
-    read_fork,
-    read_retry,
-    read_timeout,
-    read_way,
+from eventbus.catalog.errors import listed
+from eventbus.catalog.model.chains import (
+    Backoff,
+    Causes,
+    Chain,
+    Fork,
+    Outcome,
+    Retry,
+    State,
+    Timeout,
+    Transition,
+    Unless,
+    Variable,
+    Way,
 )
-from eventbus.catalog.reading.visitors import read_visitors
+from eventbus.catalog.model.delays import Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog.model.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.reading.document import Node, text_of
+
+# Delays of a document, wherever one is written.
+
+
+DELAYS: Mapping[str, tuple[str, ...]] = {  # and the members that each shape needs
+    "uniform": (),
+    "fixed": (),
+    "exponential": ("mean",),
+    "lognormal": ("median", "p95"),
+}
+
+
+def read_delay(node: Node) -> Delay:
+    """Milliseconds; a delay that cannot be read is noted and counts as none."""
+    members = node.members(DELAYS)
+    if node.is_mapping and len(members) != 1:
+        node.complain(f"expected exactly one of {listed(DELAYS)}, got {listed(members)}")
+    for name, member in members.items():
+        if name in DELAYS and (delay := _distribution(name, member)) is not None:
+            return delay
+    return Fixed(value=0)
+
+
+def _distribution(name: str, node: Node) -> Delay | None:
+    if name == "fixed":
+        value = node.number()
+        return None if value is None else Fixed(value=value)
+    if name == "uniform":
+        bounds = [item.number() for item in node.items()]
+        if len(bounds) == 2 and bounds[0] is not None and bounds[1] is not None:
+            return Uniform(minimum=bounds[0], maximum=bounds[1])
+        if len(bounds) != 2:
+            node.complain(f"expected [min, max], got {len(bounds)} items")
+        return None
+    return _shaped(name, node)
+
+
+def _shaped(name: str, node: Node) -> Delay | None:
+    needed = DELAYS[name]
+    members = node.members((*needed, "min", "max"), required=needed)
+    numbers = {key: number for key, member in members.items() if (number := member.number()) is not None}
+    if not numbers.keys() >= set(needed):
+        return None
+    minimum, maximum = numbers.get("min", 0.0), numbers.get("max")
+    if name == "exponential":
+        return Exponential(mean=numbers["mean"], minimum=minimum, maximum=maximum)
+    return LogNormal(median=numbers["median"], p95=numbers["p95"], minimum=minimum, maximum=maximum)
+
+
+# What a state may have beside plain transitions, read from its node; mistakes are noted, as in `read_chains`.
+
+
+def read_way(node: Node, target: str = "to") -> Way:
+    """A target and the delay before it; the target under another name, if need be."""
+    members = node.members((target, "delay"), required=(target, "delay"))
+    return Way(to=text_of(members, target), delay=delay_of(members))
+
+
+def read_timeout(node: Node) -> Timeout:
+    members = node.members(("after", "to"), required=("after", "to"))
+    return Timeout(after=number_of(members, "after") or 0.0, to=text_of(members, "to"))
+
+
+def read_retry(node: Node) -> Retry:
+    members = node.members(("limit", "backoff", "else"), required=("limit", "else"))
+    limit = members["limit"].integer() if "limit" in members else None
+    return Retry(
+        limit=1 if limit is None else limit,
+        otherwise=_undoing_way(members["else"]) if "else" in members else Way(to="", delay=Fixed(value=0)),
+        backoff=_backoff(members["backoff"]) if "backoff" in members else None,
+    )
+
+
+def _backoff(node: Node) -> Backoff:
+    members = node.members(("initial", "factor", "max", "jitter"), required=("initial",))
+    factor = number_of(members, "factor")
+    return Backoff(
+        initial=number_of(members, "initial") or 0.0,
+        factor=2.0 if factor is None else factor,
+        maximum=number_of(members, "max"),
+        jitter=number_of(members, "jitter") or 0.0,
+    )
+
+
+def read_fork(node: Node) -> Fork:
+    members = node.members(("branches", "join"), required=("branches", "join"))
+    branches = members["branches"].items() if "branches" in members else []
+    if "branches" in members and members["branches"].is_list and len(branches) < 2:
+        members["branches"].complain(f"expected at least 2 branches, got {len(branches)}")
+    return _fork(tuple(map(read_way, branches)), members.get("join"))
+
+
+def _fork(branches: tuple[Way, ...], node: Node | None) -> Fork:
+    if node is None:
+        return Fork(branches=branches, join=Way(to="", delay=Fixed(value=0)))
+    members = node.members(("to", "delay", "compensate", "unless"), required=("to", "delay"))
+    join = Way(to=text_of(members, "to"), delay=delay_of(members), compensate=flag_of(members, "compensate"))
+    others = members["unless"].items() if "unless" in members else []
+    return Fork(branches=branches, join=join, unless=tuple(_unless(one, join) for one in others))
+
+
+def _unless(node: Node, join: Way) -> Unless:
+    members = node.members(("state", "to", "delay", "compensate"), required=("state", "to"))
+    way = Way(
+        to=text_of(members, "to"),
+        delay=delay_of(members) if "delay" in members else join.delay,
+        compensate=flag_of(members, "compensate"),
+    )
+    return Unless(ended=text_of(members, "state"), way=way)
+
+
+def read_causes(node: Node) -> tuple[Causes, ...]:
+    return tuple(_causes(item) for item in node.items())
+
+
+def _causes(node: Node) -> Causes:
+    members = node.members(("chain", "weight", "delay"), required=("chain", "delay"))
+    weight = number_of(members, "weight")
+    return Causes(chain=text_of(members, "chain"), delay=delay_of(members), weight=100.0 if weight is None else weight)
+
+
+def _undoing_way(node: Node) -> Way:
+    members = node.members(("to", "delay", "compensate"), required=("to", "delay"))
+    return Way(to=text_of(members, "to"), delay=delay_of(members), compensate=flag_of(members, "compensate"))
+
+
+def delay_of(members: Mapping[str, Node]) -> Delay:
+    """The member `delay`; none when it is absent."""
+    return read_delay(members["delay"]) if "delay" in members else Fixed(value=0)
+
+
+def number_of(members: Mapping[str, Node], name: str) -> float | None:
+    """The number of a member; None when it is absent or, which is noted, no number."""
+    return members[name].number() if name in members else None
+
+
+def flag_of(members: Mapping[str, Node], name: str) -> bool:
+    """Whether a member is there and true."""
+    return name in members and members[name].flag() is True
+
+
+# The `visitors` of a chain in a file: one node → one `Visitors`.
+
+
+VISITORS = ("site", "referrer", "behaviour", "pages", "journeys", "sets")
+PAGE = ("path", "title", "clicks")
+CLICK = ("button", "link", "text", "to", "causes")
+JOURNEY = ("weight", "stops", "clicks_per_page", "time_per_page")
+RANGES = tuple(one.name for one in fields(Behaviour) if one.name != "human_like_delays")
+
+
+def read_visitors(node: Node) -> Visitors:
+    """What cannot be read is noted, and stands in as something harmless."""
+    members = node.members(VISITORS, required=("pages", "journeys", "sets"))
+    pages = members["pages"].mapping() if "pages" in members else {}
+    sets = members["sets"].mapping() if "sets" in members else {}
+    return Visitors(
+        pages={name: _page(name, page) for name, page in pages.items()},
+        sets={name: read_journeys(journeys) for name, journeys in sets.items()},
+        journeys=text_of(members, "journeys"),
+        behaviour=read_behaviour(members["behaviour"]) if "behaviour" in members else Behaviour(),
+        site=text_of(members, "site"),
+        referrer=text_of(members, "referrer") or None,
+    )
+
+
+def read_behaviour(node: Node, base: Behaviour | None = None) -> Behaviour:
+    """Bounds of what visitors do.
+
+    Args:
+        base: says what the document does not; None: the defaults.
+    """
+    base = base or Behaviour()
+    members = node.members((*RANGES, "human_like_delays"))
+    given = {name: found for name, found in ((name, read_range(members, name)) for name in RANGES) if found}
+    hurry = "human_like_delays" in members and members["human_like_delays"].flag() is False
+    human = base.human_like_delays if "human_like_delays" not in members else not hurry
+    return Behaviour(**{name: getattr(base, name) for name in RANGES} | given, human_like_delays=human)
+
+
+def read_range(members: Mapping[str, Node], name: str) -> Range | None:
+    """A member such as `[10, 120]`; None when there is none or, which is noted, it cannot be read."""
+    if name not in members:
+        return None
+    bounds = [item.number() for item in members[name].items()]
+    if len(bounds) == 2 and bounds[0] is not None and bounds[1] is not None:
+        return Range(bounds[0], bounds[1])
+    if len(bounds) != 2:
+        members[name].complain(f"expected [min, max], got {len(bounds)} items")
+    return None
+
+
+def read_journeys(node: Node) -> tuple[Journey, ...]:
+    """A set of journeys by name."""
+    return tuple(_journey(name, member) for name, member in node.mapping().items())
+
+
+def _journey(name: str, node: Node) -> Journey:
+    members = node.members(JOURNEY, required=("weight",))
+    weight = members["weight"].number() if "weight" in members else None
+    return Journey(
+        name=name,
+        weight=1.0 if weight is None else weight,
+        stops=tuple(_stop(item) for item in members["stops"].items()) if "stops" in members else (),
+        clicks_per_page=read_range(members, "clicks_per_page"),
+        time_per_page=read_range(members, "time_per_page"),
+    )
+
+
+def _stop(node: Node) -> Stop:
+    """`home`, or `{product: [add_to_cart]}`."""
+    if not node.is_mapping:
+        return Stop(node.text() or "")
+    pages = node.mapping()
+    if len(pages) != 1:
+        node.complain(f"expected one page and its clicks, got {listed(pages)}")
+    return next((Stop(page, _texts(clicks)) for page, clicks in pages.items()), Stop(""))
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    return tuple(text for item in node.items() if (text := item.text()))
+
+
+def _page(name: str, node: Node) -> Page:
+    members = node.members(PAGE, required=("path", "title"))
+    clicks = tuple(_click(item) for item in members["clicks"].items()) if "clicks" in members else ()
+    return Page(name=name, path=text_of(members, "path"), title=text_of(members, "title"), clicks=clicks)
+
+
+def _click(node: Node) -> Click:
+    members = node.members(CLICK, required=("text",))
+    if node.is_mapping and ("button" in members) == ("link" in members):
+        node.complain("expected either `button: NAME` or `link: NAME`")
+    return Click(
+        element=text_of(members, "button") or text_of(members, "link"),
+        kind="link" if "link" in members else "button",
+        text=text_of(members, "text"),
+        to=text_of(members, "to") or None,
+        causes=text_of(members, "causes") or None,
+    )
+
 
 CHAIN = ("description", "weight", "start", "variables", "states", "max_steps", "visitors")
 STATE = ("emits", "next", "total", "abandon", "timeout", "fork", "compensation", "causes", "outcome")

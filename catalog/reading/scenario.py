@@ -3,26 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eventbus.catalog.arrivals import Arrivals, Open, Spacing, Users
 from eventbus.catalog.catalog import Catalog
-from eventbus.catalog.checks.arrivals import MOST_USERS, profile_problems
-from eventbus.catalog.errors import InvalidScenario, Mistake
-from eventbus.catalog.fault_settings import Advanced
-from eventbus.catalog.model_delays import Fixed
-from eventbus.catalog.probabilities import misgivings
-from eventbus.catalog.profiles import profile_of
-from eventbus.catalog.reading import leniently
-from eventbus.catalog.reading.arrivals import read_arrivals
-from eventbus.catalog.reading.overrides import overridden
-from eventbus.catalog.reading.probabilities import read_probabilities
-from eventbus.catalog.reading.source import Node, read, text_of
-from eventbus.catalog.reading.trouble import read_faults, read_phases
-from eventbus.catalog.reading.visits import visiting
+from eventbus.catalog.errors import InvalidScenario, Mistake, listed
+from eventbus.catalog.model.delays import Fixed
+from eventbus.catalog.model.workload import FAULTS, Advanced, Arrivals, FaultSetting, Open, Phase, Spacing, Users
+from eventbus.catalog.reading import scalars
+from eventbus.catalog.reading.arrivals import profile_of, read_arrivals
+from eventbus.catalog.reading.document import Node, overridden, read, text_of
+from eventbus.catalog.reading.scalars import factor, names
+from eventbus.catalog.reading.scenario_visitors import read_probabilities, visiting
 from eventbus.catalog.scenario import Scenario, file_of
-from eventbus.catalog.words import listed
+from eventbus.catalog.validation.workload import MOST_USERS, profile_problems
+from eventbus.catalog.visitors_by_chance import misgivings
+
+# A scenario's `faults` and `phases`: what goes wrong, and when.
+
+
+FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
+PHASE = ("at", "failed", "delay", "chains")
+MICROSECONDS = 1_000_000
+FARTHEST = 1 << 40
+"""Microseconds, or places."""
+
+
+def read_faults(node: Node, catalog: Catalog) -> tuple[FaultSetting, ...]:
+    """A list of `{kind: late, rate: 0.01, max: 10s, chain: NAME}`."""
+    return tuple(_fault(item, catalog) for item in node.items())
+
+
+def read_phases(node: Node, catalog: Catalog) -> tuple[Phase, ...]:
+    """A list of `{at: 2m, failed: 6, delay: 3, chains: [NAME]}`."""
+    items, mistakes = node.items(), len(node.mistakes)
+    phases = tuple(_phase(item, catalog) for item in items)
+    for item, (before, phase) in zip(items[1:], pairwise(phases), strict=False):
+        if phase.at <= before.at and len(node.mistakes) == mistakes:
+            item.complain(f"expected a later moment than that of the phase before, {before.at:g} s, got {phase.at:g} s")
+    return phases
+
+
+def _fault(node: Node, catalog: Catalog) -> FaultSetting:
+    members = node.members(FAULT, required=("kind", "rate"))
+    kind = members["kind"].one_of(tuple(FAULTS)) if "kind" in members else None
+    rate = factor(members, "rate")
+    if rate > 1:
+        members["rate"].complain(f"expected a rate of 0 to 1, got {rate:g}")
+    low, high = (_bound(members[name], kind) if kind and name in members else None for name in ("min", "max"))
+    if low is not None and high is not None and high < low:
+        members["max"].complain("expected a max that is not below min")
+    if kind and kind != "schema" and "field" in members:
+        members["field"].complain(f"only the fault schema is about fields, not {kind}")
+    return FaultSetting(
+        kind=kind or "drop",
+        rate=rate,
+        low=low,
+        high=high,
+        chains=names(members["chain"], catalog.chains, "chain") if "chain" in members else (),
+        event_types=names(members["type"], catalog.events, "event type") if "type" in members else (),
+        fields=_texts(members["field"]) if "field" in members else (),
+    )
+
+
+def _bound(node: Node, kind: str) -> int | None:
+    """Microseconds, or places in the stream."""
+    unit = FAULTS[kind]
+    if unit is None:
+        node.complain(f"the fault {kind} has no bounds")
+        return None
+    number = scalars.duration(node) if unit == "time" else scalars.whole(node)
+    if number is None:
+        return None
+    bound = round(number * MICROSECONDS) if unit == "time" else int(number)
+    if not 0 <= bound < FARTHEST:
+        node.complain(f"expected a bound of 0 or more, below {FARTHEST:,}, got {number:g}")
+    return bound
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    return tuple(item.text() or "" for item in (node.items() if node.is_list else [node]))
+
+
+def _phase(node: Node, catalog: Catalog) -> Phase:
+    members = node.members(PHASE, required=("at",))
+    at = scalars.duration(members["at"]) if "at" in members else None
+    if at is not None and at < 0:
+        members["at"].complain(f"expected 0 s or later, got {at:g}")
+    delay = factor(members, "delay")
+    if delay == 0:
+        members["delay"].complain("expected a factor above 0, got 0")
+    return Phase(
+        at=at or 0.0,
+        failed=factor(members, "failed"),
+        delay=delay,
+        chains=names(members["chains"], catalog.chains, "chain") if "chains" in members else (),
+    )
+
 
 SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
@@ -62,7 +140,7 @@ def load(name: str | Path, overrides: Sequence[str], catalog: Catalog) -> Scenar
 
 def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
     """The scenario of a document; what is wrong is noted among its mistakes."""
-    members = {name: node for name, node in document.members(SECTIONS).items() if not leniently.is_nothing(node)}
+    members = {name: node for name, node in document.members(SECTIONS).items() if not scalars.is_nothing(node)}
     simulation = _simulation(_given(members.get("simulation"), SIMULATION))
     advanced = _advanced(_given(members.get("advanced"), ADVANCED))
     human = advanced.human_like_delays is not False
@@ -70,7 +148,7 @@ def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
     return Scenario(
         name=name,
         description=text_of(members, "description"),
-        seed=leniently.whole(members["seed"]) if "seed" in members else None,
+        seed=scalars.whole(members["seed"]) if "seed" in members else None,
         catalog=visiting(members, catalog, shares=shares, human=human, users=simulation.users is not None),
         duration=simulation.duration,
         api_url=simulation.api_url,
@@ -86,12 +164,12 @@ def _given(node: Node | None, allowed: tuple[str, ...]) -> Mapping[str, Node]:
     """The members that have a value."""
     if node is None:
         return {}
-    return {name: member for name, member in node.members(allowed).items() if not leniently.is_nothing(member)}
+    return {name: member for name, member in node.members(allowed).items() if not scalars.is_nothing(member)}
 
 
 def _simulation(members: Mapping[str, Node]) -> Simulation:
-    users = leniently.whole(members["num_users"]) if "num_users" in members else None
-    duration = leniently.duration(members["duration_seconds"]) if "duration_seconds" in members else None
+    users = scalars.whole(members["num_users"]) if "num_users" in members else None
+    duration = scalars.duration(members["duration_seconds"]) if "duration_seconds" in members else None
     url = text_of(members, "api_url") or None
     if users is not None and not 1 <= users <= MOST_USERS:
         members["num_users"].complain(f"expected 1 to {MOST_USERS:,} users, got {users:,}")
@@ -130,8 +208,8 @@ def _by_the_hour(node: Node) -> Open:
 
 
 def _advanced(members: Mapping[str, Node]) -> Advanced:
-    retries = leniently.whole(members["max_retries"]) if "max_retries" in members else None
-    interval = leniently.duration(members["stats_interval"]) if "stats_interval" in members else None
+    retries = scalars.whole(members["max_retries"]) if "max_retries" in members else None
+    interval = scalars.duration(members["stats_interval"]) if "stats_interval" in members else None
     if retries is not None and not 0 <= retries <= 100:
         members["max_retries"].complain(f"expected 0 to 100 retries, got {retries}")
     if interval is not None and interval < 0:
@@ -148,4 +226,4 @@ def _advanced(members: Mapping[str, Node]) -> Advanced:
 
 
 def _flag(members: Mapping[str, Node], name: str) -> bool | None:
-    return leniently.flag(members[name]) if name in members else None
+    return scalars.flag(members[name]) if name in members else None

@@ -10,7 +10,7 @@ from itertools import dropwhile, groupby, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from eventbus.catalog.arrivals import WEEK, Profile
+from eventbus.catalog.model.workload import WEEK, Profile
 from eventbus.chains.arrivals.batches import NEVER
 from eventbus.chains.arrivals.rates import Lines, Piece
 from eventbus.chains.randomness import Integers

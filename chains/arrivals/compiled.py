@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from eventbus.catalog import Exponential
-from eventbus.catalog.arrivals import Arrivals as Model
-from eventbus.catalog.arrivals import Constant, Open, Stages
-from eventbus.catalog.checks.arrivals import arrivals_problems
-from eventbus.catalog.words import path_text
+from eventbus.catalog.errors import path_text
+from eventbus.catalog.model.workload import Arrivals as Model
+from eventbus.catalog.model.workload import Constant, Open, Stages
+from eventbus.catalog.validation.workload import arrivals_problems
 from eventbus.chains.arrivals.calendar import Calendar
 from eventbus.chains.arrivals.rates import CHAIN, Rate, Segments
 from eventbus.chains.arrivals.spacing import Gaps, Steps, steps_of

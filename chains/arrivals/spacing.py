@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from eventbus.catalog import Exponential
-from eventbus.catalog.arrivals import Spacing
+from eventbus.catalog.model.workload import Spacing
 from eventbus.chains.arrivals.gamma import quantile
 from eventbus.chains.arrivals.rates import CHAIN
 from eventbus.chains.delays import Always, Sampler, Tabled, sampler

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.arrivals import Users
+from eventbus.catalog.model.workload import Users
 from eventbus.chains.arrivals.batches import FIRST_BATCH, NEVER, Batch, Bounds, Expand
 from eventbus.chains.delays import Sampler, sampler
 from eventbus.chains.randomness import Integers, chain_keys, draw, purpose

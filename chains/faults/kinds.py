@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from eventbus.catalog.visitors import full_name
+from eventbus.catalog.model.visitors import full_name
 from eventbus.chains.errors import InvalidSetting
 
 Unit = Literal["time", "places"]

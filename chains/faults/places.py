@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventbus.catalog.model import Outcome
+from eventbus.catalog.model.chains import Outcome
 from eventbus.chains.plan import Plan
 from eventbus.chains.writing.emitter import Emitter
 from eventbus.chains.writing.fields import Field

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.words import suggestion
+from eventbus.catalog.errors import suggestion
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.faults.kinds import Fault
 from eventbus.chains.faults.places import Place

@@ -15,9 +15,8 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.catalog.exports.avro import avro_schema
-from eventbus.catalog.exports.messages import Message
-from eventbus.catalog.exports.shapes import Kind, Listing, Member, Scalar, Shape, Struct
+from eventbus.catalog.export.typed import Kind, Listing, Member, Message, Scalar, Shape, Struct
+from eventbus.catalog.export.typed_text import avro_schema
 from eventbus.chains.formats.jsonevent import ENCODER as DIGITS
 from eventbus.chains.formats.layout import Draft, Subject
 from eventbus.chains.formats.lengths import length

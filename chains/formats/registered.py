@@ -9,9 +9,8 @@ import orjson
 
 from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog
-from eventbus.catalog.exports.avro import avro_schema
-from eventbus.catalog.exports.messages import Message, message
-from eventbus.catalog.exports.protobuf import protobuf_schema
+from eventbus.catalog.export.typed import Message, message
+from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
 from eventbus.chains.formats.avro import AvroLayout
 from eventbus.chains.formats.layout import Layout
 from eventbus.chains.formats.protobuf import FIRST, ProtobufLayout

@@ -9,12 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Chain, State, TooManyPaths, Transition
-from eventbus.catalog.bootstrap.names import dashed, unique
-from eventbus.catalog.bootstrap.words import is_failure
-from eventbus.catalog.graphs.conformance import MAXIMUM_TYPES
-from eventbus.catalog.graphs.paths import accepted_sets, types_of
-from eventbus.catalog.model import Outcome
-from eventbus.catalog.words import Place
+from eventbus.catalog.errors import Place
+from eventbus.catalog.graph.conformance import MAXIMUM_TYPES, accepted_sets, types_of
+from eventbus.catalog.infer.chains import dashed, is_failure, unique
+from eventbus.catalog.model.chains import Outcome
 from eventbus.chains.learning.fitting import Fit, fit
 from eventbus.chains.learning.forest import Walks
 from eventbus.chains.learning.machine import Machine, machine

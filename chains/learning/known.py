@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain
-from eventbus.catalog.words import Place
+from eventbus.catalog.errors import Place
 from eventbus.chains.learning.chain import Learned, refitted
 from eventbus.chains.learning.forest import Walks
 from eventbus.chains.learning.machine import Machine

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, EventType, Variable
-from eventbus.catalog.bootstrap import Sketch
-from eventbus.catalog.bootstrap.names import dashed, unique
-from eventbus.catalog.words import Place
+from eventbus.catalog.errors import Place
+from eventbus.catalog.infer import Sketch
+from eventbus.catalog.infer.chains import dashed, unique
 from eventbus.chains.errors import NothingToLearn
 from eventbus.chains.learning.chain import Learned, learned
 from eventbus.chains.learning.endings import judged

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from eventbus.catalog.bootstrap.names import dashed, unique
-from eventbus.catalog.model import Variable
-from eventbus.catalog.model_events import PayloadField
-from eventbus.catalog.words import Place
+from eventbus.catalog.errors import Place
+from eventbus.catalog.infer.chains import dashed, unique
+from eventbus.catalog.model.chains import Variable
+from eventbus.catalog.model.events import PayloadField
 from eventbus.chains.learning.bonds import Bond, shared, single, tied
 from eventbus.chains.learning.columns import Column, Record
 from eventbus.chains.learning.samples import ALWAYS, RARE, Events, Sample

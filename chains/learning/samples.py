@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.model_events import FieldType
+from eventbus.catalog.model.events import FieldType
 from eventbus.chains.learning.columns import Column, Floats, Kind, Kinds
 from eventbus.chains.learning.forest import Flags, Walks
 from eventbus.chains.learning.recording import Recording

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eventbus.catalog.model_events import PayloadField
+from eventbus.catalog.model.events import PayloadField
 from eventbus.chains.learning.columns import Floats
 from eventbus.chains.learning.rounding import repetitions
 from eventbus.chains.learning.samples import ALWAYS, SMALLEST, Sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from eventbus.catalog.visitors import short_name
+from eventbus.catalog.model.visitors import short_name
 from eventbus.event import Event
 from eventbus.record import ProducerRecord
 

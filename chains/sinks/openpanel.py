@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from eventbus.catalog.visitors import short_name
+from eventbus.catalog.model.visitors import short_name
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks.dialect import Answer, Refusal, Request
 from eventbus.event import Event, format_timestamp

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.phases import Phase
+from eventbus.catalog.model.workload import Phase
 
 SECOND = 1_000_000
 

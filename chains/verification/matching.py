@@ -7,8 +7,8 @@ from itertools import islice, product
 from typing import NamedTuple
 
 from eventbus.catalog import Catalog, Chain
-from eventbus.catalog.graphs.graph import Edge, Graph, Split
-from eventbus.catalog.graphs.paths import types_of
+from eventbus.catalog.graph.conformance import types_of
+from eventbus.catalog.graph.graph import Edge, Graph, Split
 
 REMEMBERED = 20_000
 """Shapes of which the walks are kept."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.graphs.paths import types_of
+from eventbus.catalog.graph.conformance import types_of
 from eventbus.chains.faults.kinds import KINDS
 from eventbus.chains.verification.reading import Seen, id_time
 from eventbus.chains.verification.report import Check, Finding

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from math import prod
 
-from eventbus.catalog.graphs.graph import Branch, Graph, Node
+from eventbus.catalog.graph.graph import Branch, Graph, Node
 
 ROUNDS = 10_000
 NOTHING = 1e-12

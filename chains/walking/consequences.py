@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from eventbus.catalog.visitors import Visitors
+from eventbus.catalog.model.visitors import Visitors
 from eventbus.chains.randomness import chain_keys, draw, fraction
 from eventbus.chains.table import ITEM, STEP, EventTable
 from eventbus.chains.walking.crossing import Numbering, mark_last

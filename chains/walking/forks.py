@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.graphs.graph import Graph, Split
+from eventbus.catalog.graph.graph import Graph, Split
 from eventbus.chains.randomness import Words, purpose, shares
 from eventbus.chains.walking.chances import ending_chances
 from eventbus.chains.walking.ways import Compiler, Way

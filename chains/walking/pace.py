@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.visitors import Journey, Range, Visitors
+from eventbus.catalog.model.visitors import Journey, Range, Visitors
 from eventbus.chains.randomness import Integers, Words
 
 SECOND = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.phases import Phase
+from eventbus.catalog.model.workload import Phase
 from eventbus.chains.errors import InvalidSetting
 
 

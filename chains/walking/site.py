@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.visitors import Journey, Stop, Visitors
+from eventbus.catalog.model.visitors import Journey, Stop, Visitors
 from eventbus.chains.randomness import Integers, Words, shares
 
 NONE = -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from eventbus.catalog.visitors import Visitors
+from eventbus.catalog.model.visitors import Visitors
 from eventbus.chains.randomness import Integers
 from eventbus.chains.writing.sources import Item
 

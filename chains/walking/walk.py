@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Chain
-from eventbus.catalog.graphs.graph import Node, Split
-from eventbus.catalog.model import Outcome
+from eventbus.catalog.graph.graph import Node, Split
+from eventbus.catalog.model.chains import Outcome
 from eventbus.chains.errors import ImpossibleChain
 from eventbus.chains.randomness import Words, purpose, shares
 from eventbus.chains.walking.factors import Factor

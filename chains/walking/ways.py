@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from eventbus.catalog import Chain, Delay
-from eventbus.catalog.graphs.graph import Edge, Graph
+from eventbus.catalog.graph.graph import Edge, Graph
 from eventbus.chains.delays import Sampler, sampler
 from eventbus.chains.randomness import purpose
 from eventbus.chains.walking.factors import Factor

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, PayloadField, UnknownName, Variable
-from eventbus.catalog.visitors import COUNTED
+from eventbus.catalog.model.visitors import COUNTED
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, purpose
 from eventbus.chains.walking.visits import PARTS, most

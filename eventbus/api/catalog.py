@@ -10,8 +10,8 @@ import orjson
 from fastapi import Response
 
 from eventbus.catalog import Catalog, Chain, EventType
-from eventbus.catalog.exports.asyncapi import asyncapi
-from eventbus.catalog.exports.jsonschema import payload_schema
+from eventbus.catalog.export.asyncapi import asyncapi
+from eventbus.catalog.export.jsonschema import payload_schema
 
 
 class CatalogPages:

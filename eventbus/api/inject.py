@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from eventbus.api.errors import Detail, Refusal, json_answer
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
-from eventbus.catalog.visitors import full_name
+from eventbus.catalog.model.visitors import full_name
 from eventbus.errors import EventBusError, InvalidEvent
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
 from eventbus.record import record_of

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from eventbus.api.errors import bad_request
-from eventbus.catalog.visitors import full_name
+from eventbus.catalog.model.visitors import full_name
 from eventbus.event import uuid_pattern
 
 relative_pattern = re.compile(r"-?([0-9]{1,9})(ms|s|m|h|d|w)")

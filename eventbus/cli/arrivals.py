@@ -14,8 +14,8 @@ from click.core import ParameterSource
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from eventbus.catalog.arrivals import Arrivals, Profile, Spacing, Stage, Stages
-    from eventbus.catalog.model_delays import Delay
+    from eventbus.catalog.model.delays import Delay
+    from eventbus.catalog.model.workload import Arrivals, Profile, Spacing, Stage, Stages
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ class SpacingParameter(click.ParamType):
     name = "spacing"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Spacing:
-        from eventbus.catalog.arrivals import Spacing
+        from eventbus.catalog.model.workload import Spacing
 
         if isinstance(value, Spacing):
             return value
@@ -48,7 +48,7 @@ class StagesParameter(click.ParamType):
     name = "stages"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Stages:
-        from eventbus.catalog.arrivals import Stages
+        from eventbus.catalog.model.workload import Stages
 
         if isinstance(value, Stages):
             return value
@@ -63,8 +63,8 @@ class StagesParameter(click.ParamType):
 
 def _stage(text: str) -> Stage | None:
     """`10/s:5m`, or `10-50/s:1m`; None: it is no stage."""
-    from eventbus.catalog.arrivals import Stage
-    from eventbus.catalog.reading.quantities import per_second, seconds
+    from eventbus.catalog.model.workload import Stage
+    from eventbus.catalog.reading.scalars import per_second, seconds
 
     match = re.fullmatch(r"([0-9.]+)(?:-([0-9.]+))?(/[a-z]+)?:(.+)", text)
     if match is None:
@@ -82,8 +82,8 @@ class ProfileParameter(click.ParamType):
     name = "profile"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Profile:
-        from eventbus.catalog.arrivals import Profile
-        from eventbus.catalog.profiles import load_profile
+        from eventbus.catalog.model.workload import Profile
+        from eventbus.catalog.reading.arrivals import load_profile
 
         return value if isinstance(value, Profile) else load_profile(value)
 
@@ -118,7 +118,7 @@ class ArrivalOptions:
 
     def model(self, rate: float) -> Arrivals | None:
         """The arrivals; None: there is nothing but the rate, chains per second."""
-        from eventbus.catalog.arrivals import THINK, Constant, Open, Spacing, Users
+        from eventbus.catalog.model.workload import THINK, Constant, Open, Spacing, Users
 
         if self.users is not None:
             return Users(users=self.users, think=self.think or THINK, stagger=self.stagger or 0.0)

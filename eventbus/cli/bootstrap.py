@@ -53,7 +53,7 @@ def init(source: Path, out: Path | None) -> None:
         with source.open("rb") as file:
             _learn(file, out, None, progress=None)
         return
-    from eventbus.catalog.bootstrap import bootstrap
+    from eventbus.catalog.infer import bootstrap
 
     sketch = bootstrap(source)
     _write(sketch.text(), out)

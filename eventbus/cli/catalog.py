@@ -68,7 +68,7 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
       eventbus catalog show omninode.agent.execution.failed.v1
       eventbus catalog show page_visited
     """
-    from eventbus.catalog.visitors import full_name
+    from eventbus.catalog.model.visitors import full_name
 
     loaded = _load(paths)
     if name not in loaded.chains and full_name(name) in loaded.events:
@@ -157,11 +157,10 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
       eventbus catalog export --format avro --type omninode.agent.execution.failed.v1 --out failed.avsc
     """
     from eventbus.bus import topic_namer
-    from eventbus.catalog.exports.asyncapi import asyncapi
-    from eventbus.catalog.exports.avro import avro_schema
-    from eventbus.catalog.exports.jsonschema import catalog_schema
-    from eventbus.catalog.exports.messages import message
-    from eventbus.catalog.exports.protobuf import protobuf_schema
+    from eventbus.catalog.export.asyncapi import asyncapi
+    from eventbus.catalog.export.jsonschema import catalog_schema
+    from eventbus.catalog.export.typed import message
+    from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
 
     loaded = _load(paths)
     if kind == "protobuf":
@@ -183,15 +182,15 @@ def _load(paths: Paths, *, extend: bool = True) -> Catalog:
 
 
 def _chain_document(chain: Chain) -> dict[str, Any]:
-    from eventbus.catalog.bootstrap.visitors import visitors_document
-    from eventbus.catalog.exports.asyncapi import chain_document
+    from eventbus.catalog.export.asyncapi import chain_document
+    from eventbus.catalog.export.yaml import visitors_document
 
     visitors = {"visitors": visitors_document(chain.visitors)} if chain.visitors else {}
     return {"name": chain.name, **chain_document(chain), **visitors}
 
 
 def _unknown(loaded: Catalog, name: str) -> str:
-    from eventbus.catalog.words import listed, suggestion
+    from eventbus.catalog.errors import listed, suggestion
 
     near = suggestion(name, [*loaded.chains, *loaded.events])
     return f"no chain or event type {name!r}{near}; the chains are {listed(loaded.chains)}"
@@ -230,7 +229,7 @@ def _places(loaded: Catalog, event_type: str) -> list[tuple[str, str]]:
 
 
 def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
-    from eventbus.catalog.exports.jsonschema import event_schema
+    from eventbus.catalog.export.jsonschema import event_schema
 
     return {
         "name": name,
@@ -242,7 +241,7 @@ def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
 
 def _example(loaded: Catalog, name: str) -> dict[str, Any]:
     from eventbus.catalog import Role
-    from eventbus.catalog.exports.examples import example_event
+    from eventbus.catalog.export.asyncapi import example_event
 
     return example_event(loaded.events[name], root=loaded.conformance.classify(name)[1] == Role.REQUESTED)
 

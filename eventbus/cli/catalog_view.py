@@ -10,9 +10,9 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from eventbus.catalog.model import Chain
-from eventbus.catalog.model_events import EventType, PayloadField, every_field
-from eventbus.catalog.words import listed
+from eventbus.catalog.errors import listed
+from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.events import EventType, PayloadField, every_field
 from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console
 from eventbus.cli.visitors_view import visitors_view

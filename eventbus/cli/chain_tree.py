@@ -8,9 +8,8 @@ from typing import NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from eventbus.catalog.model import Chain, State, Transition
-from eventbus.catalog.model_delays import Delay, Exponential, Fixed, Uniform
-from eventbus.catalog.topology import Fork, Retry, Way
+from eventbus.catalog.model.chains import Chain, Fork, Retry, State, Transition, Way
+from eventbus.catalog.model.delays import Delay, Exponential, Fixed, Uniform
 
 COLOURS = {"completed": "green", "failed": "red"}
 UNDONE = ", after all is undone"

@@ -16,7 +16,7 @@ from eventbus.cli.tenants import tenants_option
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
-    from eventbus.catalog.tenants import Tenants
+    from eventbus.catalog.model.workload import Tenants
     from eventbus.chains.explain import Explanation
 
 

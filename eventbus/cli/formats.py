@@ -54,7 +54,7 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
 
 
 def _avro(catalog: Catalog) -> FileFormat:
-    from eventbus.catalog.exports.messages import message
+    from eventbus.catalog.export.typed import message
     from eventbus.chains.formats.avro import AvroFile, AvroLayout
 
     every = message(catalog, list(catalog.events))
@@ -64,7 +64,7 @@ def _avro(catalog: Catalog) -> FileFormat:
 
 
 def _protobuf(catalog: Catalog) -> FileFormat:
-    from eventbus.catalog.exports.messages import message
+    from eventbus.catalog.export.typed import message
     from eventbus.chains.formats.protobuf import ProtobufLayout
 
     every = message(catalog, list(catalog.events))

@@ -30,7 +30,7 @@ from eventbus.cli.typed import Remembering
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
-    from eventbus.catalog.tenants import Tenants
+    from eventbus.catalog.model.workload import Tenants
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.faults.kinds import Fault
     from eventbus.chains.faults.splicing import FaultyBlock

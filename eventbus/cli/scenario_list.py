@@ -10,7 +10,7 @@ from eventbus.cli.options import Paths, catalog_option, chosen_catalog, json_opt
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
-    from eventbus.catalog.arrivals import Arrivals
+    from eventbus.catalog.model.workload import Arrivals
 
 
 @click.command()
@@ -52,7 +52,7 @@ def _row(scenario: Scenario) -> dict[str, Any]:
 
 
 def _when(arrivals: Arrivals) -> str:
-    from eventbus.catalog.arrivals import Constant, Profile, Users
+    from eventbus.catalog.model.workload import Constant, Profile, Users
 
     if isinstance(arrivals, Users):
         return f"{arrivals.users:,} users"

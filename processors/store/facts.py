@@ -9,8 +9,7 @@ from typing import NamedTuple, Self
 from zlib import crc32
 
 from eventbus.catalog import Catalog, Chain
-from eventbus.catalog.graphs.conformance import Role, number_types
-from eventbus.catalog.graphs.paths import accepted_sets, types_of
+from eventbus.catalog.graph.conformance import Role, accepted_sets, number_types, types_of
 
 BITS = 62
 """Of a mask: it fits a signed 64-bit integer, and bit 62 means "a type that the catalog does not know"."""

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from eventbus.catalog import Catalog, Role
-from eventbus.catalog.exports.asyncapi import asyncapi
-from eventbus.catalog.exports.examples import example_event
-from eventbus.catalog.exports.jsonschema import catalog_schema
+from eventbus.catalog.export.asyncapi import asyncapi, example_event
+from eventbus.catalog.export.jsonschema import catalog_schema
 from tests.kafka.maven import cache_folder
 
 HERE = Path(__file__).parent / "asyncapi"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from eventbus.catalog import Scenario
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.reading.arrivals import load_profile
 from tests.acceptance.running import Running, data_dir, eventbus
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from functools import partial
 
 from eventbus import InProcessBus
 from eventbus.catalog import Uniform
-from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.model.workload import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator
 from tests.bench.table import Row, best_rate
 

@@ -9,9 +9,8 @@ from typing import Any
 import fastavro
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.exports.avro import avro_schema
-from eventbus.catalog.exports.messages import message
-from eventbus.catalog.exports.protobuf import protobuf_schema
+from eventbus.catalog.export.typed import message
+from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
 from eventbus.chains import ChainGenerator
 from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
 from eventbus.chains.formats.registered import SchemaForm, registered

@@ -17,7 +17,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from eventbus import KafkaBus
 from eventbus.catalog import Catalog
-from eventbus.catalog.exports.messages import Message, message
+from eventbus.catalog.export.typed import Message, message
 from eventbus.event import Event, headers_of
 from eventbus.record import ConsumerRecord
 from tests.kafka.server import KafkaServer

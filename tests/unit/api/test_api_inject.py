@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from eventbus.api.models import Injected, InjectionRefused
 from eventbus.bus import SINGLE_TOPIC
 from eventbus.catalog import Catalog
-from eventbus.catalog.exports.examples import example_payload
+from eventbus.catalog.export.asyncapi import example_payload
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 

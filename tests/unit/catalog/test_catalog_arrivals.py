@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from eventbus.catalog import Fixed, InvalidCatalog, Uniform, UnknownName
-from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from eventbus.catalog.checks.arrivals import arrivals_problems
 from eventbus.catalog.errors import Mistake
-from eventbus.catalog.profiles import load_profile, profile_names
-from eventbus.catalog.reading.arrivals import read_arrivals
-from eventbus.catalog.reading.quantities import per_second, seconds
-from eventbus.catalog.reading.source import read
+from eventbus.catalog.model.workload import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.reading.arrivals import load_profile, profile_names, read_arrivals
+from eventbus.catalog.reading.document import read
+from eventbus.catalog.reading.scalars import per_second, seconds
+from eventbus.catalog.validation.workload import arrivals_problems
 
 
 def arrivals(text: str, path: Path) -> tuple[Arrivals, list[Mistake]]:

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, CatalogError
-from eventbus.catalog.bootstrap import bootstrap
-from eventbus.catalog.bootstrap.initial import sketched
-from eventbus.catalog.bootstrap.patterns import matching
-from eventbus.catalog.bootstrap.titles import event_type
-from eventbus.catalog.checks.everything import event_name
-from eventbus.catalog.exports.asyncapi import asyncapi
-from eventbus.catalog.exports.jsonschema import catalog_schema
+from eventbus.catalog.export.asyncapi import asyncapi
+from eventbus.catalog.export.jsonschema import catalog_schema
+from eventbus.catalog.infer import bootstrap
+from eventbus.catalog.infer.chains import event_type
+from eventbus.catalog.infer.draft import sketched
+from eventbus.catalog.infer.values import matching
+from eventbus.catalog.validation import event_name
 
 ORDER = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

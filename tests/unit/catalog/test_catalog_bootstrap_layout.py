@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, CatalogError, InvalidCatalog
-from eventbus.catalog.bootstrap import Sketch
-from eventbus.catalog.bootstrap.flow import flow
-from eventbus.catalog.bootstrap.layout import WIDTH
-from eventbus.catalog.reading.source import read
+from eventbus.catalog.export.yaml import WIDTH, flow
+from eventbus.catalog.infer import Sketch
+from eventbus.catalog.reading.document import read
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts)

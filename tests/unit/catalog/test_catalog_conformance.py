@@ -23,9 +23,8 @@ from eventbus.catalog import (
     TooManyPaths,
     Transition,
 )
-from eventbus.catalog.checks.chains import chain_problems, reachable
-from eventbus.catalog.graphs.conformance import number_types
-from eventbus.catalog.graphs.paths import accepted_sets, types_of
+from eventbus.catalog.graph.conformance import accepted_sets, number_types, types_of
+from eventbus.catalog.validation.chains import chain_problems, reachable
 
 NOW = Fixed(value=0)
 DEFAULT = Catalog.default()

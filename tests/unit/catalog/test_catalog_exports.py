@@ -8,9 +8,8 @@ from typing import Any
 from eventbus import Event
 from eventbus.bus import topic_namer
 from eventbus.catalog import Catalog, EventType, PayloadField
-from eventbus.catalog.exports.asyncapi import asyncapi
-from eventbus.catalog.exports.examples import example_event, example_headers, example_payload
-from eventbus.catalog.exports.jsonschema import catalog_schema, event_schema, payload_schema
+from eventbus.catalog.export.asyncapi import asyncapi, example_event, example_headers, example_payload
+from eventbus.catalog.export.jsonschema import catalog_schema, event_schema, payload_schema
 
 SHIPPED = Catalog.default()
 STARTED = "omninode.agent.execution.started.v1"

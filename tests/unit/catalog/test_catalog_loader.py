@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Exponential, Fixed, InvalidCatalog, LogNormal, Mistake, Role, Uniform, UnknownName
-from eventbus.catalog.exports.examples import example_payload
+from eventbus.catalog.export.asyncapi import example_payload
 
 LoadText = Callable[..., Catalog]
 

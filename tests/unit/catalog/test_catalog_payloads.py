@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, EventType, PayloadField, Problem, UnknownName
-from eventbus.catalog.exports.examples import example_payload
+from eventbus.catalog.export.asyncapi import example_payload
 from eventbus.catalog.payloads import validate
 
 LoadText = Callable[..., Catalog]

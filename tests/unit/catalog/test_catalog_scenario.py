@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from eventbus.catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
-from eventbus.catalog.arrivals import Constant, Open, Spacing, Users
-from eventbus.catalog.fault_settings import FAULTS, Advanced, FaultSetting
-from eventbus.catalog.model_delays import Fixed
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.model.delays import Fixed
+from eventbus.catalog.model.workload import FAULTS, Advanced, Constant, FaultSetting, Open, Spacing, Users
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains.faults.kinds import KINDS
 
 OLD = """\

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
-from eventbus.catalog.graphs.paths import accepted_sets, unfinished_sets
-from eventbus.catalog.model import Causes
-from eventbus.catalog.model_delays import within
-from eventbus.catalog.topology import Backoff, Retry, Timeout, Way
+from eventbus.catalog.graph.conformance import accepted_sets, unfinished_sets
+from eventbus.catalog.model.chains import Backoff, Causes, Retry, Timeout, Way
+from eventbus.catalog.model.delays import within
 
 LoadText = Callable[..., Catalog]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import orjson
 
-from eventbus.catalog.exports.messages import ENVELOPE, Message
-from eventbus.catalog.exports.shapes import Listing, Scalar, Shape, Struct
+from eventbus.catalog.export.typed import ENVELOPE, Listing, Message, Scalar, Shape, Struct
 
 
 def expected(message: Message, line: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventbus.catalog import Catalog, Chain, PayloadField
-from eventbus.catalog.visitors import Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.model.visitors import Click, Journey, Page, Range, Stop, Visitors
 from eventbus.event import uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, mix, purpose
 from tests.unit.chains.reference import timestamp

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed, LogNormal, State, Transition, Uniform
-from eventbus.catalog.topology import Fork, Way
+from eventbus.catalog.model.chains import Fork, Way
 from tests.unit.chains.draws import Randomness, below, drawn_delay, quantile
 
 

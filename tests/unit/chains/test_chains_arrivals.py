@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Fixed, Uniform
-from eventbus.catalog.arrivals import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
-from eventbus.catalog.phases import Phase
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.model.workload import Arrivals, Constant, Open, Phase, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, two_steps, way

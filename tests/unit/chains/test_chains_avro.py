@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.exports.avro import avro_schema
-from eventbus.catalog.exports.messages import Message, message
-from eventbus.catalog.tenants import Tenants
+from eventbus.catalog.export.typed import Message, message
+from eventbus.catalog.export.typed_text import avro_schema
+from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator
 from eventbus.chains.formats.avro import AvroFile, AvroLayout
 from eventbus.chains.formats.wire import Wire

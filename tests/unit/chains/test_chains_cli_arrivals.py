@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.catalog import Fixed, Uniform
-from eventbus.catalog.arrivals import Arrivals, Constant, Open, Spacing, Stage, Stages, Users
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.model.workload import Arrivals, Constant, Open, Spacing, Stage, Stages, Users
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator
 from eventbus.cli import cli
 from eventbus.event import Event

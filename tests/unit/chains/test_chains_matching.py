@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eventbus.catalog import Catalog, Fixed, State
-from eventbus.catalog.model import Causes
-from eventbus.catalog.topology import Fork, Retry, Unless, Way
+from eventbus.catalog.model.chains import Causes, Fork, Retry, Unless, Way
 from eventbus.chains.verification.matching import Matcher, Shape
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 

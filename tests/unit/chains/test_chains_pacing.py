@@ -12,8 +12,8 @@ import pytest
 
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog, Fixed
-from eventbus.catalog.arrivals import Open, Profile, Spacing, Users
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.model.workload import Open, Profile, Spacing, Users
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
 from eventbus.chains.engine import Engine
 from eventbus.chains.randomness import Integers

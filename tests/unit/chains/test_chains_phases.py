@@ -12,10 +12,9 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
-from eventbus.catalog.model import Causes
-from eventbus.catalog.model_delays import stretched
-from eventbus.catalog.phases import Phase
-from eventbus.catalog.topology import Fork, Unless, Way
+from eventbus.catalog.model.chains import Causes, Fork, Unless, Way
+from eventbus.catalog.model.delays import stretched
+from eventbus.catalog.model.workload import Phase
 from eventbus.chains import ChainGenerator, InvalidSetting
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, CatalogError
-from eventbus.catalog.probabilities import misgivings, with_probabilities
-from eventbus.catalog.visitors import Behaviour, full_name
+from eventbus.catalog.model.visitors import Behaviour, full_name
+from eventbus.catalog.visitors_by_chance import misgivings, with_probabilities
 from eventbus.chains import ChainGenerator
 
 SHARES = {

@@ -12,10 +12,9 @@ from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[att
 from hypothesis import given, settings
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.exports.messages import ENVELOPE, Message, message
-from eventbus.catalog.exports.protobuf import protobuf_schema
-from eventbus.catalog.exports.shapes import Listing, Member, Scalar, Shape, Struct
-from eventbus.catalog.tenants import Tenants
+from eventbus.catalog.export.typed import ENVELOPE, Listing, Member, Message, Scalar, Shape, Struct, message
+from eventbus.catalog.export.typed_text import protobuf_schema
+from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator
 from eventbus.chains.formats.protobuf import ProtobufLayout
 from eventbus.chains.formats.wire import Wire

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.catalog.arrivals import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
-from eventbus.catalog.profiles import load_profile
+from eventbus.catalog.model.workload import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import InvalidSetting
 from eventbus.chains.arrivals.batches import NEVER, Bounds
 from eventbus.chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings

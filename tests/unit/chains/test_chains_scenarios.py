@@ -13,9 +13,9 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Delay, Scenario, Transition
-from eventbus.catalog.model_delays import stretched
-from eventbus.catalog.profiles import load_profile
-from eventbus.catalog.visitors import VISITOR, short_name
+from eventbus.catalog.model.delays import stretched
+from eventbus.catalog.model.visitors import VISITOR, short_name
+from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.faults.kinds import Fault
 from eventbus.chains.scenarios import faults_of

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.visitors import Behaviour, Journey, Range, Stop
+from eventbus.catalog.model.visitors import Behaviour, Journey, Range, Stop
 from eventbus.chains import ChainGenerator
 from eventbus.chains.verification.significance import chi_square
 from eventbus.event import Event, microseconds

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from eventbus.catalog.exports.messages import message
-from eventbus.catalog.tenants import Tenants
+from eventbus.catalog.export.typed import message
+from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.cloudevents import CONVERSIONS
 from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout

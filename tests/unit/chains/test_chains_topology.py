@@ -11,9 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Chain, Fixed, Transition, Uniform
-from eventbus.catalog.graphs.paths import accepted_sets
-from eventbus.catalog.model import Causes, Outcome, State
-from eventbus.catalog.topology import Fork, Retry, Unless, Way
+from eventbus.catalog.graph.conformance import accepted_sets
+from eventbus.catalog.model.chains import Causes, Fork, Outcome, Retry, State, Unless, Way
 from eventbus.chains import ChainGenerator, ImpossibleChain
 from eventbus.chains.engine import Engine
 from eventbus.event import Event, microseconds

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Chain, EventType, Fixed, State, Transition, Variable
-from eventbus.catalog.model import Causes
-from eventbus.catalog.topology import Backoff, Fork, Retry, Timeout, Unless, Way
+from eventbus.catalog.model.chains import Backoff, Causes, Fork, Retry, Timeout, Unless, Way
 from tests.unit.chains.catalogs import catalog_of, delays, ms
 from tests.unit.chains.catalogs import field as payload_field
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, PayloadField, Variable
-from eventbus.catalog.reading.resolve import resolved
+from eventbus.catalog.reading.load import resolved
 from tests.unit.chains.catalogs import catalog_of, chain, event, field, numbers, state, texts, way
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

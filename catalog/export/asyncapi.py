@@ -1,0 +1,267 @@
+"""Catalog → AsyncAPI 3.1.0: topics as channels, event types as messages, chains as an extension.
+
+The standard has no place for a chain of more than two events with probabilities and delays; so each operation says in
+`x-chain` where its event stands, and `x-chains` at the root has the chains whole. What a catalog file says and neither
+shows is in `x-source` and `x-lists`, so that `catalog init` makes the same catalog of the document again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from eventbus.catalog.catalog import DEFAULT_PARTITIONS, Catalog
+from eventbus.catalog.export.jsonschema import event_schema
+from eventbus.catalog.export.yaml import chain_document as file_form
+from eventbus.catalog.export.yaml import delay_document, source_document, state_document
+from eventbus.catalog.graph.conformance import Role
+from eventbus.catalog.model.chains import Chain, State, Transition
+from eventbus.catalog.model.events import EventType, PayloadField
+
+# One example of each event type: what documents and `eventbus catalog show` print.
+
+
+ROOT_ID = "019b76da-a800-7000-8000-000000000001"
+EFFECT_ID = "019b76da-a87d-7000-8000-000000000002"
+ELAPSED_MS = 125
+UNKNOWN: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "object": {}, "array": []}
+
+
+def example_event(event: EventType, *, root: bool) -> dict[str, Any]:
+    """An event in its JSON form: the first event of its chain, or an effect of that one.
+
+    Values are the first of their list, so that the examples of one chain fit together.
+    """
+    return {
+        "event_id": ROOT_ID if root else EFFECT_ID,
+        "event_type": event.name,
+        "timestamp": "2026-01-01T00:00:00.000000Z" if root else "2026-01-01T00:00:00.125000Z",
+        "correlation_id": ROOT_ID,
+        "causation_id": None if root else ROOT_ID,
+        "tenant_id": "default-tenant",
+        "namespace": "development",
+        "source": event.source,
+        "schema_version": event.schema_version,
+        "payload": example_payload(event),
+    }
+
+
+def example_payload(event: EventType) -> dict[str, Any]:
+    """A payload that the event type's model accepts."""
+    return {one.name: _example(one) for one in event.payload}
+
+
+def example_headers(event: EventType, *, root: bool) -> dict[str, str]:
+    """The Kafka record headers of the example event."""
+    event_id = ROOT_ID if root else EFFECT_ID
+    headers = {"content-type": "application/json", "event_type": event.name, "correlation_id": ROOT_ID}
+    if not root:
+        headers["causation_id"] = ROOT_ID
+    span = event_id[19:].replace("-", "")
+    return {**headers, "traceparent": f"00-{ROOT_ID.replace('-', '')}-{span}-01"}
+
+
+def _example(one: PayloadField) -> Any:
+    if one.fields is not None:
+        return {inner.name: _example(inner) for inner in one.fields}
+    if one.examples:
+        return one.examples[0]
+    if one.allowed:
+        return one.allowed[0]
+    if one.elapsed or one.attempt:
+        return ELAPSED_MS if one.elapsed else 1
+    if one.minimum is None or one.maximum is None:
+        return UNKNOWN[one.type]
+    middle = (one.minimum + one.maximum) / 2
+    return int(middle) if one.type == "integer" else min(max(round(middle, one.decimals), one.minimum), one.maximum)
+
+
+VERSION = "3.1.0"
+KAFKA_BINDING = "0.5.0"
+
+Document = dict[str, Any]
+
+
+def domain_topic(event_type: str) -> str:
+    """The topic of an event type where every domain has one: `omninode.agent`."""
+    return ".".join(event_type.split(".", 2)[:2])
+
+
+def asyncapi(
+    catalog: Catalog, *, topic_of: Callable[[str], str] = domain_topic, server: str = "localhost:9092"
+) -> Document:
+    """The catalog as an AsyncAPI document.
+
+    Args:
+        topic_of: names the topic of an event type; by default each domain has one.
+        server: `host:port` of a broker.
+    """
+    topics: dict[str, list[EventType]] = {}
+    for event in catalog.events.values():
+        topics.setdefault(topic_of(event.name), []).append(event)
+    return {
+        "asyncapi": VERSION,
+        "id": "urn:eventbus:catalog",
+        "info": _info(catalog),
+        "defaultContentType": "application/json",
+        "servers": {"kafka": {"host": server, "protocol": "kafka", "description": "A Kafka, or the mock of one"}},
+        "channels": {topic: _channel(topic, events, catalog) for topic, events in topics.items()},
+        "operations": {
+            name: operation
+            for topic, events in topics.items()
+            for name, operation in _operations(topic, events, catalog)
+        },
+        "components": {
+            "messages": {name: _message(event, catalog) for name, event in catalog.events.items()},
+            "schemas": {**{name: _schema(event) for name, event in catalog.events.items()}, "headers": HEADERS},
+            "correlationIds": {"chain": CORRELATION},
+        },
+        "x-chains": {
+            name: {**chain_document(chain), "x-source": file_form(chain)} for name, chain in catalog.chains.items()
+        },
+        "x-lists": {name: list(items) for name, items in catalog.lists.items()},
+    }
+
+
+HEADERS: Document = {
+    "type": "object",
+    "required": ["content-type", "event_type", "correlation_id", "traceparent"],
+    "properties": {
+        "content-type": {"const": "application/json"},
+        "event_type": {"type": "string"},
+        "correlation_id": {"type": "string", "format": "uuid"},
+        "causation_id": {"type": "string", "format": "uuid", "description": "Absent on the first event of a chain"},
+        "traceparent": {
+            "type": "string",
+            "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+            "description": "W3C Trace Context; the trace id is the correlation id without dashes",
+        },
+    },
+}
+CORRELATION: Document = {
+    "description": "The same in all events of a chain, and the key of their records",
+    "location": "$message.header#/correlation_id",
+}
+
+
+def _info(catalog: Catalog) -> Document:
+    domains = dict.fromkeys(event.domain for event in catalog.events.values())
+    return {
+        "title": "Event catalog",
+        "version": "1.0.0",
+        "description": f"{len(catalog.events)} event types in {len(catalog.chains)} chains.",
+        "contact": {"name": "eventbus-mock"},
+        "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
+        "tags": [{"name": domain} for domain in domains],
+    }
+
+
+def _channel(topic: str, events: list[EventType], catalog: Catalog) -> Document:
+    partitions = max(catalog.partitions.get(event.domain, DEFAULT_PARTITIONS) for event in events)
+    return {
+        "address": topic,
+        "title": topic,
+        "description": f"Topic of {len(events)} event types; a chain keeps its order within one partition.",
+        "servers": [{"$ref": "#/servers/kafka"}],
+        "messages": {event.name: {"$ref": f"#/components/messages/{event.name}"} for event in events},
+        "bindings": {"kafka": {"topic": topic, "partitions": partitions, "bindingVersion": KAFKA_BINDING}},
+    }
+
+
+def _operations(topic: str, events: list[EventType], catalog: Catalog) -> Iterator[tuple[str, Document]]:
+    """The generator sends each type; the processor receives all of a topic."""
+    channel = {"$ref": f"#/channels/{topic}"}
+    messages = [{"$ref": f"#/channels/{topic}/messages/{event.name}"} for event in events]
+    for event, message in zip(events, messages, strict=True):
+        places = [
+            _place(chain, state)
+            for chain in catalog.chains.values()
+            for state in chain.states.values()
+            if state.emits == event.name
+        ]
+        about = {"title": f"Send {event.name}", "summary": event.description, "tags": [{"name": event.domain}]}
+        yield (
+            f"send.{event.name}",
+            {"action": "send", "channel": channel, **about, "messages": [message], "x-chain": places},
+        )
+    about = {"title": f"Receive {topic}", "summary": f"Store every event of {topic}.", "tags": [{"name": topic}]}
+    yield f"receive.{topic}", {"action": "receive", "channel": channel, **about, "messages": messages}
+
+
+def _message(event: EventType, catalog: Catalog) -> Document:
+    root = catalog.conformance.classify(event.name)[1] == Role.REQUESTED
+    example = {
+        "name": "example",
+        "headers": example_headers(event, root=root),
+        "payload": example_event(event, root=root),
+    }
+    key = {"type": "string", "format": "uuid", "description": "The correlation id"}
+    return {
+        "name": event.name,
+        "title": event.name,
+        "summary": event.description,
+        "contentType": "application/json",
+        "tags": [{"name": event.domain}],
+        "correlationId": {"$ref": "#/components/correlationIds/chain"},
+        "headers": {"$ref": "#/components/schemas/headers"},
+        "payload": {"$ref": f"#/components/schemas/{event.name}"},
+        "bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING}},
+        "examples": [example],
+    }
+
+
+def _schema(event: EventType) -> Document:
+    """The schema of an event; `x-source` says where each field of the payload gets its values, as in a catalog file."""
+    schema = event_schema(event)
+    properties = schema["properties"]
+    return {**schema, "properties": {**properties, "payload": _sourced(properties["payload"], event.payload)}}
+
+
+def _sourced(schema: Document, fields: Iterable[PayloadField]) -> Document:
+    properties = {one.name: _sourced_field(schema["properties"][one.name], one) for one in fields}
+    return {**schema, "properties": properties}
+
+
+def _sourced_field(schema: Document, one: PayloadField) -> Document:
+    if one.fields is not None:
+        return _sourced(schema, one.fields)
+    examples = {"examples": list(one.examples)} if one.examples else {}
+    return {**schema, "x-source": {**source_document(one), **examples}}
+
+
+def chain_document(chain: Chain) -> Document:
+    """A chain as data: its states, where they lead, how probably and after what delay."""
+    return {
+        "description": chain.description,
+        "weight": chain.weight,
+        "start": chain.start,
+        "states": {state.name: {"emits": state.emits, **_ways(chain, state)} for state in chain.states.values()},
+    }
+
+
+def _place(chain: Chain, state: State) -> Document:
+    return {"chain": chain.name, "state": state.name, **_ways(chain, state)}
+
+
+def _ways(chain: Chain, state: State) -> Document:
+    """What comes after a state; but for probabilities, all that is special about that is as in a catalog file."""
+    document = state_document(state)
+    ways = zip(state.next, document.get("next", ()), strict=True)
+    following = {"next": [_way(chain, state, one, form) for one, form in ways]} if state.next else {}
+    abandoned = {"abandoned": state.abandon / state.total} if state.abandon else {}
+    others = _members(document, "timeout", "fork", "compensation", "causes", "outcome")
+    return {**following, **abandoned, **others}
+
+
+def _way(chain: Chain, state: State, transition: Transition, form: Document) -> Document:
+    return {
+        "state": transition.to,
+        "event": chain.states[transition.to].emits,
+        "probability": transition.weight / state.total,
+        "delay_ms": delay_document(transition.delay),
+        **_members(form, "retry", "compensate", "by"),
+    }
+
+
+def _members(document: Document, *names: str) -> Document:
+    return {name: document[name] for name in names if name in document}

@@ -1,0 +1,348 @@
+"""A YAML document whose every value knows its line, so that a mistake can be shown where it was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from eventbus.catalog.errors import Mistake, Place, listed, path_text, shown, suggestion
+
+Word = TypeVar("Word", bound=str)
+
+
+class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
+    """YAML 1.2's core schema: `no` and `on` are texts, `010` and `12:30` are not numbers."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's interface
+
+
+for _kind, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"~|null|", ["~", "n", ""]),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+
+_scalars: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:str": str,
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:bool": "true".__eq__,
+    "tag:yaml.org,2002:null": lambda _text: None,
+}
+
+
+class Node:
+    """One value of a document. What is asked of it and does not fit is noted among the document's mistakes.
+
+    The readers (`text`, `number`, …) answer None after noting a mistake, so that reading goes on and finds the others.
+    """
+
+    __slots__ = ("_node", "file", "mistakes", "path")
+
+    def __init__(self, node: yaml.Node, file: str, path: Place, mistakes: list[Mistake]) -> None:
+        self._node = node
+        self.file = node.start_mark.name if node.start_mark.line < 0 else file
+        self.path = path
+        self.mistakes = mistakes
+
+    @property
+    def line(self) -> int:
+        """Counted from 1; 0 of a value that no file has (see `overrides`): then `file` is what has it."""
+        return int(self._node.start_mark.line) + 1
+
+    def complain(self, problem: str) -> None:
+        """Note a mistake at this value."""
+        self.mistakes.append(Mistake(self.file, self.line, path_text(self.path), problem))
+
+    def mapping(self) -> dict[str, Node]:
+        """The members of a mapping by name; empty after a mistake."""
+        if not isinstance(self._node, yaml.MappingNode):
+            self.complain(f"expected a mapping, got {self._shown()}")
+            return {}
+        members: dict[str, Node] = {}
+        for key, value in self._node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._child(key, "?").complain("expected a name, got a list or mapping")
+                continue
+            name = str(key.value)
+            if name in members:
+                first = members[name].line
+                self._child(key, name).complain(f"duplicate name {name!r}: it stands already on line {first}")
+                continue
+            members[name] = self._child(value, name)
+        return members
+
+    def members(self, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
+        """Like `mapping`, but an unknown or a missing member is a mistake."""
+        found = self.mapping()
+        for name, node in found.items():
+            if name not in allowed:
+                node.complain(f"unknown field {name!r}{suggestion(name, allowed)}; allowed are {listed(allowed)}")
+        if isinstance(self._node, yaml.MappingNode):
+            for name in required:
+                if name not in found:
+                    self.complain(f"{name!r} is required, but missing")
+        return found
+
+    def items(self) -> list[Node]:
+        """The items of a list; empty after a mistake."""
+        if not isinstance(self._node, yaml.SequenceNode):
+            self.complain(f"expected a list, got {self._shown()}")
+            return []
+        return [self._child(item, index) for index, item in enumerate(self._node.value)]
+
+    def text(self) -> str | None:
+        """A text of at least one character."""
+        value = self.plain()
+        if isinstance(value, str) and value:
+            return value
+        self.complain(f"expected a text, got {shown(value)}")
+        return None
+
+    def number(self) -> float | None:
+        """A number that is finite."""
+        value = self.plain()
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf"):
+            return value
+        self.complain(f"expected a number, got {shown(value)}")
+        return None
+
+    def integer(self) -> int | None:
+        """A whole number."""
+        value = self.plain()
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        self.complain(f"expected a whole number, got {shown(value)}")
+        return None
+
+    def flag(self) -> bool | None:
+        """`true` or `false`."""
+        value = self.plain()
+        if isinstance(value, bool):
+            return value
+        self.complain(f"expected true or false, got {shown(value)}")
+        return None
+
+    def one_of(self, allowed: tuple[Word, ...]) -> Word | None:
+        """One of these words."""
+        value = self.plain()
+        for word in allowed:
+            if value == word:
+                return word
+        self.complain(f"expected one of {listed(allowed)}, got {shown(value)}")
+        return None
+
+    def plain(self) -> Any:
+        """The value as JSON has it."""
+        return _plain(self._node)
+
+    @property
+    def tree(self) -> yaml.Node:
+        """As PyYAML has it."""
+        return self._node
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self._node, yaml.MappingNode)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self._node, yaml.SequenceNode)
+
+    def at(self, path: Place) -> Node:
+        """The value at a path below this one, or the nearest above it that exists."""
+        node = self
+        for step in path:
+            below = node._step(step)
+            if below is None:
+                break
+            node = below
+        return node
+
+    def _step(self, step: str | int) -> Node | None:
+        value = self._node.value
+        if isinstance(self._node, yaml.MappingNode):
+            return next((self._child(v, str(k.value)) for k, v in value if k.value == step), None)
+        if isinstance(self._node, yaml.SequenceNode) and isinstance(step, int) and step < len(value):
+            return self._child(value[step], step)
+        return None
+
+    def _child(self, node: yaml.Node, step: str | int) -> Node:
+        return Node(node, self.file, (*self.path, step), self.mistakes)
+
+    def _shown(self) -> str:
+        if isinstance(self._node, yaml.ScalarNode):
+            return shown(self.plain())
+        return "a mapping" if isinstance(self._node, yaml.MappingNode) else "a list"
+
+
+def compose(text: str | bytes) -> yaml.Node | None:
+    """The tree of a text; None if there is nothing in it.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    node: yaml.Node | None = yaml.compose(text, _CoreLoader)
+    return node
+
+
+def read(path: Path, mistakes: list[Mistake]) -> Node | None:
+    """The document in a file; None after a mistake, which is noted."""
+    try:
+        text = path.read_bytes()
+        node = compose(text)
+    except OSError as error:
+        mistakes.append(Mistake(str(path), 1, "file", f"cannot be read: {error.strerror}"))
+        return None
+    except yaml.YAMLError as error:
+        mistakes.append(_syntax(path, error))
+        return None
+    if node is None:
+        mistakes.append(Mistake(str(path), 1, "file", "is empty"))
+        return None
+    document = Node(node, str(path), (), mistakes)
+    if b"&" in text and is_cyclic(node, []):
+        document.complain("an alias contains itself")
+        return None
+    return document
+
+
+def text_of(members: Mapping[str, Node], name: str) -> str:
+    """The text of a member; empty when it is absent or, which is noted, no text."""
+    return (members[name].text() or "") if name in members else ""
+
+
+def values_of(members: Mapping[str, Node], name: str) -> tuple[Any, ...] | None:
+    """The plain items of a member; None when it is absent."""
+    return tuple(item.plain() for item in members[name].items()) if name in members else None
+
+
+def _plain(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            return _scalars.get(node.tag, str)(node.value)
+        except ValueError:  # an explicit tag that does not fit, `!!int x`
+            return node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item) for item in node.value]
+    return {str(key.value): _plain(value) for key, value in node.value}
+
+
+def _syntax(path: Path, error: yaml.YAMLError) -> Mistake:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return Mistake(str(path), mark.line + 1 if mark else 1, "file", f"is not YAML: {problem}")
+
+
+def is_cyclic(node: yaml.Node, above: list[yaml.Node]) -> bool:
+    """Whether an alias below a node stands for the node itself, or for one of those above it."""
+    if isinstance(node, yaml.ScalarNode):
+        return False
+    return any(node is other for other in above) or any(is_cyclic(n, [*above, node]) for n in _children(node))
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    else:
+        for pair in node.value:
+            yield from pair
+
+
+# `PATH=VALUE`: changes to a document before it is read, so that it is judged with them as one.
+
+
+FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
+STEP = re.compile(r"\.?([^.\[\]=]+)|\[([0-9]+)\]")
+PATH = re.compile(rf"({STEP.pattern})+")
+TEXT, MAP, NOTHING = ("tag:yaml.org,2002:" + kind for kind in ("str", "map", "null"))
+
+
+def overridden(document: Node, options: Sequence[str]) -> Node:
+    """The document with the options carried out, in their order; what does not work is noted among its mistakes.
+
+    A mistake in a value that came from an option names this option in place of a file and a line.
+    """
+    for option in options:
+        origin = f"--set {option}"
+        path, equals, text = option.partition("=")
+        if not equals or not PATH.fullmatch(path):
+            document.mistakes.append(Mistake(origin, 0, "option", f"expected {FORM}"))
+            continue
+        place = _place(path)
+        try:
+            tree = _changed(document.tree, place, _value(text, origin))
+        except ValueError as error:
+            document.mistakes.append(Mistake(origin, 0, path_text(place), str(error)))
+        else:
+            document = Node(tree, document.file, document.path, document.mistakes)
+    return document
+
+
+def _place(path: str) -> Place:
+    return tuple(int(index) if index else name for name, index in STEP.findall(path))
+
+
+def _value(text: str, origin: str) -> yaml.Node:
+    try:
+        node = compose(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML: {getattr(error, 'problem', None) or error}") from None
+    elsewhere = yaml.Mark(origin, 0, -1, 0, None, 0)
+    if node is None:
+        return yaml.ScalarNode(NOTHING, "", elsewhere)
+    if is_cyclic(node, []):
+        raise ValueError("an alias contains itself")
+    _move(node, elsewhere)
+    return node
+
+
+def _move(node: yaml.Node, mark: yaml.Mark) -> None:
+    """Say of all values that they are from elsewhere."""
+    node.start_mark = mark
+    if not isinstance(node, yaml.ScalarNode):
+        for child in node.value:
+            for each in child if isinstance(child, tuple) else (child,):
+                _move(each, mark)
+
+
+def _changed(node: yaml.Node, path: Place, value: yaml.Node) -> yaml.Node:
+    """The node with another value at a path; nothing in it is changed, as an alias may show it in another place too."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(node, yaml.SequenceNode):
+        return _list(node, step, rest, value)
+    if isinstance(node, yaml.ScalarNode) and node.tag == NOTHING:
+        node = yaml.MappingNode(MAP, [], node.start_mark)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, str(step), rest, value)
+    raise ValueError(f"there is nothing below {shown(node.value)}, so no {step!r}")
+
+
+def _list(node: yaml.SequenceNode, step: str | int, rest: Place, value: yaml.Node) -> yaml.Node:
+    items = list(node.value)
+    index = int(step) if str(step).isdecimal() else -1
+    if not 0 <= index <= len(items):
+        raise ValueError(f"expected an item from [0] to [{len(items)}] (a new one), got {step!r}")
+    old = items[index] if index < len(items) else _nothing(node)
+    items[index : index + 1] = [_changed(old, rest, value)]
+    return yaml.SequenceNode(node.tag, items, node.start_mark)
+
+
+def _mapping(node: yaml.MappingNode, step: str, rest: Place, value: yaml.Node) -> yaml.Node:
+    pairs = list(node.value)
+    at = next((at for at, (key, _) in enumerate(pairs) if key.value == step), len(pairs))
+    key, old = pairs[at] if at < len(pairs) else (yaml.ScalarNode(TEXT, step, node.start_mark), _nothing(node))
+    pairs[at : at + 1] = [(key, _changed(old, rest, value))]
+    return yaml.MappingNode(node.tag, pairs, node.start_mark)
+
+
+def _nothing(beside: yaml.Node) -> yaml.Node:
+    return yaml.ScalarNode(NOTHING, "", beside.start_mark)

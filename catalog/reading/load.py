@@ -1,0 +1,270 @@
+"""YAML files → `Catalog`: reads every file, checks the whole, and reports all mistakes together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from eventbus.catalog.catalog import DEFAULT_PARTITIONS, Catalog
+from eventbus.catalog.errors import InvalidCatalog, Mistake, Place, listed, path_text, suggestion
+from eventbus.catalog.model.chains import Chain, emitters
+from eventbus.catalog.model.events import EventType, FieldType, PayloadField, split
+from eventbus.catalog.model.visitors import COUNTED
+from eventbus.catalog.reading.chains import read_chain
+from eventbus.catalog.reading.document import Node, read, text_of, values_of
+from eventbus.catalog.validation import problems
+
+if TYPE_CHECKING:
+    from eventbus.catalog.catalog import Catalog
+
+
+# A file's `events` section: one node → one `EventType`.
+
+
+EVENT = ("description", "source", "schema_version", "payload")
+FIELD = (
+    *("type", "description", "required", "examples"),
+    *("fields", "value", "choices", "pick", "var", "template", "visit", "elapsed", "attempt", "min", "max", "decimals"),
+)
+TYPES: tuple[FieldType, ...] = get_args(FieldType)
+
+
+def read_event(name: str, node: Node, source: str | None, domain: str | None) -> EventType:
+    """One event type.
+
+    Args:
+        source: what the file gives as `source` for all its events, or None.
+        domain: what the file gives as `domain`, or None.
+    """
+    members = node.members(EVENT)
+    if "source" not in members and source is None:
+        node.complain("'source' is required, here or once for the whole file")
+    if domain is not None and not name.startswith(f"{domain}."):
+        node.complain(f"expected a name that starts with the file's domain {domain}., got {name!r}")
+    return EventType(
+        name=name,
+        source=text_of(members, "source") or source or "",
+        schema_version=text_of(members, "schema_version") or "1.0.0",
+        description=text_of(members, "description"),
+        payload=_fields(members["payload"]) if "payload" in members else (),
+    )
+
+
+def _fields(node: Node) -> tuple[PayloadField, ...]:
+    found = [_field(name, member) for name, member in node.mapping().items()]
+    return tuple(one for one in found if one is not None)
+
+
+def _field(name: str, node: Node) -> PayloadField | None:
+    """None when the field is not readable, so that nothing is checked twice."""
+    before = len(node.mistakes)
+    members = node.members(FIELD)
+    fields = _fields(members["fields"]) if "fields" in members else None
+    kind = members["type"].one_of(TYPES) if "type" in members else "object" if fields is not None else None
+    if "type" not in members and kind is None and node.is_mapping:
+        node.complain(f"'type' is required; allowed are {listed(TYPES)}")
+    made = PayloadField(
+        name=name,
+        type=kind or "string",
+        description=text_of(members, "description"),
+        required="required" not in members or members["required"].flag() is not False,
+        fields=fields,
+        value=members["value"].plain() if "value" in members else None,
+        choices=values_of(members, "choices"),
+        pick=text_of(members, "pick") or None,
+        var=text_of(members, "var") or None,
+        template=text_of(members, "template") or None,
+        visit=text_of(members, "visit") or None,
+        elapsed=bool("elapsed" in members and members["elapsed"].flag()),
+        attempt=bool("attempt" in members and members["attempt"].flag()),
+        minimum=members["min"].number() if "min" in members else None,
+        maximum=members["max"].number() if "max" in members else None,
+        decimals=(members["decimals"].integer() or 0) if "decimals" in members else 0,
+        examples=values_of(members, "examples") or (),
+    )
+    return made if len(node.mistakes) == before else None
+
+
+# Where a payload field's values come from, followed through picks and variables to the lists themselves.
+
+
+def resolved(catalog: Catalog) -> dict[str, EventType]:
+    """The catalog's event types with `allowed` of every payload field filled in, where it is known."""
+    emitting = emitters(catalog.chains)
+    return {
+        name: replace(event, payload=tuple(_resolved(f, catalog, emitting.get(name, [])) for f in event.payload))
+        for name, event in catalog.events.items()
+    }
+
+
+def _resolved(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> PayloadField:
+    if one.fields is not None:
+        return replace(one, fields=tuple(_resolved(inner, catalog, chains) for inner in one.fields))
+    return replace(one, allowed=_allowed(one, catalog, chains))
+
+
+def _allowed(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> tuple[Any, ...] | None:
+    if one.value is not None:
+        return (one.value,)
+    if one.pick is not None:
+        return _values(catalog, *split(one.pick))
+    if one.var is not None:
+        return _of_variable(one.var, catalog, chains)
+    if one.visit is not None:
+        return _of_visits(one.visit, chains)
+    return one.choices
+
+
+def _of_variable(reference: str, catalog: Catalog, chains: list[Chain]) -> tuple[Any, ...] | None:
+    """The values of all chains together; None when one of them draws a number between bounds, or no chain emits it."""
+    name, attribute = split(reference)
+    lists = [chain.variables[name].list for chain in chains]
+    if not lists or None in lists:
+        return None
+    return tuple(value for items in dict.fromkeys(lists) if items for value in _values(catalog, items, attribute))
+
+
+def _of_visits(visit: str, chains: list[Chain]) -> tuple[Any, ...] | None:
+    """The texts of the sites of all chains; None for whole numbers, and referrers, which may lie elsewhere."""
+    if visit in COUNTED or visit == "referrer":
+        return None
+    return tuple(text for chain in chains if chain.visitors for text in dict.fromkeys(chain.visitors.texts(visit)))
+
+
+def _values(catalog: Catalog, name: str, attribute: str | None) -> tuple[Any, ...]:
+    items = catalog.lists[name]
+    return items if attribute is None else tuple(item[attribute] for item in items)
+
+
+FILE = ("alone", "domain", "source", "partitions", "lists", "events", "chains")
+SECTIONS = ("partitions", "lists", "events", "chains")
+
+
+@dataclass(slots=True)
+class Draft:
+    """What has been read so far: each section's definitions by name, and where they stand."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+    sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
+    places: dict[tuple[str, str], Node] = field(default_factory=dict)
+
+    def define(self, section: str, name: str, value: Any, node: Node, folder: set[tuple[str, str]]) -> None:
+        """Add a definition, or replace an earlier path's of the same name."""
+        key = (section, name)
+        if key in folder:
+            first = self.places[key]
+            node.complain(f"duplicate name {name!r}: it is defined already in {first.file}, line {first.line}")
+            return
+        folder.add(key)
+        self.sections[section][name] = value
+        self.places[key] = node
+
+    def forget(self, kept: set[tuple[str, str]]) -> None:
+        """Drop every definition but these."""
+        for key in self.places.keys() - kept:
+            del self.sections[key[0]][key[1]], self.places[key]
+
+    def catalog(self) -> Catalog:
+        return Catalog(**self.sections)
+
+
+def load(paths: Sequence[Path]) -> Catalog:
+    """Read files, and folders of `*.yaml` and `*.yml`, in order; a later one replaces what an earlier one defines.
+
+    Raises:
+        InvalidCatalog: with every mistake of every file.
+    """
+    draft = Draft()
+    for path in paths:
+        folder: set[tuple[str, str]] = set()
+        for file in _files(path, draft.mistakes):
+            document = read(file, draft.mistakes)
+            if document is not None:
+                _file(document, draft, folder)
+    catalog = draft.catalog()
+    for place, problem in problems(catalog):
+        _mistake(draft, place, problem)
+    if draft.mistakes:
+        raise InvalidCatalog(_in_order(draft.mistakes))
+    domains = dict.fromkeys(sorted(event.domain for event in catalog.events.values()), DEFAULT_PARTITIONS)
+    return replace(catalog, events=resolved(catalog), partitions={**domains, **catalog.partitions})
+
+
+def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
+    if not files:
+        mistakes.append(Mistake(str(path), 1, "file", "the folder holds no *.yaml file"))
+    return files
+
+
+def _mistake(draft: Draft, place: Place, problem: str) -> None:
+    node = draft.places[str(place[0]), str(place[1])]
+    at = node.at(place[2:])
+    draft.mistakes.append(Mistake(at.file, at.line, path_text(place), problem))
+
+
+def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """By file in the order read, then by line."""
+    files: dict[str, list[Mistake]] = {}
+    for mistake in mistakes:
+        files.setdefault(mistake.file, []).append(mistake)
+    return [mistake for group in files.values() for mistake in sorted(group, key=lambda m: m.line)]
+
+
+def _file(document: Node, draft: Draft, folder: set[tuple[str, str]]) -> None:
+    members = document.members(FILE)
+    if "alone" in members and members["alone"].flag():
+        draft.forget(folder)
+    domain = members["domain"].text() if "domain" in members else None
+    source = members["source"].text() or "" if "source" in members else None
+    if node := members.get("partitions"):
+        _partitions(node, domain, draft, folder)
+    for name, node in _section(members, "lists"):
+        draft.define("lists", name, _list(name, node, draft), node, folder)
+    for name, node in _section(members, "events"):
+        draft.define("events", name, read_event(name, node, source, domain), node, folder)
+    for name, node in _section(members, "chains"):
+        draft.define("chains", name, read_chain(name, node), node, folder)
+
+
+def _section(members: Mapping[str, Node], name: str) -> Iterable[tuple[str, Node]]:
+    return members[name].mapping().items() if name in members else ()
+
+
+def _partitions(node: Node, domain: str | None, draft: Draft, folder: set[tuple[str, str]]) -> None:
+    """A number for the file's domain, or one for each domain by name."""
+    if not node.is_mapping and domain is None:
+        node.integer()
+        node.complain("partitions belong to a domain: give `domain` too, such as omninode.agent")
+        return
+    for name, member in (node.mapping() if node.is_mapping else {domain or "": node}).items():
+        count = member.integer()
+        if count is not None and count < 1:
+            member.complain(f"expected at least 1 partition, got {count}")
+        elif count is not None:
+            draft.define("partitions", name, count, member, folder)
+
+
+def _list(name: str, node: Node, draft: Draft) -> tuple[Any, ...]:
+    """The items; `{extend: […]}` adds to the list of that name in an earlier path."""
+    if not node.is_mapping:
+        return _items(node)
+    members = node.members(("extend",), required=("extend",))
+    if "extend" not in members:
+        return ()
+    lists: dict[str, tuple[Any, ...]] = draft.sections["lists"]
+    if name not in lists:
+        node.complain(f"no list {name!r} to extend{suggestion(name, lists)}; there are {listed(lists)}")
+    return lists.get(name, ()) + _items(members["extend"])
+
+
+def _items(node: Node) -> tuple[Any, ...]:
+    before = len(node.mistakes)
+    items = tuple(item.plain() for item in node.items())
+    if not items and len(node.mistakes) == before:
+        node.complain("a list needs at least one item")
+    return items
