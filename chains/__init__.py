@@ -10,7 +10,7 @@ from eventbus.chains.errors import (
 )
 from eventbus.chains.generator import ChainGenerator
 from eventbus.chains.pacing.statistics import RunStatistics
-from eventbus.chains.writing.block import Block
+from eventbus.chains.rendering.block import Block
 
 __all__ = [
     "Block",

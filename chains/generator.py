@@ -12,33 +12,26 @@ from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.model.chains import Outcome
 from eventbus.catalog.model.workload import Arrivals as Model
 from eventbus.catalog.model.workload import Phase, Tenants
-from eventbus.chains.arrivals.compiled import Arrivals, compiled, paced, poisson
-from eventbus.chains.arrivals.users import Closed
+from eventbus.chains.arrivals.closed import Closed
+from eventbus.chains.arrivals.open import Arrivals, compiled, paced, poisson
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
-from eventbus.chains.explain import Explanation, explained
-from eventbus.chains.faults.injection import Injector
+from eventbus.chains.faults.inject import Injector
 from eventbus.chains.faults.kinds import Fault, by_precedence
 from eventbus.chains.faults.ledger import Ledger
-from eventbus.chains.faults.places import places
-from eventbus.chains.formats import JSON, Layout
-from eventbus.chains.formats.layout import Envelope
-from eventbus.chains.pacing.census import Census
 from eventbus.chains.pacing.statistics import RunStatistics
-from eventbus.chains.plan import Plan
+from eventbus.chains.pacing.summary import Census
+from eventbus.chains.plan import Plan, checked, places
 from eventbus.chains.randomness import purpose
-from eventbus.chains.stream import ChainStream, Extent
-from eventbus.chains.tenants import Tenancy
-from eventbus.chains.walking.phases import checked
-from eventbus.chains.workers.crew import in_parallel
-from eventbus.chains.writing.block import EPOCH, Block
-from eventbus.chains.writing.decode import decoded
+from eventbus.chains.rendering import JSON, Layout
+from eventbus.chains.rendering.block import EPOCH, Block, decoded
+from eventbus.chains.rendering.fixed import Envelope, Tenancy
+from eventbus.chains.stream import ChainStream, Explanation, Extent, explained
+from eventbus.chains.workers import in_parallel
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
 from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.clock import Clock
-    from eventbus.chains.pacing.observer import Observer
-    from eventbus.chains.pacing.pacer import OnProgress, Pacer
+    from eventbus.chains.pacing.pacer import Clock, Observer, OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -137,7 +130,7 @@ class ChainGenerator:
             chains: how many; None: no bound.
             duration: seconds of virtual time in which chains begin; None: no bound.
             workers: processes that make the events: changes the speed, never a byte.
-            layout: the form of the events, one of `chains.formats`.
+            layout: the form of the events, one of `chains.rendering`.
 
         Raises:
             InvalidSetting: an argument is out of range.
@@ -300,8 +293,7 @@ class ChainGenerator:
             InvalidSetting: an argument is out of range, or a fault's scope has no event that it could strike.
         """
         # imported here, so that making events never waits for the import of asyncio
-        from eventbus.chains.pacing.clock import WallClock  # noqa: PLC0415
-        from eventbus.chains.pacing.pacer import Pacer  # noqa: PLC0415
+        from eventbus.chains.pacing.pacer import Pacer, WallClock  # noqa: PLC0415
 
         if (faults or ledger) and layout is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import count
+from itertools import count, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,18 +15,37 @@ from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog, Chain
 from eventbus.catalog.model.chains import Outcome
 from eventbus.catalog.model.workload import Phase
-from eventbus.chains.errors import NothingToGenerate
-from eventbus.chains.formats import JSON, Layout
-from eventbus.chains.formats.layout import Envelope
+from eventbus.chains.errors import InvalidSetting, NothingToGenerate
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from eventbus.chains.tenants import Tenancy
-from eventbus.chains.walking.crossing import Kinds
-from eventbus.chains.walking.factors import factors
-from eventbus.chains.walking.sessions import Sessions, longest_session
-from eventbus.chains.walking.walk import Walk
-from eventbus.chains.walking.walker import Walker
-from eventbus.chains.walking.waves import Waves
-from eventbus.chains.writing.emitter import Emitter, compile_emitter
+from eventbus.chains.rendering import JSON, Layout
+from eventbus.chains.rendering.fixed import Envelope, Field, Tenancy
+from eventbus.chains.rendering.render import Emitter, compile_emitter
+from eventbus.chains.sampling import factors
+from eventbus.chains.simulation import Walker
+from eventbus.chains.simulation.chains import Kinds, Waves
+from eventbus.chains.simulation.policy import Walk
+from eventbus.chains.simulation.sessions import Sessions, longest_session
+
+# Whether the phases of a run are ones.
+
+
+def checked(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ...]:
+    """The same phases.
+
+    Raises:
+        InvalidSetting: their moments do not rise from 0 or more, or a factor is out of range.
+        UnknownName: a phase names a chain that the catalog does not have.
+    """
+    for phase in phases:
+        if not (0 <= phase.failed < math.inf and 0 < phase.delay < math.inf):
+            raise InvalidSetting(f"expected factors that are finite, of 0 or more (delay: above 0), got {phase}")
+        for name in phase.chains:
+            catalog.chain(name)
+    moments = [phase.at for phase in phases]
+    if not all(0 <= moment < math.inf for moment in moments) or any(b <= a for a, b in pairwise(moments)):
+        raise InvalidSetting(f"expected phases whose moments rise from 0 or more, got {moments}")
+    return tuple(phases)
+
 
 CHAIN_PURPOSE = purpose("chain")
 LONGEST_SPAN = 1 << 62
@@ -149,3 +170,42 @@ class Plan:
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1
+
+
+# What an emitter stands for: the chain and the state that its events come from.
+
+
+class Place(NamedTuple):
+    """Where in the catalog an event comes from."""
+
+    chain: str
+    state: str
+    event_type: str
+    is_root: bool
+    ends_chain: bool
+    outcome: Outcome | None
+    correlation_at: int
+    """Where in an event's text its correlation id begins."""
+    timestamp_at: int
+    causation_at: int | None
+    """None on a root."""
+
+
+def places(plan: Plan) -> list[Place]:
+    """The place of each emitter of a plan."""
+    return [_place(emitter) for emitter in plan.emitters]
+
+
+def _place(emitter: Emitter) -> Place:
+    at = {gap.field: gap.at for gap in emitter.gaps}
+    return Place(
+        chain=emitter.chain,
+        state=emitter.state.name,
+        event_type=emitter.event_type,
+        is_root=emitter.is_root,
+        ends_chain=emitter.state.outcome is not None,
+        outcome=emitter.state.outcome,
+        correlation_at=emitter.correlation_at,
+        timestamp_at=at[Field.TIMESTAMP],
+        causation_at=at.get(Field.CAUSATION_ID),
+    )

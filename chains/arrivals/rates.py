@@ -8,15 +8,21 @@ as their argument rises: the times are the same everywhere, and in order.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import dropwhile, groupby, pairwise
 from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from eventbus.chains.arrivals.batches import NEVER
+from eventbus.catalog.model.workload import WEEK, Profile
+from eventbus.chains.arrivals.batch import NEVER
 from eventbus.chains.randomness import Integers
+from eventbus.event import microseconds
 
 Reals = npt.NDArray[np.float64]
 
@@ -144,3 +150,153 @@ def _inverted(inside: Reals, begin: Reals, slope: Reals) -> Reals:
     root = np.sqrt(np.maximum(begin * begin + (slope * 2) * inside, 0.0))
     inverted: Reals = (root - begin) / slope
     return inverted
+
+
+# A profile of the day and the week as a rate: the hours of a clock on the wall, on days of 23, 24 or 25 of them.
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = date(2262, 1, 1)
+"""Nanoseconds since 1970 have run out of 63 bits soon after."""
+SECOND, MINUTE, HOUR, DAY = 10**9, 60 * 10**9, 3600 * 10**9, 24 * 3600 * 10**9
+KEPT = 64
+"""Days whose lines are remembered."""
+
+
+class Slot(NamedTuple):
+    """An hour of a day, or the part of one that is left when the clock is put forward or back."""
+
+    begin: int
+    """Nanoseconds since the start of the run."""
+    lasts: int
+    rate: float
+    """Chains per second, on average."""
+
+
+class Calendar:
+    """The rate that a profile gives each moment.
+
+    Args:
+        start: nanoseconds since the Unix epoch.
+    """
+
+    def __init__(self, profile: Profile, start: int) -> None:
+        self._profile = profile
+        self._zone = ZoneInfo(profile.time_zone)
+        self._start = start
+        self._first = self._wall_clock(start).date()
+        self._days = (END - self._first).days
+        self._known: dict[int, list[Piece]] = {}
+        self._hourly: dict[int, list[Slot]] = {}
+        #: Where the integral is at the beginning of each day, the first of which began before the start.
+        self._places = [0]
+        self._places, self._known = [-self.place(0)], {}
+        self.peak = max(slot.rate for day in range(len(WEEK)) for slot in self._slots(day))
+
+    def times(self, base: int, beyond: Integers) -> Integers:
+        """When the integral reaches places (see `rates.Rate`)."""
+        return Lines([*self._covering(base, base + int(beyond[-1]))], base).times(beyond)
+
+    def place(self, time: int) -> int:
+        """The integral from the start to a time, nanoseconds since then."""
+        return next(self.pieces(time)).at(time)
+
+    def pieces(self, time: int) -> Iterator[Piece]:
+        """The straight lines from the one in which a time lies, nanoseconds since the start."""
+        day = (self._wall_clock(self._start + time).date() - self._first).days
+        return dropwhile(lambda piece: piece.time + piece.lasts <= time, self._from(day))
+
+    def _covering(self, place: int, end: int) -> Iterator[Piece]:
+        """The lines in which places lie, and the end of all time if they run out."""
+        while self._places[-1] <= place and len(self._places) < self._days:
+            self._count(len(self._places))
+        for piece in self._from(bisect_right(self._places, place) - 1):
+            if piece.place > end:
+                return
+            yield piece
+        yield Piece(self._places[-1], NEVER, 0, 0.0, 0.0)
+
+    def _from(self, day: int) -> Iterator[Piece]:
+        for one in range(day, self._days):
+            yield from self._pieces(one)
+
+    def _count(self, days: int) -> None:
+        """Integrates up to a day."""
+        for day in range(len(self._places) - 1, days):
+            self._pieces(day)
+
+    def _pieces(self, day: int) -> list[Piece]:
+        """The straight lines of a day."""
+        if day not in self._known:
+            self._count(day)
+            self._known[day], end = self._integrated(day)
+            if day + 1 == len(self._places):
+                self._places.append(end)
+            if len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
+        return self._known[day]
+
+    def _integrated(self, day: int) -> tuple[list[Piece], int]:
+        """The straight lines of a day, and where the integral is at its end."""
+        pieces, place = [], self._places[day]
+        for begin, lasts, low, high in self._lines(day):
+            piece = Piece(place, begin, lasts, low, high)
+            pieces.append(piece)
+            place += piece.amount
+        return pieces, place
+
+    def _lines(self, day: int) -> Iterator[tuple[int, int, float, float]]:
+        """Begin and length of straight lines, and their rates at both ends.
+
+        Two lines in an hour, from edge to middle and on to the next edge: its average is kept by making the middle as
+        much higher as the edges are lower, and an edge is at most twice the lower of its hours, so that no middle is
+        below 0.
+        """
+        slots = self._slots(day)
+        if not self._profile.interpolate:
+            yield from ((slot.begin, slot.lasts, slot.rate, slot.rate) for slot in slots)
+            return
+        before, after = self._slots(day - 1) or slots, self._slots(day + 1) or slots  # a place may leave out a day
+        rates = [slot.rate for slot in (*before[-1:], *slots, *after[:1])]
+        edges = [min((a + b) / 2, a * 2, b * 2) for a, b in pairwise(rates)]
+        for slot, (left, right) in zip(slots, pairwise(edges), strict=False):
+            middle, half = slot.rate * 2 - (left + right) / 2, slot.lasts // 2
+            yield slot.begin, half, left, middle
+            yield slot.begin + half, slot.lasts - half, middle, right
+
+    def _slots(self, day: int) -> list[Slot]:
+        """The hours of a day; those of three days are asked for again and again."""
+        if day not in self._hourly:
+            self._hourly = {one: slots for one, slots in self._hourly.items() if abs(one - day) < 3}
+            self._hourly[day] = self._slots_of(day)
+        return self._hourly[day]
+
+    def _slots_of(self, day: int) -> list[Slot]:
+        weekday = (self._first + timedelta(days=day)).weekday()
+        hours = self._profile.hours[weekday % len(self._profile.hours)]
+        parts = list(self._hours(day))
+        unit = 1 / 3600
+        if self._profile.per_day is not None:
+            unit = self._profile.per_day / (math.fsum(hours[hour] * lasts / SECOND for _, lasts, hour in parts) or 1.0)
+        unit *= self._profile.days[weekday]
+        return [Slot(begin - self._start, lasts, hours[hour] * unit) for begin, lasts, hour in parts]
+
+    def _hours(self, day: int) -> Iterator[tuple[int, int, int]]:
+        """Begin, length and number of a day's hours, nanoseconds since the Unix epoch."""
+        begin, end = self._midnight(day), self._midnight(day + 1)
+        if end - begin == DAY:
+            yield from ((begin + hour * HOUR, HOUR, hour) for hour in range(24))
+            return
+        minutes = [(moment, self._wall_clock(moment)) for moment in range(begin, end, MINUTE)]
+        hours = groupby(minutes, lambda minute: (minute[1].hour, minute[1].utcoffset()))
+        begins = [(next(group)[0], hour) for (hour, _), group in hours]
+        for (since, hour), (until, _) in pairwise([*begins, (end, 0)]):
+            yield since, until - since, hour
+
+    def _midnight(self, day: int) -> int:
+        """When a day begins: where the clock skips midnight, when it does so."""
+        begin = datetime.combine(self._first + timedelta(days=day), time(), self._zone)
+        return microseconds(begin.astimezone(UTC)) * 1000
+
+    def _wall_clock(self, nanoseconds: int) -> datetime:
+        return (EPOCH + timedelta(microseconds=nanoseconds // 1000)).astimezone(self._zone)

@@ -1,4 +1,4 @@
-"""What can go wrong on purpose: the kinds of faults, and how often, how far and where one strikes."""
+"""What a scenario of the catalog means to a generator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
+
+from eventbus.catalog import Catalog
+from eventbus.catalog.errors import suggestion
 from eventbus.catalog.model.visitors import full_name
+from eventbus.catalog.model.workload import FaultSetting
+from eventbus.catalog.scenario import Scenario
 from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.plan import Place
+from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
+from eventbus.chains.table import EventTable
+
+# What can go wrong on purpose: the kinds of faults, and how often, how far and where one strikes.
+
 
 Unit = Literal["time", "places"]
 SECOND = 1_000_000
@@ -91,3 +103,112 @@ def by_precedence(faults: Sequence[Fault]) -> list[Fault]:
     """The same faults, in the order of `KINDS`: that in which they are given does not matter."""
     order = list(KINDS)
     return sorted(faults, key=lambda fault: (order.index(fault.kind), fault.chains, fault.event_types, fault.fields))
+
+
+# Which events faults strike: worked out from columns, by the identity of each event.
+#
+# Each event has 32 random bits of its own; multiplied by an odd number of a kind of fault, they are as good
+# as others, drawn for this kind alone, and cost a fifth. So no kind depends on another one, nor on where blocks begin.
+
+
+STRIKE = purpose("fault")
+
+
+class Strikes(NamedTuple):
+    """Events that are struck, by fault, then in the order of the stream."""
+
+    rows: Integers
+    faults: Integers
+    """The number of the fault that strikes each."""
+
+
+class Arsenal:
+    """Faults with all that is worked out before the first event.
+
+    Args:
+        faults: those that come first win.
+        places: of the emitters of a plan.
+
+    Raises:
+        InvalidSetting: a fault's scope leaves no event that it could strike.
+    """
+
+    def __init__(self, faults: Sequence[Fault], places: Sequence[Place], catalog: Catalog) -> None:
+        self.faults = faults
+        eligible = [_eligible_places(fault, places, catalog) for fault in faults]
+        self._eligible = np.array(eligible, np.bool_).reshape(-1, len(places))
+        factors = [purpose(f"fault/{fault.kind}") >> 32 | 1 for fault in faults]
+        self._factors = np.array(factors, np.uint32).reshape(-1, 1)
+        # at a rate of 0 only the number 0 would be struck, which no product of odd numbers is
+        highest = [max(round(fault.rate * (1 << 32)) - 1, 0) for fault in faults]
+        self._highest = np.array(highest, np.uint32).reshape(-1, 1)
+
+    def strikes(self, events: EventTable, keys: Words) -> Strikes:
+        """The events that are struck; each by one fault, the first of several.
+
+        Args:
+            keys: the random keys of the events' chains.
+        """
+        numbers = fraction(draw(keys, STRIKE, events.step)).astype(np.uint32) | np.uint32(1)
+        faults, rows = np.nonzero(numbers * self._factors <= self._highest)
+        able = self._eligible[faults, events.kind.take(rows)]
+        faults, rows = faults[able], rows[able]
+        first = np.sort(np.unique(rows, return_index=True)[1])
+        return Strikes(rows.take(first), faults.take(first))
+
+
+def _eligible_places(fault: Fault, places: Sequence[Place], catalog: Catalog) -> list[bool]:
+    _check_scope(fault, places)
+    eligible = [_eligible(fault, place, catalog) for place in places]
+    if not any(eligible):
+        raise InvalidSetting(f"the fault {fault.kind} finds no event to strike: its scope has none that it could")
+    return eligible
+
+
+def _check_scope(fault: Fault, places: Sequence[Place]) -> None:
+    for kind, wanted, known in (
+        ("chain", fault.chains, {place.chain for place in places}),
+        ("event type", fault.event_types, {place.event_type for place in places}),
+    ):
+        for name in set(wanted) - known:
+            raise InvalidSetting(f"the run has no {kind} {name!r} for the fault {fault.kind}{suggestion(name, known)}")
+
+
+def _eligible(fault: Fault, place: Place, catalog: Catalog) -> bool:
+    if fault.chains and place.chain not in fault.chains:
+        return False
+    if fault.event_types and place.event_type not in fault.event_types:
+        return False
+    if fault.fields:
+        return any(field.name in fault.fields for field in catalog.event_type(place.event_type).payload)
+    if fault.kind == "missing-started":
+        return place.event_type.split(".")[-2] == "started"
+    if fault.kind == "completed-before-started":
+        return place.ends_chain and not place.is_root
+    return not (fault.kind == "orphan-causation" and place.is_root)
+
+
+def faults_of(scenario: Scenario) -> tuple[Fault, ...]:
+    """The faults that a scenario wants injected."""
+    return tuple(map(_fault, scenario.faults))
+
+
+def _fault(setting: FaultSetting) -> Fault:
+    return Fault(
+        kind=setting.kind,
+        rate=setting.rate,
+        bounds=bounds_of(setting.kind, setting.low, setting.high),
+        chains=setting.chains,
+        event_types=setting.event_types,
+        fields=setting.fields,
+    )
+
+
+def bounds_of(kind: str, low: int | None, high: int | None) -> tuple[int, int] | None:
+    """Both bounds of a fault; one that is not given is the kind's own, as far as the other lets it."""
+    if low is None and high is None:
+        return None
+    least, most = KINDS[kind].bounds
+    if low is None:
+        low = least if high is None else min(least, high)
+    return low, max(most, low) if high is None else high

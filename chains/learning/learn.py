@@ -15,14 +15,12 @@ from eventbus.catalog.errors import Place
 from eventbus.catalog.infer import Sketch
 from eventbus.catalog.infer.chains import dashed, unique
 from eventbus.chains.errors import NothingToLearn
-from eventbus.chains.learning.chain import Learned, learned
-from eventbus.chains.learning.endings import judged
-from eventbus.chains.learning.forest import Forest, Walks, grown
-from eventbus.chains.learning.known import recognised
+from eventbus.chains.learning.fields import events_by_type
+from eventbus.chains.learning.fitting import percentages
 from eventbus.chains.learning.payloads import Payloads
 from eventbus.chains.learning.recording import Recording, record
-from eventbus.chains.learning.rounding import percentages
-from eventbus.chains.learning.samples import events_by_type
+from eventbus.chains.learning.states import Learned, learned, recognised
+from eventbus.chains.learning.traces import Forest, Walks, grown, judged
 from eventbus.event import EPOCH, format_timestamp
 
 MOST_TENANTS = 8

@@ -6,23 +6,117 @@ Deadlines are absolute, so waits do not add up; whatever is due goes out togethe
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.chains.errors import InvalidSetting
-from eventbus.chains.faults.splicing import FaultyBlock
-from eventbus.chains.pacing.clock import Clock
-from eventbus.chains.pacing.observer import Observer, Published
-from eventbus.chains.pacing.stage import ENDLESS, Stage, Unchanged
+from eventbus.chains.faults.inject import ENDLESS, Stage, Unchanged
+from eventbus.chains.faults.splice import FaultyBlock
 from eventbus.chains.pacing.statistics import Account, RunStatistics
 from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers
+from eventbus.chains.rendering.block import Block
 from eventbus.chains.table import EventTable
-from eventbus.chains.writing.block import Block
+from eventbus.record import ProducerRecord
+
+# The time that a paced run lives by, as an argument.
+
+
+class Clock(Protocol):
+    """Tells the time, and waits."""
+
+    def time_us(self) -> int:
+        """Microseconds since the Unix epoch; never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait at least about this long; 0 lets other tasks run."""
+        ...
+
+
+class WallClock:
+    """The machine's time at the moment of making, moved on by its monotonic clock: corrections do not make it jump."""
+
+    def __init__(self) -> None:
+        self._ahead = time.time_ns() - time.monotonic_ns()
+
+    def time_us(self) -> int:
+        return (time.monotonic_ns() + self._ahead) // 1000
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+# Those who look on while a run is published: they count, digest or print, and change nothing.
+
+
+class Published(NamedTuple):
+    """Events that the bus has taken together."""
+
+    records: Sequence[ProducerRecord]
+    kinds: Integers
+    """Of the records: indices of their emitters in the plan."""
+    events: EventTable
+    """As they were meant to be: faults change the records only, leave some out and repeat others."""
+    lags: Integers
+    """Microseconds from the intended time of each record to the acknowledgement; empty at unlimited speed."""
+    at: int
+    """Of the acknowledgement by the run's clock, microseconds since the Unix epoch."""
+
+
+class Observer(Protocol):
+    """Is told of everything that the bus has taken, in that order."""
+
+    def published(self, batch: Published) -> None: ...
+
+
+# The SHA-256 of what was published: two runs with the same one had the same events in the same order.
+
+
+AT_ONCE = 1 << 16
+"""Bytes that are digested in less time than another thread takes to begin."""
+AHEAD = 8
+"""Texts that may wait for the other thread."""
+
+
+class Digest:
+    """Digests events as JSON lines, as `eventbus generate` writes them; a second thread does the work."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._beside = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def published(self, batch: Published) -> None:
+        lines = [b"null" if record.value is None else record.value for record in batch.records]
+        lines.append(b"")
+        self.add(b"\n".join(lines))
+
+    def add(self, text: bytes) -> None:
+        """Digest lines behind those before."""
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) == AHEAD):
+            self._waiting.popleft().result()
+        if not self._waiting and len(text) < AT_ONCE:
+            self._hash.update(text)
+        else:
+            self._waiting.append(self._beside.submit(self._hash.update, text))
+
+    def hexdigest(self) -> str:
+        """Of everything so far."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._hash.hexdigest()
+
 
 BATCH = 5000
 """Events published together at most: they fill the batches of a Kafka producer, and soon hear a cancellation."""

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from eventbus.chains.pacing.clock import Clock, WallClock
-from eventbus.chains.sinks.mailbox import Mailbox
-from eventbus.chains.sinks.sink import Sink, SinkStatistics
+from eventbus.chains.pacing.pacer import Clock, WallClock
+from eventbus.chains.sinks.sink import Mailbox, Sink, SinkStatistics
 from eventbus.event import Event, domain_of
 from eventbus.record import ProducerRecord, record_of
 

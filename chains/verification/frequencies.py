@@ -10,12 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed
-from eventbus.chains.verification.course import Course
-from eventbus.chains.verification.distribution import distance
-from eventbus.chains.verification.matching import Step, Walked
+from eventbus.chains.statistics import chi_square, distance, kolmogorov, pooled
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.significance import chi_square, kolmogorov, pooled
-from eventbus.chains.verification.trails import Trail
+from eventbus.chains.verification.traces import Course, Step, Trail, Walked
 
 LEAST_EXPECTED = 10
 """In each cell of a chi-square test."""

@@ -9,12 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from eventbus.catalog import Catalog
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.chains.faults.kinds import KINDS
-from eventbus.chains.verification.reading import Seen, id_time
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.trails import Trail
+from eventbus.chains.verification.streams import TOLERANCE, Seen, id_time
+from eventbus.chains.verification.traces import Trail
 
-TOLERANCE = 1000
-"""Microseconds that an event's time may differ from the one in its id, which has a little less precision."""
 REORDERED = KINDS["reorder"].bounds[1]
 """Places by which an event may come late and still look reordered."""
 

@@ -9,11 +9,10 @@ from datetime import datetime
 from eventbus.catalog import Catalog
 from eventbus.catalog.model.workload import Phase
 from eventbus.chains.verification import frequencies, structure
-from eventbus.chains.verification.conservation import Book, Conservation, read_ledger
-from eventbus.chains.verification.course import Course
-from eventbus.chains.verification.reading import Reading, Seen, id_time, read
+from eventbus.chains.verification.ledger import Book, Conservation, read_ledger
 from eventbus.chains.verification.report import Report
-from eventbus.chains.verification.trails import Trail, trails
+from eventbus.chains.verification.streams import Reading, Seen, id_time, read
+from eventbus.chains.verification.traces import Course, Trail, trails
 from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3

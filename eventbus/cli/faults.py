@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from eventbus.bus import EventBus
     from eventbus.chains import ChainGenerator
     from eventbus.chains.faults.kinds import Fault
-    from eventbus.chains.formats import Layout
+    from eventbus.chains.rendering import Layout
 
 FORM = "KIND=RATE[,min=…,max=…,chain=…,type=…,field=…]"
 
@@ -128,7 +128,7 @@ class Striking:
             bus: to publish into; it gets its records in the layout, though faults break JSON events.
             layout: None: JSON.
         """
-        from eventbus.chains.formats import JSON
+        from eventbus.chains.rendering import JSON
 
         layout = layout or JSON
         if not self.faults and self.ledger is None:
@@ -151,8 +151,8 @@ def _opened(path: Path) -> BinaryIO:
 
 def _converting(bus: EventBus, layout: Layout) -> EventBus:
     """The bus behind what gives JSON records a layout."""
-    from eventbus.chains.cloudevents import ConvertedBus, binary, structured
-    from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY
+    from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY
+    from eventbus.chains.rendering.json import ConvertedBus, binary, structured
 
     for other, convert in ((CLOUDEVENTS, structured), (CLOUDEVENTS_BINARY, binary)):
         if layout is other:

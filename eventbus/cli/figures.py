@@ -11,7 +11,7 @@ from eventbus.cli.summary import share
 
 if TYPE_CHECKING:
     from eventbus.chains import RunStatistics
-    from eventbus.chains.pacing.census import Census
+    from eventbus.chains.pacing.summary import Census
 
 TYPES = 8
 """Event types with a line of their own; the others share one."""

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from eventbus.bus import TopicStrategy
     from eventbus.catalog import Catalog
     from eventbus.chains import Block
-    from eventbus.chains.faults.splicing import FaultyBlock
-    from eventbus.chains.formats import Format, Layout
+    from eventbus.chains.faults.splice import FaultyBlock
+    from eventbus.chains.rendering import Format, Layout
     from eventbus.cli.registry import RegistryOptions
 
 
@@ -40,7 +40,7 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
     Raises:
         click.UsageError: this format cannot be struck.
     """
-    from eventbus.chains import formats
+    from eventbus.chains import rendering
 
     if form in TYPED and struck:
         raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
@@ -49,13 +49,13 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
     if form == "protobuf":
         return _protobuf(catalog)
     if form == "cloudevents":
-        return FileFormat(formats.JSON, _converted) if struck else FileFormat(formats.CLOUDEVENTS, _copied)
-    return FileFormat(formats.JSON, _copied)
+        return FileFormat(rendering.JSON, _converted) if struck else FileFormat(rendering.CLOUDEVENTS, _copied)
+    return FileFormat(rendering.JSON, _copied)
 
 
 def _avro(catalog: Catalog) -> FileFormat:
     from eventbus.catalog.export.typed import message
-    from eventbus.chains.formats.avro import AvroFile, AvroLayout
+    from eventbus.chains.rendering.avro import AvroFile, AvroLayout
 
     every = message(catalog, list(catalog.events))
     file = AvroFile(every)
@@ -65,7 +65,7 @@ def _avro(catalog: Catalog) -> FileFormat:
 
 def _protobuf(catalog: Catalog) -> FileFormat:
     from eventbus.catalog.export.typed import message
-    from eventbus.chains.formats.protobuf import ProtobufLayout
+    from eventbus.chains.rendering.protobuf import ProtobufLayout
 
     every = message(catalog, list(catalog.events))
     return FileFormat(ProtobufLayout(dict.fromkeys(catalog.events, every)), _copied)
@@ -79,17 +79,17 @@ def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, top
         InvalidSettings: it is none.
         SchemaRegistryError: the registry cannot be reached, or refuses.
     """
-    from eventbus.chains import formats
+    from eventbus.chains import rendering
 
     match form:
         case "avro" | "protobuf":
             return registry.layout(form, catalog, topics)
         case "cloudevents":
-            return formats.CLOUDEVENTS
+            return rendering.CLOUDEVENTS
         case "cloudevents-binary":
-            return formats.CLOUDEVENTS_BINARY
+            return rendering.CLOUDEVENTS_BINARY
         case "json":
-            return formats.JSON
+            return rendering.JSON
 
 
 def _copied(block: Block | FaultyBlock) -> bytes:
@@ -97,6 +97,6 @@ def _copied(block: Block | FaultyBlock) -> bytes:
 
 
 def _converted(block: Block | FaultyBlock) -> bytes:
-    from eventbus.chains.cloudevents import structured_lines
+    from eventbus.chains.rendering.json import structured_lines
 
     return structured_lines(bytes(block.buffer))

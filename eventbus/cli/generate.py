@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from eventbus.catalog.model.workload import Tenants
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.faults.kinds import Fault
-    from eventbus.chains.faults.splicing import FaultyBlock
+    from eventbus.chains.faults.splice import FaultyBlock
 
     Advance = Callable[[Block | FaultyBlock], None]
 

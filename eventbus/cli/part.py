@@ -13,7 +13,7 @@ from eventbus.cli.parameters import Instant
 
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
-    from eventbus.chains.formats import Layout
+    from eventbus.chains.rendering import Layout
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -96,7 +96,7 @@ class Part:
             click.UsageError: the generator does not take the options.
         """
         from eventbus.chains import InvalidSetting
-        from eventbus.chains.formats import JSON
+        from eventbus.chains.rendering import JSON
 
         layout = layout or JSON
         if self.index is not None:

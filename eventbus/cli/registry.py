@@ -12,8 +12,8 @@ import click
 if TYPE_CHECKING:
     from eventbus.bus import TopicStrategy
     from eventbus.catalog import Catalog
-    from eventbus.chains.formats import Layout
-    from eventbus.chains.formats.registered import SchemaForm, SubjectStrategy
+    from eventbus.chains.rendering import Layout
+    from eventbus.chains.rendering.registry import SchemaForm, SubjectStrategy
 
 OPTIONS = (
     click.option(
@@ -49,7 +49,7 @@ class RegistryOptions:
             InvalidSettings: it is none.
             SchemaRegistryError: the registry cannot be reached, or refuses.
         """
-        from eventbus.chains.formats.registered import registered
+        from eventbus.chains.rendering.registry import registered
         from eventbus.kafka import SchemaRegistry
 
         if not self.url:

@@ -13,7 +13,7 @@ from eventbus.cli.typed import typed
 
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
-    from eventbus.chains.pacing.census import Census
+    from eventbus.chains.pacing.summary import Census
     from eventbus.cli.part import Part
     from eventbus.cli.report.facts import Facts
 

@@ -78,7 +78,7 @@ def _said(scenario: Scenario, options: dict[str, Any]) -> Iterator[tuple[str, An
     if scenario.duration is not None and not _given(options, *EXTENTS):
         yield "duration", scenario.duration
     if scenario.faults:
-        from eventbus.chains.scenarios import faults_of
+        from eventbus.chains.faults.kinds import faults_of
 
         yield "faults", faults_of(scenario)
     if advanced.verbose is not None:

@@ -14,10 +14,10 @@ import click
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from eventbus.chains.cloudevents import Convert
-    from eventbus.chains.formats import Format
+    from eventbus.chains.rendering import Format
+    from eventbus.chains.rendering.json import Convert
     from eventbus.chains.sinks import DeadLetters, HttpSink, Sink
-    from eventbus.chains.sinks.dialect import Dialect
+    from eventbus.chains.sinks.bodies import Dialect
 
 KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
 """What a sink is called, and what follows after a colon."""
@@ -124,7 +124,7 @@ class SinkOptions:
         Raises:
             SinkUnusable: an address is not one.
         """
-        from eventbus.chains.cloudevents import CONVERSIONS
+        from eventbus.chains.rendering.json import CONVERSIONS
 
         convert = CONVERSIONS.get(form) if self.mixed else None
         return [
@@ -146,7 +146,7 @@ class SinkOptions:
         on_gone: Callable[[], None],
     ) -> Sink:
         from eventbus.chains.sinks import JsonlSink, OpenPanelDialect, StdoutSink
-        from eventbus.chains.sinks.openpanel import track_url
+        from eventbus.chains.sinks.bodies import track_url
 
         if target.kind == "stdout":
             return StdoutSink(on_gone=on_gone)

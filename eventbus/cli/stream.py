@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
     from eventbus.catalog.model.workload import Tenants
     from eventbus.chains import ChainGenerator
-    from eventbus.chains.formats import Format, Layout
+    from eventbus.chains.rendering import Format, Layout
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
 FLUSH_WITHIN = 1.5

@@ -13,7 +13,7 @@ from eventbus.cli.summary import share
 from eventbus.cli.terminal import BAD, GOOD, colour, figures_table
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.census import ChainCount
+    from eventbus.chains.pacing.summary import ChainCount
 
 BAR = 24
 """Characters of the longest bar."""

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from eventbus.bus import EventBus
     from eventbus.chains import ChainGenerator, RunStatistics
-    from eventbus.chains.formats import Format, Layout
+    from eventbus.chains.rendering import Format, Layout
     from eventbus.chains.sinks import FanOut, Sink, SinkStatistics
     from eventbus.cli.sinks import SinkOptions, WhenFull
     from eventbus.cli.stream import Plan
@@ -122,8 +122,8 @@ async def run_into(
         EventBusError: the broker cannot be reached, or refuses.
         click.exceptions.Exit: a sink did not get everything.
     """
-    from eventbus.chains.formats import JSON
-    from eventbus.chains.pacing.clock import WallClock
+    from eventbus.chains.pacing.pacer import WallClock
+    from eventbus.chains.rendering import JSON
     from eventbus.chains.sinks import Channel, DeadLetters, FanOut
     from eventbus.cli.signals import stop_on_signals
     from eventbus.cli.stream import generate

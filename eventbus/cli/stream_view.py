@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from eventbus.chains.pacing.clock import Clock, WallClock
+from eventbus.chains.pacing.pacer import Clock, WallClock
 from eventbus.cli.faults import told
 from eventbus.cli.figures import Figures, lines
 from eventbus.cli.stream_panel import panel

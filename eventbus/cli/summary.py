@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.census import Census
+    from eventbus.chains.pacing.summary import Census
 
 
 def summary(census: Census) -> str:

@@ -18,7 +18,7 @@ class TenantsParameter(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenants:
         from eventbus.catalog.model.workload import Tenants
         from eventbus.chains import InvalidSetting
-        from eventbus.chains.tenants import Tenancy
+        from eventbus.chains.rendering.fixed import Tenancy
 
         if isinstance(value, Tenants):
             return value

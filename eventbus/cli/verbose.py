@@ -11,7 +11,7 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.observer import Published
+    from eventbus.chains.pacing.pacer import Published
     from eventbus.record import ProducerRecord
 
 FIELDS = 3

@@ -23,7 +23,7 @@ from eventbus.cli.verify_sources import Topics, of_file, of_store, of_topics
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
     from eventbus.chains.verification import Check, Report
-    from eventbus.chains.verification.reading import Reading
+    from eventbus.chains.verification.streams import Reading
     from eventbus.kafka import KafkaSecurity
 
 SHOWN = 5

@@ -15,7 +15,7 @@ from eventbus.cli.options import chosen_database
 
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog
-    from eventbus.chains.verification.reading import Reading
+    from eventbus.chains.verification.streams import Reading
     from eventbus.kafka import KafkaSecurity
 
     Advance = Callable[[int], None]
@@ -40,7 +40,7 @@ class Topics(click.ParamType):
 
 def of_file(file: BinaryIO, catalog: Catalog) -> Reading:
     """The lines of a file."""
-    from eventbus.chains.verification.reading import read
+    from eventbus.chains.verification.streams import read
     from eventbus.cli.reading import reading
 
     with reading(file, "verifying") as lines:
@@ -53,7 +53,7 @@ def of_topics(topics: tuple[str, ...], bootstrap_servers: str, security: KafkaSe
     Raises:
         EventBusError: the broker cannot be reached, or has no such topic.
     """
-    from eventbus.chains.verification.records import RecordReader
+    from eventbus.chains.verification.streams import RecordReader
     from eventbus.kafka.connection import Connection
     from eventbus.kafka.snapshot import Snapshot
 
@@ -75,7 +75,7 @@ def of_store(database_url: str | None, data_dir: Path | None, catalog: Catalog) 
     Raises:
         StoreError: it cannot be used, or nothing was ever stored.
     """
-    from eventbus.chains.verification.stored import Account, StoreReader
+    from eventbus.chains.verification.streams import Account, StoreReader
     from eventbus.processors.store import EventStore
 
     async def read(dsn: str) -> Reading:

@@ -20,7 +20,7 @@ from eventbus.cli.typed import typed
 
 if TYPE_CHECKING:
     from eventbus.chains import ChainGenerator, RunStatistics
-    from eventbus.chains.pacing.observer import Observer
+    from eventbus.chains.pacing.pacer import Observer
     from eventbus.cli.figures import Figures
 
 SECOND = 1_000_000
@@ -99,7 +99,7 @@ class Watch:
         zone: tzinfo,
         events_per_chain: float,
     ) -> None:
-        from eventbus.chains.pacing.digest import Digest
+        from eventbus.chains.pacing.pacer import Digest
         from eventbus.cli.verbose import Verbose
 
         self.options = options

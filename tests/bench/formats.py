@@ -12,8 +12,8 @@ from eventbus.catalog import Catalog
 from eventbus.catalog.export.typed import message
 from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
 from eventbus.chains import ChainGenerator
-from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
-from eventbus.chains.formats.registered import SchemaForm, registered
+from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
+from eventbus.chains.rendering.registry import SchemaForm, registered
 from tests.bench.generator import in_turns
 from tests.bench.table import Row
 from tests.unit.chains.protofile import message_classes

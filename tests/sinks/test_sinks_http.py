@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks import DeadLetters, HttpSink, JsonDialect, Retry, SinkStatistics, analytics_body
-from eventbus.chains.sinks.retry import retry_after
+from eventbus.chains.sinks.http import retry_after
 from eventbus.record import ProducerRecord
 from tests.sinks.conftest import Server, after, events, records, says
 from tests.unit.chains.clocks import ManualClock

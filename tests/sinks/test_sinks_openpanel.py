@@ -13,7 +13,7 @@ from aiohttp import web
 
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks import HttpSink, OpenPanelDialect, SinkStatistics
-from eventbus.chains.sinks.openpanel import track_url, user_agent
+from eventbus.chains.sinks.bodies import track_url, user_agent
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of
 from tests.sinks.conftest import Server, after, records, says

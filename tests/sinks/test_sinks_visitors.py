@@ -8,8 +8,7 @@ import orjson
 
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.sinks.analytics import analytics_body
-from eventbus.chains.sinks.openpanel import OpenPanelDialect
+from eventbus.chains.sinks.bodies import OpenPanelDialect, analytics_body
 from eventbus.event import Event
 from eventbus.record import ProducerRecord
 

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import UTC
 
-from eventbus.chains.pacing.bins import TimeBins
-from eventbus.chains.pacing.census import ENDED, EVENTS, FAILED
-from eventbus.chains.pacing.lag import LagHistogram
+from eventbus.chains.pacing.statistics import LagHistogram, TimeBins
+from eventbus.chains.pacing.summary import ENDED, EVENTS, FAILED
 from eventbus.cli.report.chart import Bar, Chart
 from eventbus.cli.report.facts import SECOND, Facts
 from eventbus.cli.report.hours import Hour

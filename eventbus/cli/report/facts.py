@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from eventbus.chains import RunStatistics
-from eventbus.chains.pacing.census import Census
+from eventbus.chains.pacing.summary import Census
 
 SECOND = 1_000_000
 

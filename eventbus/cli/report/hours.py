@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
-from eventbus.chains.pacing.bins import QUARTER
+from eventbus.chains.pacing.statistics import QUARTER
 from eventbus.cli.report.facts import Expected, Facts
 
 HOUR = 4 * QUARTER

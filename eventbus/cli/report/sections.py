@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from eventbus.chains.pacing.census import ABANDONED, FAILED, ChainCount
+from eventbus.chains.pacing.summary import ABANDONED, FAILED, ChainCount
 from eventbus.cli.report.chart import Chart
 from eventbus.cli.report.charts import by_hour, distribution, failures, over_time
 from eventbus.cli.report.facts import Facts

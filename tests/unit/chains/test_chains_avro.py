@@ -15,8 +15,8 @@ from eventbus.catalog.export.typed import Message, message
 from eventbus.catalog.export.typed_text import avro_schema
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator
-from eventbus.chains.formats.avro import AvroFile, AvroLayout
-from eventbus.chains.formats.wire import Wire
+from eventbus.chains.rendering.avro import AvroFile, AvroLayout
+from eventbus.chains.rendering.fixed import Wire
 from eventbus.event import headers_of
 from tests.unit.chains.catalogs import field, two_steps
 from tests.unit.chains.expected import decoded, expected

@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.pacing.bins import QUARTER, SECOND, QuarterHours, TimeBins
-from eventbus.chains.pacing.census import EVENTS, Census
-from eventbus.chains.pacing.digest import Digest
-from eventbus.chains.pacing.lag import LagHistogram
+from eventbus.chains.pacing.pacer import Digest
+from eventbus.chains.pacing.statistics import QUARTER, SECOND, LagHistogram, QuarterHours, TimeBins
+from eventbus.chains.pacing.summary import EVENTS, Census
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock
 from tests.unit.chains.listbus import ListBus

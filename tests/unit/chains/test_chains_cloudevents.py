@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from eventbus import InProcessBus
 from eventbus.chains import ChainGenerator
-from eventbus.chains.cloudevents import ConvertedBus, binary, structured, structured_json
+from eventbus.chains.rendering.json import ConvertedBus, binary, structured, structured_json
 from eventbus.cli import cli
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of

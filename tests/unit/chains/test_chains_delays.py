@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.chains.delays import sampler
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, chain_keys, draw, purpose
+from eventbus.chains.sampling import sampler
 from tests.unit.chains.catalogs import delays
 from tests.unit.chains.draws import drawn_delay, quantile
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.cloudevents import Convert, binary, structured
-from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
+from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
+from eventbus.chains.rendering.json import Convert, binary, structured
 from eventbus.event import Event, headers_of
 from eventbus.record import ProducerRecord
 from tests.unit.chains.catalogs import catalogs, two_steps

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.chains.pacing.lag import LagHistogram
+from eventbus.chains.pacing.statistics import LagHistogram
 
 
 @given(lags=st.lists(st.integers(0, 10**13), min_size=1, max_size=60), share=st.floats(0.01, 1))

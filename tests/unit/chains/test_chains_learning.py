@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Chain, Uniform, Variable
 from eventbus.chains import ChainGenerator
-from eventbus.chains.delays import sampler
 from eventbus.chains.errors import NothingToLearn, UnreadableStream
 from eventbus.chains.learning import Lesson, batches, learn
+from eventbus.chains.sampling import sampler
 from eventbus.chains.verification import verify
 from tests.unit.chains.catalogs import catalog_of, chain, delays, event, field, state, way
 

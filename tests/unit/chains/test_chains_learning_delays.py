@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.chains.delays import sampler
-from eventbus.chains.learning.fitting import fit
-from eventbus.chains.learning.rounding import percentages, repetitions, roundest
+from eventbus.chains.learning.fitting import fit, percentages, repetitions, roundest
 from eventbus.chains.randomness import Integers
+from eventbus.chains.sampling import sampler
 
 DELAYS: list[Delay] = [
     Fixed(value=100),

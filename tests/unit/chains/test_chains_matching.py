@@ -8,7 +8,7 @@ import pytest
 
 from eventbus.catalog import Catalog, Fixed, State
 from eventbus.catalog.model.chains import Causes, Fork, Retry, Unless, Way
-from eventbus.chains.verification.matching import Matcher, Shape
+from eventbus.chains.verification.traces import Matcher, Shape
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 
 

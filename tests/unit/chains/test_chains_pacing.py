@@ -15,8 +15,8 @@ from eventbus.catalog import Catalog, Fixed
 from eventbus.catalog.model.workload import Open, Profile, Spacing, Users
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
-from eventbus.chains.engine import Engine
 from eventbus.chains.randomness import Integers
+from eventbus.chains.stream import Engine
 from eventbus.chains.table import EventTable
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import two_steps

@@ -16,8 +16,8 @@ from eventbus.catalog.export.typed import ENVELOPE, Listing, Member, Message, Sc
 from eventbus.catalog.export.typed_text import protobuf_schema
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator
-from eventbus.chains.formats.protobuf import ProtobufLayout
-from eventbus.chains.formats.wire import Wire
+from eventbus.chains.rendering.fixed import Wire
+from eventbus.chains.rendering.protobuf import ProtobufLayout
 from eventbus.event import headers_of
 from tests.unit.chains.catalogs import catalog_of, event, field, state, two_steps
 from tests.unit.chains.catalogs import chain as chain_of

@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 from eventbus.catalog.model.workload import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import InvalidSetting
-from eventbus.chains.arrivals.batches import NEVER, Bounds
-from eventbus.chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
-from eventbus.chains.arrivals.calendar import Calendar
-from eventbus.chains.arrivals.compiled import Arrivals, AtOnce, compiled
-from eventbus.chains.arrivals.gamma import Gamma, quantile
-from eventbus.chains.arrivals.rates import CHAIN, Segments
-from eventbus.chains.arrivals.users import Closed
-from eventbus.chains.delays import Tabled
+from eventbus.chains.arrivals.batch import NEVER, Bounds
+from eventbus.chains.arrivals.closed import Closed
+from eventbus.chains.arrivals.open import Arrivals, AtOnce, compiled
+from eventbus.chains.arrivals.process import MARK_EVERY, OpenBeginnings
+from eventbus.chains.arrivals.rates import CHAIN, Calendar, Segments
 from eventbus.chains.randomness import Integers, draw
+from eventbus.chains.sampling import Tabled
+from eventbus.chains.statistics import Gamma, quantile
 from eventbus.event import microseconds
 
 HOUR = 3600 * 10**9

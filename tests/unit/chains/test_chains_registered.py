@@ -12,7 +12,7 @@ import pytest
 from eventbus.bus import TopicStrategy
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.formats.registered import STRATEGIES, SchemaForm, SubjectStrategy, registered
+from eventbus.chains.rendering.registry import STRATEGIES, SchemaForm, SubjectStrategy, registered
 
 FORMS: tuple[SchemaForm, ...] = get_args(SchemaForm)
 

@@ -17,10 +17,8 @@ from eventbus.catalog.model.delays import stretched
 from eventbus.catalog.model.visitors import VISITOR, short_name
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.faults.kinds import Fault
-from eventbus.chains.scenarios import faults_of
-from eventbus.chains.verification.distribution import distance
-from eventbus.chains.verification.significance import chi_square, kolmogorov
+from eventbus.chains.faults.kinds import Fault, faults_of
+from eventbus.chains.statistics import chi_square, distance, kolmogorov
 
 MICROSECOND = timedelta(microseconds=1)
 OPENED = "page_visited", "page_closed"

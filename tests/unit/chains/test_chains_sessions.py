@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog
 from eventbus.catalog.model.visitors import Behaviour, Journey, Range, Stop
 from eventbus.chains import ChainGenerator
-from eventbus.chains.verification.significance import chi_square
+from eventbus.chains.statistics import chi_square
 from eventbus.event import Event, microseconds
 from tests.unit.chains.reference_sessions import session
 

@@ -8,8 +8,7 @@ import random
 import pytest
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.chains.verification.distribution import cdf, distance
-from eventbus.chains.verification.significance import chi_square, kolmogorov, pooled, upper_gamma
+from eventbus.chains.statistics import cdf, chi_square, distance, kolmogorov, pooled, upper_gamma
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from eventbus.catalog.export.typed import message
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.cloudevents import CONVERSIONS
-from eventbus.chains.formats import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
-from eventbus.chains.formats.avro import AvroFile, AvroLayout
 from eventbus.chains.randomness import draw
-from eventbus.chains.tenants import HOUR, HOURS, Tenancy
+from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
+from eventbus.chains.rendering.avro import AvroFile, AvroLayout
+from eventbus.chains.rendering.fixed import HOUR, HOURS, Tenancy
+from eventbus.chains.rendering.json import CONVERSIONS
 from eventbus.cli import cli
 from eventbus.event import Event
 from tests.unit.chains.catalogs import two_steps

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus import event
+from eventbus.chains.rendering.columns import timestamps, uuid7
 from eventbus.chains.table import EventTable
-from eventbus.chains.writing.text import timestamps, uuid7
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 times = st.lists(st.integers(0, 7_000_000_000 * 10**6), min_size=1, max_size=20)

@@ -14,7 +14,7 @@ from eventbus.catalog import Catalog, Chain, Fixed, Transition, Uniform
 from eventbus.catalog.graph.conformance import accepted_sets
 from eventbus.catalog.model.chains import Causes, Fork, Outcome, Retry, State, Unless, Way
 from eventbus.chains import ChainGenerator, ImpossibleChain
-from eventbus.chains.engine import Engine
+from eventbus.chains.stream import Engine
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 from tests.unit.chains.topologies import topologies

@@ -13,7 +13,7 @@ from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.chains.faults.kinds import KINDS, Fault
 from eventbus.chains.verification import Report, judged
-from eventbus.chains.verification.records import RecordReader
+from eventbus.chains.verification.streams import RecordReader
 from eventbus.partitioner import partition_for
 from eventbus.record import ConsumerRecord, ProducerRecord
 

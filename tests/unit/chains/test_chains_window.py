@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Fixed, Uniform
 from eventbus.chains import Block, ChainGenerator, InvalidSetting
-from eventbus.chains.arrivals.batches import Bounds
-from eventbus.chains.arrivals.beginnings import MARK_EVERY, OpenBeginnings
+from eventbus.chains.arrivals.batch import Bounds
+from eventbus.chains.arrivals.process import MARK_EVERY, OpenBeginnings
+from eventbus.chains.simulation.policy import Walk
 from eventbus.chains.table import EventTable
-from eventbus.chains.walking.walk import Walk
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, two_steps, way
 

@@ -1,6 +1,6 @@
 """Several processes, one stream: the same bytes, an error rather than a gap, and nobody left behind."""
 
-from __future__ import annotations
+from __future__ import annotations  # noqa: I001
 
 import hashlib
 import os
@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
 from eventbus.chains import Block, ChainGenerator, InvalidSetting, WorkerDied
+from eventbus.chains import workers
 from eventbus.chains.stream import Extent
-from eventbus.chains.workers import crew as workers
-from eventbus.chains.workers.crew import in_parallel
-from eventbus.chains.workers.worker import COUNT_BYTES, SLOTS, Job
+from eventbus.chains.workers import COUNT_BYTES, SLOTS, Job, in_parallel
 from tests.unit.chains.catalogs import catalogs, field, two_steps
 
 LOOPING = Catalog.default().with_weights({"pattern-discovery": 15, "compliance-validation": 15})

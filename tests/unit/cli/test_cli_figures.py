@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from eventbus.chains import ChainGenerator, RunStatistics
-from eventbus.chains.pacing.observer import Published
+from eventbus.chains.pacing.pacer import Published
 from eventbus.cli.figures import Figures, Group, breakdown, groups, lines, rate, rates
 from eventbus.cli.stream_panel import panel
 from eventbus.cli.stream_view import print_lines

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.chains import ChainGenerator, RunStatistics
-from eventbus.chains.pacing.bins import QUARTER
-from eventbus.chains.pacing.observer import Published
+from eventbus.chains.pacing.pacer import Published
+from eventbus.chains.pacing.statistics import QUARTER
 from eventbus.cli.expectation import expected_chains
 from eventbus.cli.report.chart import Bar, Chart
 from eventbus.cli.report.charts import over_time

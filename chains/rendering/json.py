@@ -1,0 +1,337 @@
+"""Events as CloudEvents 1.0: whole as JSON (structured), or the attributes as record headers (binary).
+
+Sources: github.com/cloudevents/spec, the JSON event format, the Kafka protocol binding, and the extensions correlation
+(`correlationid`, `causationid`), partitioning (`partitionkey`) and distributed tracing (`traceparent`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+import numpy as np
+import orjson
+
+from eventbus.catalog import PayloadField
+from eventbus.chains.rendering.columns import windows
+from eventbus.chains.rendering.fixed import Draft, EventSpec, Field
+from eventbus.chains.rendering.placeholders import Column, Part, PayloadCompiler, Value
+from eventbus.errors import InvalidEvent
+from eventbus.event import Event, Header, format_timestamp
+from eventbus.record import ProducerRecord
+
+# The JSON event, a line each.
+
+
+class JsonEncoder:
+    """Values as JSON; many numbers in one go, cut at the commas."""
+
+    def text(self, value: Any) -> bytes:
+        return orjson.dumps(value)
+
+    def texts(self, numbers: Any) -> list[bytes]:
+        return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+
+    def column(self, numbers: Any) -> Column:
+        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+        memory = np.frombuffer(text, np.uint8)
+        commas = np.flatnonzero(memory == ord(","))
+        starts = np.concatenate(([1], commas + 1))
+        lengths = np.concatenate((commas, [len(text) - 1])) - starts
+        width = int(lengths.max())
+        padded = np.concatenate((memory, np.zeros(width, np.uint8)))
+        return Column(windows(padded, np.dtype(f"V{width}")), starts, lengths)
+
+
+ENCODER = JsonEncoder()
+
+
+def json_object(payload: PayloadCompiler, fields: tuple[PayloadField, ...], path: str = "") -> list[Part]:
+    """An object, in order."""
+    parts: list[Part] = [b"{"]
+    for number, field in enumerate(fields):
+        parts.append((b"," if number else b"") + orjson.dumps(field.name) + b":")
+        parts += _value(payload, field, f"{path}/{field.name}")
+    return [*parts, b"}"]
+
+
+def _value(payload: PayloadCompiler, field: PayloadField, path: str) -> list[Part]:
+    if field.fields is not None:
+        return json_object(payload, field.fields, path)
+    hole = payload.hole(field, path)
+    if hole is None:
+        return [orjson.dumps(field.value)]
+    if hole.is_listed or hole.template is None:
+        return [Value(hole, ENCODER)]
+    before, behind = map(orjson.dumps, hole.around)
+    return [before[:-1], Value(hole.bare(), ENCODER), behind[1:]]
+
+
+class JsonLayout:
+    """Ten fields in the documented order (see `eventbus.event`)."""
+
+    def draft(self, subject: EventSpec) -> Draft:
+        text, event, envelope = Draft(), subject.event, subject.envelope
+        text.constant(b'{"event_id":"')
+        text.field(Field.EVENT_ID)
+        text.constant(b'","event_type":' + orjson.dumps(event.name) + b',"timestamp":"')
+        text.field(Field.TIMESTAMP)
+        text.constant(b'","correlation_id":"')
+        text.field(Field.CORRELATION_ID)
+        text.constant(b'","causation_id":' + (b"null" if subject.is_root else b'"'))
+        if not subject.is_root:
+            text.field(Field.CAUSATION_ID)
+            text.constant(b'"')
+        text.constant(b',"tenant_id":"')
+        text.tenant(envelope)
+        constants = {
+            "namespace": envelope.namespace,
+            "source": event.source,
+            "schema_version": event.schema_version,
+        }
+        text.constant(b'",' + orjson.dumps(constants)[1:-1] + b',"payload":')
+        text.parts = [*json_object(subject.payload, event.payload), b"}\n"]
+        text.tail = 1
+        return text
+
+
+JSON = JsonLayout()
+
+
+UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+PLAIN = rb"[ !#-\[\]-~]+"  # ASCII that means the same in JSON and in a header
+REFERENCE = rb"[A-Za-z0-9._~/-]+"  # a URI reference without anything to encode
+
+WRITTEN = re.compile(
+    rb'\{"event_id":"(%b)","event_type":"(%b)","timestamp":"(%b)","correlation_id":"(%b)",'
+    rb'"causation_id":(?:null|"(%b)"),"tenant_id":"(%b)","namespace":"(%b)","source":"(%b)",'
+    rb'"schema_version":"(%b)","payload":(\{.*\})\}' % (UUID, PLAIN, PLAIN, UUID, UUID, PLAIN, PLAIN, REFERENCE, PLAIN),
+    re.DOTALL,
+)
+"""An event as this package writes it: taken apart in a fourth of the time that decoding takes."""
+
+STRUCTURED = ("content-type", b"application/cloudevents+json; charset=UTF-8")
+CONTENT_TYPE = ("content-type", b"application/json")
+SPECVERSION = ("ce_specversion", b"1.0")
+
+
+class Parts(NamedTuple):
+    """The texts of an event that become attributes, UTF-8, and its data."""
+
+    id: bytes
+    type: bytes
+    time: bytes
+    correlation: bytes
+    causation: bytes | None
+    tenant: bytes
+    namespace: bytes
+    source: bytes
+    schema_version: bytes
+    data: bytes
+
+    @property
+    def traceparent(self) -> bytes:
+        """W3C Trace Context: where the transmission starts, as in the plain header."""
+        return b"00-%b-%b-01" % (self.correlation.replace(b"-", b""), self.id[19:23] + self.id[24:])
+
+
+def structured_json(value: bytes) -> bytes:
+    """An event in its JSON form as a CloudEvent in its JSON form; what is no event is returned as it is."""
+    parts = _parts(value)
+    return value if parts is None else _json(parts)
+
+
+def structured_lines(text: bytes) -> bytes:
+    """Events as lines of JSON, each as a CloudEvent; other lines stay as they are."""
+    return b"\n".join(map(structured_json, text.split(b"\n")))
+
+
+def structured(record: ProducerRecord) -> ProducerRecord:
+    """A record whose value is a CloudEvent; a tombstone, and what is no event, stays as it is."""
+    parts = _parts(record.value)
+    if parts is None:
+        return record
+    return record._replace(value=_json(parts), headers=(STRUCTURED, ("traceparent", parts.traceparent)))
+
+
+def binary(record: ProducerRecord) -> ProducerRecord:
+    """A record whose headers are a CloudEvent's attributes, and whose value is its data alone: the payload."""
+    parts = _parts(record.value)
+    if parts is None:
+        return record
+    trace = parts.traceparent
+    cause = () if parts.causation is None else (("ce_causationid", parts.causation),)
+    headers = (
+        *repeated(parts.type, parts.source, parts.tenant, parts.namespace, parts.schema_version),
+        ("ce_id", parts.id),
+        ("ce_time", parts.time),
+        ("ce_correlationid", parts.correlation),
+        ("ce_partitionkey", parts.correlation),
+        ("ce_traceparent", trace),
+        ("traceparent", trace),
+        *cause,
+    )
+    return record._replace(value=parts.data, headers=headers)
+
+
+Convert = Callable[[ProducerRecord], ProducerRecord]
+
+CONVERSIONS: dict[str, Convert] = {"cloudevents": structured, "cloudevents-binary": binary}
+"""How records of JSON events take a format."""
+
+
+class Publisher(Protocol):
+    """Takes records."""
+
+    async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int: ...
+
+
+class ConvertedBus:
+    """Gives records a format on their way to a bus; the generator publishes into it as into that bus."""
+
+    def __init__(self, bus: Publisher, convert: Convert) -> None:
+        self._bus = bus
+        self._convert = convert
+
+    async def publish_many(self, records: Iterable[ProducerRecord]) -> int:
+        return await self._bus.publish_many(map(self._convert, records))
+
+
+def reference(source: str) -> str:
+    """A source as the URI reference that the specification wants."""
+    return quote(source, safe="/._~-:?#@!$&'()*+,;=%")
+
+
+@lru_cache(maxsize=4096)
+def repeated(kind: bytes, source: bytes, tenant: bytes, namespace: bytes, schema_version: bytes) -> tuple[Header, ...]:
+    """The headers that many events share."""
+    return (
+        CONTENT_TYPE,
+        SPECVERSION,
+        ("ce_source", source),
+        ("ce_type", kind),
+        ("ce_tenantid", tenant),
+        ("ce_namespace", namespace),
+        ("ce_schemaversion", schema_version),
+    )
+
+
+def _json(parts: Parts) -> bytes:
+    """The members are texts that JSON does not escape, so they are put together as they are."""
+    cause = b"" if parts.causation is None else b'"causationid":"%b",' % parts.causation
+    return (
+        b'{"specversion":"1.0","id":"%b","source":"%b","type":"%b","datacontenttype":"application/json","time":"%b",'
+        b'"correlationid":"%b",%b"tenantid":%b,"namespace":%b,"schemaversion":%b,'
+        b'"partitionkey":"%b","traceparent":"%b","data":%b}'
+        % (
+            parts.id, parts.source, parts.type, parts.time, parts.correlation, cause, _quoted(parts.tenant),
+            _quoted(parts.namespace), _quoted(parts.schema_version), parts.correlation, parts.traceparent, parts.data,
+        )
+    )  # fmt: skip
+
+
+def _parts(value: bytes | None) -> Parts | None:
+    """None: not an event."""
+    if match := WRITTEN.fullmatch(value or b""):
+        parts = Parts(*match.groups())
+        if _is_object(parts.data):
+            return parts
+    return _decoded(value or b"")
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _decoded(value: bytes) -> Parts | None:
+    """Any event, however it is written."""
+    try:
+        event = Event.from_bytes(value)
+    except InvalidEvent:
+        return None
+    return Parts(
+        id=event.event_id.encode(),
+        type=event.event_type.encode(),
+        time=format_timestamp(event.timestamp).encode(),
+        correlation=event.correlation_id.encode(),
+        causation=None if event.causation_id is None else event.causation_id.encode(),
+        tenant=event.tenant_id.encode(),
+        namespace=event.namespace.encode(),
+        source=reference(event.source).encode(),
+        schema_version=event.schema_version.encode(),
+        data=orjson.dumps(event.payload),
+    )
+
+
+@lru_cache
+def _quoted(text: bytes) -> bytes:
+    return orjson.dumps(text.decode())
+
+
+# CloudEvents 1.0, written at once (`chains.cloudevents` makes the same bytes of events that are JSON already).
+
+
+class StructuredLayout:
+    """The JSON format, a line each."""
+
+    def draft(self, subject: EventSpec) -> Draft:
+        text, event, envelope = Draft(), subject.event, subject.envelope
+        text.constant(b'{"specversion":"1.0","id":"')
+        text.field(Field.EVENT_ID)
+        about = {"source": reference(event.source), "type": event.name, "datacontenttype": "application/json"}
+        text.constant(b'",' + orjson.dumps(about)[1:-1] + b',"time":"')
+        text.field(Field.TIMESTAMP)
+        text.constant(b'","correlationid":"')
+        text.field(Field.CORRELATION_ID)
+        if not subject.is_root:
+            text.constant(b'","causationid":"')
+            text.field(Field.CAUSATION_ID)
+        text.constant(b'","tenantid":"')
+        text.tenant(envelope)
+        about = {"namespace": envelope.namespace, "schemaversion": event.schema_version}
+        text.constant(b'",' + orjson.dumps(about)[1:-1] + b',"partitionkey":"')
+        text.field(Field.CORRELATION_ID)
+        text.constant(b'","traceparent":"')
+        text.headers, text.varying = (STRUCTURED,), [("traceparent", text.traceparent())]
+        text.constant(b'","data":')
+        text.parts = [*json_object(subject.payload, event.payload), b"}\n"]
+        text.tail = 1
+        return text
+
+
+class BinaryLayout:
+    """The binary mode of the Kafka binding: attributes are headers, cut from the text before the payload."""
+
+    def draft(self, subject: EventSpec) -> Draft:
+        text, event, envelope = Draft(), subject.event, subject.envelope
+        identity, time = text.field(Field.EVENT_ID), text.field(Field.TIMESTAMP)
+        correlation, trace = text.field(Field.CORRELATION_ID), text.traceparent()
+        attributes = (reference(event.source), envelope.tenant_id, envelope.namespace, event.schema_version)
+        text.headers = repeated(event.name.encode(), *(attribute.encode() for attribute in attributes))
+        text.varying = [
+            ("ce_id", identity),
+            ("ce_time", time),
+            ("ce_correlationid", correlation),
+            ("ce_partitionkey", correlation),
+            ("ce_traceparent", trace),
+            ("traceparent", trace),
+        ]
+        if not subject.is_root:
+            text.varying.append(("ce_causationid", text.field(Field.CAUSATION_ID)))
+        if envelope.tenancy is not None:
+            text.headers = tuple(header for header in text.headers if header[0] != "ce_tenantid")
+            text.varying.append(("ce_tenantid", text.tenant(envelope)))
+        text.value_at = len(text.head)
+        text.parts = json_object(subject.payload, event.payload)
+        return text
+
+
+CLOUDEVENTS = StructuredLayout()
+CLOUDEVENTS_BINARY = BinaryLayout()

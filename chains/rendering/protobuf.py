@@ -1,0 +1,189 @@
+"""Protocol Buffers' binary encoding: constants, gaps and slots as in JSON, and lengths before what is nested.
+
+Times have fixed places, so their numbers are padded with digits of 0, which every decoder takes. Sources:
+protobuf.dev, "Encoding"; Confluent's wire format.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from eventbus.catalog import PayloadField
+from eventbus.catalog.export.typed import Kind, Listing, Member, Message, Scalar, Shape, Struct
+from eventbus.catalog.export.typed_text import PAYLOAD
+from eventbus.chains.rendering.columns import varint, varints
+from eventbus.chains.rendering.fixed import Draft, EventSpec, Field, Wire, begin_value
+from eventbus.chains.rendering.json import ENCODER as DIGITS
+from eventbus.chains.rendering.placeholders import Column, Part, PayloadCompiler, Value
+from eventbus.chains.rendering.render import length
+
+VARINT, FIXED64, DELIMITED = 0, 1, 2
+"""Wire types."""
+WIRE_TYPES: dict[Kind, int] = {
+    "string": DELIMITED,
+    "json": DELIMITED,
+    "integer": VARINT,
+    "boolean": VARINT,
+    "number": FIXED64,
+}
+SHORT = 1 << 14
+"""Sizes below it have two digits."""
+FIRST = varint(0)
+"""Confluent's path to the first message of a file."""
+
+
+def tag(number: int, wire_type: int) -> bytes:
+    """What stands before a field."""
+    return varint(number << 3 | wire_type)
+
+
+def delimited(content: bytes) -> bytes:
+    return varint(len(content)) + content
+
+
+ENCODERS: dict[Kind, Callable[[Any], bytes]] = {
+    "string": lambda value: delimited(value.encode()),
+    "json": lambda value: delimited(orjson.dumps(value)),
+    "integer": varint,
+    "boolean": lambda value: b"\1" if value else b"\0",
+    "number": lambda value: struct.pack("<d", value),
+}
+
+
+def protobuf_field(number: int, shape: Shape, value: Any) -> bytes:
+    """A field with its tag; nothing for null."""
+    if value is None:
+        return b""
+    match shape:
+        case Scalar(kind):
+            return tag(number, WIRE_TYPES[kind]) + ENCODERS[kind](value)
+        case Listing(Scalar(kind)) if WIRE_TYPES[kind] != DELIMITED:
+            return tag(number, DELIMITED) + delimited(b"".join(map(ENCODERS[kind], value)))
+        case Listing(item):
+            return b"".join(protobuf_field(number, item, one) for one in value)
+        case Struct(members):
+            fields = (protobuf_field(n, member.shape, value.get(member.name)) for n, member in enumerate(members, 1))
+            return tag(number, DELIMITED) + delimited(b"".join(fields))
+
+
+@dataclass(frozen=True)
+class FieldEncoder:
+    """Values of a field, each with its tag."""
+
+    number: int
+    member: Member
+
+    def text(self, value: Any) -> bytes:
+        return protobuf_field(self.number, self.member.shape, value)
+
+    def texts(self, numbers: Any) -> list[bytes]:
+        return list(map(self.text, numbers.tolist()))
+
+    def column(self, numbers: Any) -> Column:
+        if self.member.shape == Scalar("number"):
+            texts, wire_type = numbers.astype("<f8").view("V8"), FIXED64
+            lengths = np.full(texts.size, texts.itemsize)
+        else:
+            (texts, lengths), wire_type = varints(numbers.view(np.uint64)), VARINT
+        before = np.frombuffer(tag(self.number, wire_type), np.uint8)
+        rows = np.empty((texts.size, before.size + texts.itemsize), np.uint8)
+        rows[:, : before.size] = before
+        rows[:, before.size :] = texts.view(np.uint8).reshape(texts.size, -1)
+        return Column(rows.view(f"V{rows.shape[1]}").reshape(-1), np.arange(texts.size), lengths + before.size)
+
+
+def protobuf_message(
+    payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
+) -> list[Part]:
+    """An object, in order."""
+    parts: list[Part] = []
+    for number, (field, member) in enumerate(zip(fields, shape.members, strict=True), 1):
+        parts += _field(payload, field, member, number, f"{path}/{field.name}")
+    return parts
+
+
+def nested(number: int, parts: list[Part]) -> list[Part]:
+    """A field of parts, with its tag and their length."""
+    return [tag(number, DELIMITED), length(parts, varint), *parts]
+
+
+def _field(payload: PayloadCompiler, field: PayloadField, member: Member, number: int, path: str) -> list[Part]:
+    if field.fields is not None and isinstance(member.shape, Struct):
+        return nested(number, protobuf_message(payload, field.fields, member.shape, path))
+    hole = payload.hole(field, path)
+    if hole is None:
+        return [protobuf_field(number, member.shape, field.value)]
+    if hole.is_listed or hole.template is None:
+        return [Value(hole, FieldEncoder(number, member))]
+    before, behind = (text.encode() for text in hole.around)
+    return nested(number, [before, Value(hole.bare(), DIGITS), behind])
+
+
+class ProtobufLayout:
+    """Events as messages.
+
+    Args:
+        messages: of each event type.
+        wire: what goes before a message in Kafka; None: its size does, the messages are for a file.
+    """
+
+    def __init__(self, messages: Mapping[str, Message], wire: Wire | None = None) -> None:
+        self._messages = messages
+        self._wire = wire
+
+    def draft(self, subject: EventSpec) -> Draft:
+        event = subject.event
+        message = self._messages[event.name]
+        branch = message.branch(event.name) or 0
+        inner = protobuf_message(subject.payload, event.payload, message.payloads[branch].shape)
+        text = Draft()
+        text.parts = nested(PAYLOAD + branch, inner)
+        if self._wire is None:
+            longest = _width(_envelope(Draft(), subject).head, *text.parts)
+            text.field(Field.SIZE if longest < SHORT else Field.LONG_SIZE)
+        else:
+            begin_value(text, subject, self._wire)
+        return _envelope(text, subject)
+
+
+def _envelope(text: Draft, subject: EventSpec) -> Draft:
+    """Lays out the fields before the payload."""
+    event, envelope = subject.event, subject.envelope
+    _text(text, 1, Field.EVENT_ID)
+    text.constant(protobuf_field(2, STRING, event.name))
+    seconds, nanos = tag(1, VARINT), tag(2, VARINT)
+    size = len(seconds) + Field.SECONDS.width + len(nanos) + Field.NANOS.width
+    text.constant(tag(3, DELIMITED) + varint(size) + seconds)
+    text.field(Field.SECONDS)
+    text.constant(nanos)
+    text.field(Field.NANOS)
+    _text(text, 4, Field.CORRELATION_ID)
+    if not subject.is_root:
+        _text(text, 5, Field.CAUSATION_ID)
+    if envelope.tenancy is None:
+        text.constant(protobuf_field(6, STRING, envelope.tenant_id))
+    else:
+        _text(text, 6, Field.TENANT)
+    for number, constant in enumerate((envelope.namespace, event.source, event.schema_version), 7):
+        text.constant(protobuf_field(number, STRING, constant))
+    return text
+
+
+STRING = Scalar("string")
+
+
+def _text(text: Draft, number: int, field: Field) -> None:
+    """A string of a fixed length."""
+    text.constant(tag(number, DELIMITED) + varint(field.width))
+    text.field(field)
+
+
+def _width(*parts: Part) -> int:
+    """Bytes at most."""
+    return sum(len(part) if isinstance(part, bytes) else part.width for part in parts)

@@ -1,0 +1,89 @@
+"""Formats whose schemas are kept in a registry: which subjects there are, and the layout with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Literal, NamedTuple, Protocol, get_args
+
+import orjson
+
+from eventbus.bus import TopicStrategy, topic_namer
+from eventbus.catalog import Catalog
+from eventbus.catalog.export.typed import Message, message
+from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
+from eventbus.chains.rendering.avro import AvroLayout
+from eventbus.chains.rendering.fixed import Layout, Wire
+from eventbus.chains.rendering.protobuf import FIRST, ProtobufLayout
+
+SubjectStrategy = Literal["topic", "record", "topic-record"]
+"""Confluent's TopicNameStrategy, RecordNameStrategy and TopicRecordNameStrategy."""
+STRATEGIES: tuple[SubjectStrategy, ...] = get_args(SubjectStrategy)
+
+SchemaForm = Literal["avro", "protobuf"]
+
+
+class Register(Protocol):
+    """Makes a schema known, and returns its number."""
+
+    def __call__(self, subject: str, schema: str, kind: Literal["AVRO", "PROTOBUF"]) -> int: ...
+
+
+class Subject(NamedTuple):
+    """What a registry keeps a schema under."""
+
+    name: str
+    message: Message
+    event_types: tuple[str, ...]
+    """Those that are written with it here."""
+
+
+def registered(
+    form: SchemaForm,
+    catalog: Catalog,
+    register: Register,
+    *,
+    topics: TopicStrategy = "domain",
+    subjects: SubjectStrategy = "topic",
+) -> Layout:
+    """A layout in Confluent's wire format, its schemas registered.
+
+    Args:
+        register: such as that of `eventbus.kafka.SchemaRegistry`.
+        topics: how an event type finds its topic.
+        subjects: `topic`: one schema for each topic, whose payload is one of its event types'; else one for each
+            event type, under its own name, or that of its topic and its own.
+    """
+    ids: dict[str, int] = {}
+    messages: dict[str, Message] = {}
+    for subject in subjects_of(catalog, topics, subjects):
+        if form == "avro":
+            number = register(subject.name, orjson.dumps(avro_schema(subject.message)).decode(), "AVRO")
+        else:
+            number = register(subject.name, protobuf_schema(subject.message), "PROTOBUF")
+        ids |= dict.fromkeys(subject.event_types, number)
+        messages |= dict.fromkeys(subject.event_types, subject.message)
+    if form == "avro":
+        return AvroLayout(messages, Wire("application/avro", ids))
+    return ProtobufLayout(messages, Wire("application/protobuf", ids, FIRST))
+
+
+def subjects_of(catalog: Catalog, topics: TopicStrategy, strategy: SubjectStrategy) -> Iterator[Subject]:
+    """The subjects that the chains of a catalog need.
+
+    A topic's schema is for all its event types, whichever chains are switched on: it stays the same.
+    """
+    topic_of = topic_namer(topics)
+    emitted = _emitted(catalog)
+    if strategy == "topic":
+        for topic in dict.fromkeys(map(topic_of, emitted)):
+            types = tuple(name for name in catalog.events if topic_of(name) == topic)
+            yield Subject(f"{topic}-value", message(catalog, types), types)
+        return
+    for name in emitted:
+        one = message(catalog, [name])
+        prefix = f"{topic_of(name)}-" if strategy == "topic-record" else ""
+        yield Subject(f"{prefix}{one.full_name}", one, (name,))
+
+
+def _emitted(catalog: Catalog) -> Collection[str]:
+    return dict.fromkeys(state.emits for chain in catalog.active for state in chain.states.values())

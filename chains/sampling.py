@@ -1,0 +1,223 @@
+"""How slow each item of a list is: drawn once for a whole run, so that a slow one stays slow in all its chains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from statistics import NormalDist
+from typing import Protocol
+
+import numpy as np
+
+from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.chains.errors import InvalidSetting
+from eventbus.chains.randomness import Integers, Words, below, draw, purpose
+
+# Delays from random words with integers alone, so that the same seed gives the same times on every machine.
+#
+# A skewed delay is a table of its quantile function, made once when a catalog is compiled; drawing is a look-up and a
+# linear interpolation. Logarithms are taken only here, and the rounding to whole units hides the last bit, in which C
+# libraries differ. Vectorised logarithms at run time would not be safe: their last bit depends on the CPU.
+
+
+CELLS = 4096
+CELL_SHIFT = np.uint64(52)
+"""The upper 12 bits of a word choose the cell, ..."""
+INSIDE_SHIFT, INSIDE_BITS = np.uint64(32), 20
+"""... the next 20 the place inside it ..."""
+TAIL_BITS = 8
+"""... of which, in the last cell, 12 choose a cell of the tail and 8 the place inside that."""
+LONGEST, WIDEST = 1 << 55, 1 << 43
+"""Units in a delay, and in a cell; more would overflow 63 bits when multiplied with the place."""
+OPEN_END = 1 - 2.0**-25
+"""Where a distribution without upper bound is cut."""
+
+Quantile = Callable[[float], float]
+
+
+class Sampler(Protocol):
+    """A distribution of delays in whole units."""
+
+    @property
+    def maximum(self) -> int:
+        """No delay is longer."""
+        ...
+
+    def at(self, words: Words) -> Integers:
+        """The delay of each random word; never falls as the word rises."""
+        ...
+
+
+def sampler(delay: Delay, unit: int = 1000) -> Sampler:
+    """The sampler of a delay of the catalog.
+
+    Args:
+        delay: in milliseconds.
+        unit: units in a millisecond: 1000 for microseconds.
+
+    Raises:
+        InvalidSetting: the delay is too long, or its bounds leave nothing of the distribution.
+    """
+    match delay:
+        case Fixed(value=value):
+            return Always(_units(value, unit))
+        case Uniform(minimum=low, maximum=high):
+            return Evenly(_units(low, unit), _units(high, unit))
+        case Exponential(mean=mean):
+            return Tabled(_truncated(delay, lambda p: -mean * math.log1p(-p), lambda x: -math.expm1(-x / mean)), unit)
+        case LogNormal(median=median, p95=p95):
+            if p95 <= median:
+                raise InvalidSetting(f"expected a 95th percentile above the median, got {delay}")
+            normal = NormalDist(math.log(median), math.log(p95 / median) / NormalDist().inv_cdf(0.95))
+            quantile = _truncated(
+                delay,
+                lambda p: math.exp(normal.inv_cdf(p)) if p > 0 else 0.0,
+                lambda x: normal.cdf(math.log(x)) if x > 0 else 0.0,
+            )
+            return Tabled(quantile, unit)
+
+
+class Always:
+    """One delay."""
+
+    def __init__(self, value: int) -> None:
+        self.maximum = value
+
+    def at(self, words: Words) -> Integers:
+        return np.full(words.size, self.maximum, np.int64)
+
+
+class Evenly:
+    """Every delay between two bounds, by as many bits of the word as 63 bits have room for."""
+
+    def __init__(self, minimum: int, maximum: int) -> None:
+        self.minimum, self.maximum = minimum, maximum
+        self._width = maximum - minimum
+        self._bits = 63 - self._width.bit_length()
+
+    def at(self, words: Words) -> Integers:
+        delays = (words >> np.uint64(64 - self._bits)).view(np.int64)
+        delays *= self._width
+        delays >>= self._bits
+        delays += self.minimum
+        return delays
+
+
+class Tabled:
+    """Delays by a quantile function: 4,096 cells, and another 4,096 for the last of them, the tail."""
+
+    def __init__(self, quantile: Quantile, unit: int) -> None:
+        self.maximum = _units(quantile(OPEN_END), unit)
+        self._edges, self._widths = _cells([quantile(i / CELLS) for i in range(CELLS)], self.maximum, unit)
+        tail = [quantile(1 - (1 - i / CELLS) / CELLS) for i in range(CELLS)]
+        self._tail_edges, self._tail_widths = _cells(tail, self.maximum, unit)
+
+    def at(self, words: Words) -> Integers:
+        cell = (words >> CELL_SHIFT).view(np.int64)
+        inside = (words >> INSIDE_SHIFT).view(np.int64)
+        inside &= (1 << INSIDE_BITS) - 1
+        delays = self._widths.take(cell)
+        delays *= inside
+        delays >>= INSIDE_BITS
+        delays += self._edges.take(cell)
+        last = np.flatnonzero(cell == CELLS - 1)
+        if last.size:
+            delays[last] = self._in_tail(inside.take(last))
+        return delays
+
+    def _in_tail(self, inside: Integers) -> Integers:
+        cell = inside >> TAIL_BITS
+        inside &= (1 << TAIL_BITS) - 1
+        inside *= self._tail_widths.take(cell)
+        inside >>= TAIL_BITS
+        inside += self._tail_edges.take(cell)
+        return inside
+
+
+def _units(ms: float, unit: int) -> int:
+    units = round(ms * unit)
+    if units >= LONGEST:
+        raise InvalidSetting(f"expected a delay below {LONGEST // unit:,} ms, got {ms:,}")
+    return units
+
+
+def _cells(edges_ms: list[float], end: int, unit: int) -> tuple[Integers, Integers]:
+    """The lower edge and the width of each cell."""
+    edges = [*(round(edge * unit) for edge in edges_ms), end]
+    if any(after - before >= WIDEST for before, after in pairwise(edges[:-1])):
+        raise InvalidSetting(f"expected delays that lie within some {WIDEST // unit:,} ms, got up to {end // unit:,}")
+    every = np.array(edges, np.int64)
+    return every[:-1].copy(), np.diff(every)
+
+
+def _truncated(delay: Exponential | LogNormal, quantile: Quantile, probability: Quantile) -> Quantile:
+    """From probability to milliseconds; bounds cut the probability, so that one draw is always enough."""
+    low = probability(delay.minimum)
+    high = 1.0 if delay.maximum is None else probability(delay.maximum)
+    if high - low < 1e-9:
+        raise InvalidSetting(f"expected bounds that leave some of the distribution, got {delay}")
+    return lambda p: quantile(low + (high - low) * p)
+
+
+BITS = 16
+"""Factors are counted in units of 2^-16."""
+
+
+class Factor:
+    """The factors of a list's items, by which the delays of a chain are multiplied.
+
+    Args:
+        items: the name of the list; chains with the same list have the same slow items.
+        count: how many items it has.
+        p95: the 95th percentile of the factors, whose median is 1.
+        variable: the purpose of the draw of a chain's item.
+
+    Raises:
+        InvalidSetting: such factors cannot be had.
+    """
+
+    def __init__(self, items: str, count: int, p95: float, variable: int) -> None:
+        self._count = np.array([[count]], np.uint64)
+        self._variable = variable
+        self._purpose = purpose(f"factor/{items}")
+        self._sampler = sampler(LogNormal(median=1, p95=p95), unit=1 << BITS)
+        self._root: int | None = None
+        self._factors = np.empty(0, np.int64)
+
+    def longest(self, delay: int) -> int:
+        """What the longest delay may become."""
+        longest = delay * self._sampler.maximum
+        if longest >> 63:
+            raise InvalidSetting(f"expected a delay that can be multiplied, got up to {delay / 1000:,.0f} ms")
+        return longest >> BITS
+
+    def times(self, delays: Integers, keys: Words, root: int) -> Integers:
+        """The delays of chains, multiplied.
+
+        Args:
+            keys: of the chains.
+            root: the random key of the run.
+        """
+        items = below(draw(keys, self._variable).reshape(1, -1), self._count)[0]
+        longer: Integers = delays * self._of(root).take(items)
+        longer >>= BITS
+        return longer
+
+    def _of(self, root: int) -> Integers:
+        """The factor of each item, kept for the next call."""
+        if root != self._root:
+            words = draw(np.array([root], np.uint64), self._purpose, np.arange(int(self._count[0, 0])))
+            self._root, self._factors = root, self._sampler.at(words)
+        return self._factors
+
+
+def factors(catalog: Catalog, chain: Chain) -> dict[str, Factor]:
+    """The factors of a chain's variables that have one, by variable."""
+    return {
+        name: Factor(
+            variable.list, len(catalog.lists[variable.list]), variable.factor, purpose(f"{chain.name}/var/{name}")
+        )
+        for name, variable in chain.variables.items()
+        if variable.list is not None and variable.factor is not None
+    }

@@ -1,1 +1,0 @@
-"""Which events chains have, and when: walkers of state machines and of visitors."""

@@ -1,1 +1,0 @@
-"""Several processes make one stream."""

@@ -1,1 +1,0 @@
-"""From integers to text: what each state emits, as columns of bytes."""
