@@ -13,8 +13,8 @@ from eventbus.bus import StartFrom
 from eventbus.catalog import Catalog
 from eventbus.event import now_us, uuid7
 from eventbus.inprocess import InProcessBus
-from eventbus.processors.app import create_app
 from eventbus.processors.errors import StoreError
+from eventbus.processors.faust_app.app import create_app
 from eventbus.processors.store.offsets import fold_runs
 from eventbus.record import TopicPartition
 

@@ -1,4 +1,4 @@
-"""What the environment says to `faust -A eventbus.processors.app worker`, which takes no options of ours."""
+"""What the environment says to `faust -A eventbus.processors.faust_app.app worker`, which takes no options of ours."""
 
 from __future__ import annotations
 

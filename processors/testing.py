@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from eventbus.processors.postgres.server import EmbeddedServer
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.embedded import EmbeddedServer
 from eventbus.processors.store.migrate import migrate
 from eventbus.processors.store.store import EventStore
 

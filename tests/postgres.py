@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from eventbus.processors.postgres.server import EmbeddedServer
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.embedded import EmbeddedServer
 from eventbus.processors.testing import TemporaryServer
 
 

@@ -1,9 +1,9 @@
 """The HTTP door: stored events, chains and statistics, live events, health and figures."""
 
 from eventbus.api.app import create_app
-from eventbus.api.errors import ApiError, CannotListen, PortInUse
-from eventbus.api.live import LiveFeed
+from eventbus.api.live.feed import LiveFeed
 from eventbus.api.metrics import GeneratorNumbers, PipelineNumbers, Providers
+from eventbus.api.problems import ApiError, CannotListen, PortInUse
 from eventbus.api.server import Server
 from eventbus.api.store import Page, Store
 

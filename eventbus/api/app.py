@@ -13,18 +13,17 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from eventbus.api import models
-from eventbus.api.catalog import CatalogPages
-from eventbus.api.chains import Chains
-from eventbus.api.docs import INJECTION, openapi_of
-from eventbus.api.errors import handle_errors, json_answer
-from eventbus.api.events import Events
-from eventbus.api.health import Check, Health
-from eventbus.api.inject import Inbox
-from eventbus.api.live import LiveFeed
+from eventbus.api.live.feed import LiveFeed
+from eventbus.api.live.routes import Streams
 from eventbus.api.metrics import Latency, Metrics, Providers, Snapshots
-from eventbus.api.statistics import Statistics
+from eventbus.api.openapi import INJECTION, openapi_of
+from eventbus.api.problems import handle_errors, json_answer
+from eventbus.api.routes.catalog import CatalogPages
+from eventbus.api.routes.chains import Chains
+from eventbus.api.routes.events import Events, Inbox
+from eventbus.api.routes.operation import Check, Health
+from eventbus.api.routes.statistics import Statistics
 from eventbus.api.store import Store
-from eventbus.api.streams import Streams
 from eventbus.bus import SINGLE_TOPIC, EventBus, topic_of_domains
 from eventbus.catalog import Catalog
 

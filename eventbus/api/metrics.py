@@ -13,8 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eventbus.api.channel import LiveNumbers
-from eventbus.broker import BrokerStatistics
+from eventbus.api.live.ring import LiveNumbers
+from eventbus.broker.broker import BrokerStatistics
 from eventbus.record import TopicPartition
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

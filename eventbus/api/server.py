@@ -14,8 +14,8 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
-from eventbus.api.errors import CannotListen, PortInUse
-from eventbus.api.live import LiveFeed
+from eventbus.api.live.feed import LiveFeed
+from eventbus.api.problems import CannotListen, PortInUse
 
 
 class Server:

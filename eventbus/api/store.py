@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from eventbus.chainview import StoredChain
 from eventbus.event import Event
+from eventbus.views import StoredChain
 
 
 class Page(Protocol):

@@ -213,8 +213,8 @@ def heading(application: Application, notes: list[str]) -> tuple[str, list[str]]
 
 def database_flag(database: Database) -> str:
     """What another command needs to find the same store."""
+    from eventbus.processors.postgres.server import default_data_dir
     from eventbus.processors.store import EmbeddedServer
-    from eventbus.processors.store.embedded import default_data_dir
 
     if not isinstance(database, EmbeddedServer):
         return " --database-url …"

@@ -71,7 +71,7 @@ def chosen_catalog(paths: Paths, names: tuple[str, ...] = (), scenario: Scenario
 
 def topics_of(catalog: Catalog) -> dict[str, int]:
     """The topics of a catalog's domains, and the one for all other events, with their partitions."""
-    from eventbus.broker import DEFAULT_PARTITIONS
+    from eventbus.broker.broker import DEFAULT_PARTITIONS
     from eventbus.bus import SINGLE_TOPIC
 
     return {SINGLE_TOPIC: DEFAULT_PARTITIONS, **catalog.partitions}

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from eventbus.catalog import Catalog
     from eventbus.kafka import KafkaSecurity
+    from eventbus.processors.postgres.server import Database
     from eventbus.processors.processor import Processor, ProcessorStatistics
-    from eventbus.processors.store.embedded import Database
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""

@@ -118,7 +118,7 @@ def chain(correlation_id: str, paths: Paths, as_json: bool, database_url: str | 
     seen = {event.event_type for event in stored.events}
     differences = chosen_catalog(paths).differences(stored.chain, seen, stored.outcome)
     if as_json:
-        from eventbus.chainview import chain_dict
+        from eventbus.views import chain_dict
 
         _print_json(chain_dict(stored, differences))
     else:

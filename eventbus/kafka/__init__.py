@@ -2,9 +2,9 @@
 
 from eventbus.kafka.bus import KafkaBus
 from eventbus.kafka.producer import Compression, DeliveryStatistics
-from eventbus.kafka.registry import SchemaRegistry
 from eventbus.kafka.security import KafkaSecurity, SaslMechanism, SecurityProtocol
 from eventbus.kafka.subscription import KafkaSubscription
+from eventbus.schema_registry import SchemaRegistry
 
 __all__ = [
     "Compression",

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
+from eventbus.broker.partitioner import partitions_for
 from eventbus.event import headers_of
-from eventbus.partitioner import partitions_for
 from eventbus.record import ProducerRecord
 
 CHUNK_BYTES = 1 << 20

@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSas
 from aiokafka.protocol.metadata import MetadataRequest
 
 from eventbus.errors import AuthenticationFailed, BrokerUnreachable, InvalidSettings
+from eventbus.kafka.errors import reason
 from eventbus.kafka.security import KafkaSecurity
-from eventbus.kafka.translation import reason
 
 
 @dataclass(frozen=True, kw_only=True)

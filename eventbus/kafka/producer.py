@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError
 from eventbus.errors import AccessDenied, AuthenticationFailed, BrokerUnreachable, DeliveryFailed, EventBusError
 from eventbus.kafka.batching import CHUNK_BYTES, headers_for, pack, partition_of, take_chunk
 from eventbus.kafka.connection import Connection
+from eventbus.kafka.errors import translate, translated
 from eventbus.kafka.topics import Topics
-from eventbus.kafka.translation import translate, translated
 from eventbus.record import ProducerRecord, RecordMetadata
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]

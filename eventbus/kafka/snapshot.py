@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 
 from eventbus.kafka.connection import Connection
+from eventbus.kafka.errors import translated
 from eventbus.kafka.subscription import converted
 from eventbus.kafka.topics import Topics
-from eventbus.kafka.translation import translated
 from eventbus.record import ConsumerRecord
 
 WAIT_MS = 500

@@ -13,10 +13,10 @@ from aiokafka import TopicPartition as KafkaPartition
 
 from eventbus.bus import StartFrom
 from eventbus.errors import BusClosed, EventBusError, NoGroup, NotAssigned, OffsetOutOfRange
-from eventbus.handing import HandsOut
 from eventbus.kafka.connection import Connection
+from eventbus.kafka.errors import translated
 from eventbus.kafka.topics import Topics
-from eventbus.kafka.translation import translated
+from eventbus.prefetch import HandsOut
 from eventbus.record import ConsumerRecord, TopicPartition
 
 COMMIT_INTERVAL = 1.0

@@ -12,7 +12,7 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPart
 from eventbus.errors import UnknownTopic
 from eventbus.event import domain_of
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.translation import translate, translated
+from eventbus.kafka.errors import translate, translated
 
 DEFAULT_PARTITIONS = 4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,16 +18,39 @@ import orjson
 from eventbus.event import Event, microseconds
 from eventbus.processors.errors import InvalidCursor, NoDatabase, StoreUnreachable
 from eventbus.processors.store.connect import SESSION, connect, is_passing, without_password
-from eventbus.processors.store.histogram import quantile
 from eventbus.processors.store.migrate import is_migrated, migrate
 from eventbus.processors.store.queries import SQL
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
     Row = asyncpg.Record
-else:
-    Pool = asyncpg.Pool
-    Row = asyncpg.Record
+
+
+# Quantiles from logarithmic bins: bin n holds durations above γⁿ⁻¹ and up to γⁿ microseconds (SQL: `eventbus.bin`).
+
+
+GAMMA = 1.02
+
+
+def value_of(bin: int) -> float:
+    """Microseconds that stand for a bin: no duration in it is further off than 1 %."""
+    return float(2 * GAMMA**bin / (1 + GAMMA))
+
+
+def quantile(counts: Mapping[int, int], q: float) -> float | None:
+    """The smallest value with at least a share `q` at or below it, within 1 %; None when there are no counts.
+
+    Args:
+        counts: how many durations each bin holds.
+        q: between 0 and 1.
+    """
+    needed, reached = q * sum(counts.values()), 0
+    for bin, count in sorted(counts.items()):
+        reached += count
+        if reached >= needed and reached:
+            return value_of(bin)
+    return None
+
 
 OUTCOMES = (None, "completed", "failed", "failed")
 """What the bits of `chains.outcome` mean; a chain that both completed and failed has failed."""

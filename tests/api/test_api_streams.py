@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventbus.api import LiveFeed, Server
-from eventbus.api.frames import TEXT
-from eventbus.api.live import Viewer
+from eventbus.api.live.feed import Viewer
+from eventbus.api.live.frames import TEXT
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 from tests.api.waiting import until

@@ -11,7 +11,7 @@ import orjson
 from fastapi import FastAPI, Response
 
 from eventbus.api import LiveFeed, Server, create_app
-from eventbus.api.frames import SSE
+from eventbus.api.live.frames import SSE
 from eventbus.catalog import Catalog
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 
 from eventbus import BusClosed, Event, InProcessBus, ProducerRecord
-from eventbus.partitioner import murmur2, partitions_for
+from eventbus.broker.partitioner import murmur2, partitions_for
 from eventbus.record import record_of
 from tests.bench.table import Row, best_rate
 

@@ -25,10 +25,10 @@ import faust
 from eventbus import InProcessBus, KafkaBus
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.processors.app import create_app
+from eventbus.processors.faust_app.app import create_app
+from eventbus.processors.postgres.server import EmbeddedServer
 from eventbus.processors.processor import Processor
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.embedded import EmbeddedServer
 from eventbus.processors.store.migrate import migrate
 from eventbus.record import ProducerRecord, record_of
 from tests.bench.table import Row

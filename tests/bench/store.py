@@ -18,10 +18,10 @@ import orjson
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.event import Event
-from eventbus.processors.batch import Batch, Record
-from eventbus.processors.decode import Decoder
-from eventbus.processors.pipeline import Pipeline
-from eventbus.processors.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
+from eventbus.processors.ingest.batch import Batch, Record
+from eventbus.processors.ingest.decode import Decoder
+from eventbus.processors.ingest.pipeline import Pipeline
+from eventbus.processors.ingest.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
 from eventbus.processors.store import EmbeddedServer, EventStore, Facts
 from eventbus.processors.store.connect import connect
 from eventbus.processors.store.migrate import migrate

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from eventbus.bus import StartFrom
 from eventbus.processors.errors import Fenced
-from eventbus.processors.ingest import MOST_FENCES, Ingest
-from eventbus.processors.pipeline import Pipeline
-from eventbus.processors.store.facts import Facts
+from eventbus.processors.faust_app.chunks import Bounds, Chunk
+from eventbus.processors.ingest.pipeline import Pipeline
+from eventbus.processors.ingest.router import MOST_FENCES, Ingest
+from eventbus.processors.store.definitions import Facts
 from eventbus.processors.store.offsets import rewind
-from eventbus.processors.transports.chunks import Bounds, Chunk
 from eventbus.record import TopicPartition
 from tests.faust.world import CATALOG, fetch, generated
 

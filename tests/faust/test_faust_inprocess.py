@@ -13,12 +13,12 @@ import pytest
 from eventbus import InProcessBus
 from eventbus.chains import ChainGenerator
 from eventbus.event import Event, now_us, uuid7
-from eventbus.processors.agents import events as events_of
 from eventbus.processors.errors import Stalled, StoreError, StoreUnreachable
+from eventbus.processors.faust_app.agents import events as events_of
+from eventbus.processors.faust_app.chunks import Chunk
 from eventbus.processors.processor import KEEP_RUNS, Processor
 from eventbus.processors.store.connect import connect
 from eventbus.processors.store.offsets import fold_runs
-from eventbus.processors.transports.chunks import Chunk
 from eventbus.record import ProducerRecord
 from tests.faust.world import CATALOG, assert_exact, fetch, generated, kill_writers, sums, until
 

@@ -23,9 +23,9 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import Service
 
 from eventbus import InProcessBus
-from eventbus.processors.app import EventApp, create_app
 from eventbus.processors.errors import UnsupportedFaust
-from eventbus.processors.transports.chunks import FAUST, require_faust
+from eventbus.processors.faust_app.app import EventApp, create_app
+from eventbus.processors.faust_app.chunks import FAUST, require_faust
 from eventbus.record import ProducerRecord
 from tests.faust.world import CATALOG
 

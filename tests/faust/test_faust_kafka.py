@@ -285,7 +285,7 @@ async def test_process_command_without_broker(postgres_dsn: str) -> None:
 
 
 async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """`faust -A eventbus.processors.app worker` runs the same application from the environment, and ends on SIGINT."""
+    """`faust … worker` runs the same application from the environment, and ends on SIGINT."""
     events = generated(200)
     await produce(kafka_bootstrap, topic, events)
     environment = {
@@ -295,7 +295,7 @@ async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str)
         "EVENTBUS_TOPICS": topic,
         "EVENTBUS_GROUP": topic,
     }
-    command = [sys.executable, "-m", "faust", "-A", "eventbus.processors.app", "worker", "-l", "error"]
+    command = [sys.executable, "-m", "faust", "-A", "eventbus.processors.faust_app.app", "worker", "-l", "error"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
     try:
         await stored_more_than(postgres_dsn, len(events) - 1)

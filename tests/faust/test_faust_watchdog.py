@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventbus.processors.watchdog import Watchdog
+from eventbus.processors.faust_app.progress import Watchdog
 
 
 def test_moving_is_progress() -> None:

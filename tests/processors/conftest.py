@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.processors.store.embedded import EmbeddedServer
+from eventbus.processors.postgres.server import EmbeddedServer
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from eventbus.processors.errors import Fenced
-from eventbus.processors.pipeline import Pipeline
-from eventbus.processors.store.facts import Facts
-from eventbus.processors.writer import Backoff
+from eventbus.processors.ingest.pipeline import Pipeline
+from eventbus.processors.ingest.writer import Backoff
+from eventbus.processors.store.definitions import Facts
 from eventbus.record import TopicPartition
 from tests.processors.feeding import FACTS
 from tests.processors.traffic import Log

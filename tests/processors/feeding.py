@@ -9,9 +9,9 @@ from typing import Any
 
 from eventbus.catalog import Catalog
 from eventbus.event import Event, microseconds, uuid7
-from eventbus.processors.batch import Record
-from eventbus.processors.pipeline import Pipeline
-from eventbus.processors.store.facts import Facts
+from eventbus.processors.ingest.batch import Record
+from eventbus.processors.ingest.pipeline import Pipeline
+from eventbus.processors.store.definitions import Facts
 from eventbus.record import TopicPartition
 
 FACTS = Facts.of(Catalog.default())

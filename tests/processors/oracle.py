@@ -13,7 +13,7 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.facts import Facts, TypeFact
+from eventbus.processors.store.definitions import Facts, TypeFact
 
 UNKNOWN = TypeFact(None, 0, 1 << 62)
 

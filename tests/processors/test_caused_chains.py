@@ -13,7 +13,7 @@ from eventbus.chains import ChainGenerator
 from eventbus.event import Event
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.definitions import Facts
 from tests.postgres import execute
 from tests.processors.consuming import consume_log
 from tests.processors.feeding import AGENT_EXECUTION, FACTS, START, agent_execution, chain_of, records, store_all

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventbus.event import Event
-from eventbus.processors.batch import Batch
-from eventbus.processors.decode import Decoder
+from eventbus.processors.ingest.batch import Batch
+from eventbus.processors.ingest.decode import Decoder
+from eventbus.processors.ingest.writer import Writer
+from eventbus.processors.postgres.server import EmbeddedServer
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.embedded import EmbeddedServer
-from eventbus.processors.store.facts import Facts
-from eventbus.processors.writer import Writer
+from eventbus.processors.store.definitions import Facts
 from eventbus.record import TopicPartition
 from tests.processors.consuming import consume_log
 from tests.processors.feeding import AGENT_EXECUTION, EXECUTION_FAILED, FACTS, PARTITION, chain_of, records

@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 import pytest
 
-from eventbus.processors.batch import Record
 from eventbus.processors.errors import Fenced, StoreUnreachable
-from eventbus.processors.pipeline import Pipeline, Statistics
+from eventbus.processors.ingest.batch import Record
+from eventbus.processors.ingest.pipeline import Pipeline, Statistics
+from eventbus.processors.ingest.writer import Backoff
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.writer import Backoff
 from eventbus.record import TopicPartition
 from tests.postgres import execute
 from tests.processors.feeding import FACTS, PARTITION, agent_execution, records, store_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.definitions import Facts
 from tests.processors.feeding import store_all
 from tests.processors.oracle import assert_exact
 

@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 
 from eventbus.event import Event, microseconds, uuid7
-from eventbus.processors.batch import Record
+from eventbus.processors.ingest.batch import Record
 from eventbus.record import TopicPartition
 from tests.processors.feeding import (
     AGENT_EXECUTION,

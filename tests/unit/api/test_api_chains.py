@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.api.models import Chain
-from eventbus.chainview import DEEPEST, Node, chain_dict, chain_tree, explain
 from eventbus.event import Event
+from eventbus.views import DEEPEST, Node, chain_dict, chain_tree, explain
 from tests.api.memory_store import MemoryChain, MemoryStore
 from tests.unit.api.conftest import NOW, make_chain
 

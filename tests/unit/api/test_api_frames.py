@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.api.frames import SSE, TEXT, Filter, Frame, Label, label_of
+from eventbus.api.live.frames import SSE, TEXT, Filter, Frame, Label, label_of
 from eventbus.event import Event
 
 payloads = st.dictionaries(st.text(), st.one_of(st.text(), st.integers(-(2**53), 2**53), st.none()), max_size=4)

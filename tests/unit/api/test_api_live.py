@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from eventbus.api.errors import FeedFailed
-from eventbus.api.frames import SSE, TEXT, Filter
-from eventbus.api.live import LiveFeed, Viewer
+from eventbus.api.live.feed import LiveFeed, Viewer
+from eventbus.api.live.frames import SSE, TEXT, Filter
+from eventbus.api.problems import FeedFailed
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 from eventbus.record import ProducerRecord

@@ -13,10 +13,10 @@ from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, create_app
-from eventbus.api.health import Health
-from eventbus.api.live import LiveFeed
+from eventbus.api.live.feed import LiveFeed
 from eventbus.api.models import CatalogAnswer, Statistics
 from eventbus.api.models import Health as HealthAnswer
+from eventbus.api.routes.operation import Health
 from eventbus.catalog import Catalog
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus

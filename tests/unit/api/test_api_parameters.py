@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from eventbus.api.errors import Refusal
 from eventbus.api.parameters import EventQuery, Window, parse_moment, parse_uuid
+from eventbus.api.problems import Refusal
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

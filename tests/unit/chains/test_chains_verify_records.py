@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from eventbus.broker.partitioner import partition_for
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.chains.faults.kinds import KINDS, Fault
 from eventbus.chains.verification import Report, judged
 from eventbus.chains.verification.streams import RecordReader
-from eventbus.partitioner import partition_for
 from eventbus.record import ConsumerRecord, ProducerRecord
 
 CATALOG = Catalog.default()

@@ -7,9 +7,9 @@ import tracemalloc
 import pytest
 
 from eventbus import InvalidTopic, TopicPartition, UnknownMember, UnknownTopic
-from eventbus.broker import TIME_CHECK_MS, Broker
-from eventbus.groups import GroupState
-from eventbus.recordbatch import RECORD_OVERHEAD, Columns, encode
+from eventbus.broker.batch import RECORD_OVERHEAD, Columns, encode
+from eventbus.broker.broker import TIME_CHECK_MS, Broker
+from eventbus.broker.groups import GroupState
 
 TP = TopicPartition("t", 0)
 ROW_BYTES = RECORD_OVERHEAD + 40

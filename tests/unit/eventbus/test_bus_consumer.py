@@ -18,7 +18,7 @@ from eventbus import (
     TopicPartition,
     UnknownMember,
 )
-from eventbus.consumer import InProcessConsumer, Partitions
+from eventbus.inprocess.consumer import InProcessConsumer, Partitions
 
 ALL = frozenset(TopicPartition("t", partition) for partition in range(4))
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus import IllegalGeneration, InProcessBus, ManualClock, ProducerRecord, TopicPartition, UnknownMember
-from eventbus.consumer import InProcessConsumer
+from eventbus.inprocess.consumer import InProcessConsumer
 
 MEMBERS = 3
 DRAINING = 200

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventbus import IllegalGeneration, TopicPartition, UnknownMember
-from eventbus.groups import TRANSITIONS, Change, ConsumerGroup, GroupState, range_assignment
+from eventbus.broker.groups import TRANSITIONS, Change, ConsumerGroup, GroupState, range_assignment
 
 PARTITIONS = {"a": 4, "b": 3, "c": 1}
 SESSION_MS = 100

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from eventbus import OffsetOutOfRange
-from eventbus.log import PartitionLog
-from eventbus.recordbatch import RECORD_OVERHEAD, Columns, encode
+from eventbus.broker.batch import RECORD_OVERHEAD, Columns, encode
+from eventbus.broker.log import PartitionLog
 
 Row = tuple[bytes | None, bytes | None, int]
 

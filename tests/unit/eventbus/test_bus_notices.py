@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from eventbus.notices import Notices
+from eventbus.broker.watchers import Notices
 
 
 async def turn() -> None:

@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.partitioner import CACHED_KEY_MAX, VECTOR_MIN, murmur2, partition_for, partitions_for
+from eventbus.broker.partitioner import CACHED_KEY_MAX, VECTOR_MIN, murmur2, partition_for, partitions_for
 
 UTILS_TEST = {  # org.apache.kafka.common.utils.UtilsTest, testMurmur2
     b"21": -973932308,

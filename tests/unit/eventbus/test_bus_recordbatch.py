@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import ConsumerRecord, CorruptBatch, Event
+from eventbus.broker.batch import Columns, RecordBatch, encode
 from eventbus.event import Headers
-from eventbus.recordbatch import Columns, RecordBatch, encode
 
 Row = tuple[bytes | None, bytes | None, int, Headers]
 

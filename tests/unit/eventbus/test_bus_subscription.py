@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from eventbus import InProcessBus, ManualClock, ProducerRecord, TopicPartition
-from eventbus.subscription import InProcessSubscription
+from eventbus.inprocess.subscription import InProcessSubscription
 
 TP = TopicPartition("t", 0)
 

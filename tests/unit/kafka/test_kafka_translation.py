@@ -16,7 +16,7 @@ from eventbus.errors import (
     TopicDenied,
     UnknownTopic,
 )
-from eventbus.kafka.translation import translate, translated
+from eventbus.kafka.errors import translate, translated
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
-from eventbus.processors.batch import Batch, DeadLetter
-from eventbus.processors.decode import Decoder, Recent
-from eventbus.processors.rows import RowMaker, canonical, raw_payload
+from eventbus.processors.ingest.batch import Batch, DeadLetter
+from eventbus.processors.ingest.decode import Decoder, Recent
+from eventbus.processors.ingest.rows import RowMaker, canonical, raw_payload
 from eventbus.record import TopicPartition
 
 PARTITION = TopicPartition("omninode.agent", 0)

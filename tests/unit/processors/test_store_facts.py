@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
-from eventbus.processors.store.facts import BITS, Facts, numbered
+from eventbus.processors.store.definitions import BITS, Facts, numbered
 
 CATALOG = Catalog.default()
 

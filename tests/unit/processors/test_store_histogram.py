@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.processors.store.histogram import GAMMA, quantile, value_of
+from eventbus.processors.store.store import GAMMA, quantile, value_of
 
 
 def bin_of(us: float) -> int:

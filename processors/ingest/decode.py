@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from eventbus.errors import InvalidEvent
-from eventbus.processors.batch import Batch, DeadLetter, Record, Run, Span
-from eventbus.processors.rows import EVENT_ID, RowMaker
+from eventbus.processors.ingest.batch import Batch, DeadLetter, Record, Run, Span
+from eventbus.processors.ingest.rows import EVENT_ID, RowMaker
 from eventbus.record import TopicPartition
 
 

@@ -12,8 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 from starlette.websockets import WebSocketDisconnect
 
-from eventbus.api.frames import SSE, TEXT, Filter
-from eventbus.api.live import LiveFeed, Viewer
+from eventbus.api.live.feed import LiveFeed, Viewer
+from eventbus.api.live.frames import SSE, TEXT, Filter
 from eventbus.api.parameters import StreamQuery
 
 GOING_AWAY = 1001

@@ -21,11 +21,11 @@ from faust.types import StreamT
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
-from eventbus.processors.transports.chunks import Chunk
+from eventbus.processors.faust_app.chunks import Chunk
 from eventbus.record import TopicPartition
 
 if TYPE_CHECKING:
-    from eventbus.processors.app import EventApp
+    from eventbus.processors.faust_app.app import EventApp
 
 
 async def events(stream: StreamT[Chunk]) -> AsyncIterator[Event]:

@@ -12,9 +12,9 @@ from typing import Generic, Self, TypeVar
 import orjson
 import structlog
 
-from eventbus.api.channel import Channel, LiveNumbers
-from eventbus.api.errors import FeedFailed
-from eventbus.api.frames import EVERYTHING, Filter, Form
+from eventbus.api.live.frames import EVERYTHING, Filter, Form
+from eventbus.api.live.ring import Channel, LiveNumbers
+from eventbus.api.problems import FeedFailed
 from eventbus.bus import EventBus
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from eventbus.api.errors import json_answer
 from eventbus.api.parameters import StatisticsQuery
+from eventbus.api.problems import json_answer
 from eventbus.api.store import Store
 
 

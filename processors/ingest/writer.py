@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 
-from eventbus.processors.batch import Batch
 from eventbus.processors.errors import Fenced
-from eventbus.processors.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
+from eventbus.processors.ingest.batch import Batch
+from eventbus.processors.ingest.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
 from eventbus.processors.store.connect import Connection, connect, is_data_error, is_passing
-from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.definitions import Facts
 from eventbus.processors.store.migrate import migrate
 from eventbus.processors.store.queries import SQL
 from eventbus.record import TopicPartition

@@ -8,12 +8,12 @@ import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from eventbus.broker.batch import RecordBatch
+from eventbus.broker.coordinator import COMMITTED, Hub
+from eventbus.broker.groups import ConsumerGroup, GroupState
 from eventbus.bus import StartFrom
 from eventbus.errors import BusClosed, IllegalGeneration, NoGroup, NotAssigned, OffsetOutOfRange
-from eventbus.groups import ConsumerGroup, GroupState
-from eventbus.hub import COMMITTED, Hub
 from eventbus.record import TopicPartition
-from eventbus.recordbatch import RecordBatch
 
 log = logging.getLogger(__name__)
 

@@ -8,16 +8,16 @@ from itertools import islice
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from eventbus.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
+from eventbus.broker.batch import Columns
+from eventbus.broker.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
+from eventbus.broker.coordinator import COMMITTED, Hub
 from eventbus.bus import StartFrom, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
-from eventbus.consumer import InProcessConsumer, OnRebalance
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
 from eventbus.event import Event, new_id, now_us
-from eventbus.hub import COMMITTED, Hub
+from eventbus.inprocess.consumer import InProcessConsumer, OnRebalance
+from eventbus.inprocess.subscription import InProcessSubscription
 from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition, record_of
-from eventbus.recordbatch import Columns
-from eventbus.subscription import InProcessSubscription
 
 T = TypeVar("T")
 Label = TypeVar("Label", bound=Hashable)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from sys import maxsize
 from typing import cast
 
+from eventbus.broker.batch import Columns, RecordBatch
+from eventbus.broker.groups import ConsumerGroup, GroupState
+from eventbus.broker.log import BATCH_BYTES, PartitionLog
+from eventbus.broker.partitioner import partition_for, partitions_for
 from eventbus.errors import InvalidTopic, UnknownTopic
-from eventbus.groups import ConsumerGroup, GroupState
-from eventbus.log import BATCH_BYTES, PartitionLog
-from eventbus.partitioner import partition_for, partitions_for
 from eventbus.record import TopicPartition
-from eventbus.recordbatch import Columns, RecordBatch
 
 DEFAULT_PARTITIONS = 4
 RETENTION_BYTES = 16 * 1024 * 1024

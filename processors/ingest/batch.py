@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from eventbus.errors import InvalidEvent
-from eventbus.processors.rows import EVENT_ID, RowMaker
+from eventbus.processors.ingest.rows import EVENT_ID, RowMaker
 from eventbus.record import TopicPartition
 
 Record = tuple[int, bytes | None]

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from eventbus.api.errors import Refusal, json_answer
 from eventbus.api.parameters import Uuid
+from eventbus.api.problems import Refusal, json_answer
 from eventbus.api.store import Store
 from eventbus.catalog import Catalog
-from eventbus.chainview import chain_dict
+from eventbus.views import chain_dict
 
 
 class Chains:

@@ -1,7 +1,7 @@
 """The Faust application: Faust schedules the agents, and PostgreSQL remembers what they have done.
 
 `create_app` builds one to add agents to, and `app` is the one that the environment describes, for
-`faust -A eventbus.processors.app worker`.
+`faust -A eventbus.processors.faust_app.app worker`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mode import Service
 from eventbus.bus import SINGLE_TOPIC, StartFrom
 from eventbus.catalog import Catalog
 from eventbus.inprocess import InProcessBus
-from eventbus.processors.agents import add_storing_agent
 from eventbus.processors.errors import Stalled
-from eventbus.processors.ingest import Ingest
-from eventbus.processors.pipeline import Pipeline
+from eventbus.processors.faust_app.agents import add_storing_agent
+from eventbus.processors.faust_app.bus_transport import BusTransport
+from eventbus.processors.faust_app.kafka_transport import KafkaTransport
+from eventbus.processors.faust_app.progress import Watchdog
+from eventbus.processors.ingest.pipeline import Pipeline
+from eventbus.processors.ingest.router import Ingest
+from eventbus.processors.postgres.server import database
 from eventbus.processors.settings import Settings, listed
-from eventbus.processors.store.embedded import database
-from eventbus.processors.store.facts import Facts
+from eventbus.processors.store.definitions import Facts
 from eventbus.processors.store.offsets import rewind
-from eventbus.processors.transports.inprocess import BusTransport
-from eventbus.processors.transports.kafka import KafkaTransport
-from eventbus.processors.watchdog import Watchdog
 from eventbus.record import TopicPartition
 
 
@@ -177,7 +177,7 @@ def create_app(
 
 
 def app_from_environment() -> EventApp:
-    """The application of `faust -A eventbus.processors.app worker`; see `Settings` for its variables."""
+    """The application of `faust -A eventbus.processors.faust_app.app worker`; see `Settings` for its variables."""
     settings = Settings()
     server = database(settings.data_dir, database_url=settings.database_url)
     app = create_app(
@@ -213,5 +213,5 @@ def _check_stored(stored: Iterable[str], topics: Iterable[str], options: dict[st
     if typed:
         raise ImproperlyConfigured(
             f"topics {sorted(stored)} are stored and come in chunks of raw bytes: expected no {', '.join(typed)}; "
-            "unpack them with processors.agents.events(stream)"
+            "unpack them with processors.faust_app.agents.events(stream)"
         )

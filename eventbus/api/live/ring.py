@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eventbus.api.frames import Frame, Label, label_of
+from eventbus.api.live.frames import Frame, Label, label_of
 from eventbus.record import ConsumerRecord
 
 

@@ -26,8 +26,7 @@ from typing import IO, Self
 from urllib.parse import quote
 
 from eventbus.processors.errors import EmbeddedServerFailed, NoDatabase
-from eventbus.processors.store.connect import without_password
-from eventbus.processors.store.programs import (
+from eventbus.processors.postgres.binaries import (
     MAJOR,
     ROOTS_DATA,
     binaries,
@@ -35,6 +34,7 @@ from eventbus.processors.store.programs import (
     require_reachable,
     system_user,
 )
+from eventbus.processors.store.connect import without_password
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",  # a Unix socket alone: no port to collide with, nothing open to the network

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from eventbus.processors.batch import Batch, Record
-from eventbus.processors.decode import Decoder
 from eventbus.processors.errors import Fenced
-from eventbus.processors.store.facts import Facts
-from eventbus.processors.writer import Backoff, Group, Writer, Written
+from eventbus.processors.ingest.batch import Batch, Record
+from eventbus.processors.ingest.decode import Decoder
+from eventbus.processors.ingest.writer import Backoff, Group, Writer, Written
+from eventbus.processors.store.definitions import Facts
 from eventbus.record import TopicPartition
 
 SLICE = 64

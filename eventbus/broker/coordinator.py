@@ -6,10 +6,10 @@ import weakref
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eventbus.broker import Broker
+from eventbus.broker.broker import Broker
+from eventbus.broker.groups import ConsumerGroup
+from eventbus.broker.watchers import Notices
 from eventbus.clock import Clock
-from eventbus.groups import ConsumerGroup
-from eventbus.notices import Notices
 
 COMMITTED = "committed"
 """Notice given when some group has moved on."""

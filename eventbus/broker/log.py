@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from sys import maxsize
 
+from eventbus.broker.batch import Columns, RecordBatch
 from eventbus.errors import OffsetOutOfRange
-from eventbus.recordbatch import Columns, RecordBatch
 
 BATCH_BYTES = 16 * 1024
 """Records appended one by one are gathered into batches of about this size, as Kafka's producer does."""

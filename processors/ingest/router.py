@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from eventbus.bus import StartFrom
 from eventbus.processors.errors import Fenced
-from eventbus.processors.pipeline import Pipeline
-from eventbus.processors.transports.chunks import Bounds, Chunk
+from eventbus.processors.faust_app.chunks import Bounds, Chunk
+from eventbus.processors.ingest.pipeline import Pipeline
 from eventbus.record import TopicPartition
 
 logger = logging.getLogger(__name__)

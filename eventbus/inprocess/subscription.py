@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Self
 
-from eventbus.consumer import InProcessConsumer, Partitions
 from eventbus.errors import BusClosed, IllegalGeneration, UnknownMember
-from eventbus.handing import HandsOut, partition_of
+from eventbus.inprocess.consumer import InProcessConsumer, Partitions
+from eventbus.prefetch import HandsOut, partition_of
 from eventbus.record import TopicPartition
 
 

@@ -12,13 +12,13 @@ from faust.types import TP, ConsumerMessage, RecordMetadata
 from mode import Service
 from yarl import URL
 
-from eventbus.consumer import InProcessConsumer
+from eventbus.broker.batch import RecordBatch
 from eventbus.errors import BusClosed, IllegalGeneration, NotAssigned, UnknownMember
 from eventbus.event import now_us
 from eventbus.inprocess import InProcessBus
-from eventbus.processors.transports.chunks import Bounds, Chunk, ChunkConsumer
+from eventbus.inprocess.consumer import InProcessConsumer
+from eventbus.processors.faust_app.chunks import Bounds, Chunk, ChunkConsumer
 from eventbus.record import ConsumerRecord, ProducerRecord, TopicPartition
-from eventbus.recordbatch import RecordBatch
 
 Partitions = frozenset[TopicPartition]
 

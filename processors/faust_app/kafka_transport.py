@@ -12,7 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from eventbus.processors.transports.chunks import Bounds, Chunk, ChunkConsumer, PositionMoved
+from eventbus.processors.faust_app.chunks import Bounds, Chunk, ChunkConsumer, PositionMoved
 
 PUBLISH_WITHIN = 0.5
 """Seconds: nobody waits for what is only shown."""

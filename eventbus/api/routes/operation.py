@@ -9,8 +9,8 @@ from typing import Any
 
 from fastapi import Response
 
-from eventbus.api.errors import json_answer
-from eventbus.api.live import LiveFeed
+from eventbus.api.live.feed import LiveFeed
+from eventbus.api.problems import json_answer
 from eventbus.api.store import Store
 
 Check = Callable[[], Mapping[str, Any]]

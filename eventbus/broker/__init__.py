@@ -1,0 +1,1 @@
+"""Kafka's model of topics, logs and consumer groups: synchronous, without an event loop or a network."""

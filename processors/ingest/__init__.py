@@ -1,0 +1,1 @@
+"""Records become rows: routed, batched, decoded and written in one exact transaction."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL server: embedded, or yours."""
