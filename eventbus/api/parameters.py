@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from eventbus.api.problems import bad_request
 from eventbus.catalog.model.visitors import full_name
+from eventbus.durations import parse_moment
 from eventbus.event import uuid_pattern
 
-relative_pattern = re.compile(r"-?([0-9]{1,9})(ms|s|m|h|d|w)")
-
-UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-}
-
-FARTHEST = timedelta(weeks=5200)
+MAX_AGE = timedelta(weeks=5200)
 """A hundred years: more is a slip of the finger, and leaves the calendar."""
 
 
@@ -35,31 +24,23 @@ def parse_uuid(text: str) -> str:
     return lower
 
 
-def parse_moment(text: object) -> datetime | timedelta:
-    """An instant (ISO 8601; UTC when it names no zone), or how long ago (`90s`, `15m`, `1h`, `7d`).
+def validate_moment(value: object) -> datetime | timedelta:
+    """An instant (ISO 8601; UTC when it names no zone), or how long ago (`90s`, `15m`, `1h30m`, `7d`).
 
     Raises:
-        ValueError: neither of the two.
+        ValueError: neither of the two, or longer ago than `MAX_AGE`.
     """
-    expected = "expected ISO 8601 such as 2026-01-01T00:00:00Z, or how long ago, such as 15m, 1h or 7d"
-    if not isinstance(text, str):
-        raise ValueError(expected)
-    if relative := relative_pattern.fullmatch(text):
-        ago = int(relative[1]) * UNITS[relative[2]]
-        if ago > FARTHEST:
-            raise ValueError(f"expected at most {FARTHEST.days} days ago")
-        return ago
-    try:
-        # An unescaped `+` of a zone arrives as a space.
-        when = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(expected) from None
+    parsed = parse_moment(value) if isinstance(value, str) else None
+    if parsed is None:
+        raise ValueError("expected ISO 8601 such as 2026-01-01T00:00:00Z, or how long ago, such as 15m, 1h or 7d")
+    if isinstance(parsed, timedelta) and parsed > MAX_AGE:
+        raise ValueError(f"expected at most {MAX_AGE.days} days ago")
+    return parsed
 
 
-def instant(moment: datetime | timedelta | None, now: datetime) -> datetime | None:
+def instant(when: datetime | timedelta | None, now: datetime) -> datetime | None:
     """A parsed moment as a time."""
-    return now - moment if isinstance(moment, timedelta) else moment
+    return now - when if isinstance(when, timedelta) else when
 
 
 def _storable(text: str) -> str:
@@ -79,7 +60,7 @@ MOMENT_SCHEMA = {"type": "string", "examples": ["15m", "2026-01-01T00:00:00Z"]}
 Uuid = Annotated[str, AfterValidator(parse_uuid), WithJsonSchema(UUID_SCHEMA)]
 Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_storable)]
 TypeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_typed)]
-Moment = Annotated[datetime | timedelta, BeforeValidator(parse_moment), WithJsonSchema(MOMENT_SCHEMA)]
+Moment = Annotated[datetime | timedelta, BeforeValidator(validate_moment), WithJsonSchema(MOMENT_SCHEMA)]
 
 
 class Window(BaseModel):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+from eventbus.durations import parse_duration, parse_instant
 
 
 class Duration(click.ParamType):
@@ -20,12 +19,12 @@ class Duration(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        if not re.fullmatch(r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+", value):
+        seconds = parse_duration(value)
+        if seconds is None:
             self.fail(
-                f"expected a number with a unit (ms, s, m, h, d), such as 30s or 1h30m, got {value!r}", param, ctx
+                f"expected a number with a unit (ms, s, m, h, d, w), such as 30s or 1h30m, got {value!r}", param, ctx
             )
-        parts = re.findall(r"([0-9.]+)(ms|s|m|h|d)", value)
-        return sum(float(number) * SECONDS[unit] for number, unit in parts)
+        return seconds
 
 
 class TypeName(click.ParamType):
@@ -55,8 +54,9 @@ class Instant(click.ParamType):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except ValueError:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        instant = parse_instant(value)
+        if instant is None:
             self.fail(f"expected a time such as 2026-01-01T00:00:00Z, got {value!r}", param, ctx)
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        return instant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,8 @@ from eventbus.cli.options import (
     database_options,
     json_option,
 )
-from eventbus.cli.parameters import Duration, Instant, TypeName
+from eventbus.cli.parameters import TypeName
+from eventbus.durations import parse_moment
 
 if TYPE_CHECKING:
     from eventbus.processors.store import EventStore
@@ -51,14 +53,13 @@ class Since(click.ParamType):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return datetime.now(UTC) - timedelta(seconds=Duration().convert(value, param, ctx))
-        except (click.BadParameter, OverflowError):
-            pass
-        try:
-            return Instant().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"expected how long ago, such as 1h, or a time such as 2026-01-01T00:00:00Z, got {value!r}")
+        moment = parse_moment(value)
+        if isinstance(moment, timedelta):
+            with suppress(OverflowError):
+                return datetime.now(UTC) - moment
+        elif moment is not None:
+            return moment
+        return self.fail(f"expected how long ago, such as 1h, or a time such as 2026-01-01T00:00:00Z, got {value!r}")
 
 
 @click.command()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from eventbus.api.parameters import EventQuery, Window, parse_moment, parse_uuid
+from eventbus.api.parameters import EventQuery, Window, parse_uuid, validate_moment
 from eventbus.api.problems import Refusal
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -45,8 +45,8 @@ def test_what_is_no_uuid_is_refused(text: str) -> None:
 @given(instants)
 def test_an_instant_survives_its_text_form(when: datetime) -> None:
     """ISO 8601 with any zone means the same instant, also when the client left its `+` unescaped."""
-    assert parse_moment(when.isoformat()) == when
-    assert parse_moment(when.isoformat().replace("+", " ")) == when
+    assert validate_moment(when.isoformat()) == when
+    assert validate_moment(when.isoformat().replace("+", " ")) == when
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of the process cannot be changed here")
@@ -55,7 +55,7 @@ def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as changed:
         changed.setenv("TZ", "Asia/Tokyo")
         time.tzset()
-        assert parse_moment("2026-01-01T12:00:00") == NOW
+        assert validate_moment("2026-01-01T12:00:00") == NOW
     time.tzset()
 
 
@@ -68,11 +68,13 @@ def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
         ("-1h", timedelta(hours=1)),
         ("7d", timedelta(days=7)),
         ("2w", timedelta(weeks=2)),
+        ("1h30m", timedelta(hours=1, minutes=30)),
+        ("1.5h", timedelta(hours=1, minutes=30)),
     ],
 )
 def test_a_relative_time_says_how_long_ago(text: str, ago: timedelta) -> None:
-    """A number and a unit, with or without a minus."""
-    assert parse_moment(text) == ago
+    """A duration, with or without a minus."""
+    assert validate_moment(text) == ago
     assert Window(since=text).bounds(NOW) == (NOW - ago, None)
 
 
@@ -80,7 +82,7 @@ def test_a_relative_time_says_how_long_ago(text: str, ago: timedelta) -> None:
 def test_any_text_is_a_moment_or_a_value_error(text: object) -> None:
     """Whatever is accepted can also be applied to the clock."""
     with suppress(ValueError):
-        moment = parse_moment(text)
+        moment = validate_moment(text)
         assert isinstance(moment, datetime) or NOW - moment <= NOW
 
 
@@ -88,7 +90,7 @@ def test_any_text_is_a_moment_or_a_value_error(text: object) -> None:
 def test_what_is_no_moment_is_refused_with_what_was_expected(text: object) -> None:
     """The sentence tells both forms, or the bound that was passed."""
     with pytest.raises(ValueError, match="expected"):
-        parse_moment(text)
+        validate_moment(text)
 
 
 @given(instants, instants)

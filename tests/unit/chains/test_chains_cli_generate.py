@@ -83,7 +83,7 @@ def test_a_device_is_written_to_not_replaced() -> None:
     ("arguments", "message"),
     [
         (["--rate", "0"], "expected a rate"),
-        (["--duration", "5"], "expected a number with a unit (ms, s, m, h, d), such as 30s or 1h30m, got '5'"),
+        (["--duration", "5"], "expected a number with a unit (ms, s, m, h, d, w), such as 30s or 1h30m, got '5'"),
         (["--start", "soon"], "expected a time such as 2026-01-01T00:00:00Z, got 'soon'"),
         (["--start", "1950-01-01"], "from 1970 to 2199"),
         (["--chain", "nope"], "no chain 'nope' in the catalog; there are:"),
