@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from eventbus.catalog.errors import Problem, UnknownName, listed, suggestion
+from eventbus.catalog.errors import Problem
 from eventbus.catalog.graph.conformance import Conformance
 from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.events import Cached, EventType
+from eventbus.catalog.model.sections import Sections, lookup
 from eventbus.catalog.model.visitors import Behaviour
-
-T = TypeVar("T")
+from eventbus.catalog.reading.load import load
 
 DATA = Path(__file__).parent / "data"
-DEFAULT_PARTITIONS = 4
-"""Of the topic of a domain for which no file gives another number."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Catalog(Cached):
+class Catalog(Sections):
     """Event types, chains, lists and topics of all domains together."""
-
-    events: Mapping[str, EventType]
-    chains: Mapping[str, Chain]
-    lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    partitions: Mapping[str, int] = field(default_factory=dict)
-    """Partitions of each domain's topic, e.g. `{"omninode.agent": 4}`; the loader names every domain of `events`."""
 
     @classmethod
     def default(cls) -> Catalog:
@@ -45,17 +36,7 @@ class Catalog(Cached):
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        from eventbus.catalog.reading.load import load  # noqa: PLC0415
-
-        return load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
-
-    def chain(self, name: str) -> Chain:
-        """Raises UnknownName, which lists what there is."""
-        return _named(self.chains, name, "chain")
-
-    def event_type(self, name: str) -> EventType:
-        """Raises UnknownName, which lists what there is."""
-        return _named(self.events, name, "event type")
+        return cls(**vars(load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))))
 
     def validate(self, event_type: str, payload: Any) -> list[Problem]:
         """Everything that is wrong with a payload of this type; empty when it fits.
@@ -86,22 +67,6 @@ class Catalog(Cached):
             return [f"{chain} is not in this catalog."]
         return self.conformance.explain(chain, seen, ended=outcome is not None)
 
-    @property
-    def weighted(self) -> list[Chain]:
-        """The chains with a weight above 0: those that begin by themselves."""
-        return [chain for chain in self.chains.values() if chain.weight > 0]
-
-    @property
-    def active(self) -> list[Chain]:
-        """The chains with a weight above 0, and those that they may cause."""
-        caused = {name for chain in self.weighted for name in chain.caused}
-        return [chain for chain in self.chains.values() if chain.weight > 0 or chain.name in caused]
-
-    def only(self, *names: str) -> Catalog:
-        """The same catalog with just these chains switched on: a weight of 0 becomes 1, and those of all others 0."""
-        chosen = {name: self.chain(name).weight or 1 for name in names}
-        return self.with_weights({**dict.fromkeys(self.chains, 0), **chosen})
-
     def with_visitors(
         self, *, journeys: str | None = None, behaviour: Behaviour | None = None, users: int | None = None
     ) -> Catalog:
@@ -119,11 +84,6 @@ class Catalog(Cached):
         changed = {chain.name: _visited(chain, journeys, behaviour, users) for chain in sessions}
         return replace(self, chains={**self.chains, **changed})
 
-    def with_weights(self, weights: Mapping[str, float]) -> Catalog:
-        """The same catalog with other shares; chains not named keep theirs."""
-        changed = {name: replace(self.chain(name), weight=weight) for name, weight in weights.items()}
-        return replace(self, chains={**self.chains, **changed})
-
 
 @cache
 def _default() -> Catalog:
@@ -133,7 +93,7 @@ def _default() -> Catalog:
 def _visited(chain: Chain, journeys: str | None, behaviour: Behaviour | None, users: int | None) -> Chain:
     assert chain.visitors is not None
     if journeys is not None:
-        _named(chain.visitors.sets, journeys, "set of journeys")
+        lookup(chain.visitors.sets, journeys, "set of journeys")
     visitors = replace(
         chain.visitors,
         journeys=journeys or chain.visitors.journeys,
@@ -143,11 +103,3 @@ def _visited(chain: Chain, journeys: str | None, behaviour: Behaviour | None, us
     if users is not None and "user" in variables:
         variables["user"] = replace(variables["user"], maximum=(variables["user"].minimum or 0) + users - 1)
     return replace(chain, visitors=visitors, variables=variables, max_steps=visitors.most_events)
-
-
-def _named(things: Mapping[str, T], name: str, kind: str) -> T:
-    try:
-        return things[name]
-    except KeyError:
-        near = suggestion(name, things)
-        raise UnknownName(f"no {kind} {name!r} in the catalog{near}; there are: {listed(sorted(things), 40)}") from None

@@ -25,18 +25,21 @@ CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fals
 
 
 def payload_model(event: EventType) -> type[BaseModel]:
-    """A pydantic model of an event type's payload: types, bounds, choices, what is required, and
-    nothing unknown.
+    """The pydantic model of an event type's payload, built once for each `EventType` value.
 
-    Lists that values are picked from are examples of what may come, not bounds: any value of the type passes.
+    It checks types, bounds and choices, requires the required fields, and refuses unknown ones. Lists that values are
+    picked from are examples, not bounds: any value of the type passes.
     """
-    return _model(event.name, event.payload, event.description)
+    model: type[BaseModel] | None = vars(event).get("_payload_model")
+    if model is None:
+        model = vars(event)["_payload_model"] = _model(event.name, event.payload, event.description)
+    return model
 
 
 def validate(event: EventType, payload: Any) -> list[Problem]:
     """Everything that is wrong with a payload; empty when it fits."""
     try:
-        event.payload_model.model_validate(payload)
+        payload_model(event).model_validate(payload)
     except ValidationError as error:
         return [Problem(_path(detail["loc"]), _message(detail)) for detail in error.errors(include_url=False)]
     return []

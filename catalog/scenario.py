@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from eventbus.catalog.catalog import DATA, Catalog
 from eventbus.catalog.errors import UnknownName, listed, suggestion
-from eventbus.catalog.model.workload import Advanced, Arrivals, FaultSetting, Phase
+from eventbus.catalog.model.workload import ScenarioSettings
+from eventbus.catalog.reading.scenario import load
 
 SCENARIOS = DATA / "scenarios"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenario:
+class Scenario(ScenarioSettings):
     """What a scenario file says, together with the catalog that it makes of another one."""
 
     name: str
     """Of a shipped one; else the file's."""
     catalog: Catalog
     """With the weights, journeys and behaviour of this scenario."""
-    description: str = ""
-    seed: int | None = None
-    duration: float | None = None
-    """Seconds in which chains begin; None: endless."""
-    api_url: str | None = None
-    """Where events go over HTTP."""
-    arrivals: Arrivals | None = None
-    """None: as the command says."""
-    faults: tuple[FaultSetting, ...] = ()
-    phases: tuple[Phase, ...] = ()
-    advanced: Advanced = field(default_factory=Advanced)
-    notes: tuple[str, ...] = ()
-    """What is done otherwise than the file says, a sentence each."""
 
     @classmethod
     def load(cls, name: str | Path, overrides: Sequence[str] = (), *, catalog: Catalog | None = None) -> Scenario:
@@ -48,9 +36,9 @@ class Scenario:
             UnknownName: no shipped scenario is called that, and there is no such file.
             InvalidScenario: with every mistake of the file and the overrides.
         """
-        from eventbus.catalog.reading.scenario import load  # noqa: PLC0415
-
-        return load(name, overrides, Catalog.default() if catalog is None else catalog)
+        path = file_of(str(name))
+        settings, sections = load(path, overrides, Catalog.default() if catalog is None else catalog)
+        return cls(name=path.stem, catalog=Catalog(**vars(sections)), **vars(settings))
 
     @staticmethod
     def names() -> list[str]:

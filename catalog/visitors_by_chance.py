@@ -10,17 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eventbus.catalog.errors import CatalogError, listed
 from eventbus.catalog.model.chains import Chain, State, Transition
 from eventbus.catalog.model.delays import Delay, Fixed, Uniform
 from eventbus.catalog.model.events import EventType, PayloadField
+from eventbus.catalog.model.sections import S, Sections
 from eventbus.catalog.model.visitors import COUNTED, Behaviour, Visitors, full_name, short_name
-
-if TYPE_CHECKING:
-    from eventbus.catalog.catalog import Catalog
-
 
 TOLERANCE = 1e-9
 """By which the sum may differ from 1: what adding up leaves of decimal fractions."""
@@ -32,7 +29,7 @@ TAIL = 40
 """Times the mean length: one session in e^40 would be longer."""
 
 
-def with_probabilities(catalog: Catalog, shares: Mapping[str, float]) -> Catalog:
+def with_probabilities(catalog: S, shares: Mapping[str, float]) -> S:
     """The same catalog, whose visitors do everything by chance.
 
     Args:
@@ -136,7 +133,7 @@ def _places(name: str, visitors: Visitors) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def _event(name: str, chain: Chain, catalog: Catalog) -> EventType:
+def _event(name: str, chain: Chain, catalog: Sections) -> EventType:
     """An event type without what only a walk through the site can tell; a new one tells of a page, and who is there."""
     states = {state.emits: state.name for state in chain.states.values()}
     if name in states:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from eventbus.catalog.catalog import DEFAULT_PARTITIONS, Catalog
+from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.export.jsonschema import event_schema
 from eventbus.catalog.export.yaml import chain_document as file_form
 from eventbus.catalog.export.yaml import delay_document, source_document, state_document
 from eventbus.catalog.graph.conformance import Role
 from eventbus.catalog.model.chains import Chain, State, Transition
 from eventbus.catalog.model.events import EventType, PayloadField
+from eventbus.catalog.model.sections import DEFAULT_PARTITIONS
 
 # One example of each event type: what documents and `eventbus catalog show` print.
 

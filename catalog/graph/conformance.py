@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property, reduce
 from itertools import product
-from typing import TYPE_CHECKING
 
 from eventbus.catalog.errors import CatalogError, TooManyPaths
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Graph, Split
 from eventbus.catalog.model.chains import Chain, State
-
-if TYPE_CHECKING:
-    from eventbus.catalog.catalog import Catalog
-
+from eventbus.catalog.model.sections import Sections
 
 # The sets of event types that the walks of a chain leave behind: those of branches that run side by side, combined.
 
@@ -43,7 +40,7 @@ def accepted_sets(chain: Chain) -> set[Types]:
         TooManyPaths: more than 10,000 of them.
     """
     reached = Paths(chain).reached(0)
-    return _limited(chain, {types for end in chain.graph.ends() for types in reached.get(end, ())})
+    return _limited(chain, {types for end in graph_of(chain).ends() for types in reached.get(end, ())})
 
 
 def unfinished_sets(chain: Chain) -> Onward:
@@ -56,7 +53,7 @@ def unfinished_sets(chain: Chain) -> Onward:
 
 def causing_types(chain: Chain, event_type: str) -> set[str]:
     """The event types of a chain that may come right before one of its types."""
-    graph = chain.graph
+    graph = graph_of(chain)
     return {graph.state(cause).emits for cause, effect in _pairs(graph) if graph.state(effect).emits == event_type}
 
 
@@ -65,7 +62,7 @@ class Paths:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._graph = chain.graph
+        self._graph = graph_of(chain)
         self._joined: dict[int, set[tuple[int, Types]]] = {}
 
     def reached(self, first: int) -> dict[int, set[Types]]:
@@ -191,7 +188,7 @@ class Role(IntEnum):
 class Conformance:
     """The facts of one catalog."""
 
-    catalog: Catalog
+    catalog: Sections
 
     def classify(self, event_type: str) -> tuple[str | None, Role]:
         """The chain that an event type belongs to, and its role there.

@@ -10,7 +10,7 @@ from math import prod
 from typing import NamedTuple
 
 from eventbus.catalog.errors import TooManyPaths
-from eventbus.catalog.graph.graph import Branch, Edge, Horizon, Node, Split, distances, retries
+from eventbus.catalog.graph.graph import Branch, Edge, Graph, Horizon, Node, Split, distances, retries
 from eventbus.catalog.model.chains import Chain, Fork, State, Transition, Way
 from eventbus.catalog.model.delays import Delay, Fixed, within
 
@@ -57,15 +57,19 @@ class End(NamedTuple):
     done: tuple[str, ...]
 
 
-def unfolded(chain: Chain) -> tuple[Node, ...]:
-    """The nodes of a chain, the start first.
+def graph_of(chain: Chain) -> Graph:
+    """The expanded graph of a chain whose targets all exist; built once for each `Chain` value.
 
     Raises:
-        TooManyPaths: more than 4,096 of them, or as many combinations of ends of branches.
+        TooManyPaths: more than 4,096 nodes, or as many combinations of ends of branches.
     """
-    unfolding = Unfolding(chain)
-    unfolding.walk(unfolding.start())
-    return tuple(unfolding.nodes[number] for number in range(len(unfolding.nodes)))
+    graph: Graph | None = vars(chain).get("_graph")
+    if graph is None:
+        unfolding = Unfolding(chain)
+        unfolding.walk(unfolding.start())
+        nodes = tuple(unfolding.nodes[number] for number in range(len(unfolding.nodes)))
+        graph = vars(chain)["_graph"] = Graph(chain, nodes)
+    return graph
 
 
 class Unfolding:

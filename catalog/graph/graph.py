@@ -159,17 +159,6 @@ class Graph:
     nodes: tuple[Node, ...]
     """By number; the first is the start."""
 
-    @classmethod
-    def of(cls, chain: Chain) -> Graph:
-        """Unfold a chain, all of whose ways lead to states that it has.
-
-        Raises:
-            TooManyPaths: more than 4,096 nodes, or as many combinations of ends of branches.
-        """
-        from eventbus.catalog.graph.expand import unfolded  # noqa: PLC0415
-
-        return cls(chain, unfolded(chain))
-
     def state(self, number: int) -> State:
         """The state of a node."""
         return self.chain.states[self.nodes[number].state]

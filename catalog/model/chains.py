@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from eventbus.catalog.model.delays import Delay, Fixed, Uniform
 from eventbus.catalog.model.events import Cached
-
-if TYPE_CHECKING:
-    pass
-    from eventbus.catalog.graph.graph import Graph
-    from eventbus.catalog.model.visitors import Visitors
-
+from eventbus.catalog.model.visitors import Visitors
 
 # What a state may have beside plain transitions: retries, timeouts, compensation, forks and joins.
 
@@ -200,23 +195,3 @@ class Chain(Cached):
     def retries(self) -> int:
         """How many retries a walk may have at most."""
         return sum(one.retry.limit for state in self.states.values() for one in state.next if one.retry)
-
-    @cached_property
-    def graph(self) -> Graph:
-        """Its walks, unfolded.
-
-        Raises:
-            TooManyPaths: they are too many.
-        """
-        from eventbus.catalog.graph.graph import Graph  # noqa: PLC0415
-
-        return Graph.of(self)
-
-
-def emitters(chains: Mapping[str, Chain]) -> dict[str, list[Chain]]:
-    """The chains that emit each event type."""
-    found: dict[str, list[Chain]] = {}
-    for chain in chains.values():
-        for event_type in dict.fromkeys(state.emits for state in chain.states.values()):
-            found.setdefault(event_type, []).append(chain)
-    return found

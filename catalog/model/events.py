@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    pass
-    from pydantic import BaseModel
-
+from typing import Any, Literal
 
 FieldType = Literal["string", "integer", "number", "boolean", "object", "array"]
 
@@ -80,13 +74,6 @@ class EventType(Cached):
     def action(self) -> str:
         """The word before the version: `completed`."""
         return self.name.split(".")[-2]
-
-    @cached_property
-    def payload_model(self) -> type[BaseModel]:
-        """The payload as a pydantic model, made when first asked for."""
-        from eventbus.catalog.payloads import payload_model  # noqa: PLC0415 - pydantic is slow to import
-
-        return payload_model(self)
 
 
 def split(reference: str) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from eventbus.catalog.model.chains import Chain, Fork, State, Way
@@ -238,3 +238,22 @@ class Users:
 
 
 Arrivals = Open | Users
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioSettings:
+    """What a scenario file says beside the changes that it makes to the catalog."""
+
+    description: str = ""
+    seed: int | None = None
+    duration: float | None = None
+    """Seconds in which chains start; None: endless."""
+    api_url: str | None = None
+    """Where events are sent over HTTP."""
+    arrivals: Arrivals | None = None
+    """None: the caller decides."""
+    faults: tuple[FaultSetting, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    advanced: Advanced = field(default_factory=Advanced)
+    notes: tuple[str, ...] = ()
+    """Where the run differs from what the file says, one sentence each."""

@@ -1,24 +1,20 @@
-"""YAML files → `Catalog`: reads every file, checks the whole, and reports all mistakes together."""
+"""YAML files → `Sections`: reads every file, checks the whole, and reports all mistakes together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-from eventbus.catalog.catalog import DEFAULT_PARTITIONS, Catalog
 from eventbus.catalog.errors import InvalidCatalog, Mistake, Place, listed, path_text, suggestion
-from eventbus.catalog.model.chains import Chain, emitters
+from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.events import EventType, FieldType, PayloadField, split
+from eventbus.catalog.model.sections import DEFAULT_PARTITIONS, Sections, emitters
 from eventbus.catalog.model.visitors import COUNTED
 from eventbus.catalog.reading.chains import read_chain
 from eventbus.catalog.reading.document import Node, read, text_of, values_of
 from eventbus.catalog.validation import problems
-
-if TYPE_CHECKING:
-    from eventbus.catalog.catalog import Catalog
-
 
 # A file's `events` section: one node → one `EventType`.
 
@@ -90,7 +86,7 @@ def _field(name: str, node: Node) -> PayloadField | None:
 # Where a payload field's values come from, followed through picks and variables to the lists themselves.
 
 
-def resolved(catalog: Catalog) -> dict[str, EventType]:
+def resolved(catalog: Sections) -> dict[str, EventType]:
     """The catalog's event types with `allowed` of every payload field filled in, where it is known."""
     emitting = emitters(catalog.chains)
     return {
@@ -99,13 +95,13 @@ def resolved(catalog: Catalog) -> dict[str, EventType]:
     }
 
 
-def _resolved(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> PayloadField:
+def _resolved(one: PayloadField, catalog: Sections, chains: list[Chain]) -> PayloadField:
     if one.fields is not None:
         return replace(one, fields=tuple(_resolved(inner, catalog, chains) for inner in one.fields))
     return replace(one, allowed=_allowed(one, catalog, chains))
 
 
-def _allowed(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> tuple[Any, ...] | None:
+def _allowed(one: PayloadField, catalog: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
     if one.value is not None:
         return (one.value,)
     if one.pick is not None:
@@ -117,7 +113,7 @@ def _allowed(one: PayloadField, catalog: Catalog, chains: list[Chain]) -> tuple[
     return one.choices
 
 
-def _of_variable(reference: str, catalog: Catalog, chains: list[Chain]) -> tuple[Any, ...] | None:
+def _of_variable(reference: str, catalog: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
     """The values of all chains together; None when one of them draws a number between bounds, or no chain emits it."""
     name, attribute = split(reference)
     lists = [chain.variables[name].list for chain in chains]
@@ -133,7 +129,7 @@ def _of_visits(visit: str, chains: list[Chain]) -> tuple[Any, ...] | None:
     return tuple(text for chain in chains if chain.visitors for text in dict.fromkeys(chain.visitors.texts(visit)))
 
 
-def _values(catalog: Catalog, name: str, attribute: str | None) -> tuple[Any, ...]:
+def _values(catalog: Sections, name: str, attribute: str | None) -> tuple[Any, ...]:
     items = catalog.lists[name]
     return items if attribute is None else tuple(item[attribute] for item in items)
 
@@ -166,11 +162,11 @@ class Draft:
         for key in self.places.keys() - kept:
             del self.sections[key[0]][key[1]], self.places[key]
 
-    def catalog(self) -> Catalog:
-        return Catalog(**self.sections)
+    def catalog(self) -> Sections:
+        return Sections(**self.sections)
 
 
-def load(paths: Sequence[Path]) -> Catalog:
+def load(paths: Sequence[Path]) -> Sections:
     """Read files, and folders of `*.yaml` and `*.yml`, in order; a later one replaces what an earlier one defines.
 
     Raises:

@@ -7,16 +7,25 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.errors import InvalidScenario, Mistake, listed
 from eventbus.catalog.model.delays import Fixed
-from eventbus.catalog.model.workload import FAULTS, Advanced, Arrivals, FaultSetting, Open, Phase, Spacing, Users
+from eventbus.catalog.model.sections import Sections
+from eventbus.catalog.model.workload import (
+    FAULTS,
+    Advanced,
+    Arrivals,
+    FaultSetting,
+    Open,
+    Phase,
+    ScenarioSettings,
+    Spacing,
+    Users,
+)
 from eventbus.catalog.reading import scalars
 from eventbus.catalog.reading.arrivals import profile_of, read_arrivals
 from eventbus.catalog.reading.document import Node, overridden, read, text_of
 from eventbus.catalog.reading.scalars import factor, names
 from eventbus.catalog.reading.scenario_visitors import read_probabilities, visiting
-from eventbus.catalog.scenario import Scenario, file_of
 from eventbus.catalog.validation.workload import MOST_USERS, profile_problems
 from eventbus.catalog.visitors_by_chance import misgivings
 
@@ -30,12 +39,12 @@ FARTHEST = 1 << 40
 """Microseconds, or places."""
 
 
-def read_faults(node: Node, catalog: Catalog) -> tuple[FaultSetting, ...]:
+def read_faults(node: Node, catalog: Sections) -> tuple[FaultSetting, ...]:
     """A list of `{kind: late, rate: 0.01, max: 10s, chain: NAME}`."""
     return tuple(_fault(item, catalog) for item in node.items())
 
 
-def read_phases(node: Node, catalog: Catalog) -> tuple[Phase, ...]:
+def read_phases(node: Node, catalog: Sections) -> tuple[Phase, ...]:
     """A list of `{at: 2m, failed: 6, delay: 3, chains: [NAME]}`."""
     items, mistakes = node.items(), len(node.mistakes)
     phases = tuple(_phase(item, catalog) for item in items)
@@ -45,7 +54,7 @@ def read_phases(node: Node, catalog: Catalog) -> tuple[Phase, ...]:
     return phases
 
 
-def _fault(node: Node, catalog: Catalog) -> FaultSetting:
+def _fault(node: Node, catalog: Sections) -> FaultSetting:
     members = node.members(FAULT, required=("kind", "rate"))
     kind = members["kind"].one_of(tuple(FAULTS)) if "kind" in members else None
     rate = factor(members, "rate")
@@ -86,7 +95,7 @@ def _texts(node: Node) -> tuple[str, ...]:
     return tuple(item.text() or "" for item in (node.items() if node.is_list else [node]))
 
 
-def _phase(node: Node, catalog: Catalog) -> Phase:
+def _phase(node: Node, catalog: Sections) -> Phase:
     members = node.members(PHASE, required=("at",))
     at = scalars.duration(members["at"]) if "at" in members else None
     if at is not None and at < 0:
@@ -125,31 +134,31 @@ class Simulation(NamedTuple):
     api_url: str | None
 
 
-def load(name: str | Path, overrides: Sequence[str], catalog: Catalog) -> Scenario:
-    """See `Scenario.load`."""
-    path = file_of(str(name))
+def load(path: Path, overrides: Sequence[str], catalog: Sections) -> tuple[ScenarioSettings, Sections]:
+    """The settings in a scenario file, and the catalog with the file's changes.
+
+    Raises:
+        InvalidScenario: with every mistake of the file and the overrides.
+    """
     mistakes: list[Mistake] = []
     document = read(path, mistakes)
-    scenario = None
-    if document is not None:
-        scenario = read_scenario(overridden(document, overrides), path.stem, catalog)
+    scenario = None if document is None else read_scenario(overridden(document, overrides), catalog)
     if mistakes or scenario is None:
         raise InvalidScenario(sorted(mistakes, key=lambda mistake: (not mistake.line, mistake.line)))  # options last
     return scenario
 
 
-def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
+def read_scenario(document: Node, catalog: Sections) -> tuple[ScenarioSettings, Sections]:
     """The scenario of a document; what is wrong is noted among its mistakes."""
     members = {name: node for name, node in document.members(SECTIONS).items() if not scalars.is_nothing(node)}
     simulation = _simulation(_given(members.get("simulation"), SIMULATION))
     advanced = _advanced(_given(members.get("advanced"), ADVANCED))
     human = advanced.human_like_delays is not False
     shares = read_probabilities(members["event_probabilities"]) if "event_probabilities" in members else {}
-    return Scenario(
-        name=name,
+    changed = visiting(members, catalog, shares=shares, human=human, users=simulation.users is not None)
+    settings = ScenarioSettings(
         description=text_of(members, "description"),
         seed=scalars.whole(members["seed"]) if "seed" in members else None,
-        catalog=visiting(members, catalog, shares=shares, human=human, users=simulation.users is not None),
         duration=simulation.duration,
         api_url=simulation.api_url,
         arrivals=_arrivals(members, simulation.users, human=human),
@@ -158,6 +167,7 @@ def read_scenario(document: Node, name: str, catalog: Catalog) -> Scenario:
         advanced=advanced,
         notes=tuple(misgivings(shares)),
     )
+    return settings, changed
 
 
 def _given(node: Node | None, allowed: tuple[str, ...]) -> Mapping[str, Node]:

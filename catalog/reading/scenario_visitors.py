@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.errors import CatalogError, listed, suggestion
 from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.sections import Sections
 from eventbus.catalog.model.visitors import Behaviour, Journey, Range, Visitors, full_name
 from eventbus.catalog.reading import scalars
 from eventbus.catalog.reading.chains import RANGES, read_journeys
@@ -43,7 +43,7 @@ def read_probabilities(node: Node) -> Mapping[str, float]:
     return shares if len(node.mistakes) == before else {}
 
 
-def visited_by_chance(node: Node, shares: Mapping[str, float], catalog: Catalog) -> Catalog:
+def visited_by_chance(node: Node, shares: Mapping[str, float], catalog: Sections) -> Sections:
     """The catalog with visitors who act in these shares; the same one if they cannot, which is noted."""
     try:
         return with_probabilities(catalog, shares)
@@ -59,8 +59,8 @@ VISITS = ("event_probabilities", "user_behavior", "journeys")
 
 
 def visiting(
-    members: Mapping[str, Node], catalog: Catalog, *, shares: Mapping[str, float], human: bool, users: bool
-) -> Catalog:
+    members: Mapping[str, Node], catalog: Sections, *, shares: Mapping[str, float], human: bool, users: bool
+) -> Sections:
     """The catalog as the sections of a scenario change it; what is wrong is noted.
 
     Args:
@@ -145,7 +145,7 @@ def _within(visitors: Visitors, behaviour: Behaviour) -> Visitors:
     return replace(visitors, sets={name: tuple(map(shorter, journeys)) for name, journeys in visitors.sets.items()})
 
 
-def _with_journeys(chain: Chain, node: Node, catalog: Catalog) -> Chain:
+def _with_journeys(chain: Chain, node: Node, catalog: Sections) -> Chain:
     """A chain of sessions with another set of journeys, by its name or written out."""
     assert chain.visitors is not None
     sets = dict(chain.visitors.sets)
@@ -163,7 +163,7 @@ def _with_journeys(chain: Chain, node: Node, catalog: Catalog) -> Chain:
     return changed
 
 
-def _weighted(node: Node, catalog: Catalog) -> Catalog:
+def _weighted(node: Node, catalog: Sections) -> Sections:
     """Only these chains, in these proportions."""
     weights: dict[str, float] = {}
     for name, member in node.mapping().items():

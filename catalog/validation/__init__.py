@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eventbus.catalog.errors import Place, listed, shown, suggestion
 from eventbus.catalog.graph.conformance import types_of
-from eventbus.catalog.model.chains import Causes, Chain, Variable, emitters
+from eventbus.catalog.model.chains import Causes, Chain, Variable
 from eventbus.catalog.model.events import every_field, split
+from eventbus.catalog.model.sections import Sections, emitters
 from eventbus.catalog.validation.chains import chain_problems, role_problems
 from eventbus.catalog.validation.payloads import payload_problems
 from eventbus.catalog.validation.visitors import visitor_problems
 from eventbus.catalog.validation.workload import delay_problems
-
-if TYPE_CHECKING:
-    from eventbus.catalog.catalog import Catalog
-
 
 # Rules for variables that follow another one, or favour their first numbers.
 
@@ -94,7 +91,7 @@ event_name = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*){2,}\.v[1-9][0-9]*
 dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
-def problems(catalog: Catalog) -> Iterator[Problem]:
+def problems(catalog: Sections) -> Iterator[Problem]:
     """Everything wrong with the catalog as a whole, section by section."""
     for name, items in catalog.lists.items():
         yield from _list_problems(name, items)
@@ -147,7 +144,7 @@ def _kind(attributes: frozenset[str] | None) -> str:
     return "a single value" if attributes is None else f"a mapping with {', '.join(sorted(attributes))}"
 
 
-def _missing_variables(chain: Chain, catalog: Catalog) -> Iterator[Problem]:
+def _missing_variables(chain: Chain, catalog: Sections) -> Iterator[Problem]:
     seen: set[str] = set()
     for state in chain.states.values():
         event = catalog.events.get(state.emits)
@@ -165,7 +162,7 @@ def _missing_variables(chain: Chain, catalog: Catalog) -> Iterator[Problem]:
                 )
 
 
-def _weight_problems(catalog: Catalog) -> Iterator[Problem]:
+def _weight_problems(catalog: Sections) -> Iterator[Problem]:
     chains = list(catalog.chains.values())
     if chains and all(chain.weight == 0 for chain in chains):
         yield ("chains", chains[0].name, "weight"), "the weight of every chain is 0: at least one must be above 0"

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventbus.catalog.errors import Place, TooManyPaths, listed, suggestion
 from eventbus.catalog.graph.conformance import MAXIMUM_TYPES, Role, accepted_sets, role_of
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Graph, placed_ways, ways
 from eventbus.catalog.model.chains import Backoff, Chain, State, Transition, Variable, Way
 from eventbus.catalog.model.events import EventType
@@ -239,7 +240,7 @@ def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:
         yield from problems
         return
     try:
-        graph = chain.graph
+        graph = graph_of(chain)
     except TooManyPaths as error:
         yield place, str(error)
         return
@@ -258,7 +259,7 @@ def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:
 
 
 def _size_problems(place: Place, chain: Chain) -> Iterator[Problem]:
-    shortest = chain.graph.distances(chain.graph.ends()).get(0, 0) + 1
+    shortest = graph_of(chain).distances(graph_of(chain).ends()).get(0, 0) + 1
     if shortest == 1:
         yield (*place, "start"), "the start state ends the chain: a chain has at least two events"
     if chain.max_steps < shortest:
@@ -275,7 +276,7 @@ def _size_problems(place: Place, chain: Chain) -> Iterator[Problem]:
 
 def reachable(chain: Chain) -> set[str]:
     """The states that some walk from the start comes to."""
-    return {node.state for node in chain.graph.nodes}
+    return {node.state for node in graph_of(chain).nodes}
 
 
 def cycle_from(graph: Graph, trapped: Sequence[int]) -> list[str]:

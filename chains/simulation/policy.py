@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Chain
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Node, Split
 from eventbus.catalog.model.chains import Outcome
 from eventbus.chains.errors import ImpossibleChain
@@ -48,7 +49,7 @@ class Walk:
         self, chain: Chain, outcome: Outcome | None = None, factors: Mapping[str, Factor] = MappingProxyType({})
     ) -> None:
         self.chain = chain
-        self.graph = chain.graph
+        self.graph = graph_of(chain)
         goals = [end for end in self.graph.ends() if outcome in (None, self.graph.state(end).outcome)]
         far = self.graph.distances(goals)
         if far.get(0, chain.max_steps) >= chain.max_steps:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.chains.statistics import chi_square, distance, kolmogorov, pooled
 from eventbus.chains.verification.report import Check, Finding
 from eventbus.chains.verification.traces import Course, Step, Trail, Walked
@@ -117,7 +118,7 @@ def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: 
     for caused in walked.caused:
         _count(tally, trail, caused.walked, catalog, wrong)
     if trail.whole:
-        state_of = {step.event: chain.graph.state(step.node).name for step in walked.steps}
+        state_of = {step.event: graph_of(chain).state(step.node).name for step in walked.steps}
         for step in walked.steps[1:]:
             cause, effect = trail.events[step.cause], trail.events[step.event]
             if cause.event_id in wrong or effect.event_id in wrong or any(edge.by for edge in step.ways):
@@ -128,7 +129,7 @@ def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: 
 
 
 def _count_ways(tally: Tally, chain: Chain, steps: Sequence[Step]) -> None:
-    graph = chain.graph
+    graph = graph_of(chain)
     after = {step.cause: step.node for step in steps}
     for place, step in enumerate(steps):
         node = graph.nodes[step.node]
@@ -139,7 +140,7 @@ def _count_ways(tally: Tally, chain: Chain, steps: Sequence[Step]) -> None:
 def _count_caused(tally: Tally, chain: Chain, walked: Walked) -> None:
     if not chain.caused:
         return
-    state_of = {step.event: chain.graph.state(step.node).name for step in walked.steps}
+    state_of = {step.event: graph_of(chain).state(step.node).name for step in walked.steps}
     tally.visits.update((chain.name, state) for state in state_of.values())
     for caused in walked.caused:
         if caused.event in state_of:
@@ -168,7 +169,7 @@ def _landings(tally: Tally, catalog: Catalog) -> Iterator[Test]:
 
 def _branches(tally: Tally, catalog: Catalog) -> Iterator[Test]:
     for (name, number), counts in tally.ways.items():
-        graph = catalog.chain(name).graph
+        graph = graph_of(catalog.chain(name))
         node = graph.nodes[number]
         weights: dict[int, float] = defaultdict(float, {STOPPED: node.stop} if node.stop else {})
         for edge in node.edges:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from eventbus.catalog import Catalog, Chain
 from eventbus.catalog.graph.conformance import types_of
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Edge, Graph, Split
 from eventbus.catalog.model.workload import Phase
 from eventbus.chains.verification.streams import Seen, id_time
@@ -105,13 +106,13 @@ class _Reading:
             return
         own = self._own(root, set(types_of(chain)))
         if chain.visitors is not None:
-            if self._fits(chain.graph, [self._types[event] for event in own]):
+            if self._fits(graph_of(chain), [self._types[event] for event in own]):
                 yield from self._with_caused(chain, own, ())
             return
         if len(own) > chain.max_steps:
             return
         inside = set(own)
-        for segment in self._segments(chain.graph, Step(root, 0), inside):
+        for segment in self._segments(graph_of(chain), Step(root, 0), inside):
             if not segment.onward and len(segment.steps) == len(own):
                 yield from self._with_caused(chain, own, segment.steps)
 

@@ -24,6 +24,7 @@ from eventbus.catalog import (
     Transition,
 )
 from eventbus.catalog.graph.conformance import accepted_sets, number_types, types_of
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.validation.chains import chain_problems, reachable
 
 NOW = Fixed(value=0)
@@ -107,7 +108,7 @@ def test_the_shortest_way_out_is_one_that_is_taken() -> None:
     chain = machine({"s0": ["s1", "end"], "s1": ["end"], "end": []})
     never = replace(chain.states["s0"], next=(chain.states["s0"].next[0], Transition(to="end", delay=NOW, weight=0)))
     detour = replace(chain, states={**chain.states, "s0": never})
-    assert [one.graph.distances(one.graph.ends())[0] for one in (chain, detour)] == [1, 2]
+    assert [graph_of(one).distances(graph_of(one).ends())[0] for one in (chain, detour)] == [1, 2]
 
 
 @given(machines(), st.integers(0, 2**32))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
 from eventbus.catalog.graph.conformance import accepted_sets, unfinished_sets
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.model.chains import Backoff, Causes, Retry, Timeout, Way
 from eventbus.catalog.model.delays import within
 
@@ -299,7 +300,7 @@ def test_back_off_grows_to_a_cap_with_jitter() -> None:
 
 def test_retries_are_unfolded_and_counted(load_text: LoadText) -> None:
     """A state that is tried three times is three nodes; the last one has the `else` in place of a retry."""
-    graph = load_text(TRIP).chain("trip").graph
+    graph = graph_of(load_text(TRIP).chain("trip"))
     tries = [node for node in graph.nodes if node.state == "hotel"]
     assert [[edge.retries for edge in node.edges] for node in tries] == [
         [False, True, False],
@@ -311,7 +312,7 @@ def test_retries_are_unfolded_and_counted(load_text: LoadText) -> None:
 
 def test_a_timeout_splits_each_way(load_text: LoadText) -> None:
     """What takes longer is cut off, and stands beside the rest with its exact share."""
-    graph = load_text(TRIP).chain("trip").graph
+    graph = graph_of(load_text(TRIP).chain("trip"))
     room, again, late = next(node for node in graph.nodes if node.state == "hotel").edges
     assert (room.weight, room.delay) == (30, Uniform(minimum=0, maximum=50))
     assert (again.weight, again.delay) == (40, Fixed(value=10))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed, LogNormal, State, Transition, Uniform
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.model.chains import Fork, Way
 from tests.unit.chains.draws import Randomness, below, drawn_delay, quantile
 
@@ -179,7 +180,7 @@ class Story:
         found, chain = [], step.chain
         family = [chain, *(self.catalog.chains[name] for name in chain.caused)]
         most = max(len(state.causes) for state in chain.states.values())
-        bits = max(one.max_steps * max(node.lanes for node in one.graph.nodes) for one in family).bit_length()
+        bits = max(one.max_steps * max(node.lanes for node in graph_of(one).nodes) for one in family).bit_length()
         for number, one in enumerate(chain.states[step.state].causes):
             name = f"{chain.name}/{step.state}/causes/{one.chain}"
             if self.random.word(name, step.number) >> 32 < round(one.weight / 100 * 2**32):

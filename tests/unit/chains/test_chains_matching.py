@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eventbus.catalog import Catalog, Fixed, State
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.model.chains import Causes, Fork, Retry, Unless, Way
 from eventbus.chains.verification.traces import Matcher, Shape
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
@@ -17,7 +18,7 @@ def steps_of(catalog: Catalog, *events: tuple[str, int]) -> list[list[tuple[str,
     shape = Shape(tuple(f"test.thing.{action}.v1" for action, _ in events), tuple(cause for _, cause in events))
     found = []
     for walked in Matcher(catalog).walks(shape):
-        graph = catalog.chain(walked.chain).graph
+        graph = graph_of(catalog.chain(walked.chain))
         states = {step.event: graph.state(step.node).name for step in walked.steps}
         found.append([(states[step.event], states.get(step.cause)) for step in sorted(walked.steps)])
     return found

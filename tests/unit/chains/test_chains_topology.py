@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Chain, Fixed, Transition, Uniform
 from eventbus.catalog.graph.conformance import accepted_sets
+from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.model.chains import Causes, Fork, Outcome, Retry, State, Unless, Way
 from eventbus.chains import ChainGenerator, ImpossibleChain
 from eventbus.chains.stream import Engine
@@ -153,7 +154,7 @@ def test_a_fork_that_cannot_end_in_time_is_refused() -> None:
 
 def outcomes(catalog: Catalog) -> set[Outcome | None]:
     parent = catalog.chains["parent"]
-    return {parent.graph.state(end).outcome for end in parent.graph.ends()}
+    return {graph_of(parent).state(end).outcome for end in graph_of(parent).ends()}
 
 
 @given(catalog=topologies(), outcome=st.sampled_from(["completed", "failed"]), seed=st.integers(0, 99))

@@ -1,0 +1,79 @@
+"""The sections of a catalog as one value, and what can be asked of them without reading or checking anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from eventbus.catalog.errors import UnknownName, listed, suggestion
+from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.events import Cached, EventType
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Sections")
+
+DEFAULT_PARTITIONS = 4
+"""Of the topic of a domain for which no file gives another number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections(Cached):
+    """Event types, chains, lists and topics of all domains together."""
+
+    events: Mapping[str, EventType]
+    chains: Mapping[str, Chain]
+    lists: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    """Partitions of each domain's topic, e.g. `{"omninode.agent": 4}`; the loader names every domain of `events`."""
+
+    def chain(self, name: str) -> Chain:
+        """Raises UnknownName, which lists the names that exist."""
+        return lookup(self.chains, name, "chain")
+
+    def event_type(self, name: str) -> EventType:
+        """Raises UnknownName, which lists the names that exist."""
+        return lookup(self.events, name, "event type")
+
+    @property
+    def weighted(self) -> list[Chain]:
+        """The chains with a weight above 0: those that start on their own."""
+        return [chain for chain in self.chains.values() if chain.weight > 0]
+
+    @property
+    def active(self) -> list[Chain]:
+        """The chains with a weight above 0, and those that they may cause."""
+        caused = {name for chain in self.weighted for name in chain.caused}
+        return [chain for chain in self.chains.values() if chain.weight > 0 or chain.name in caused]
+
+    def only(self: S, *names: str) -> S:
+        """A copy in which only these chains are switched on: a weight of 0 becomes 1, all other weights become 0."""
+        chosen = {name: self.chain(name).weight or 1 for name in names}
+        return self.with_weights({**dict.fromkeys(self.chains, 0), **chosen})
+
+    def with_weights(self: S, weights: Mapping[str, float]) -> S:
+        """A copy with other weights; chains that are not named keep theirs."""
+        changed = {name: replace(self.chain(name), weight=weight) for name, weight in weights.items()}
+        return replace(self, chains={**self.chains, **changed})
+
+
+def emitters(chains: Mapping[str, Chain]) -> dict[str, list[Chain]]:
+    """The chains that emit each event type."""
+    by_type: dict[str, list[Chain]] = {}
+    for chain in chains.values():
+        for event_type in dict.fromkeys(state.emits for state in chain.states.values()):
+            by_type.setdefault(event_type, []).append(chain)
+    return by_type
+
+
+def lookup(values: Mapping[str, T], name: str, kind: str) -> T:
+    """The value of a name.
+
+    Raises:
+        UnknownName: there is none; the message suggests a similar name and lists what exists.
+    """
+    try:
+        return values[name]
+    except KeyError:
+        near = suggestion(name, values)
+        raise UnknownName(f"no {kind} {name!r} in the catalog{near}; there are: {listed(sorted(values), 40)}") from None
