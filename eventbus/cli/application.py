@@ -21,8 +21,9 @@ from eventbus.cli.options import topics_of
 from eventbus.cli.panel import Display, Snapshot
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import StoreError
+from eventbus.processors.postgres import Database
 from eventbus.processors.processor import Processor, ProcessorStatistics
-from eventbus.processors.store import Database, EventStore
+from eventbus.processors.store import EventStore
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from eventbus.cli.application import Application, Configuration
     from eventbus.cli.settings import Settings
     from eventbus.kafka import KafkaSecurity
-    from eventbus.processors.store import Database
+    from eventbus.processors.postgres import Database
 
 WRONG_USAGE = 2
 
@@ -213,8 +213,8 @@ def heading(application: Application, notes: list[str]) -> tuple[str, list[str]]
 
 def database_flag(database: Database) -> str:
     """What another command needs to find the same store."""
+    from eventbus.processors.postgres import EmbeddedServer
     from eventbus.processors.postgres.server import default_data_dir
-    from eventbus.processors.store import EmbeddedServer
 
     if not isinstance(database, EmbeddedServer):
         return " --database-url …"

@@ -13,7 +13,7 @@ from eventbus.cli.parameters import Finite
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
     from eventbus.cli.settings import Settings
-    from eventbus.processors.store import Database
+    from eventbus.processors.postgres import Database
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -79,7 +79,7 @@ def topics_of(catalog: Catalog) -> dict[str, int]:
 
 def chosen_database(database_url: str | None, data_dir: Path | None, *, create: bool = True) -> Database:
     """The store of `--database-url` and `--data-dir`; without them, that of the environment and `.env`."""
-    from eventbus.processors.store import database
+    from eventbus.processors.postgres import database
 
     settings = load_settings()
     data_dir = data_dir or (None if database_url else settings.data_dir)

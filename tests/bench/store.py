@@ -22,7 +22,8 @@ from eventbus.processors.ingest.batch import Batch, Record
 from eventbus.processors.ingest.decode import Decoder
 from eventbus.processors.ingest.pipeline import Pipeline
 from eventbus.processors.ingest.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
-from eventbus.processors.store import EmbeddedServer, EventStore, Facts
+from eventbus.processors.postgres import EmbeddedServer
+from eventbus.processors.store import EventStore, Facts
 from eventbus.processors.store.connect import connect
 from eventbus.processors.store.migrate import migrate
 from eventbus.record import TopicPartition
