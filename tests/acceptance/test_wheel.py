@@ -1,17 +1,48 @@
-"""The wheel is complete: what a user installs works without this checkout."""
+"""The wheel is complete and claims one name: what a user installs works without this checkout, beside any project."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("catalog", "chains", "eventbus", "processors")
+SUB_PACKAGES = ("catalog", "chains", "processors")
+
+PROJECT = {
+    "catalog/__init__.py": "PRODUCTS = ['lamp', 'desk']\n",
+    "chains/__init__.py": "SHOPS = ['north', 'south']\n",
+    "processors/__init__.py": "def total(events):\n    return len(events)\n",
+    "tests/test_shop.py": """
+import eventbus
+from catalog import PRODUCTS
+from chains import SHOPS
+from processors import total
+
+
+def test_both_catalogs(chain_generator):
+    chain = chain_generator.chain()
+    assert total(chain) >= 2
+    assert PRODUCTS and SHOPS
+    assert eventbus.Catalog.default().chains
+
+
+async def test_store(event_bus, event_store, chain_generator):
+    chain = chain_generator.chain()
+    async with event_store.processing(event_bus), event_store.open() as store:
+        await event_bus.publish_many(chain)
+        await event_bus.settled(event_store.group)
+        assert await store.chain(chain[0].correlation_id)
+""",
+    "pytest.ini": "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n",
+}
+"""Somebody's project whose own packages have the names of ours."""
 
 
 def run(*command: str, **options: object) -> str:
@@ -21,42 +52,64 @@ def run(*command: str, **options: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from this checkout."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT))
-    [built] = folder.glob("*.whl")
-    return built
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two wheels: one built from this checkout, one from the source archive that was built from it."""
+    direct, packed = tmp_path_factory.mktemp("direct"), tmp_path_factory.mktemp("packed")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(direct), str(ROOT))
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(packed), str(ROOT))
+    [wheel], [repacked] = direct.glob("*.whl"), packed.glob("*.whl")
+    return wheel, repacked
 
 
-def test_it_holds_the_packages_with_their_data(wheel: Path) -> None:
-    """Code, type markers, YAML and SQL of the four packages, and nothing else."""
-    with zipfile.ZipFile(wheel) as archive:
+@pytest.fixture(scope="module")
+def python(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new environment: the wheel, and the packages that it depends on."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    program = folder / "bin" / "python"
+    site = Path(run(str(program), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))  # its own .pth files are not read
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--prefix", str(folder), str(built[0]))
+    return program
+
+
+def test_it_holds_one_package_with_its_data(built: tuple[Path, Path]) -> None:
+    """Code, type markers, YAML, SQL and style sheets, under the one name `eventbus`."""
+    with zipfile.ZipFile(built[0]) as archive:
         names = archive.namelist()
-    for package in PACKAGES:
-        assert f"{package}/py.typed" in names
+    assert len(names) == len(set(names))
+    [metadata] = {name.split("/")[0] for name in names} - {"eventbus"}
+    assert metadata.endswith(".dist-info")
     data = {
-        str(p.relative_to(ROOT))
-        for suffix in ("yaml", "sql")
-        for name in PACKAGES
-        for p in (ROOT / name).rglob(f"*.{suffix}")
+        path.relative_to(ROOT).as_posix()
+        for folder in (ROOT / "eventbus", *(ROOT / name for name in SUB_PACKAGES))
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    assert data
-    assert data <= set(names)
-    assert {name.split("/")[0] for name in names} == {
-        *PACKAGES,
-        next(n for n in names if "dist-info" in n).split("/")[0],
-    }
+    expected = {path if path.startswith("eventbus/") else f"eventbus/{path}" for path in data}
+    assert {"eventbus/py.typed", "eventbus/catalog/data/visitor.yaml"} <= expected
+    assert {name for name in names if name.startswith("eventbus/")} == expected
 
 
-def test_it_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
-    """The program runs from the installed files, not from this checkout."""
-    target = tmp_path / "site"
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel))
-    environment = {**os.environ, "PYTHONPATH": str(target)}
-    where = "import eventbus; print(eventbus.__file__); print(len(eventbus.Catalog.default().chains))"
-    shown = run(sys.executable, "-c", where, cwd=tmp_path, env=environment)
-    assert shown.startswith(str(target))
-    made = run(sys.executable, "-m", "eventbus", "generate", "--chains", "1", cwd=tmp_path, env=environment)
-    assert made.count('"correlation_id"') >= 2
-    assert (target / "bin" / "eventbus").exists()
+def test_the_source_archive_makes_the_same_wheel(built: tuple[Path, Path]) -> None:
+    """The links in `eventbus/` do not survive an archive; the folders stand in their place."""
+    contents = []
+    for wheel in built:
+        with zipfile.ZipFile(wheel) as archive:
+            contents.append({name: archive.read(name) for name in archive.namelist() if name.startswith("eventbus/")})
+    assert contents[0] == contents[1]
+
+
+def test_command_and_fixtures_beside_packages_of_the_same_names(python: Path, tmp_path: Path) -> None:
+    """A project with `catalog/`, `chains/` and `processors/` of its own keeps them, and uses ours."""
+    for name, text in PROJECT.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST", "COV"))}
+    where = run(str(python), "-c", "import eventbus.catalog as c; print(c.__file__)", cwd=tmp_path, env=environment)
+    assert where.startswith(str(python.parents[1]))
+    generated = run(str(python.with_name("eventbus")), "generate", "--chains", "1", cwd=tmp_path, env=environment)
+    assert generated.count('"correlation_id"') >= 2
+    report = run(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, env=environment)
+    assert "2 passed" in report
