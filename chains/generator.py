@@ -207,11 +207,11 @@ class ChainGenerator:
         chains: int | None = None,
         duration: float | None = None,
         *,
-        topics: TopicStrategy = "domain",
+        topic_strategy: TopicStrategy = "domain",
         layout: Layout = JSON,
     ) -> Iterator[list[ProducerRecord]]:
         """The same events as lists of Kafka records (arguments: see `blocks`)."""
-        names = self._plan.topics(topics)
+        names = self._plan.topics(topic_strategy)
         for block in self.blocks(chains, duration, layout=layout):
             yield from block.records(names)
 
@@ -253,7 +253,7 @@ class ChainGenerator:
         arrivals: Model | None = None,
         duration: float | None = None,
         speed: float = 1.0,
-        topics: TopicStrategy = "domain",
+        topic_strategy: TopicStrategy = "domain",
         max_lag: float | None = None,
         late_after: float = 0.1,
         clock: Clock | None = None,
@@ -277,7 +277,7 @@ class ChainGenerator:
             arrivals: when further chains begin, instead of `interval`. None: as the generator was told, if it was.
             duration: seconds in which chains begin; those in flight run to their end. None: until cancelled.
             speed: how many times faster than the clock, intervals, delays and durations alike; `math.inf`: no waiting.
-            topics: how an event type finds its topic.
+            topic_strategy: how an event type finds its topic.
             max_lag: seconds; a chain that would begin later than this after its intended time is left out and
                 counted as dropped. None: everything is done, however late.
             late_after: seconds after its intended time from which an event counts as late.
@@ -304,7 +304,7 @@ class ChainGenerator:
             self._plan,
             bus,
             clock,
-            topics=topics,
+            topic_strategy=topic_strategy,
             speed=speed,
             late_after=late_after,
             max_lag=max_lag,

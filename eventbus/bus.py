@@ -13,7 +13,7 @@ from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, Topi
 TopicStrategy = Literal["domain", "event_type", "single"]
 """How an event type finds its topic: one per domain, one per type, or one for all (`omninode.events`)."""
 
-StartFrom = Literal["earliest", "latest"]
+AutoOffsetReset = Literal["earliest", "latest"]
 
 SINGLE_TOPIC = "omninode.events"
 
@@ -123,10 +123,10 @@ class EventBus(Protocol):
         topics: str | Iterable[str],
         *,
         group: str | None = None,
-        start: StartFrom = "earliest",
+        auto_offset_reset: AutoOffsetReset = "earliest",
         auto_commit: bool = True,
     ) -> Subscription:
-        """Read topics: as a member of `group` from its committed offsets on, or alone from `start`."""
+        """Read topics: as a member of `group` from its committed offsets on, or alone from `auto_offset_reset`."""
         ...
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:

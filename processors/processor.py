@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from eventbus.bus import StartFrom
+from eventbus.bus import AutoOffsetReset
 from eventbus.catalog import Catalog
 from eventbus.event import now_us, uuid7
 from eventbus.inprocess import InProcessBus
@@ -58,7 +58,7 @@ class Processor:
         topics: to read; by default those of the catalog's domains, and `omninode.events`.
         group: the consumer group.
         pipelines: connections that write, each for its own partitions.
-        start: where partitions begin that the group has never read.
+        auto_offset_reset: where a partition starts for which the group has no offset.
         stall_timeout: seconds without progress, while there is a lag, after which `wait` raises.
         options: of Faust, such as `broker_credentials`.
     """
@@ -73,7 +73,7 @@ class Processor:
         topics: Iterable[str] | None = None,
         group: str = "eventbus",
         pipelines: int = 1,
-        start: StartFrom = "earliest",
+        auto_offset_reset: AutoOffsetReset = "earliest",
         stall_timeout: float = 60.0,
         **options: Any,
     ) -> None:
@@ -85,7 +85,7 @@ class Processor:
             topics=topics,
             group=group,
             pipelines=pipelines,
-            start=start,
+            auto_offset_reset=auto_offset_reset,
             stall_timeout=stall_timeout,
             **options,
         )

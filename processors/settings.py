@@ -11,7 +11,7 @@ from faust.types.auth import CredentialsT
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from eventbus.bus import StartFrom
+from eventbus.bus import AutoOffsetReset
 
 
 class Settings(BaseSettings):
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     topics: str = ""
     """Separated by commas; by default those of the catalog's domains."""
     group: str = "eventbus"
-    start: StartFrom = "earliest"
+    start: AutoOffsetReset = "earliest"
     pipelines: int = Field(1, ge=1, le=64)
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"

@@ -148,7 +148,7 @@ class Pacer:
         bus: EventBus,
         clock: Clock,
         *,
-        topics: TopicStrategy = "domain",
+        topic_strategy: TopicStrategy = "domain",
         speed: float = 1.0,
         late_after: float = 0.1,
         max_lag: float | None = None,
@@ -163,7 +163,7 @@ class Pacer:
             raise InvalidSetting(f"expected bounds of at least 0 s, got late_after={late_after}, max_lag={max_lag}")
         self._bus = bus
         self._clock = clock
-        self._topics = plan.topics(topics)
+        self._topics = plan.topics(topic_strategy)
         self._speed = speed
         #: Microseconds; without deadlines nothing is late.
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)

@@ -42,20 +42,20 @@ def registered(
     catalog: Catalog,
     register: Register,
     *,
-    topics: TopicStrategy = "domain",
+    topic_strategy: TopicStrategy = "domain",
     subjects: SubjectStrategy = "topic",
 ) -> Layout:
     """A layout in Confluent's wire format, its schemas registered.
 
     Args:
         register: such as that of `eventbus.kafka.SchemaRegistry`.
-        topics: how an event type finds its topic.
+        topic_strategy: how an event type finds its topic.
         subjects: `topic`: one schema for each topic, whose payload is one of its event types'; else one for each
             event type, under its own name, or that of its topic and its own.
     """
     ids: dict[str, int] = {}
     messages: dict[str, Message] = {}
-    for subject in subjects_of(catalog, topics, subjects):
+    for subject in subjects_of(catalog, topic_strategy, subjects):
         if form == "avro":
             number = register(subject.name, orjson.dumps(avro_schema(subject.message)).decode(), "AVRO")
         else:
@@ -67,12 +67,12 @@ def registered(
     return ProtobufLayout(messages, Wire("application/protobuf", ids, FIRST))
 
 
-def subjects_of(catalog: Catalog, topics: TopicStrategy, strategy: SubjectStrategy) -> Iterator[Subject]:
+def subjects_of(catalog: Catalog, topic_strategy: TopicStrategy, strategy: SubjectStrategy) -> Iterator[Subject]:
     """The subjects that the chains of a catalog need.
 
     A topic's schema is for all its event types, whichever chains are switched on: it stays the same.
     """
-    topic_of = topic_namer(topics)
+    topic_of = topic_namer(topic_strategy)
     emitted = _emitted(catalog)
     if strategy == "topic":
         for topic in dict.fromkeys(map(topic_of, emitted)):

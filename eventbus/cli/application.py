@@ -113,7 +113,7 @@ class Application:
         Raises:
             Exception: what made the generator or the processor end by itself.
         """
-        async with self.bus.subscribe(topics_of(self.configuration.catalog), start="latest") as newest:
+        async with self.bus.subscribe(topics_of(self.configuration.catalog), auto_offset_reset="latest") as newest:
             endless = [_show_events(newest, shown), self._show_figures(shown), stop.wait()]
             if self.configuration.generate:
                 endless.append(self._generate(stop))

@@ -71,7 +71,7 @@ def _protobuf(catalog: Catalog) -> FileFormat:
     return FileFormat(ProtobufLayout(dict.fromkeys(catalog.events, every)), _copied)
 
 
-def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, topics: TopicStrategy) -> Layout:
+def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, topic_strategy: TopicStrategy) -> Layout:
     """The layout of the records of a stream; one that has schemas registers them.
 
     Raises:
@@ -83,7 +83,7 @@ def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, top
 
     match form:
         case "avro" | "protobuf":
-            return registry.layout(form, catalog, topics)
+            return registry.layout(form, catalog, topic_strategy)
         case "cloudevents":
             return rendering.CLOUDEVENTS
         case "cloudevents-binary":

@@ -62,7 +62,7 @@ STOP_WITHIN = 2.5
 )
 @click.option(
     "--from",
-    "start",
+    "auto_offset_reset",
     type=click.Choice(["earliest", "latest"]),
     default="earliest",
     show_default=True,

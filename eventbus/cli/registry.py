@@ -41,7 +41,7 @@ class RegistryOptions:
     auth: str | None
     subjects: SubjectStrategy
 
-    def layout(self, form: SchemaForm, catalog: Catalog, topics: TopicStrategy) -> Layout:
+    def layout(self, form: SchemaForm, catalog: Catalog, topic_strategy: TopicStrategy) -> Layout:
         """Register the schemas.
 
         Raises:
@@ -55,7 +55,7 @@ class RegistryOptions:
         if not self.url:
             raise click.UsageError(f"--format {form} needs --schema-registry URL")
         registry = SchemaRegistry(self.url, auth=self.auth)
-        return registered(form, catalog, registry.register, topics=topics, subjects=self.subjects)
+        return registered(form, catalog, registry.register, topic_strategy=topic_strategy, subjects=self.subjects)
 
 
 def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -196,7 +196,7 @@ def stream(
     def kafka() -> KafkaBus:
         return KafkaBus(
             bootstrap_servers,
-            topics=plan.topics,
+            topic_strategy=plan.topics,
             partitions=partitions or catalog.partitions,
             security=security,
             compression=compression,
@@ -271,7 +271,7 @@ async def generate(
                 arrivals=model,
                 speed=plan.speed if paced else math.inf,
                 duration=plan.duration if paced else None,
-                topics=plan.topics,
+                topic_strategy=plan.topics,
                 max_lag=plan.max_lag,
                 start=watch.options.start,
                 observers=watch.observers,

@@ -178,6 +178,6 @@ def _bus(kind: str, kafka: Callable[[], KafkaBus], generator: ChainGenerator, pl
     from eventbus.inprocess import InProcessBus
 
     if kind == "bus":
-        return BusSink(InProcessBus(topics=plan.topics, partitions=generator.catalog.partitions))
+        return BusSink(InProcessBus(topic_strategy=plan.topics, partitions=generator.catalog.partitions))
     bus = kafka()
     return BusSink(bus, name="kafka", prepare=lambda: bus.prepare(topics_of(generator.catalog, plan.topics)))

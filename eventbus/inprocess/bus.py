@@ -11,7 +11,7 @@ from typing import Literal, Self, TypeVar
 from eventbus.broker.batch import Columns
 from eventbus.broker.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
 from eventbus.broker.coordinator import COMMITTED, Hub
-from eventbus.bus import StartFrom, TopicStrategy, topic_namer
+from eventbus.bus import AutoOffsetReset, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
 from eventbus.event import Event, new_id, now_us
@@ -45,7 +45,7 @@ class InProcessBus:
     def __init__(
         self,
         *,
-        topics: TopicStrategy = "domain",
+        topic_strategy: TopicStrategy = "domain",
         partitions: int | Mapping[str, int] = DEFAULT_PARTITIONS,
         retention_bytes: int = RETENTION_BYTES,
         retention_ms: int | None = None,
@@ -77,7 +77,7 @@ class InProcessBus:
         self._clock = clock or SystemClock()
         self._hub = Hub(self._broker, self._clock)
         self._broker.on_append = self._hub.notices.call
-        self._topic_of = topic_namer(topics)
+        self._topic_of = topic_namer(topic_strategy)
         self._on_full = on_full
         self._max_block = max_block_ms / 1000
         self._published = 0
@@ -161,7 +161,7 @@ class InProcessBus:
         topics: str | Iterable[str],
         *,
         group: str | None = None,
-        start: StartFrom = "earliest",
+        auto_offset_reset: AutoOffsetReset = "earliest",
         auto_commit: bool = True,
     ) -> InProcessSubscription:
         """Read topics: as a member of `group` from its committed offsets on, or alone from `start`.
@@ -170,7 +170,7 @@ class InProcessBus:
         A subscription that is dropped unclosed (a loop broken off, a task cancelled) leaves its group when Python
         frees it; `async with` does so at once.
         """
-        consumer = self.consumer(topics, group=group, start=start)
+        consumer = self.consumer(topics, group=group, auto_offset_reset=auto_offset_reset)
         return InProcessSubscription(consumer, auto_commit=auto_commit and group is not None)
 
     def consumer(
@@ -178,7 +178,7 @@ class InProcessBus:
         topics: str | Iterable[str],
         *,
         group: str | None = None,
-        start: StartFrom = "earliest",
+        auto_offset_reset: AutoOffsetReset = "earliest",
         on_rebalance: OnRebalance | None = None,
     ) -> InProcessConsumer:
         """The lower level of `subscribe`: whole batches as columns, positions and commits in the caller's hands.
@@ -189,7 +189,9 @@ class InProcessBus:
         """
         self._check_open()
         names = [topics] if isinstance(topics, str) else topics
-        return InProcessConsumer(self._hub, names, group=group, start=start, on_rebalance=on_rebalance)
+        return InProcessConsumer(
+            self._hub, names, group=group, auto_offset_reset=auto_offset_reset, on_rebalance=on_rebalance
+        )
 
     # Topics
 

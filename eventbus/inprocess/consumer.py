@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from eventbus.broker.batch import RecordBatch
 from eventbus.broker.coordinator import COMMITTED, Hub
 from eventbus.broker.groups import ConsumerGroup, GroupState
-from eventbus.bus import StartFrom
+from eventbus.bus import AutoOffsetReset
 from eventbus.errors import BusClosed, IllegalGeneration, NoGroup, NotAssigned, OffsetOutOfRange
 from eventbus.record import TopicPartition
 
@@ -43,7 +43,7 @@ class InProcessConsumer:
         topics: Iterable[str],
         *,
         group: str | None,
-        start: StartFrom,
+        auto_offset_reset: AutoOffsetReset,
         on_rebalance: OnRebalance | None = None,
     ) -> None:
         self.topics = tuple(dict.fromkeys(topics))
@@ -53,7 +53,7 @@ class InProcessConsumer:
         self._hub = hub
         self._broker = hub.broker
         self._group = None if group is None else hub.broker.group(group)
-        self._start = start
+        self._auto_offset_reset = auto_offset_reset
         self._on_rebalance = on_rebalance
         self._generation = -1
         self._positions: dict[TopicPartition, int] = {}
@@ -292,7 +292,7 @@ class InProcessConsumer:
         return True
 
     def _first(self, partition: TopicPartition) -> int:
-        return self.earliest(partition) if self._start == "earliest" else self.highwater(partition)
+        return self.earliest(partition) if self._auto_offset_reset == "earliest" else self.highwater(partition)
 
     async def _tell_assigned(self) -> None:
         try:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakSet
 
-from eventbus.bus import StartFrom, TopicStrategy, topic_namer
+from eventbus.bus import AutoOffsetReset, TopicStrategy, topic_namer
 from eventbus.errors import BusClosed
 from eventbus.event import Event
 from eventbus.kafka.connection import Connection
@@ -31,7 +31,7 @@ class KafkaBus:
         self,
         bootstrap_servers: str,
         *,
-        topics: TopicStrategy = "domain",
+        topic_strategy: TopicStrategy = "domain",
         partitions: int | Mapping[str, int] = DEFAULT_PARTITIONS,
         security: KafkaSecurity = PLAINTEXT,
         compression: Compression = "zstd",
@@ -46,7 +46,7 @@ class KafkaBus:
         """
         Args:
             bootstrap_servers: `host:port`, several joined by commas.
-            topics: how an event type finds its topic.
+            topic_strategy: how an event type finds its topic.
             partitions: of topics made here; a mapping gives them by topic or domain (`Catalog.partitions`).
             compression: of record batches.
             linger_ms: milliseconds that `publish` waits for other records to share its batch.
@@ -66,7 +66,7 @@ class KafkaBus:
             connect_timeout=connect_timeout,
             request_timeout=request_timeout,
         )
-        self._topic_of = topic_namer(topics)
+        self._topic_of = topic_namer(topic_strategy)
         self._topics = Topics(self._connection, partitions)
         settings = ProducerSettings(
             compression=compression,
@@ -129,17 +129,17 @@ class KafkaBus:
         topics: str | Iterable[str],
         *,
         group: str | None = None,
-        start: StartFrom = "earliest",
+        auto_offset_reset: AutoOffsetReset = "earliest",
         auto_commit: bool = True,
     ) -> KafkaSubscription:
-        """Read topics: as a member of `group` from its committed offsets on, or alone from `start`."""
+        """Read topics: as a member of `group` from its committed offsets on, or alone from `auto_offset_reset`."""
         self._check_open()
         subscription = KafkaSubscription(
             self._connection,
             self._topics,
             (topics,) if isinstance(topics, str) else tuple(topics),
             group=group,
-            start=start,
+            auto_offset_reset=auto_offset_reset,
             auto_commit=auto_commit,
             close_timeout=self._close_timeout,
         )

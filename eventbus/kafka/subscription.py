@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as KafkaRecord
 from aiokafka import TopicPartition as KafkaPartition
 
-from eventbus.bus import StartFrom
+from eventbus.bus import AutoOffsetReset
 from eventbus.errors import BusClosed, EventBusError, NoGroup, NotAssigned, OffsetOutOfRange
 from eventbus.kafka.connection import Connection
 from eventbus.kafka.errors import translated
@@ -46,7 +46,7 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
         topics: tuple[str, ...],
         *,
         group: str | None,
-        start: StartFrom,
+        auto_offset_reset: AutoOffsetReset,
         auto_commit: bool,
         close_timeout: float,
     ) -> None:
@@ -55,7 +55,7 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
         self._known = known
         self._topics = topics
         self._group = group
-        self._start = start
+        self._auto_offset_reset = auto_offset_reset
         self._auto_commit = auto_commit and group is not None
         self._close_timeout = close_timeout
         self._consumer: AIOKafkaConsumer | None = None
@@ -170,7 +170,7 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
             **self._connection.client_arguments(),
             group_id=self._group,
             enable_auto_commit=False,  # aiokafka would commit what was handed out before it is processed
-            auto_offset_reset=self._start,
+            auto_offset_reset=self._auto_offset_reset,
             heartbeat_interval_ms=HEARTBEAT_MS,
         )
         consumer.subscribe(self._topics, listener=self)

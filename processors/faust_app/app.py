@@ -18,7 +18,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP, TopicT
 from mode import Service
 
-from eventbus.bus import SINGLE_TOPIC, StartFrom
+from eventbus.bus import SINGLE_TOPIC, AutoOffsetReset
 from eventbus.catalog import Catalog
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import Stalled
@@ -148,7 +148,7 @@ def create_app(
     topics: Iterable[str] | None = None,
     group: str = "eventbus",
     pipelines: int = 1,
-    start: StartFrom = "earliest",
+    auto_offset_reset: AutoOffsetReset = "earliest",
     stall_timeout: float = 60.0,
     **options: Any,
 ) -> EventApp:
@@ -169,7 +169,7 @@ def create_app(
         topics or {SINGLE_TOPIC, *(event.domain for event in catalog.events.values())},
         [Pipeline(dsn, facts, group=owner) for _ in range(pipelines)],
         lambda offsets: rewind(dsn, owner(), offsets),
-        start=start,
+        auto_offset_reset=auto_offset_reset,
     )
     app.transport = BusTransport(bus, app) if bus is not None else KafkaTransport(app.conf.broker, app)
     add_storing_agent(app)
@@ -187,7 +187,7 @@ def app_from_environment() -> EventApp:
         topics=listed(settings.topics) or None,
         group=settings.group,
         pipelines=settings.pipelines,
-        start=settings.start,
+        auto_offset_reset=settings.start,
         broker_credentials=settings.credentials(),
     )
     app.server = server

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from eventbus.bus import StartFrom
+from eventbus.bus import AutoOffsetReset
 from eventbus.processors.errors import Fenced
 from eventbus.processors.faust_app.chunks import Bounds, Chunk
 from eventbus.processors.ingest.pipeline import Pipeline
@@ -32,7 +32,7 @@ class Ingest:
         topics: read in chunks, with their progress in PostgreSQL.
         pipelines: each with a connection of its own; a partition always goes to the same one.
         rewind: moves offsets in the database, when the log they belonged to is gone.
-        start: where a partition begins that the database does not know.
+        auto_offset_reset: where a partition starts for which the database has no offset.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Ingest:
         pipelines: Sequence[Pipeline],
         rewind: Callable[[Offsets], Awaitable[None]],
         *,
-        start: StartFrom = "earliest",
+        auto_offset_reset: AutoOffsetReset = "earliest",
     ) -> None:
         self.topics = frozenset(topics)
         self.pipelines = tuple(pipelines)
         self._rewind = rewind
-        self._start = start
+        self._auto_offset_reset = auto_offset_reset
         self._expected: dict[TopicPartition, int] = {}
         self._assigning = asyncio.Lock()
         self._fences = 0
@@ -139,7 +139,7 @@ class Ingest:
         self, partitions: Iterable[TopicPartition], bounds: Callable[[], Awaitable[Mapping[TopicPartition, Bounds]]]
     ) -> dict[TopicPartition, int]:
         held = await bounds()
-        first = {p: held[p].earliest if self._start == "earliest" else held[p].end for p in partitions}
+        first = {p: held[p].earliest if self._auto_offset_reset == "earliest" else held[p].end for p in partitions}
         expected = await self._assign(first)
         if any(offset > held[p].end for p, offset in expected.items()):
             held = await bounds()  # unless the log has grown meanwhile, and another worker has read it

@@ -94,7 +94,7 @@ async def watch_queues(bus: InProcessBus) -> None:
 
     async def read() -> None:
         count = 0
-        async with bus.subscribe(TOPIC, start="latest") as subscription:
+        async with bus.subscribe(TOPIC, auto_offset_reset="latest") as subscription:
             async for records in subscription.batches(500):
                 events = [orjson.loads(record.value or b"") for record in records]
                 for queue in queues:

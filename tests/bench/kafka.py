@@ -55,7 +55,7 @@ def kafka(stack: ExitStack) -> str:
 
 async def prepared(bootstrap: str, topic: str) -> list[ProducerRecord]:
     """Events of the shipped catalog, for one topic, which holds them once."""
-    batches = ChainGenerator(seed=1, rate=1000).records(topics="single")
+    batches = ChainGenerator(seed=1, rate=1000).records(topic_strategy="single")
     records = [record._replace(topic=topic) for batch in batches_until(batches, COUNT) for record in batch][:COUNT]
     async with KafkaBus(bootstrap, partitions=PARTITIONS) as bus:
         await bus.publish_many(records)

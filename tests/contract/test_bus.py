@@ -194,9 +194,9 @@ async def test_a_reader_without_group_gets_everything(bus: EventBus, topic: str)
 
 
 async def test_latest_starts_with_what_comes_next(bus: EventBus, topic: str) -> None:
-    """`start="latest"` leaves out what was there before."""
+    """`auto_offset_reset="latest"` leaves out what was there before."""
     await bus.publish_many(record(topic, number) for number in range(20))
-    async with bus.subscribe(topic, start="latest") as subscription:
+    async with bus.subscribe(topic, auto_offset_reset="latest") as subscription:
         await bus.publish_many([record(topic, 20)])
         [got] = await take(subscription, 1)
     assert got.value == b"value-20"

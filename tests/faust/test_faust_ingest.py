@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventbus.bus import StartFrom
+from eventbus.bus import AutoOffsetReset
 from eventbus.processors.errors import Fenced
 from eventbus.processors.faust_app.chunks import Bounds, Chunk
 from eventbus.processors.ingest.pipeline import Pipeline
@@ -43,8 +43,10 @@ def chunk(start: int, end: int, first: int | None = None) -> Chunk:
 
 
 @asynccontextmanager
-async def ingest(dsn: str, group: str, start: StartFrom = "earliest") -> AsyncIterator[Ingest]:
-    made = Ingest([PARTITION.topic], [Pipeline(dsn, FACTS, group=group)], partial(rewind, dsn, group), start=start)
+async def ingest(dsn: str, group: str, reset: AutoOffsetReset = "earliest") -> AsyncIterator[Ingest]:
+    made = Ingest(
+        [PARTITION.topic], [Pipeline(dsn, FACTS, group=group)], partial(rewind, dsn, group), auto_offset_reset=reset
+    )
     await made.open()
     try:
         yield made
@@ -118,12 +120,12 @@ async def test_offsets_without_records(postgres_dsn: str, group: str) -> None:
     assert await account(postgres_dsn, group) == (0, 30, 15)
 
 
-@pytest.mark.parametrize(("start", "first"), [("earliest", 5), ("latest", 20)])
-async def test_first_assignment(postgres_dsn: str, group: str, start: StartFrom, first: int) -> None:
+@pytest.mark.parametrize(("reset", "first"), [("earliest", 5), ("latest", 20)])
+async def test_first_assignment(postgres_dsn: str, group: str, reset: AutoOffsetReset, first: int) -> None:
     """A partition that the group has never read begins where it was told, and that is noted at once."""
-    async with ingest(postgres_dsn, group, start) as taking:
+    async with ingest(postgres_dsn, group, reset) as taking:
         assert await taking.assign([PARTITION], Log(end=20, earliest=5).bounds) == {PARTITION: first}
-    async with ingest(postgres_dsn, group, start) as taking:
+    async with ingest(postgres_dsn, group, reset) as taking:
         assert await taking.assign([PARTITION], Log(end=30).bounds) == {PARTITION: first}
 
 

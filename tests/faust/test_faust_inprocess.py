@@ -74,7 +74,7 @@ async def test_what_was_there_before(postgres_dsn: str, bus: InProcessBus) -> No
     """A processor reads from the beginning, or only what comes after it has started."""
     old, new = generated(20, seed=1), generated(20, seed=2)
     await bus.publish_many(old)
-    async with processor(postgres_dsn, bus, group="late", start="latest"):
+    async with processor(postgres_dsn, bus, group="late", auto_offset_reset="latest"):
         await bus.publish_many(new)
         await bus.settled("late")
     await assert_exact(postgres_dsn, new)

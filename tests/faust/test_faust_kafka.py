@@ -134,10 +134,10 @@ async def test_latest(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> No
     """Told to, a new group leaves alone what was there before it, also when it is stopped before anything comes."""
     old, new = generated(100, seed=1), generated(100, seed=2)
     await produce(kafka_bootstrap, topic, old)
-    async with processor(postgres_dsn, kafka_bootstrap, topic, start="latest"):
+    async with processor(postgres_dsn, kafka_bootstrap, topic, auto_offset_reset="latest"):
         pass
     await produce(kafka_bootstrap, topic, new)
-    async with processor(postgres_dsn, kafka_bootstrap, topic, start="latest") as running:
+    async with processor(postgres_dsn, kafka_bootstrap, topic, auto_offset_reset="latest") as running:
         await until(lambda: running.statistics().read == len(new))
     await assert_exact(postgres_dsn, new)
 
@@ -206,7 +206,7 @@ async def test_new_topic(postgres_dsn: str, kafka_bootstrap: str, kafka_topic: s
     """A topic that is made while the processor waits for it is read from its first event."""
     events = generated(100)
     options = {"consumer_metadata_max_age_ms": 500}
-    async with processor(postgres_dsn, kafka_bootstrap, kafka_topic, start="latest", **options) as running:
+    async with processor(postgres_dsn, kafka_bootstrap, kafka_topic, auto_offset_reset="latest", **options) as running:
         await make_topic(kafka_bootstrap, kafka_topic)
         await until(lambda: len(running.statistics().lag) == PARTITIONS)
         await produce(kafka_bootstrap, kafka_topic, events)

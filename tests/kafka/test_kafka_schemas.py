@@ -107,7 +107,11 @@ def shop(tmp_path: Path, kafka_topic: str) -> Shop:
 async def records(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     """Everything that is in a topic."""
     count = await end_offsets(bootstrap, topic)
-    async with KafkaBus(bootstrap) as bus, bus.subscribe(topic, start="earliest") as arrived, asyncio.timeout(60):
+    async with (
+        KafkaBus(bootstrap) as bus,
+        bus.subscribe(topic, auto_offset_reset="earliest") as arrived,
+        asyncio.timeout(60),
+    ):
         return [await anext(arrived) for _ in range(count)]
 
 

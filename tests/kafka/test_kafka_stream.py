@@ -129,5 +129,9 @@ async def size(bootstrap: str) -> int:
 
 async def growth(bootstrap: str) -> None:
     """Wait until somebody publishes an event."""
-    async with asyncio.timeout(60), KafkaBus(bootstrap) as bus, bus.subscribe(TOPIC, start="latest") as news:
-        assert isinstance((await anext(news)).event, Event)
+    async with (
+        asyncio.timeout(60),
+        KafkaBus(bootstrap) as bus,
+        bus.subscribe(TOPIC, auto_offset_reset="latest") as new,
+    ):
+        assert isinstance((await anext(new)).event, Event)

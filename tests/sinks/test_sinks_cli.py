@@ -174,7 +174,7 @@ async def test_cloudevents_in_kafka(tmp_path: Path, kafka_server: KafkaServer, t
     """In binary mode a real broker has the attributes as headers and the payload as value."""
     async with KafkaBus(kafka_server.bootstrap) as bus:
         await size(kafka_server.bootstrap)
-        async with bus.subscribe("omninode.events", start="latest") as news:
+        async with bus.subscribe("omninode.events", auto_offset_reset="latest") as news:
             reading = asyncio.ensure_future(anext(news))
             code, figures = await account(
                 tmp_path, *SHORT, *to, "--format", "cloudevents-binary", "--topics", "single",

@@ -142,7 +142,7 @@ class LiveFeed:
     async def _read(self, channel: Channel) -> None:
         reason = "the bus is closed"
         try:
-            async with self._bus.subscribe(self._topics, start="latest") as subscription:
+            async with self._bus.subscribe(self._topics, auto_offset_reset="latest") as subscription:
                 channel.opened.set()
                 async for records in subscription.batches():
                     channel.miss(subscription.lost)

@@ -90,7 +90,7 @@ def test_records_are_those_of_the_events(topics: TopicStrategy) -> None:
 
     generator = ChainGenerator(SHIPPED, seed=3)
     name = topic_namer(topics)
-    made = [record for some in generator.records(chains=50, topics=topics) for record in some]
+    made = [record for some in generator.records(chains=50, topic_strategy=topics) for record in some]
     assert made == [record_of(one, name(one.event_type)) for one in generator.events(chains=50)]
 
 

@@ -181,7 +181,7 @@ async def test_arrivals_by_rate(bus: ListBus) -> None:
 
 async def test_topics_follow_the_strategy(bus: ListBus) -> None:
     """The records go to the topics of the strategy."""
-    await run(ChainGenerator(two_steps()), bus, duration=1, topics="event_type")
+    await run(ChainGenerator(two_steps()), bus, duration=1, topic_strategy="event_type")
     assert {record.topic for _, record in bus.records} == {"test.thing.asked.v1", "test.thing.answered.v1"}
 
 

@@ -30,7 +30,7 @@ class Registry:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "topics", "expected"),
+    ("strategy", "topic_strategy", "expected"),
     [
         ("topic", "domain", {"omninode.agent-value"}),
         ("topic", "single", {"omninode.events-value"}),
@@ -43,12 +43,13 @@ class Registry:
         ("topic-record", "single", {"omninode.events-omninode.agent.ExecutionFailedV1"}),
     ],
 )
-def test_subjects(strategy: SubjectStrategy, topics: TopicStrategy, expected: set[str]) -> None:
+def test_subjects(strategy: SubjectStrategy, topic_strategy: TopicStrategy, expected: set[str]) -> None:
     """They are called as Confluent's strategies of the same names call them."""
     registry = Registry()
-    registered("avro", Catalog.default().only("agent-execution"), registry.register, topics=topics, subjects=strategy)
+    catalog = Catalog.default().only("agent-execution")
+    registered("avro", catalog, registry.register, topic_strategy=topic_strategy, subjects=strategy)
     assert registry.subjects.keys() >= expected
-    assert len(registry.subjects) == (1 if strategy == "topic" and topics != "event_type" else 5)
+    assert len(registry.subjects) == (1 if strategy == "topic" and topic_strategy != "event_type" else 5)
 
 
 def test_the_schema_of_a_topic_stays_the_same() -> None:

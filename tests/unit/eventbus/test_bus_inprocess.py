@@ -229,7 +229,7 @@ async def test_reading_a_long_backlog_lets_others_run() -> None:
 )
 async def test_the_strategy_names_the_topic(strategy: str, topic: str) -> None:
     """One topic per domain, per event type, or one for all."""
-    bus = InProcessBus(topics=strategy)  # type: ignore[arg-type]
+    bus = InProcessBus(topic_strategy=strategy)  # type: ignore[arg-type]
     assert (await bus.publish(event(1))).topic == topic
     await bus.publish_many([event(2)])
     assert [item.topic for item in bus.records()] == [topic] * 2
