@@ -35,10 +35,10 @@ def test_both_catalogs(chain_generator):
 
 async def test_store(event_bus, event_store, chain_generator):
     chain = chain_generator.chain()
-    async with event_store.processing(event_bus), event_store.open() as store:
+    async with event_store.open() as store, event_store.processing(event_bus):
         await event_bus.publish_many(chain)
-        await event_bus.settled(event_store.group)
-        assert await store.chain(chain[0].correlation_id)
+        await event_bus.settled("eventbus")
+        assert (await store.chain(chain[0].correlation_id)).verdict == "conforms"
 """,
     "pytest.ini": "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n",
 }
@@ -69,7 +69,7 @@ def python(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     program = folder / "bin" / "python"
     site = Path(run(str(program), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))  # its own .pth files are not read
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--prefix", str(folder), str(built[0]))
+    run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", str(program), str(built[0]))
     return program
 
 
