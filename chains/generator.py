@@ -20,7 +20,7 @@ from eventbus.chains.faults.kinds import Fault, by_precedence
 from eventbus.chains.faults.ledger import Ledger
 from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.chains.pacing.summary import Census
-from eventbus.chains.plan import Plan, checked, places
+from eventbus.chains.plan import Plan, checked, emitter_infos
 from eventbus.chains.randomness import purpose
 from eventbus.chains.rendering import JSON, Layout
 from eventbus.chains.rendering.block import EPOCH, Block, decoded
@@ -31,7 +31,8 @@ from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microsecond
 from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.pacer import Clock, Observer, OnProgress, Pacer
+    from eventbus.chains.clock import AsyncClock
+    from eventbus.chains.pacing.pacer import Observer, OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -256,7 +257,7 @@ class ChainGenerator:
         topic_strategy: TopicStrategy = "domain",
         max_lag: float | None = None,
         late_after: float = 0.1,
-        clock: Clock | None = None,
+        clock: AsyncClock | None = None,
         on_progress: OnProgress | None = None,
         start: datetime | None = None,
         observers: Sequence[Observer] = (),
@@ -293,7 +294,8 @@ class ChainGenerator:
             InvalidSetting: an argument is out of range, or a fault's scope has no event that it could strike.
         """
         # imported here, so that making events never waits for the import of asyncio
-        from eventbus.chains.pacing.pacer import Pacer, WallClock  # noqa: PLC0415
+        from eventbus.chains.clock import WallClock  # noqa: PLC0415
+        from eventbus.chains.pacing.pacer import Pacer  # noqa: PLC0415
 
         if (faults or ledger) and layout is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")
@@ -325,7 +327,7 @@ class ChainGenerator:
 
     def census(self) -> Census:
         """One for this generator's events: an observer of `run`, or to be given the tables of blocks."""
-        return Census(places(self._plan))
+        return Census(emitter_infos(self._plan))
 
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""
@@ -347,7 +349,7 @@ class ChainGenerator:
         return stream.expected(microseconds(_zoned(until))) - stream.expected(microseconds(_zoned(since)))
 
     def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, start: datetime) -> Injector:
-        known = places(self._plan)
+        known = emitter_infos(self._plan)
         run = {"seed": self.seed, "start": start, "faults": by_precedence(faults)}
         book = None if ledger is None else Ledger(ledger, known, run)
         return Injector(self.catalog, known, root=self._root, faults=faults, ledger=book)

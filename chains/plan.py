@@ -175,7 +175,7 @@ class Plan:
 # What an emitter stands for: the chain and the state that its events come from.
 
 
-class Place(NamedTuple):
+class EmitterInfo(NamedTuple):
     """Where in the catalog an event comes from."""
 
     chain: str
@@ -191,14 +191,14 @@ class Place(NamedTuple):
     """None on a root."""
 
 
-def places(plan: Plan) -> list[Place]:
+def emitter_infos(plan: Plan) -> list[EmitterInfo]:
     """The place of each emitter of a plan."""
-    return [_place(emitter) for emitter in plan.emitters]
+    return [_emitter_info(emitter) for emitter in plan.emitters]
 
 
-def _place(emitter: Emitter) -> Place:
+def _emitter_info(emitter: Emitter) -> EmitterInfo:
     at = {gap.field: gap.at for gap in emitter.gaps}
-    return Place(
+    return EmitterInfo(
         chain=emitter.chain,
         state=emitter.state.name,
         event_type=emitter.event_type,

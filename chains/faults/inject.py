@@ -15,11 +15,11 @@ from typing import Protocol
 import numpy as np
 
 from eventbus.catalog import Catalog
-from eventbus.chains.faults.kinds import Arsenal, Fault, by_precedence
+from eventbus.chains.faults.kinds import Fault, FaultSelector, by_precedence
 from eventbus.chains.faults.ledger import Ledger
-from eventbus.chains.faults.mutate import MUTATIONS, Victims
-from eventbus.chains.faults.splice import NONE, Cuts, FaultyBlock
-from eventbus.chains.plan import Place
+from eventbus.chains.faults.mutate import MUTATIONS, AffectedEvents
+from eventbus.chains.faults.splice import NONE, Edits, FaultyBlock
+from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw_each, purpose
 from eventbus.chains.rendering.block import Block
 
@@ -35,7 +35,7 @@ FIRST = 1 << 62
 """Taken off a number: before all others of the same time."""
 
 
-class Held:
+class DelayQueue:
     """Texts that wait: for a time to be over, or for an event of some number in the clean stream."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Held:
         """The first time that a text waits for."""
         return self._by_time[0][0] if self._by_time else None
 
-    def due(self, time: Integers, passed: int, until: int) -> Cuts:
+    def due(self, time: Integers, passed: int, until: int) -> Edits:
         """The texts that come within a stretch of events or up to a time behind it; they are held no longer.
 
         Args:
@@ -71,7 +71,7 @@ class Held:
         dues = np.concatenate([time.take(behind - 1), times])
         held = [text for _, _, _, text in by_number + by_time]
         kinds, made = (np.array([text[column] for text in held], np.int64) for column in (1, 2))
-        return Cuts(rows, np.zeros_like(rows), [text for text, _, _ in held], kinds, made, dues)
+        return Edits(rows, np.zeros_like(rows), [text for text, _, _ in held], kinds, made, dues)
 
     def finish(self, last: int) -> None:
         """No further event comes: those that waited for one now wait for the time of the last one, which is over."""
@@ -97,7 +97,7 @@ ENDLESS = 1 << 62
 """A time that nothing waits for, microseconds since the Unix epoch."""
 
 
-class Stage(Protocol):
+class Middleware(Protocol):
     """Changes events, leaves some out, or holds them back."""
 
     @property
@@ -122,7 +122,7 @@ class Stage(Protocol):
         ...
 
 
-class Unchanged:
+class PassThrough:
     """Lets everything through."""
 
     next_due = None
@@ -155,17 +155,23 @@ class Injector:
     """
 
     def __init__(
-        self, catalog: Catalog, places: Sequence[Place], *, root: int, faults: Sequence[Fault], ledger: Ledger | None
+        self,
+        catalog: Catalog,
+        places: Sequence[EmitterInfo],
+        *,
+        root: int,
+        faults: Sequence[Fault],
+        ledger: Ledger | None,
     ) -> None:
         self._places = places
         self._known = [(place, catalog.event_type(place.event_type)) for place in places]
         self._root = root
-        self._arsenal = Arsenal(by_precedence(faults), places, catalog)
+        self._arsenal = FaultSelector(by_precedence(faults), places, catalog)
         self._purposes = np.array([_purposes(fault) for fault in self._arsenal.faults], np.uint64).reshape(-1, 2)
         spans = np.array([fault.span for fault in self._arsenal.faults], np.int64).reshape(-1, 2)
         self._low, self._width = spans[:, 0], (spans[:, 1] - spans[:, 0] + 1).astype(np.uint64)
         self._ledger = ledger
-        self._held = Held()
+        self._held = DelayQueue()
         self._nothing: Block
         self._passed = self._written = self._time = 0
         #: How many faults of each kind there were.
@@ -197,7 +203,7 @@ class Injector:
             self._ledger.flush()
         cuts.append(self._held.due(block.table.time, self._passed, until))
         self._passed += len(block)
-        faulty = FaultyBlock(block, Cuts.joined(cuts), self._places, self._time)
+        faulty = FaultyBlock(block, Edits.joined(cuts), self._places, self._time)
         self._written += len(faulty)
         return faulty
 
@@ -219,27 +225,27 @@ class Injector:
         if self._ledger:
             self._ledger.close(self._written, self.injected, self._held)
 
-    def _struck(self, block: Block) -> list[Cuts]:
+    def _struck(self, block: Block) -> list[Edits]:
         """What stands in the place of each event that was struck; later emissions are held."""
         keys = chain_keys(self._root, block.table.chain)
         rows, faults = self._arsenal.strikes(block.table, keys)
         if not rows.size:
             return []
         every = self._victims(block, rows, faults, keys.take(rows))
-        cuts: list[Cuts] = []
+        cuts: list[Edits] = []
         borders = faults.searchsorted(np.arange(len(self._arsenal.faults) + 1)).tolist()
         for fault, (first, last) in zip(self._arsenal.faults, pairwise(borders), strict=True):
             if first < last:
                 cuts.append(self._changed(rows[first:last], every.part(first, last, fault)))
         return cuts
 
-    def _victims(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> Victims:
+    def _victims(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> AffectedEvents:
         table = block.table.take(rows)
         purposes = self._purposes.take(faults, axis=0)
         amounts, words = (draw_each(keys, purposes[:, part], table.step.view(np.uint64)) for part in (0, 1))
         amounts %= self._width.take(faults)
         text, spans = block.buffer, zip(*(column.take(rows).tolist() for column in block.spans()), strict=True)
-        return Victims(
+        return AffectedEvents(
             fault=self._arsenal.faults[0],  # of each part its own
             run=self._root,
             known=self._known,
@@ -252,7 +258,7 @@ class Injector:
             word=words,
         )
 
-    def _changed(self, rows: Integers, victims: Victims) -> Cuts:
+    def _changed(self, rows: Integers, victims: AffectedEvents) -> Edits:
         """What comes of the events that one fault strikes."""
         when, change = MUTATIONS[victims.fault.kind]
         texts, details, times = change(victims)
@@ -268,7 +274,7 @@ class Injector:
         if when == "again":
             return NONE
         shown: list[bytes | None] = list(texts) if when == "instead" else [None] * rows.size
-        return Cuts(rows, np.ones_like(rows), shown, victims.kind, times, victims.time)
+        return Edits(rows, np.ones_like(rows), shown, victims.kind, times, victims.time)
 
     def _hold(
         self,
@@ -276,7 +282,7 @@ class Injector:
         dues: Integers,
         numbers: Integers,
         texts: Sequence[bytes],
-        victims: Victims,
+        victims: AffectedEvents,
     ) -> None:
         held = zip(texts, victims.kind.tolist(), victims.time.tolist(), strict=True)
         for due, number, text in zip(dues.tolist(), numbers.tolist(), held, strict=True):

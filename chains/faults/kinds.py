@@ -14,7 +14,7 @@ from eventbus.catalog.model.visitors import full_name
 from eventbus.catalog.model.workload import FaultSetting
 from eventbus.catalog.scenario import Scenario
 from eventbus.chains.errors import InvalidSetting
-from eventbus.chains.plan import Place
+from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
 from eventbus.chains.table import EventTable
 
@@ -114,7 +114,7 @@ def by_precedence(faults: Sequence[Fault]) -> list[Fault]:
 STRIKE = purpose("fault")
 
 
-class Strikes(NamedTuple):
+class Selection(NamedTuple):
     """Events that are struck, by fault, then in the order of the stream."""
 
     rows: Integers
@@ -122,7 +122,7 @@ class Strikes(NamedTuple):
     """The number of the fault that strikes each."""
 
 
-class Arsenal:
+class FaultSelector:
     """Faults with all that is worked out before the first event.
 
     Args:
@@ -133,7 +133,7 @@ class Arsenal:
         InvalidSetting: a fault's scope leaves no event that it could strike.
     """
 
-    def __init__(self, faults: Sequence[Fault], places: Sequence[Place], catalog: Catalog) -> None:
+    def __init__(self, faults: Sequence[Fault], places: Sequence[EmitterInfo], catalog: Catalog) -> None:
         self.faults = faults
         eligible = [_eligible_places(fault, places, catalog) for fault in faults]
         self._eligible = np.array(eligible, np.bool_).reshape(-1, len(places))
@@ -143,7 +143,7 @@ class Arsenal:
         highest = [max(round(fault.rate * (1 << 32)) - 1, 0) for fault in faults]
         self._highest = np.array(highest, np.uint32).reshape(-1, 1)
 
-    def strikes(self, events: EventTable, keys: Words) -> Strikes:
+    def strikes(self, events: EventTable, keys: Words) -> Selection:
         """The events that are struck; each by one fault, the first of several.
 
         Args:
@@ -154,10 +154,10 @@ class Arsenal:
         able = self._eligible[faults, events.kind.take(rows)]
         faults, rows = faults[able], rows[able]
         first = np.sort(np.unique(rows, return_index=True)[1])
-        return Strikes(rows.take(first), faults.take(first))
+        return Selection(rows.take(first), faults.take(first))
 
 
-def _eligible_places(fault: Fault, places: Sequence[Place], catalog: Catalog) -> list[bool]:
+def _eligible_places(fault: Fault, places: Sequence[EmitterInfo], catalog: Catalog) -> list[bool]:
     _check_scope(fault, places)
     eligible = [_eligible(fault, place, catalog) for place in places]
     if not any(eligible):
@@ -165,7 +165,7 @@ def _eligible_places(fault: Fault, places: Sequence[Place], catalog: Catalog) ->
     return eligible
 
 
-def _check_scope(fault: Fault, places: Sequence[Place]) -> None:
+def _check_scope(fault: Fault, places: Sequence[EmitterInfo]) -> None:
     for kind, wanted, known in (
         ("chain", fault.chains, {place.chain for place in places}),
         ("event type", fault.event_types, {place.event_type for place in places}),
@@ -174,7 +174,7 @@ def _check_scope(fault: Fault, places: Sequence[Place]) -> None:
             raise InvalidSetting(f"the run has no {kind} {name!r} for the fault {fault.kind}{suggestion(name, known)}")
 
 
-def _eligible(fault: Fault, place: Place, catalog: Catalog) -> bool:
+def _eligible(fault: Fault, place: EmitterInfo, catalog: Catalog) -> bool:
     if fault.chains and place.chain not in fault.chains:
         return False
     if fault.event_types and place.event_type not in fault.event_types:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from eventbus.chains.faults.kinds import KINDS
-from eventbus.chains.plan import Place
+from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.rendering.columns import (
@@ -37,7 +37,7 @@ TIME_ROW, ID_ROW = np.dtype(f"V{TIMESTAMP_WIDTH + 3}"), np.dtype(f"V{UUID_WIDTH 
 """Within quotes, and with a comma."""
 
 
-class Noted(NamedTuple):
+class EventColumns(NamedTuple):
     """Events as columns, with what is written about them."""
 
     number: Integers
@@ -51,12 +51,12 @@ class Noted(NamedTuple):
     id: Rows
 
     @classmethod
-    def none(cls) -> Noted:
+    def none(cls) -> EventColumns:
         nothing = np.empty(0, np.int64)
         return cls(nothing, nothing, nothing, nothing, nothing, np.empty(0, TIME_ROW), np.empty(0, ID_ROW))
 
     @classmethod
-    def of(cls, block: Block, first: int, timestamp_at: Integers) -> Noted:
+    def of(cls, block: Block, first: int, timestamp_at: Integers) -> EventColumns:
         """The events of a block, copied.
 
         Args:
@@ -73,15 +73,15 @@ class Noted(NamedTuple):
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[Noted]) -> Noted:
+    def joined(cls, parts: Sequence[EventColumns]) -> EventColumns:
         columns: list[Any] = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
         return cls(*columns)
 
-    def take(self, rows: Integers) -> Noted:
+    def take(self, rows: Integers) -> EventColumns:
         columns: list[Any] = [column.take(rows) for column in self]
-        return Noted(*columns)
+        return EventColumns(*columns)
 
-    def by_chain(self) -> Noted:
+    def by_chain(self) -> EventColumns:
         """The same events by chain, then step."""
         if not self.chain.size:
             return self
@@ -97,7 +97,7 @@ class Noted(NamedTuple):
         return self.take(places % rows)
 
 
-class Chapters(NamedTuple):
+class ChainRecords(NamedTuple):
     """Lines about chains, in the order in which these ended."""
 
     text: Memory
@@ -107,19 +107,19 @@ class Chapters(NamedTuple):
     """Of the chains' last events in the clean stream."""
 
     @classmethod
-    def none(cls) -> Chapters:
+    def none(cls) -> ChainRecords:
         nothing = np.empty(0, np.int64)
         return cls(np.empty(0, np.uint8), nothing, nothing)
 
 
-class ChapterWriter:
+class ChainRecordWriter:
     """Writes lines about chains.
 
     Args:
         places: of the emitters of a plan.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[EmitterInfo]) -> None:
         names = [b',"chain":%b,"correlation_id":' % orjson.dumps(place.chain) for place in places]
         chains = list(dict.fromkeys(place.chain for place in places))
         self._chain = np.array([chains.index(place.chain) for place in places], np.int64)
@@ -131,7 +131,7 @@ class ChapterWriter:
         self._outcomes = Texts([closing + outcome for outcome in shown for closing in (b"", b'"')])
         self._states = Texts([orjson.dumps(place.state) + b"," for place in places])
 
-    def written(self, events: Noted) -> Chapters:
+    def written(self, events: EventColumns) -> ChainRecords:
         """The lines.
 
         Args:
@@ -139,7 +139,7 @@ class ChapterWriter:
         """
         begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
         if not begins.size:
-            return Chapters.none()
+            return ChainRecords.none()
         counts = np.diff(begins, append=events.chain.size)
         numbers = np.maximum.reduceat(events.number, begins)
         rooted = (events.step.take(begins) == 0).astype(np.int64)
@@ -161,9 +161,9 @@ class ChapterWriter:
             ],
             order,
         )
-        return Chapters(text, ends, numbers.take(order))
+        return ChainRecords(text, ends, numbers.take(order))
 
-    def _outcome(self, events: Noted, begins: Integers, counts: Integers) -> Integers:
+    def _outcome(self, events: EventColumns, begins: Integers, counts: Integers) -> Integers:
         """How each chain ended, whatever came of those that it caused: 0 if it was cut off, 1 if it has no outcome,
         else 2 + the emitter of the outcome."""
         chain = self._chain.take(events.kind)
@@ -204,10 +204,10 @@ class Ledger:
         run: what makes the run repeatable: seed, start, …
     """
 
-    def __init__(self, file: BinaryIO, places: Sequence[Place], run: Mapping[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, places: Sequence[EmitterInfo], run: Mapping[str, Any]) -> None:
         self.events = self.chains = 0
         self._file = file
-        self._chapters = ChapterWriter(places)
+        self._chapters = ChainRecordWriter(places)
         self._timestamp_at = np.array([place.timestamp_at for place in places], np.int64)
         self._named = [
             (
@@ -217,16 +217,16 @@ class Ledger:
             for place in places
         ]
         #: Events that came since the last chains were written.
-        self._noted: list[Noted] = []
+        self._noted: list[EventColumns] = []
         #: Before these, those of chains that have not ended.
-        self._open = Noted.none()
+        self._open = EventColumns.none()
         self._faults: list[tuple[int, bytes]] = []
         self._write("run", {"format": FORMAT, **run})
 
     def add(self, block: Block) -> None:
         """Take note of the events of a block before any fault."""
         if len(block):
-            self._noted.append(Noted.of(block, self.events, self._timestamp_at))
+            self._noted.append(EventColumns.of(block, self.events, self._timestamp_at))
             self.events += len(block)
 
     def faults(self, kind: str, struck: Iterable[Struck]) -> None:
@@ -260,14 +260,14 @@ class Ledger:
         self._write("totals", totals)
 
     def _flush(self) -> None:
-        events = Noted.joined([self._open, *self._noted]).by_chain()
+        events = EventColumns.joined([self._open, *self._noted]).by_chain()
         begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
         counts = np.diff(begins, append=events.chain.size)
         over = np.maximum.reduceat(events.last, begins).repeat(counts) if begins.size else events.last
         self._open, self._noted = events.take(np.flatnonzero(over == 0)), []
         self._write_out(self._chapters.written(events.take(np.flatnonzero(over))))
 
-    def _write_out(self, chapters: Chapters) -> None:
+    def _write_out(self, chapters: ChainRecords) -> None:
         """Write lines about chains, with the faults between them."""
         faults, text = sorted(self._faults), chapters.text.data
         behind = chapters.numbers.searchsorted([number for number, _ in faults], side="right")

@@ -16,20 +16,20 @@ import orjson
 
 from eventbus.catalog import EventType, PayloadField
 from eventbus.chains.faults.kinds import Fault
-from eventbus.chains.plan import Place
+from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers, Words, purpose
 from eventbus.chains.rendering.columns import TIMESTAMP_WIDTH, UUID_WIDTH, timestamps, uuid7
 
 # The events that one fault strikes, as columns, and the texts that come of it.
 
 
-class Victims(NamedTuple):
+class AffectedEvents(NamedTuple):
     """Events that one fault strikes, in the order of the stream."""
 
     fault: Fault
     run: int
     """The run's random key."""
-    known: Sequence[tuple[Place, EventType]]
+    known: Sequence[tuple[EmitterInfo, EventType]]
     """By emitter."""
     lines: list[bytes]
     """With their newlines."""
@@ -46,10 +46,10 @@ class Victims(NamedTuple):
     word: Words
     """64 random bits each."""
 
-    def part(self, first: int, last: int, fault: Fault) -> Victims:
+    def part(self, first: int, last: int, fault: Fault) -> AffectedEvents:
         """Some of them, struck by a fault."""
         rows = slice(first, last)
-        return Victims(fault, self.run, self.known, *(column[rows] for column in self[3:]))  # type: ignore[arg-type]
+        return AffectedEvents(fault, self.run, self.known, *(column[rows] for column in self[3:]))  # type: ignore[arg-type]
 
     @property
     def keys(self) -> list[bytes]:
@@ -58,7 +58,7 @@ class Victims(NamedTuple):
         return [line[begin : begin + UUID_WIDTH] for line, begin in zip(self.lines, begins, strict=True)]
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[EmitterInfo]:
         return [self.known[kind][0] for kind in self.kind.tolist()]
 
     @property
@@ -178,25 +178,25 @@ class Mutation(NamedTuple):
     """What a kind of fault does."""
 
     when: When
-    change: Callable[[Victims], Changes]
+    change: Callable[[AffectedEvents], Changes]
 
 
-def _unchanged(victims: Victims) -> Changes:
+def _unchanged(victims: AffectedEvents) -> Changes:
     return Changes(victims.lines, repeat(b""), victims.time)
 
 
-def _tombstone(victims: Victims) -> Changes:
+def _tombstone(victims: AffectedEvents) -> Changes:
     return Changes([b"null\n"] * len(victims.lines), repeat(b""), victims.time)
 
 
-def _poison(victims: Victims) -> Changes:
+def _poison(victims: AffectedEvents) -> Changes:
     """Begins with a byte that no UTF-8 text has; none of the others ends the line."""
     rest = (victims.word | HIGH_BITS).astype(">u8").view("V8").tolist()
     texts = [b"\xff%b\n" % eight for eight in rest]
     return Changes(texts, (b',"bytes":"%b"' % text[:-1].hex().encode() for text in texts), victims.time)
 
 
-def _corrupt(victims: Victims) -> Changes:
+def _corrupt(victims: AffectedEvents) -> Changes:
     lines = zip(victims.lines, victims.word.tolist(), strict=True)
     texts = [_whole_characters(line[: 1 + word % (len(line) - 3)]) + b"\n" for line, word in lines]
     return Changes(texts, (b',"kept_bytes":%d' % (len(text) - 1) for text in texts), victims.time)
@@ -207,7 +207,7 @@ def _whole_characters(text: bytes) -> bytes:
     return text if text.isascii() else text.decode(errors="ignore").encode()
 
 
-def _wrong_tenant(victims: Victims) -> Changes:
+def _wrong_tenant(victims: AffectedEvents) -> Changes:
     texts = []
     for line, word in zip(victims.lines, victims.word.tolist(), strict=True):
         end = line.index(AFTER_TENANT)
@@ -220,18 +220,18 @@ def _tenant(text: bytes) -> bytes:
     return text[begin : text.index(AFTER_TENANT, begin) + 1]
 
 
-def _orphan(victims: Victims) -> Changes:
+def _orphan(victims: AffectedEvents) -> Changes:
     causes = uuid7(victims.time - victims.delay, victims.word).tolist()
     begins = [place.causation_at or 0 for place in victims.places]
     texts = _overwritten(victims.lines, begins, causes, UUID_WIDTH)
     return Changes(texts, (b',"causation_id":"%b"' % cause for cause in causes), victims.time)
 
 
-def _before_cause(victims: Victims) -> Changes:
+def _before_cause(victims: AffectedEvents) -> Changes:
     return _timed(victims, victims.time - victims.delay - np.maximum(victims.amount, 1), repeat(b""))
 
 
-def _skewed(victims: Victims) -> Changes:
+def _skewed(victims: AffectedEvents) -> Changes:
     """The clock of a source is off by the same amount throughout a run."""
     offs = [_skew(victims.run, one.source, *victims.fault.span) for one in victims.types]
     details = (
@@ -248,7 +248,7 @@ def _skew(run: int, source: str, low: int, high: int) -> int:
     return amount if word & 1 else -amount
 
 
-def _timed(victims: Victims, times: Integers, details: Iterable[bytes]) -> Changes:
+def _timed(victims: AffectedEvents, times: Integers, details: Iterable[bytes]) -> Changes:
     stamps = timestamps(times).tolist()
     texts = _overwritten(victims.lines, [place.timestamp_at for place in victims.places], stamps, TIMESTAMP_WIDTH)
     shown = (b',"timestamp":"%b"%b' % pair for pair in zip(stamps, details, strict=False))
@@ -261,11 +261,11 @@ def _overwritten(lines: list[bytes], begins: list[int], new: list[bytes], width:
     return [b"%b%b%b" % (line[:begin], text, line[begin + width :]) for line, begin, text in places]
 
 
-def _again(victims: Victims) -> Changes:
+def _again(victims: AffectedEvents) -> Changes:
     return Changes(victims.lines, _after(victims), victims.time)
 
 
-def _changed_again(victims: Victims) -> Changes:
+def _changed_again(victims: AffectedEvents) -> Changes:
     pairs = [changed_content(line, one) for line, one in zip(victims.lines, victims.types, strict=True)]
     details = (
         b'%b,"field":%b' % (after, orjson.dumps(name)) for after, (_, name) in zip(_after(victims), pairs, strict=True)
@@ -273,11 +273,11 @@ def _changed_again(victims: Victims) -> Changes:
     return Changes([text for text, _ in pairs], details, victims.time)
 
 
-def _after(victims: Victims) -> map[bytes]:
+def _after(victims: AffectedEvents) -> map[bytes]:
     return map(b',"after_ms":%b'.__mod__, map(_ms, victims.amount.tolist()))
 
 
-def _schema(victims: Victims) -> Changes:
+def _schema(victims: AffectedEvents) -> Changes:
     found = [
         violated(line, one, victims.fault.fields, word)
         for line, one, word in zip(victims.lines, victims.types, victims.word.tolist(), strict=True)
@@ -286,11 +286,11 @@ def _schema(victims: Victims) -> Changes:
     return Changes([one.text for one in found], details, victims.time)
 
 
-def _late(victims: Victims) -> Changes:
+def _late(victims: AffectedEvents) -> Changes:
     return Changes(victims.lines, map(b',"late_ms":%b'.__mod__, map(_ms, victims.amount.tolist())), victims.time)
 
 
-def _reordered(victims: Victims) -> Changes:
+def _reordered(victims: AffectedEvents) -> Changes:
     return Changes(victims.lines, map(b',"places":%d'.__mod__, victims.amount.tolist()), victims.time)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventbus.chains.plan import Place
+from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import EPOCH, Block
 from eventbus.chains.rendering.columns import UUID_WIDTH
@@ -18,7 +18,7 @@ from eventbus.record import ProducerRecord
 # What comes between and instead of a block's lines, as columns.
 
 
-class Cuts(NamedTuple):
+class Edits(NamedTuple):
     """Texts that come before a row of a block, or instead of it."""
 
     rows: Integers
@@ -34,7 +34,7 @@ class Cuts(NamedTuple):
     """When they come."""
 
     @classmethod
-    def joined(cls, parts: Sequence[Cuts]) -> Cuts:
+    def joined(cls, parts: Sequence[Edits]) -> Edits:
         """All of them, those before the same row in the same order, and before what comes instead of it."""
         texts = [text for part in parts for text in part.texts]
         if not texts:
@@ -55,7 +55,7 @@ def _joined(columns: tuple[Any, ...]) -> Any:
 
 
 _nothing = np.empty(0, np.int64)
-NONE = Cuts(_nothing, _nothing, [], _nothing, _nothing, _nothing)
+NONE = Edits(_nothing, _nothing, [], _nothing, _nothing, _nothing)
 
 
 TOMBSTONE = b"null\n"
@@ -75,7 +75,7 @@ class FaultyBlock:
 
     __slots__ = ("_block", "_cuts", "_last", "_lines", "_places")
 
-    def __init__(self, block: Block, cuts: Cuts, places: Sequence[Place], last: int) -> None:
+    def __init__(self, block: Block, cuts: Edits, places: Sequence[EmitterInfo], last: int) -> None:
         self._block = block
         self._cuts = cuts
         self._places = places

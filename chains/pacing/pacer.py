@@ -6,10 +6,8 @@ Deadlines are absolute, so waits do not add up; whatever is due goes out togethe
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +17,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from eventbus.bus import EventBus, TopicStrategy
+from eventbus.chains.clock import AsyncClock
 from eventbus.chains.errors import InvalidSetting
-from eventbus.chains.faults.inject import ENDLESS, Stage, Unchanged
+from eventbus.chains.faults.inject import ENDLESS, Middleware, PassThrough
 from eventbus.chains.faults.splice import FaultyBlock
 from eventbus.chains.pacing.statistics import Account, RunStatistics
 from eventbus.chains.plan import Plan
@@ -28,34 +27,6 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.table import EventTable
 from eventbus.record import ProducerRecord
-
-# The time that a paced run lives by, as an argument.
-
-
-class Clock(Protocol):
-    """Tells the time, and waits."""
-
-    def time_us(self) -> int:
-        """Microseconds since the Unix epoch; never goes back."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait at least about this long; 0 lets other tasks run."""
-        ...
-
-
-class WallClock:
-    """The machine's time at the moment of making, moved on by its monotonic clock: corrections do not make it jump."""
-
-    def __init__(self) -> None:
-        self._ahead = time.time_ns() - time.monotonic_ns()
-
-    def time_us(self) -> int:
-        return (time.monotonic_ns() + self._ahead) // 1000
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
 
 # Those who look on while a run is published: they count, digest or print, and change nothing.
 
@@ -146,7 +117,7 @@ class Pacer:
         self,
         plan: Plan,
         bus: EventBus,
-        clock: Clock,
+        clock: AsyncClock,
         *,
         topic_strategy: TopicStrategy = "domain",
         speed: float = 1.0,
@@ -155,7 +126,7 @@ class Pacer:
         on_progress: OnProgress | None = None,
         start: int | None = None,
         observers: Sequence[Observer] = (),
-        stage: Stage | None = None,
+        stage: Middleware | None = None,
     ) -> None:
         if not speed > 0:
             raise InvalidSetting(f"expected a speed above 0, got {speed}")
@@ -169,7 +140,7 @@ class Pacer:
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
         self._on_progress = on_progress
         self._observers = observers
-        self._stage = stage or Unchanged()
+        self._stage = stage or PassThrough()
         self._account = Account(round(late_after * SECOND))
         #: Indices of chains that are left out and may still have events to come.
         self._left_out = np.empty(0, np.int64)

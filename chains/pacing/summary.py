@@ -10,7 +10,7 @@ import numpy as np
 
 from eventbus.chains.pacing.pacer import Published
 from eventbus.chains.pacing.statistics import LagHistogram, LagHistograms, QuarterHours, TimeBins
-from eventbus.chains.plan import Place
+from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
 from eventbus.chains.table import EventTable
 
@@ -49,7 +49,7 @@ class Census:
         places: of the emitters of the run's plan.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[EmitterInfo]) -> None:
         self._places = places
         roots = [place for place in places if place.is_root]
         self._names = list(dict.fromkeys(place.chain for place in roots))
@@ -169,7 +169,7 @@ class Census:
         self._durations.add(self._name_of.take(kinds), lasted)
 
 
-def _owners(places: Sequence[Place]) -> Iterator[str]:
+def _owners(places: Sequence[EmitterInfo]) -> Iterator[str]:
     """By emitter: the chain, or the one that causes it. A plan has the root's emitter before all others of a chain."""
     owner = ""
     for place in places:

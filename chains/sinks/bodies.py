@@ -28,7 +28,7 @@ SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """What is sent for some records."""
 
     body: bytes
@@ -36,7 +36,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What came back; without an answer, `problem` says why."""
 
     status: int = 0
@@ -53,7 +53,7 @@ class Answer:
         return self.problem or f"{self.status} {text}".rstrip()
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """A record that the server did not take, and why."""
 
     record: ProducerRecord
@@ -76,13 +76,13 @@ class Dialect(Protocol):
         """Whether the server has a form for a record; a text says what is wrong with it."""
         ...
 
-    def request(self, records: Sequence[ProducerRecord]) -> Request: ...
+    def request(self, records: Sequence[ProducerRecord]) -> HttpRequest: ...
 
-    def refused(self, answer: Answer, records: Sequence[ProducerRecord], attempt: int) -> list[Refusal]:
+    def refused(self, answer: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
         """Which records a server did not take that answered with success."""
         ...
 
-    def locks_out(self, answer: Answer) -> bool:
+    def locks_out(self, answer: HttpResponse) -> bool:
         """Whether the server would refuse everything else as well."""
         ...
 
@@ -130,11 +130,11 @@ class JsonDialect:
                 return f"not JSON: {error}"
         return True
 
-    def request(self, records: Sequence[ProducerRecord]) -> Request:
+    def request(self, records: Sequence[ProducerRecord]) -> HttpRequest:
         bodies = list(map(self._body, records))
-        return Request(b"[" + b",".join(bodies) + b"]" if self.batch > 1 else bodies[0], self._headers)
+        return HttpRequest(b"[" + b",".join(bodies) + b"]" if self.batch > 1 else bodies[0], self._headers)
 
-    def refused(self, answer: Answer, records: Sequence[ProducerRecord], attempt: int) -> list[Refusal]:
+    def refused(self, answer: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
         """Reads a verdict per item, where the answer has a list of them: `{"results": [{"verdict": …}, …]}`."""
         if b'"results"' not in answer.body:
             return []
@@ -146,12 +146,12 @@ class JsonDialect:
         if len(verdicts) != len(records):
             return []
         return [
-            Refusal(record, orjson.dumps(result).decode()[:SHOWN])
+            Rejection(record, orjson.dumps(result).decode()[:SHOWN])
             for record, (verdict, result) in zip(records, verdicts, strict=True)
             if verdict in ("invalid", "dropped")
         ]
 
-    def locks_out(self, answer: Answer) -> bool:
+    def locks_out(self, answer: HttpResponse) -> bool:
         return answer.status == UNAUTHORIZED
 
 
@@ -255,22 +255,22 @@ class OpenPanelDialect:
             return f"expected a name of at most {LONGEST_NAME} characters, got {name!r}"
         return name not in SESSIONS
 
-    def request(self, records: Sequence[ProducerRecord]) -> Request:
+    def request(self, records: Sequence[ProducerRecord]) -> HttpRequest:
         [record] = records
         event = _event(record)
         headers = {**self._headers, "user-agent": user_agent(event.payload)}
         if address := public_address(event.payload.get("ip")):
             headers["x-client-ip"] = address
-        return Request(orjson.dumps({"type": "track", "payload": self._payload(event)}), headers)
+        return HttpRequest(orjson.dumps({"type": "track", "payload": self._payload(event)}), headers)
 
-    def refused(self, answer: Answer, records: Sequence[ProducerRecord], attempt: int) -> list[Refusal]:
+    def refused(self, answer: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
         """Two successes are none: an event taken for a bot's, and a duplicate (of a first attempt; a later one meets
         its own predecessor)."""
         bot = answer.status == ACCEPTED and b'"bot"' in answer.body
         duplicate = answer.body.startswith(b"Duplicate event") and attempt == 1
-        return [Refusal(record, f"not stored: {answer}") for record in records] if bot or duplicate else []
+        return [Rejection(record, f"not stored: {answer}") for record in records] if bot or duplicate else []
 
-    def locks_out(self, answer: Answer) -> bool:
+    def locks_out(self, answer: HttpResponse) -> bool:
         """A 401 may also be about one profile or address."""
         text = answer.body.lower()
         return answer.status == UNAUTHORIZED and (b"client id" in text or b"cors or secret" in text)

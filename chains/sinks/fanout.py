@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from eventbus.chains.pacing.pacer import Clock, WallClock
-from eventbus.chains.sinks.sink import Mailbox, Sink, SinkStatistics
+from eventbus.chains.clock import AsyncClock, WallClock
+from eventbus.chains.sinks.sink import BoundedQueue, Sink, SinkStatistics
 from eventbus.event import Event, domain_of
 from eventbus.record import ProducerRecord, record_of
 
@@ -39,13 +39,13 @@ class Channel:
     """
 
     def __init__(
-        self, sink: Sink, when_full: WhenFull, clock: Clock, *, convert: Convert | None = None, room: int = ROOM
+        self, sink: Sink, when_full: WhenFull, clock: AsyncClock, *, convert: Convert | None = None, room: int = ROOM
     ) -> None:
         self.sink = sink
         self._convert = convert
         self._when_full = when_full
         self._clock = clock
-        self._mailbox = Mailbox(self._deliver, room=room, batch=BATCH)
+        self._mailbox = BoundedQueue(self._deliver, room=room, batch=BATCH)
         self._offered = self._dropped = self._waited = 0
 
     async def open(self) -> None:
@@ -109,7 +109,9 @@ class FanOut:
         self._open: list[Channel] = []
 
     @classmethod
-    def to(cls, *sinks: Sink, when_full: WhenFull = "wait", room: int = ROOM, clock: Clock | None = None) -> FanOut:
+    def to(
+        cls, *sinks: Sink, when_full: WhenFull = "wait", room: int = ROOM, clock: AsyncClock | None = None
+    ) -> FanOut:
         """Into these sinks, each with room for so many records before it."""
         clock = clock or WallClock()
         return cls([Channel(sink, when_full, clock, room=room) for sink in sinks])

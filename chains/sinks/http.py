@@ -12,10 +12,10 @@ from zlib import crc32
 
 import aiohttp
 
+from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.pacing.pacer import Clock, WallClock
-from eventbus.chains.sinks.bodies import Answer, Dialect, Refusal, Request
-from eventbus.chains.sinks.sink import DeadLetters, Mailbox, SinkStatistics, Tally
+from eventbus.chains.sinks.bodies import Dialect, HttpRequest, HttpResponse, Rejection
+from eventbus.chains.sinks.sink import BoundedQueue, DeadLetters, SinkStatistics, Tally
 from eventbus.errors import InvalidEvent
 from eventbus.event import microseconds
 from eventbus.record import ProducerRecord
@@ -113,7 +113,7 @@ class HttpSink:
         connections: int = 8,
         retry: Retry = Retry(),
         timeout: float = 10.0,
-        clock: Clock | None = None,
+        clock: AsyncClock | None = None,
         random: Random | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
@@ -127,7 +127,7 @@ class HttpSink:
         self._timeout = timeout
         self._clock = clock or WallClock()
         self._random = random or Random()
-        self._lanes: list[Mailbox] = []
+        self._lanes: list[BoundedQueue] = []
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0
         self._locked_out: str | None = None
@@ -145,7 +145,7 @@ class HttpSink:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         room, batch = self._dialect.batch * REQUESTS_AHEAD, self._dialect.batch
-        self._lanes = [Mailbox(self._deliver, room=room, batch=batch) for _ in range(self._connections)]
+        self._lanes = [BoundedQueue(self._deliver, room=room, batch=batch) for _ in range(self._connections)]
         for lane in self._lanes:
             lane.start()
 
@@ -185,7 +185,7 @@ class HttpSink:
             self._lost([record], verdict)
         return verdict is True
 
-    async def _put(self, lane: Mailbox, records: Sequence[ProducerRecord]) -> None:
+    async def _put(self, lane: BoundedQueue, records: Sequence[ProducerRecord]) -> None:
         rest = lane.take(records)
         try:
             while rest:
@@ -217,7 +217,7 @@ class HttpSink:
             return self._locked_out
         return self._down if self._clock.time_us() < self._down_until else None
 
-    async def _insist(self, request: Request, records: int) -> tuple[Answer, int]:
+    async def _insist(self, request: HttpRequest, records: int) -> tuple[HttpResponse, int]:
         """The final answer, and the number of attempts it took."""
         attempt = 1
         while True:
@@ -238,25 +238,25 @@ class HttpSink:
             attempt += 1
             self._tally.retried += records
 
-    def _gave_up(self, answer: Answer, asked: float | None) -> None:
+    def _gave_up(self, answer: HttpResponse, asked: float | None) -> None:
         if answer.status in DOWN:
             self._down = f"not sent, because the server is down: {answer}"
             self._down_until = self._clock.time_us() + round(max(self._retry.longest, asked or 0) * SECOND)
 
-    async def _exchange(self, request: Request) -> Answer:
+    async def _exchange(self, request: HttpRequest) -> HttpResponse:
         assert self._session is not None, "open() comes first"
         try:
             async with self._session.post(
                 self._url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
                 body = await response.content.read(ANSWER_BYTES)
-                return Answer(response.status, response.headers, body)
+                return HttpResponse(response.status, response.headers, body)
         except TimeoutError:
-            return Answer(problem=f"no answer within {self._timeout:g} s")
+            return HttpResponse(problem=f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Answer(problem=str(error) or type(error).__name__)
+            return HttpResponse(problem=str(error) or type(error).__name__)
 
-    def _sort(self, records: Sequence[ProducerRecord], refused: Sequence[Refusal]) -> None:
+    def _sort(self, records: Sequence[ProducerRecord], refused: Sequence[Rejection]) -> None:
         self._tally.written += len(records) - len(refused)
         for refusal in refused:
             self._lost([refusal.record], refusal.reason)

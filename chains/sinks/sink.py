@@ -21,7 +21,7 @@ from eventbus.record import ProducerRecord
 Deliver = Callable[[list[ProducerRecord]], Awaitable[None]]
 
 
-class Mailbox:
+class BoundedQueue:
     """Keeps the order, and at most `room` records that nobody has begun to deliver.
 
     Args:

@@ -13,7 +13,7 @@ from eventbus.catalog import Catalog, Chain, Delay, Fixed
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.chains.statistics import chi_square, distance, kolmogorov, pooled
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.traces import Course, Step, Trail, Walked
+from eventbus.chains.verification.traces import MatchedWalk, PhasedCatalog, Step, Trace
 
 LEAST_EXPECTED = 10
 """In each cell of a chi-square test."""
@@ -25,7 +25,7 @@ STOPPED = -1
 Ways = tuple[tuple[float, Delay], ...]
 
 
-class Test(NamedTuple):
+class FitTest(NamedTuple):
     """One test of fit: how likely chance alone goes so far."""
 
     check: str
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
 
 
 @dataclass
-class Tally:
+class Counts:
     """Counts of chains, of the ways they took, and the delays on them."""
 
     chains: Counter[str] = field(default_factory=Counter)
@@ -68,7 +68,7 @@ class Tally:
     """Microseconds."""
 
 
-def checks(trails: Sequence[Trail], course: Course, wrong: Collection[str], significance: float) -> list[Check]:
+def checks(trails: Sequence[Trace], course: PhasedCatalog, wrong: Collection[str], significance: float) -> list[Check]:
     """The three checks of figures; only chains of which exactly one walk is possible are counted.
 
     Args:
@@ -97,9 +97,9 @@ def checks(trails: Sequence[Trail], course: Course, wrong: Collection[str], sign
     ]
 
 
-def _tests(trails: Sequence[Trail], course: Course, number: int, wrong: Collection[str]) -> Iterator[Test]:
+def _tests(trails: Sequence[Trace], course: PhasedCatalog, number: int, wrong: Collection[str]) -> Iterator[FitTest]:
     """The tests of chains that began while one catalog held."""
-    catalog, tally = course.catalogs[number], Tally()
+    catalog, tally = course.catalogs[number], Counts()
     for trail in trails:
         if trail.catalog == number and len(trail.walks) == 1:
             tally.chains[trail.walks[0].chain] += 1
@@ -110,7 +110,7 @@ def _tests(trails: Sequence[Trail], course: Course, number: int, wrong: Collecti
             yield test._replace(sentence=test.sentence + course.marks[number])
 
 
-def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: Collection[str]) -> None:
+def _count(tally: Counts, trail: Trace, walked: MatchedWalk, catalog: Catalog, wrong: Collection[str]) -> None:
     """Adds a walk, and those that it caused."""
     chain = catalog.chain(walked.chain)
     _count_ways(tally, chain, walked.steps)
@@ -128,7 +128,7 @@ def _count(tally: Tally, trail: Trail, walked: Walked, catalog: Catalog, wrong: 
             tally.delays[passage].append(effect.time - cause.time)
 
 
-def _count_ways(tally: Tally, chain: Chain, steps: Sequence[Step]) -> None:
+def _count_ways(tally: Counts, chain: Chain, steps: Sequence[Step]) -> None:
     graph = graph_of(chain)
     after = {step.cause: step.node for step in steps}
     for place, step in enumerate(steps):
@@ -137,7 +137,7 @@ def _count_ways(tally: Tally, chain: Chain, steps: Sequence[Step]) -> None:
             tally.ways[chain.name, step.node][after.get(step.event, STOPPED)] += 1
 
 
-def _count_caused(tally: Tally, chain: Chain, walked: Walked) -> None:
+def _count_caused(tally: Counts, chain: Chain, walked: MatchedWalk) -> None:
     if not chain.caused:
         return
     state_of = {step.event: graph_of(chain).state(step.node).name for step in walked.steps}
@@ -147,12 +147,12 @@ def _count_caused(tally: Tally, chain: Chain, walked: Walked) -> None:
             tally.caused[chain.name, state_of[caused.event]][caused.walked.chain] += 1
 
 
-def _shares(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+def _shares(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
     cells = [Cell(one.name, tally.chains[one.name], one.weight) for one in catalog.weighted]
     yield from _fit("shares", "chains", cells)
 
 
-def _landings(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+def _landings(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
     """Where sessions begin: by the journeys that begin there, and anywhere for those without a way."""
     for name, counts in tally.landings.items():
         visitors = catalog.chain(name).visitors
@@ -167,7 +167,7 @@ def _landings(tally: Tally, catalog: Catalog) -> Iterator[Test]:
         yield from _fit("shares", f"first pages of {name}", cells)
 
 
-def _branches(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+def _branches(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
     for (name, number), counts in tally.ways.items():
         graph = graph_of(catalog.chain(name))
         node = graph.nodes[number]
@@ -181,7 +181,7 @@ def _branches(tally: Tally, catalog: Catalog) -> Iterator[Test]:
         yield from _fit("branches", f"after {node.state} of {name}", cells)
 
 
-def _causes(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+def _causes(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
     for (name, state), visits in tally.visits.items():
         causes = catalog.chain(name).states[state].causes
         every = Counter(one.chain for one in causes)
@@ -193,16 +193,16 @@ def _causes(tally: Tally, catalog: Catalog) -> Iterator[Test]:
             yield from _fit("branches", f"caused by {state} of {name}", cells)
 
 
-def _fit(check: str, what: str, cells: Sequence[Cell]) -> Iterator[Test]:
+def _fit(check: str, what: str, cells: Sequence[Cell]) -> Iterator[FitTest]:
     total, weight = sum(cell.seen for cell in cells), sum(cell.weight for cell in cells)
     expected = [total * cell.weight / weight for cell in cells]
     observed, wanted = pooled([cell.seen for cell in cells], expected, LEAST_EXPECTED)
     if len(wanted) > 1 and wanted[0] >= LEAST_EXPECTED:
         shown = (f"{cell.label} {cell.seen:,} instead of {e:,.0f}" for cell, e in zip(cells, expected, strict=True))
-        yield Test(check, chi_square(observed, wanted), f"{what}: {', '.join(shown)}")
+        yield FitTest(check, chi_square(observed, wanted), f"{what}: {', '.join(shown)}")
 
 
-def _delays(tally: Tally, catalog: Catalog) -> Iterator[Test]:
+def _delays(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
     for passage, delays in tally.delays.items():
         ways = passage.ways
         what = f"from {passage.state} to {passage.to} of {passage.chain}"
@@ -212,14 +212,14 @@ def _delays(tally: Tally, catalog: Catalog) -> Iterator[Test]:
             yield _distributed(what, delays, ways)
 
 
-def _always(what: str, delays: list[int], fixed: Fixed) -> Test:
+def _always(what: str, delays: list[int], fixed: Fixed) -> FitTest:
     others = sum(abs(delay - fixed.value * 1000) > 1 for delay in delays)
     sentence = f"{what}: {others:,} of {len(delays):,} delays are not {fixed.value:g} ms"
-    return Test("delays", 0.0 if others else 1.0, sentence)
+    return FitTest("delays", 0.0 if others else 1.0, sentence)
 
 
-def _distributed(what: str, delays: list[int], ways: Sequence[tuple[float, Delay]]) -> Test:
+def _distributed(what: str, delays: list[int], ways: Sequence[tuple[float, Delay]]) -> FitTest:
     far = distance(delays, ways)
     middle = float(np.median(delays)) / 1000
     sentence = f"{what}: {len(delays):,} delays with a median of {middle:,.6g} ms, {far:.3f} off the distribution"
-    return Test("delays", kolmogorov(far, len(delays)), sentence)
+    return FitTest("delays", kolmogorov(far, len(delays)), sentence)

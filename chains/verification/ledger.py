@@ -13,7 +13,7 @@ import orjson
 from eventbus.chains.errors import InvalidLedger
 from eventbus.chains.faults.ledger import FORMAT
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.streams import Reading, Seen
+from eventbus.chains.verification.streams import EventSummary, Reading
 from eventbus.event import EPOCH, format_timestamp
 
 UNREADABLE = {"tombstone", "poison", "corrupt"}
@@ -22,7 +22,7 @@ GONE = {"drop", "missing-started", *UNREADABLE}
 
 
 @dataclass
-class Book:
+class LedgerIndex:
     """A ledger, read."""
 
     times: dict[str, str] = field(default_factory=dict)
@@ -38,13 +38,13 @@ class Book:
     """Of the run."""
 
 
-def read_ledger(lines: Iterable[bytes]) -> Book:
+def read_ledger(lines: Iterable[bytes]) -> LedgerIndex:
     """Read a ledger.
 
     Raises:
         InvalidLedger: a line is none of a ledger, or the first one does not begin one.
     """
-    book = Book()
+    book = LedgerIndex()
     for number, line in enumerate(lines, 1):
         try:
             _enter(book, number, orjson.loads(line))
@@ -57,7 +57,7 @@ def read_ledger(lines: Iterable[bytes]) -> Book:
     return book
 
 
-def _enter(book: Book, number: int, record: Mapping[str, Any]) -> None:
+def _enter(book: LedgerIndex, number: int, record: Mapping[str, Any]) -> None:
     kind = record["record"]
     if (kind == "run") != (number == 1) or (kind == "run" and record["format"] != FORMAT):
         raise ValueError(f"expected it to begin with a run of format {FORMAT}, got {kind!r}")
@@ -75,18 +75,18 @@ def _enter(book: Book, number: int, record: Mapping[str, Any]) -> None:
         book.totals = record
 
 
-class Conservation:
+class LedgerCheck:
     """Compares.
 
     Args:
         others: what the other checks found; each finding must come from a fault of the ledger.
     """
 
-    def __init__(self, book: Book, reading: Reading, others: Sequence[Check]) -> None:
+    def __init__(self, book: LedgerIndex, reading: Reading, others: Sequence[Check]) -> None:
         self._book = book
         self._reading = reading
         self._others = list(map(self._excused, others))
-        self._copies: dict[str, list[Seen]] = {}
+        self._copies: dict[str, list[EventSummary]] = {}
         for event in reading.events:
             self._copies.setdefault(event.event_id, []).append(event)
         self._unfit = Counter(known for finding in reading.unfit for known in finding.events)
@@ -210,7 +210,7 @@ class Conservation:
                     yield Finding(finding.fault, finding.line, finding.events, f"no fault explains: {finding.sentence}")
 
 
-def format_time(event: Seen) -> str:
+def format_time(event: EventSummary) -> str:
     """As the event has it."""
     return format_timestamp(EPOCH + timedelta(microseconds=event.time))
 

@@ -15,7 +15,7 @@ from eventbus.event import Event, microseconds
 from eventbus.record import ConsumerRecord, TopicPartition
 
 
-class Seen(NamedTuple):
+class EventSummary(NamedTuple):
     """An event of the stream, without its payload."""
 
     line: int
@@ -37,7 +37,7 @@ class Reading:
     """A stream, read."""
 
     lines: int = 0
-    events: list[Seen] = field(default_factory=list)
+    events: list[EventSummary] = field(default_factory=list)
     """In the order of the stream, copies included."""
     unreadable: list[tuple[str, bytes]] = field(default_factory=list)
     """Lines that are no events: the kind of fault that looks like this, and the text."""
@@ -68,7 +68,7 @@ class Reader:
         self.reading = Reading()
         self._catalog = catalog
 
-    def add(self, text: bytes) -> Seen | None:
+    def add(self, text: bytes) -> EventSummary | None:
         """Take note of a line without its end; returns the event in it."""
         reading = self.reading
         reading.lines += 1
@@ -96,8 +96,8 @@ def read(lines: Iterable[bytes], catalog: Catalog) -> Reading:
     return reader.reading
 
 
-def _seen(number: int, event: Event, text: bytes) -> Seen:
-    return Seen(
+def _seen(number: int, event: Event, text: bytes) -> EventSummary:
+    return EventSummary(
         number,
         event.event_id,
         event.event_type,
@@ -201,13 +201,13 @@ class RecordReader:
         ]
         return reading
 
-    def _check_key(self, record: ConsumerRecord, event: Seen | None) -> None:
+    def _check_key(self, record: ConsumerRecord, event: EventSummary | None) -> None:
         if event is not None and record.key != event.correlation_id.encode():
             key = (record.key or b"").decode(errors="backslashreplace") or "no key"
             sentence = f"{event.event_id} of chain {event.correlation_id} has the key {key}"
             self._mismatched.append(Finding(None, event.line, (event.event_id,), sentence))
 
-    def _check_home(self, record: ConsumerRecord, event: Seen | None) -> None:
+    def _check_home(self, record: ConsumerRecord, event: EventSummary | None) -> None:
         key = event.correlation_id.encode() if event else record.key
         if key is None:
             return
@@ -221,7 +221,7 @@ class RecordReader:
         return f"{topic}[{partition}]@{offset}"
 
 
-def _time(event: Seen) -> int:
+def _time(event: EventSummary) -> int:
     """When it was made: its time, unless that is another one than in its id."""
     if event.event_id[14] != "7":
         return event.time
@@ -232,7 +232,7 @@ def _time(event: Seen) -> int:
 # From what a store kept to what the checks need, and what only a store can be tested for: that its counts agree.
 
 
-class Account(NamedTuple):
+class PartitionCounts(NamedTuple):
     """Where the records of a partition went, by the store's own count."""
 
     name: str
@@ -253,7 +253,7 @@ class StoreReader:
         for event in events:
             self._reader.add(event.to_bytes())
 
-    def reading(self, dead: Iterable[tuple[str, bytes | None]], accounts: Iterable[Account]) -> Reading:
+    def reading(self, dead: Iterable[tuple[str, bytes | None]], accounts: Iterable[PartitionCounts]) -> Reading:
         """All that was read.
 
         Args:
@@ -273,7 +273,7 @@ class StoreReader:
         return reading
 
 
-def _counts(accounts: list[Account], stored: int, dead: int) -> Check:
+def _counts(accounts: list[PartitionCounts], stored: int, dead: int) -> Check:
     sums = [
         f"{name}: {read:,} read, but {new:,} new + {duplicates:,} duplicates + {lost:,} dead"
         for name, read, new, duplicates, lost in accounts
@@ -289,7 +289,7 @@ def _counts(accounts: list[Account], stored: int, dead: int) -> Check:
     return Check("counts", rule, len(accounts), [Finding(None, None, (), sentence) for sentence in sums])
 
 
-def _repeats(accounts: list[Account]) -> Check:
+def _repeats(accounts: list[PartitionCounts]) -> Check:
     read, again = sum(account.read for account in accounts), sum(account.duplicates for account in accounts)
     sentence = f"{again:,} of {read:,} records had an event that was stored already"
     return Check("repeats", "no event came again", read, [Finding("duplicate", None, (), sentence)] if again else [])

@@ -10,14 +10,16 @@ from eventbus.catalog import Catalog
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.chains.faults.kinds import KINDS
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.streams import TOLERANCE, Seen, id_time
-from eventbus.chains.verification.traces import Trail
+from eventbus.chains.verification.streams import TOLERANCE, EventSummary, id_time
+from eventbus.chains.verification.traces import Trace
 
 REORDERED = KINDS["reorder"].bounds[1]
 """Places by which an event may come late and still look reordered."""
 
 
-def checks(events: Sequence[Seen], first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Catalog) -> list[Check]:
+def checks(
+    events: Sequence[EventSummary], first: Mapping[str, EventSummary], trails: Sequence[Trace], catalog: Catalog
+) -> list[Check]:
     """All structural checks.
 
     Args:
@@ -40,7 +42,7 @@ def checks(events: Sequence[Seen], first: Mapping[str, Seen], trails: Sequence[T
     ]
 
 
-def _identity(events: Sequence[Seen], first: Mapping[str, Seen]) -> Iterator[Finding]:
+def _identity(events: Sequence[EventSummary], first: Mapping[str, EventSummary]) -> Iterator[Finding]:
     for event in events:
         original = first[event.event_id]
         if event is not original:
@@ -50,7 +52,7 @@ def _identity(events: Sequence[Seen], first: Mapping[str, Seen]) -> Iterator[Fin
             yield Finding(fault, event.line, (event.event_id,), sentence)
 
 
-def _order(events: Collection[Seen], wrong: Collection[str]) -> Iterator[Finding]:
+def _order(events: Collection[EventSummary], wrong: Collection[str]) -> Iterator[Finding]:
     """Events whose time is wrong are not judged by it."""
     times: list[int] = []  # of those in order: never falls
     for event in events:
@@ -66,7 +68,7 @@ def _order(events: Collection[Seen], wrong: Collection[str]) -> Iterator[Finding
         yield Finding(fault, event.line, (event.event_id,), sentence)
 
 
-def _clocks(first: Mapping[str, Seen]) -> Iterator[Finding]:
+def _clocks(first: Mapping[str, EventSummary]) -> Iterator[Finding]:
     for event in first.values():
         off = event.time - id_time(event.event_id)
         if event.event_id[14] == "7" and abs(off) > TOLERANCE:
@@ -74,7 +76,7 @@ def _clocks(first: Mapping[str, Seen]) -> Iterator[Finding]:
             yield Finding("clock-skew", event.line, (event.event_id,), sentence)
 
 
-def _causality(first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
+def _causality(first: Mapping[str, EventSummary], trails: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
     ends = {state.emits for chain in catalog.chains.values() for state in chain.states.values() if state.outcome}
     for trail in trails:
         if not trail.whole:
@@ -88,7 +90,7 @@ def _causality(first: Mapping[str, Seen], trails: Sequence[Trail], catalog: Cata
                 yield Finding(fault, event.line, (event.event_id, cause.event_id), sentence)
 
 
-def _broken(trail: Trail, first: Mapping[str, Seen]) -> Iterator[Finding]:
+def _broken(trail: Trace, first: Mapping[str, EventSummary]) -> Iterator[Finding]:
     """The events of a chain that hang on nothing, or on something else."""
     rooted: set[str] = set()
     for event in trail.events:
@@ -107,7 +109,7 @@ def _broken(trail: Trail, first: Mapping[str, Seen]) -> Iterator[Finding]:
     yield from _loops(trail, rooted)
 
 
-def _loops(trail: Trail, rooted: set[str]) -> Iterator[Finding]:
+def _loops(trail: Trace, rooted: set[str]) -> Iterator[Finding]:
     waiting = [event for event in trail.events if event.event_id not in rooted]
     while found := [event for event in waiting if event.causation_id in rooted]:
         rooted |= {event.event_id for event in found}
@@ -116,7 +118,7 @@ def _loops(trail: Trail, rooted: set[str]) -> Iterator[Finding]:
         yield Finding(None, event.line, (event.event_id,), f"{event.event_id} is among its own causes")
 
 
-def _tenants(trails: Sequence[Trail]) -> Iterator[Finding]:
+def _tenants(trails: Sequence[Trace]) -> Iterator[Finding]:
     for trail in trails:
         counts = Counter(event.tenant_id for event in trail.events)
         if len(counts) == 1:
@@ -128,7 +130,7 @@ def _tenants(trails: Sequence[Trail]) -> Iterator[Finding]:
                 yield Finding("wrong-tenant", event.line, tuple(e.event_id for e in trail.events), sentence)
 
 
-def _paths(trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
+def _paths(trails: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
     known: dict[tuple[str, ...], tuple[str | None, str]] = {}
     for trail in trails:
         if trail.walks:
@@ -141,7 +143,7 @@ def _paths(trails: Sequence[Trail], catalog: Catalog) -> Iterator[Finding]:
         yield Finding(fault, trail.events[0].line, involved, f"chain {chain}: {difference}")
 
 
-def _difference(trail: Trail, catalog: Catalog) -> tuple[str | None, str]:
+def _difference(trail: Trace, catalog: Catalog) -> tuple[str | None, str]:
     """How a chain differs from the nearest way of the catalog, and the fault that this looks like."""
     names = {name for event_type in trail.types if (name := catalog.conformance.classify(event_type)[0])}
     caused = {name for one in names for name in catalog.chain(one).caused}

@@ -13,7 +13,7 @@ from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Edge, Graph, Split
 from eventbus.catalog.model.workload import Phase
-from eventbus.chains.verification.streams import Seen, id_time
+from eventbus.chains.verification.streams import EventSummary, id_time
 
 # Finds the walks of the catalog that leave a tree of event types: which event is which node of a chain's graph.
 
@@ -41,21 +41,21 @@ class Step(NamedTuple):
     """The edges, one of which led here; several where they differ in nothing but their delays."""
 
 
-class Caused(NamedTuple):
+class CausedWalk(NamedTuple):
     """A chain that an event caused."""
 
     event: int
     """That which caused it."""
-    walked: Walked
+    walked: MatchedWalk
 
 
-class Walked(NamedTuple):
+class MatchedWalk(NamedTuple):
     """A complete walk through a chain."""
 
     chain: str
     steps: tuple[Step, ...]
     """None for a session of visitors: what they do is no matter of edges."""
-    caused: tuple[Caused, ...] = ()
+    caused: tuple[CausedWalk, ...] = ()
 
 
 class Matcher:
@@ -64,9 +64,9 @@ class Matcher:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._roots = catalog.weighted
-        self._known: dict[Shape, tuple[Walked, ...]] = {}
+        self._known: dict[Shape, tuple[MatchedWalk, ...]] = {}
 
-    def walks(self, shape: Shape) -> tuple[Walked, ...]:
+    def walks(self, shape: Shape) -> tuple[MatchedWalk, ...]:
         """At most two: more would say no more."""
         if shape not in self._known:
             if len(self._known) >= REMEMBERED:
@@ -100,7 +100,7 @@ class _Reading:
             if cause >= 0:
                 self._effects[cause].append(event)
 
-    def walks(self, chain: Chain, root: int) -> Iterator[Walked]:
+    def walks(self, chain: Chain, root: int) -> Iterator[MatchedWalk]:
         """The walks of a chain that leave exactly the events from a root on."""
         if chain.root != self._types[root]:
             return
@@ -189,14 +189,14 @@ class _Reading:
             here = {number for number in targets if graph.state(number).emits == wanted}
         return any(not graph.nodes[number].goes_on or graph.nodes[number].stop > 0 for number in here)
 
-    def _with_caused(self, chain: Chain, own: list[int], steps: tuple[Step, ...]) -> Iterator[Walked]:
+    def _with_caused(self, chain: Chain, own: list[int], steps: tuple[Step, ...]) -> Iterator[MatchedWalk]:
         """The walk together with one for each chain that it caused; none if an event remains."""
         inside = set(own)
         foreign = [(event, effect) for event in own for effect in self._effects[event] if effect not in inside]
         allowed = {(state.emits, one.chain) for state in chain.states.values() for one in state.causes}
         found = [
             [
-                Caused(event, walked)
+                CausedWalk(event, walked)
                 for name in sorted(chain.caused)
                 if (self._types[event], name) in allowed
                 for walked in self.walks(self._catalog.chain(name), effect)
@@ -204,13 +204,13 @@ class _Reading:
             for event, effect in foreign
         ]
         for caused in product(*found):
-            yield Walked(chain.name, steps, caused)
+            yield MatchedWalk(chain.name, steps, caused)
 
 
 SECOND = 1_000_000
 
 
-class Course:
+class PhasedCatalog:
     """Which catalog a chain is judged by.
 
     Args:
@@ -244,14 +244,14 @@ GUESSES = 200
 """Where events whose cause is not known might hang, at most."""
 
 
-class Trail(NamedTuple):
+class Trace(NamedTuple):
     """The events of one correlation id, each once."""
 
-    events: tuple[Seen, ...]
+    events: tuple[EventSummary, ...]
     """A cause before its effects, else by the times in their ids."""
     whole: bool
     """Each event but the root was caused by another of them."""
-    walks: tuple[Walked, ...]
+    walks: tuple[MatchedWalk, ...]
     """That leave exactly these event types: none, one, or the first two of several."""
     catalog: int | None = 0
     """Which one of the run's course they are of; None: that is in doubt."""
@@ -261,13 +261,13 @@ class Trail(NamedTuple):
         return tuple(event.event_type for event in self.events)
 
 
-def trails(events: Iterable[Seen], course: Course) -> list[Trail]:
+def traces(events: Iterable[EventSummary], course: PhasedCatalog) -> list[Trace]:
     """All chains, in the order of their first lines.
 
     Args:
         events: each once.
     """
-    groups: dict[str, list[Seen]] = {}
+    groups: dict[str, list[EventSummary]] = {}
     for event in events:
         groups.setdefault(event.correlation_id, []).append(event)
     matchers = [Matcher(catalog) for catalog in course.catalogs]
@@ -280,21 +280,21 @@ def trails(events: Iterable[Seen], course: Course) -> list[Trail]:
     return found
 
 
-def _trail(group: list[Seen], matcher: Matcher) -> Trail:
+def _trail(group: list[EventSummary], matcher: Matcher) -> Trace:
     events, whole = ordered(group)
     types = tuple(event.event_type for event in events)
     places = {event.event_id: number for number, event in enumerate(events)}
     causes = [places.get(event.causation_id or "", -1) for event in events]
     if whole:
-        return Trail(events, True, matcher.walks(Shape(types, tuple(causes))))
-    return Trail(events, False, _guessed(types, causes, matcher))
+        return Trace(events, True, matcher.walks(Shape(types, tuple(causes))))
+    return Trace(events, False, _guessed(types, causes, matcher))
 
 
-def ordered(group: Sequence[Seen]) -> tuple[tuple[Seen, ...], bool]:
+def ordered(group: Sequence[EventSummary]) -> tuple[tuple[EventSummary, ...], bool]:
     """Events with causes before effects, else by their ids; and whether all hang together on one root."""
     known = {event.event_id for event in group}
-    effects: dict[str, list[Seen]] = {}
-    ready: list[tuple[str, Seen]] = []
+    effects: dict[str, list[EventSummary]] = {}
+    ready: list[tuple[str, EventSummary]] = []
     for event in group:
         if event.causation_id in known:
             effects.setdefault(event.causation_id or "", []).append(event)
@@ -302,7 +302,7 @@ def ordered(group: Sequence[Seen]) -> tuple[tuple[Seen, ...], bool]:
             ready.append((event.event_id, event))
     roots = [event for _, event in ready]
     heapify(ready)
-    found: list[Seen] = []
+    found: list[EventSummary] = []
     while ready:
         found.append(heappop(ready)[1])
         for event in effects.get(found[-1].event_id, ()):
@@ -312,7 +312,7 @@ def ordered(group: Sequence[Seen]) -> tuple[tuple[Seen, ...], bool]:
     return (*found, *sorted(event for event in group if event.event_id in circular)), whole
 
 
-def _guessed(types: tuple[str, ...], causes: list[int], matcher: Matcher) -> tuple[Walked, ...]:
+def _guessed(types: tuple[str, ...], causes: list[int], matcher: Matcher) -> tuple[MatchedWalk, ...]:
     """The walks that fit if events without a known cause hang on earlier ones, the nearest first."""
     candidates = [
         range(number - 1, -1, -1) if cause < 0 and number else (cause,) for number, cause in enumerate(causes)

@@ -9,10 +9,10 @@ from datetime import datetime
 from eventbus.catalog import Catalog
 from eventbus.catalog.model.workload import Phase
 from eventbus.chains.verification import frequencies, structure
-from eventbus.chains.verification.ledger import Book, Conservation, read_ledger
+from eventbus.chains.verification.ledger import LedgerCheck, LedgerIndex, read_ledger
 from eventbus.chains.verification.report import Report
-from eventbus.chains.verification.streams import Reading, Seen, id_time, read
-from eventbus.chains.verification.traces import Course, Trail, trails
+from eventbus.chains.verification.streams import EventSummary, Reading, id_time, read
+from eventbus.chains.verification.traces import PhasedCatalog, Trace, traces
 from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3
@@ -59,14 +59,14 @@ def judged(
         InvalidLedger: the ledger is none.
     """
     book = None if ledger is None else read_ledger(ledger)
-    first: dict[str, Seen] = {}
+    first: dict[str, EventSummary] = {}
     for event in reading.events:
         first.setdefault(event.event_id, event)
     if start is None and book is not None:
         start = book.start
     begun = _begun(first.values()) if start is None else (microseconds(start), 0)
-    course = Course(catalog, phases, *begun)
-    chains = trails(first.values(), course)
+    course = PhasedCatalog(catalog, phases, *begun)
+    chains = traces(first.values(), course)
     structural = structure.checks(reading.events, first, chains, catalog)
     if not reading.is_ordered:
         structural = [replace(check, tested=0, findings=()) if check.name == "order" else check for check in structural]
@@ -76,13 +76,13 @@ def judged(
     report = [*checks, *frequencies.checks(counted, course, wrong, significance)]
     found = None
     if book is not None:
-        conservation = Conservation(book, reading, checks)
+        conservation = LedgerCheck(book, reading, checks)
         report = [*map(conservation.named, report), conservation.check()]
         found = conservation.found()
     return Report(reading.lines, len(first), len(chains), report, found, reading.place)
 
 
-def _before_the_cut(chains: Sequence[Trail], book: Book) -> Sequence[Trail]:
+def _before_the_cut(chains: Sequence[Trace], book: LedgerIndex) -> Sequence[Trace]:
     """Those of which none was still under way when the run was cut off: among later ones, the short ones prevail."""
     if not book.cut:
         return chains
@@ -90,7 +90,7 @@ def _before_the_cut(chains: Sequence[Trail], book: Book) -> Sequence[Trail]:
     return [trail for trail in chains if id_time(trail.events[0].correlation_id) < cut]
 
 
-def _begun(events: Iterable[Seen]) -> tuple[int, int]:
+def _begun(events: Iterable[EventSummary]) -> tuple[int, int]:
     """When the first chain of a run began, and how long before it the run may have, judged by the next few chains.
 
     By ids, because times may be wrong; microseconds.

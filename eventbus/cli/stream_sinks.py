@@ -122,7 +122,7 @@ async def run_into(
         EventBusError: the broker cannot be reached, or refuses.
         click.exceptions.Exit: a sink did not get everything.
     """
-    from eventbus.chains.pacing.pacer import WallClock
+    from eventbus.chains.clock import WallClock
     from eventbus.chains.rendering import JSON
     from eventbus.chains.sinks import Channel, DeadLetters, FanOut
     from eventbus.cli.signals import stop_on_signals

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from eventbus.chains.pacing.pacer import Clock, WallClock
+from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.cli.faults import told
 from eventbus.cli.figures import Figures, lines
 from eventbus.cli.stream_panel import panel
@@ -127,7 +127,9 @@ def final(watch: Watch, account: Shown, *, as_json: bool) -> str:
     return "\n".join([*texts, f"sha256 {digest} of the events as lines"])
 
 
-async def print_lines(watch: Watch, account: Callable[[], Shown], clock: Clock, write: Callable[[str], object]) -> None:
+async def print_lines(
+    watch: Watch, account: Callable[[], Shown], clock: AsyncClock, write: Callable[[str], object]
+) -> None:
     """Write figures again and again."""
     before = Figures(expected=0.0)
     while True:

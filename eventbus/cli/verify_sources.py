@@ -75,15 +75,17 @@ def of_store(database_url: str | None, data_dir: Path | None, catalog: Catalog) 
     Raises:
         StoreError: it cannot be used, or nothing was ever stored.
     """
-    from eventbus.chains.verification.streams import Account, StoreReader
+    from eventbus.chains.verification.streams import PartitionCounts, StoreReader
     from eventbus.processors.store import EventStore
 
     async def read(dsn: str) -> Reading:
         reader, cursor = StoreReader(catalog), None
         async with EventStore.open(dsn, create=False, connections=1) as store:
             accounts = [
-                Account(f"{one.group}/{one.topic}[{one.partition}]", one.read, one.new, one.duplicates, one.dead)
-                for one in await store.conservation()
+                PartitionCounts(
+                    f"{row.group}/{row.topic}[{row.partition}]", row.read, row.new, row.duplicates, row.dead
+                )
+                for row in await store.conservation()
             ]
             with _bar(sum(account.new for account in accounts)) as advance:
                 while True:
