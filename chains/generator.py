@@ -22,7 +22,7 @@ from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.chains.pacing.summary import Census
 from eventbus.chains.plan import Plan, checked, emitter_infos
 from eventbus.chains.randomness import purpose
-from eventbus.chains.rendering import JSON, Layout
+from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.block import EPOCH, Block, decoded
 from eventbus.chains.rendering.fixed import Envelope, Tenancy
 from eventbus.chains.stream import ChainStream, Explanation, Extent, explained
@@ -89,7 +89,7 @@ class ChainGenerator:
         self._root = purpose(f"seed:{seed}")
         self._phases = checked(phases, self.catalog)
         self._plan = Plan(self.catalog, self._envelope, phases=self._phases)
-        self._plans: dict[Layout, Plan] = {JSON: self._plan}
+        self._plans: dict[Format, Plan] = {JSON: self._plan}
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
@@ -121,7 +121,7 @@ class ChainGenerator:
         duration: float | None = None,
         *,
         workers: int = 1,
-        layout: Layout = JSON,
+        format: Format = JSON,
     ) -> Iterator[Block]:
         """All events by time, as text in blocks of memory; every chain runs to its end.
 
@@ -131,13 +131,13 @@ class ChainGenerator:
             chains: how many; None: no bound.
             duration: seconds of virtual time in which chains begin; None: no bound.
             workers: processes that make the events: changes the speed, never a byte.
-            layout: the form of the events, one of `chains.rendering`.
+            format: the form of the events, one of `chains.rendering`.
 
         Raises:
             InvalidSetting: an argument is out of range.
             WorkerDied: a worker process ended before its work did.
         """
-        return self.window(chains=chains, duration=duration, workers=workers, layout=layout)
+        return self.window(chains=chains, duration=duration, workers=workers, format=format)
 
     def window(
         self,
@@ -147,7 +147,7 @@ class ChainGenerator:
         chains: int | None = None,
         duration: float | None = None,
         workers: int = 1,
-        layout: Layout = JSON,
+        format: Format = JSON,
     ) -> Iterator[Block]:
         """The events of a stretch of time, exactly as in the run, without making what came before it.
 
@@ -156,26 +156,26 @@ class ChainGenerator:
             until: only earlier events; None: to the end of the run.
             chains: how many the run has; None: no bound.
             duration: seconds of virtual time in which chains of the run begin; None: no bound.
-            workers, layout: as for `blocks`.
+            workers, format: as for `blocks`.
 
         Raises:
             InvalidSetting: a time has no zone, or a number is out of range.
             WorkerDied: as for `blocks`.
         """
         extent = Extent(chains, duration, _instant(since), _instant(until))
-        return in_parallel(self._stream(self._laid_out(layout)), extent, workers)
+        return in_parallel(self._stream(self._plan_for(format)), extent, workers)
 
-    def alone(self, index: int, *, layout: Layout = JSON) -> Block:
+    def alone(self, index: int, *, format: Format = JSON) -> Block:
         """One chain, exactly as in the run, and nothing else.
 
         Args:
             index: of the chain, from 0.
-            layout: as for `blocks`.
+            format: as for `blocks`.
 
         Raises:
             InvalidSetting: the index is negative, or the arrivals end before it.
         """
-        return self._stream(self._laid_out(layout)).one(_at_least_0(index))
+        return self._stream(self._plan_for(format)).one(_at_least_0(index))
 
     def explain(self, event_id: str) -> Explanation:
         """Where an event of the run comes from: its chain, its step, and the whole chain.
@@ -209,11 +209,11 @@ class ChainGenerator:
         duration: float | None = None,
         *,
         topic_strategy: TopicStrategy = "domain",
-        layout: Layout = JSON,
+        format: Format = JSON,
     ) -> Iterator[list[ProducerRecord]]:
         """The same events as lists of Kafka records (arguments: see `blocks`)."""
         names = self._plan.topics(topic_strategy)
-        for block in self.blocks(chains, duration, layout=layout):
+        for block in self.blocks(chains, duration, format=format):
             yield from block.records(names)
 
     def events(self, chains: int | None = None, duration: float | None = None) -> Iterator[Event]:
@@ -261,7 +261,7 @@ class ChainGenerator:
         on_progress: OnProgress | None = None,
         start: datetime | None = None,
         observers: Sequence[Observer] = (),
-        layout: Layout = JSON,
+        format: Format = JSON,
         faults: Sequence[Fault] = (),
         ledger: BinaryIO | None = None,
     ) -> RunStatistics:
@@ -286,7 +286,7 @@ class ChainGenerator:
             on_progress: is given the figures, ten times a second at most, and at the end.
             start: virtual time of the beginning, which makes the run the same at any moment and any speed. None: now.
             observers: are told of everything that the bus has taken, such as a `census()` or a `Digest`.
-            layout: as for `blocks`; only that of JSON can have faults or a ledger.
+            format: as for `blocks`; only that of JSON can have faults or a ledger.
             faults: as for `injector`; what they delay, or repeat, comes in its time.
             ledger: as for `injector`; it has what was published, also after a cancellation.
 
@@ -297,7 +297,7 @@ class ChainGenerator:
         from eventbus.chains.clock import WallClock  # noqa: PLC0415
         from eventbus.chains.pacing.pacer import Pacer  # noqa: PLC0415
 
-        if (faults or ledger) and layout is not JSON:
+        if (faults or ledger) and format is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")
         clock = clock or WallClock()
         began = EPOCH + timedelta(microseconds=clock.time_us()) if start is None else start
@@ -321,7 +321,7 @@ class ChainGenerator:
         # at once are carried from block to block until all of them are made, so they should be few blocks.
         block = int(min(max(begins.rate * speed / 4, begins.at_once, 16), 4096))
         self._stage = stage
-        self._pacer, self._paced = pacer, self._stream(self._laid_out(layout), begins, pacer.start, block)
+        self._pacer, self._paced = pacer, self._stream(self._plan_for(format), begins, pacer.start, block)
         await pacer.run(self._paced.blocks(Extent(duration=duration)))
         return pacer.statistics()
 
@@ -354,11 +354,11 @@ class ChainGenerator:
         book = None if ledger is None else Ledger(ledger, known, run)
         return Injector(self.catalog, known, root=self._root, faults=faults, ledger=book)
 
-    def _laid_out(self, layout: Layout) -> Plan:
+    def _plan_for(self, format: Format) -> Plan:
         """The run's plan in another form, kept for the next call."""
-        if layout not in self._plans:
-            self._plans[layout] = Plan(self.catalog, self._envelope, phases=self._phases, layout=layout)
-        return self._plans[layout]
+        if format not in self._plans:
+            self._plans[format] = Plan(self.catalog, self._envelope, phases=self._phases, format=format)
+        return self._plans[format]
 
     def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
         """A stream for single chains, kept for the next one."""

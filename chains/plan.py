@@ -17,8 +17,8 @@ from eventbus.catalog.model.chains import Outcome
 from eventbus.catalog.model.workload import Phase
 from eventbus.chains.errors import InvalidSetting, NothingToGenerate
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from eventbus.chains.rendering import JSON, Layout
-from eventbus.chains.rendering.fixed import Envelope, Field, Tenancy
+from eventbus.chains.rendering import JSON, Format
+from eventbus.chains.rendering.fixed import Envelope, FixedField, Tenancy
 from eventbus.chains.rendering.render import Emitter, compile_emitter
 from eventbus.chains.sampling import factors
 from eventbus.chains.simulation import Walker
@@ -61,7 +61,7 @@ class Plan:
         envelope: what all events have in common.
         outcome: walk the chains so that they end like this, not as their weights say.
         phases: what is different for chains that begin at or after a moment, in the order of their moments.
-        layout: the form of the events.
+        format: the form of the events.
 
     Raises:
         NothingToGenerate: no chain has a weight above 0.
@@ -75,11 +75,11 @@ class Plan:
         *,
         outcome: Outcome | None = None,
         phases: Sequence[Phase] = (),
-        layout: Layout = JSON,
+        format: Format = JSON,
     ) -> None:
         self._catalog = catalog
         self._envelope = envelope
-        self._layout = layout
+        self._format = format
         weighted = catalog.weighted
         if not weighted:
             raise NothingToGenerate
@@ -162,7 +162,7 @@ class Plan:
         emitter = compile_emitter(
             self._catalog,
             self._envelope,
-            self._layout,
+            self._format,
             chain,
             state,
             is_root=is_root,
@@ -206,6 +206,6 @@ def _emitter_info(emitter: Emitter) -> EmitterInfo:
         ends_chain=emitter.state.outcome is not None,
         outcome=emitter.state.outcome,
         correlation_at=emitter.correlation_at,
-        timestamp_at=at[Field.TIMESTAMP],
-        causation_at=at.get(Field.CAUSATION_ID),
+        timestamp_at=at[FixedField.TIMESTAMP],
+        causation_at=at.get(FixedField.CAUSATION_ID),
     )

@@ -162,7 +162,7 @@ class ChainStream:
         self._engine = Engine(plan, arrivals, root=root, start=start)
         self._renderer = Renderer(plan.emitters, root=root, tenancy=plan.tenancy)
         #: Of its blocks.
-        self.cutter = self._renderer.cutter
+        self.slicer = self._renderer.slicer
         # a block that spans less than the chains last would look at the same unfinished events again and again
         self._block = block or min(max(int(arrivals.rate), SMALLEST_BLOCK), LARGEST_BLOCK)
 

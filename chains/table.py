@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -10,6 +11,37 @@ from eventbus.chains.randomness import Integers
 
 TIME, DELAY, BEGAN, CHAIN, STEP, KIND, CAUSE, ITEM, LAST = range(9)
 COLUMNS = 9
+
+Numbers = TypeVar("Numbers", Integers, int)
+
+
+class BitField(NamedTuple):
+    """Some bits of the column `item`."""
+
+    shift: int
+    bits: int
+
+    def put(self, numbers: Numbers) -> Numbers:
+        """Numbers, shifted to their bits."""
+        return numbers << self.shift
+
+    def get(self, items: Integers) -> Integers:
+        """The numbers in these bits."""
+        return items >> self.shift & (1 << self.bits) - 1
+
+
+# What `item` holds for an event of a visitor session; pages and clicks are numbered in the order of the site.
+
+PAGE = BitField(0, 12)
+PREVIOUS = BitField(12, 12)
+"""The previous page plus 1; 0: there is none."""
+CLICK = BitField(24, 12)
+NUMBER = BitField(36, 11)
+"""Pages so far."""
+CLICKS = BitField(47, 16)
+"""On the page that is closed, or in the session that ends."""
+DURATION = BitField(12, 24)
+"""Milliseconds, of the event that ends a session: it has neither a previous page nor a click."""
 
 
 class EventTable:

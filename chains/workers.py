@@ -57,7 +57,7 @@ class Slot:
     def __init__(self, memory: memoryview, stream: ChainStream) -> None:
         columns = COLUMNS * stream.together * 8
         self._columns: Integers = np.frombuffer(memory[:columns], np.int64).reshape(COLUMNS, stream.together)
-        self._cutter = stream.cutter
+        self._slicer = stream.slicer
         #: For the text.
         self.text: Memory = np.frombuffer(memory[columns:], np.uint8)
 
@@ -72,7 +72,7 @@ class Slot:
 
     def get(self, events: int) -> Block:
         """The block, in this memory."""
-        return Block.of(self._columns[:, :events], self.text, self._cutter)
+        return Block.of(self._columns[:, :events], self.text, self._slicer)
 
 
 def slots(memory: mmap.mmap, stream: ChainStream) -> list[Slot]:

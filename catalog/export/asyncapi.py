@@ -118,7 +118,7 @@ def asyncapi(
             "correlationIds": {"chain": CORRELATION},
         },
         "x-chains": {
-            name: {**chain_document(chain), "x-source": file_form(chain)} for name, chain in catalog.chains.items()
+            name: {**chain_extension(chain), "x-source": file_form(chain)} for name, chain in catalog.chains.items()
         },
         "x-lists": {name: list(items) for name, items in catalog.lists.items()},
     }
@@ -230,7 +230,7 @@ def _sourced_field(schema: Document, one: PayloadField) -> Document:
     return {**schema, "x-source": {**source_document(one), **examples}}
 
 
-def chain_document(chain: Chain) -> Document:
+def chain_extension(chain: Chain) -> Document:
     """A chain as data: its states, where they lead, how probably and after what delay."""
     return {
         "description": chain.description,

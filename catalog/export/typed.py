@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Payloads as typed schemas see them: what has a name gets a type, also where the catalog just has values.
 
 
-Kind = Literal["string", "integer", "number", "boolean", "json"]
+ScalarKind = Literal["string", "integer", "number", "boolean", "json"]
 
 LARGEST = 1 << 63
 """Whole numbers have 64 bits, with sign."""
@@ -28,11 +28,11 @@ LARGEST = 1 << 63
 class Scalar:
     """One value; `json`: anything at all, as JSON text in a string."""
 
-    kind: Kind
+    kind: ScalarKind
 
 
 @dataclass(frozen=True)
-class Listing:
+class Array:
     """A list of values of one shape."""
 
     item: Shape
@@ -58,7 +58,7 @@ class Member:
     description: str = ""
 
 
-Shape = Scalar | Listing | Struct
+Shape = Scalar | Array | Struct
 
 ANYTHING = Scalar("json")
 
@@ -116,7 +116,7 @@ def _shape(one: PayloadField, values: Sequence[Any]) -> Shape:
 
 def _inferred(values: Sequence[Any]) -> Shape:
     """What fits values that are not null; without any, anything."""
-    for kind, fits in FITS.items():
+    for kind, fits in FITS_SCALAR.items():
         if values and all(map(fits, values)):
             return Scalar(kind)
     if values and all(isinstance(value, list) for value in values):
@@ -129,7 +129,7 @@ def _inferred(values: Sequence[Any]) -> Shape:
 def _listing(items: Sequence[Any]) -> Shape:
     """Lists in lists, and nulls in them, have no form in Protocol Buffers."""
     shape = _inferred(items) if items else Scalar("string")
-    return ANYTHING if isinstance(shape, Listing) or any(item is None for item in items) else Listing(shape)
+    return ANYTHING if isinstance(shape, Array) or any(item is None for item in items) else Array(shape)
 
 
 def _mapping(values: Sequence[dict[str, Any]]) -> Struct:
@@ -149,7 +149,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-FITS: dict[Kind, Callable[[Any], bool]] = {
+FITS_SCALAR: dict[ScalarKind, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "integer": _is_integer,

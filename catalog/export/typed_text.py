@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import indent
 from typing import Any
 
-from eventbus.catalog.export.typed import ENVELOPE, Kind, Listing, Member, Message, Scalar, Shape, Struct
+from eventbus.catalog.export.typed import ENVELOPE, Array, Member, Message, Scalar, ScalarKind, Shape, Struct
 
 # Catalog → Avro: the schema of one event type, or of any of several (Avro 1.11 specification, "Complex Types").
 
@@ -14,7 +14,7 @@ from eventbus.catalog.export.typed import ENVELOPE, Kind, Listing, Member, Messa
 Schema = dict[str, Any]
 
 TIMESTAMP: Schema = {"type": "long", "logicalType": "timestamp-micros"}
-TYPES: dict[Kind, str] = {
+TYPES: dict[ScalarKind, str] = {
     "string": "string",
     "integer": "long",
     "number": "double",
@@ -74,13 +74,13 @@ def _type(namespace: str, name: str, shape: Shape) -> Any:
     match shape:
         case Scalar(kind):
             return TYPES[kind]
-        case Listing(item):
+        case Array(item):
             return {"type": "array", "items": _type(namespace, name, item)}
         case Struct():
             return _record(namespace, name[0].upper() + name[1:], shape, "")
 
 
-PROTOBUF_TYPES: dict[Kind, str] = {
+PROTOBUF_TYPES: dict[ScalarKind, str] = {
     "string": "string",
     "integer": "int64",
     "number": "double",
@@ -134,7 +134,7 @@ def _members(shape: Struct) -> Iterator[str]:
         if inner := struct_in(member.shape):
             yield _message(object_name(member), inner)
         doc = f"{member.description} (JSON)".strip() if member.shape == Scalar("json") else member.description
-        label = "" if isinstance(member.shape, Listing) or not member.optional else "optional "
+        label = "" if isinstance(member.shape, Array) or not member.optional else "optional "
         yield _protobuf_field(label + _protobuf_type(member, member.shape), member.symbol, number, doc)
 
 
@@ -142,7 +142,7 @@ def _protobuf_type(member: Member, shape: Shape) -> str:
     match shape:
         case Scalar(kind):
             return PROTOBUF_TYPES[kind]
-        case Listing(item):
+        case Array(item):
             return f"repeated {_protobuf_type(member, item)}"
         case Struct():
             return object_name(member)
@@ -155,7 +155,7 @@ def object_name(member: Member) -> str:
 
 def struct_in(shape: Shape) -> Struct | None:
     """The object that a shape is, or lists."""
-    item = shape.item if isinstance(shape, Listing) else shape
+    item = shape.item if isinstance(shape, Array) else shape
     return item if isinstance(item, Struct) else None
 
 

@@ -26,7 +26,16 @@ from eventbus.chains.rendering.columns import (
     Rows,
     windows,
 )
-from eventbus.chains.rendering.lines import Constant, Enumeration, Listing, Numeral, Optional, Phrase, Texts, written
+from eventbus.chains.rendering.lines import (
+    ConstantText,
+    KnownText,
+    KnownTextList,
+    KnownTexts,
+    NumberText,
+    OptionalRow,
+    RowList,
+    write_lines,
+)
 from eventbus.chains.rendering.render import ID_AT
 from eventbus.chains.table import EventTable
 
@@ -127,9 +136,9 @@ class ChainRecordWriter:
         outcomes = [None, "abandoned", *(place.outcome for place in places)]
         shown = [b',"outcome":%b,"path":[' % orjson.dumps(outcome) for outcome in outcomes]
         # without a root, a chain was cut off at its beginning
-        self._names = Texts([name + opening for name in names for opening in (b"null", b'"')])
-        self._outcomes = Texts([closing + outcome for outcome in shown for closing in (b"", b'"')])
-        self._states = Texts([orjson.dumps(place.state) + b"," for place in places])
+        self._names = KnownTexts([name + opening for name in names for opening in (b"null", b'"')])
+        self._outcomes = KnownTexts([closing + outcome for outcome in shown for closing in (b"", b'"')])
+        self._states = KnownTexts([orjson.dumps(place.state) + b"," for place in places])
 
     def written(self, events: EventColumns) -> ChainRecords:
         """The lines.
@@ -145,19 +154,19 @@ class ChainRecordWriter:
         rooted = (events.step.take(begins) == 0).astype(np.int64)
         ids = np.ndarray(events.id.shape, UUID_ROW, events.id, 1, events.id.strides)
         order = numbers.argsort()
-        text, ends = written(
+        text, ends = write_lines(
             [
-                Constant(b'{"record":"chain","index":', begins.size),
-                Numeral(events.chain.take(begins)),
-                Phrase(self._names, events.kind.take(begins) * 2 + rooted),
-                Optional(ids.take(begins), rooted),
-                Phrase(self._outcomes, self._outcome(events, begins, counts) * 2 + rooted),
-                Enumeration(self._states, events.kind, begins, counts),
-                Constant(b'],"times":[', begins.size),
-                Listing(events.time, begins, counts),
-                Constant(b'],"event_ids":[', begins.size),
-                Listing(events.id, begins, counts),
-                Constant(b"]}\n", begins.size),
+                ConstantText(b'{"record":"chain","index":', begins.size),
+                NumberText(events.chain.take(begins)),
+                KnownText(self._names, events.kind.take(begins) * 2 + rooted),
+                OptionalRow(ids.take(begins), rooted),
+                KnownText(self._outcomes, self._outcome(events, begins, counts) * 2 + rooted),
+                KnownTextList(self._states, events.kind, begins, counts),
+                ConstantText(b'],"times":[', begins.size),
+                RowList(events.time, begins, counts),
+                ConstantText(b'],"event_ids":[', begins.size),
+                RowList(events.id, begins, counts),
+                ConstantText(b"]}\n", begins.size),
             ],
             order,
         )

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from eventbus.chains.rendering.fixed import Layout
+from eventbus.chains.rendering.fixed import Format
 from eventbus.chains.rendering.json import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON
 
-Format = Literal["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]
+FormatName = Literal["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]
 """What formats are called."""
 
-__all__ = ["CLOUDEVENTS", "CLOUDEVENTS_BINARY", "JSON", "Format", "Layout"]
+__all__ = ["CLOUDEVENTS", "CLOUDEVENTS_BINARY", "JSON", "Format"]

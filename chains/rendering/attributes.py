@@ -3,43 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
 
 from eventbus.catalog.model.visitors import Visitors
-from eventbus.chains.randomness import Integers
-from eventbus.chains.rendering.draws import Item
+from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, BitField
 
-Numbers = TypeVar("Numbers", Integers, int)
-
-
-class Part(NamedTuple):
-    """Some bits of an item."""
-
-    shift: int
-    bits: int
-
-    def put(self, numbers: Numbers) -> Numbers:
-        """Numbers, moved to their place."""
-        return numbers << self.shift
-
-    def get(self, items: Integers) -> Integers:
-        """The numbers again."""
-        return items >> self.shift & (1 << self.bits) - 1
-
-    def item(self, count: int) -> Item:
-        """The numbers as the source of a payload field.
-
-        Args:
-            count: they are smaller.
-        """
-        return Item(count, self.shift, self.bits)
-
-
-PAGE, PREVIOUS, CLICK, NUMBER, CLICKS = Part(0, 12), Part(12, 12), Part(24, 12), Part(36, 11), Part(47, 16)
-DURATION = Part(12, 24)
-"""Of the event that ends a session, which has no page before and no click."""
-
-PARTS: Mapping[str, Part] = {
+PARTS: Mapping[str, BitField] = {
     "page.path": PAGE,
     "page.title": PAGE,
     "referrer": PREVIOUS,
@@ -54,7 +22,7 @@ PARTS: Mapping[str, Part] = {
 """Where each of `visitors.VISITS` stands."""
 
 
-def most(visit: str, visitors: Visitors) -> int:
+def max_attribute(visit: str, visitors: Visitors) -> int:
     """The largest number that one of `visitors.COUNTED` can be."""
     match visit:
         case "number" | "pages":

@@ -15,13 +15,13 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.catalog.export.typed import Kind, Listing, Member, Message, Scalar, Shape, Struct
+from eventbus.catalog.export.typed import Array, Member, Message, Scalar, ScalarKind, Shape, Struct
 from eventbus.catalog.export.typed_text import avro_schema
 from eventbus.chains.rendering.columns import varint, varints, zigzag
-from eventbus.chains.rendering.fixed import Draft, EventSpec, Field, Wire, begin_value
+from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
 from eventbus.chains.rendering.json import ENCODER as DIGITS
-from eventbus.chains.rendering.placeholders import Column, Part, PayloadCompiler, Value
-from eventbus.chains.rendering.render import length
+from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn
+from eventbus.chains.rendering.render import length_of
 
 NULL, THERE = varint(zigzag(0)), varint(zigzag(1))
 """The places in a union with null."""
@@ -42,7 +42,7 @@ def avro_value(shape: Shape, value: Any) -> bytes:
     match shape:
         case Scalar(kind):
             return ENCODERS[kind](value)
-        case Listing(item):
+        case Array(item):
             items = b"".join(avro_value(item, one) for one in value)
             return (avro_long(len(value)) + items if value else b"") + avro_long(0)
         case Struct(members):
@@ -56,7 +56,7 @@ def avro_member(member: Member, value: Any) -> bytes:
     return NULL if value is None else THERE + avro_value(member.shape, value)
 
 
-ENCODERS: dict[Kind, Callable[[Any], bytes]] = {
+ENCODERS: dict[ScalarKind, Callable[[Any], bytes]] = {
     "string": avro_string,
     "integer": avro_long,
     "number": lambda value: struct.pack("<d", value),
@@ -66,7 +66,7 @@ ENCODERS: dict[Kind, Callable[[Any], bytes]] = {
 
 
 @dataclass(frozen=True)
-class AvroEncoder:
+class AvroValueEncoder:
     """Values of a member of a record."""
 
     member: Member
@@ -77,25 +77,25 @@ class AvroEncoder:
     def texts(self, numbers: Any) -> list[bytes]:
         return [avro_value(self.member.shape, number) for number in numbers.tolist()]
 
-    def column(self, numbers: Any) -> Column:
+    def column(self, numbers: Any) -> TextColumn:
         if self.member.shape == Scalar("number"):
             rows = numbers.astype("<f8").view(DOUBLE)
-            return Column(rows, np.arange(rows.size), np.full(rows.size, DOUBLE.itemsize))
+            return TextColumn(rows, np.arange(rows.size), np.full(rows.size, DOUBLE.itemsize))
         rows, lengths = varints(((numbers << 1) ^ (numbers >> 63)).view(np.uint64))
-        return Column(rows, np.arange(rows.size), lengths)
+        return TextColumn(rows, np.arange(rows.size), lengths)
 
 
 def avro_record(
     payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
-) -> list[Part]:
+) -> list[Segment]:
     """An object, in order."""
-    parts: list[Part] = []
+    parts: list[Segment] = []
     for field, member in zip(fields, shape.members, strict=True):
         parts += _member(payload, field, member, f"{path}/{field.name}")
     return parts
 
 
-def _member(payload: PayloadCompiler, field: PayloadField, member: Member, path: str) -> list[Part]:
+def _member(payload: PayloadCompiler, field: PayloadField, member: Member, path: str) -> list[Segment]:
     there = [THERE] if member.optional else []
     if field.fields is not None and isinstance(member.shape, Struct):
         return [*there, *avro_record(payload, field.fields, member.shape, path)]
@@ -103,15 +103,15 @@ def _member(payload: PayloadCompiler, field: PayloadField, member: Member, path:
     if hole is None:
         return [avro_member(member, field.value)]
     if hole.values is not None:
-        return [Value(hole, AvroEncoder(member))]
+        return [PlaceholderField(hole, AvroValueEncoder(member))]
     if hole.is_listed or hole.template is None:
-        return [*there, Value(hole, AvroEncoder(replace(member, optional=False)))]
+        return [*there, PlaceholderField(hole, AvroValueEncoder(replace(member, optional=False)))]
     before, behind = (text.encode() for text in hole.around)
-    text: list[Part] = [before, Value(hole.bare(), DIGITS), behind]
-    return [*there, length(text, avro_long), *text]
+    text: list[Segment] = [before, PlaceholderField(hole.bare(), DIGITS), behind]
+    return [*there, length_of(text, avro_long), *text]
 
 
-class AvroLayout:
+class AvroFormat:
     """Events as records of a schema.
 
     Args:
@@ -119,25 +119,25 @@ class AvroLayout:
         wire: what goes before a record in Kafka; None: nothing does, the records are for a file.
     """
 
-    def __init__(self, messages: Mapping[str, Message], wire: Wire | None = None) -> None:
+    def __init__(self, messages: Mapping[str, Message], wire: WireFormat | None = None) -> None:
         self._messages = messages
         self._wire = wire
 
-    def draft(self, subject: EventSpec) -> Draft:
-        text, event, envelope = Draft(), subject.event, subject.envelope
+    def draft(self, subject: EventSpec) -> TemplateBuilder:
+        text, event, envelope = TemplateBuilder(), subject.event, subject.envelope
         begin_value(text, subject, self._wire)
         message = self._messages[event.name]
-        _field(text, Field.EVENT_ID)
+        _field(text, FixedField.EVENT_ID)
         text.constant(avro_string(event.name))
-        text.field(Field.MICROS)
-        _field(text, Field.CORRELATION_ID)
+        text.field(FixedField.MICROS)
+        _field(text, FixedField.CORRELATION_ID)
         text.constant(NULL if subject.is_root else THERE)
         if not subject.is_root:
-            _field(text, Field.CAUSATION_ID)
+            _field(text, FixedField.CAUSATION_ID)
         if envelope.tenancy is None:
             text.constant(avro_string(envelope.tenant_id))
         else:
-            _field(text, Field.TENANT)
+            _field(text, FixedField.TENANT)
         for constant in (envelope.namespace, event.source, event.schema_version):
             text.constant(avro_string(constant))
         branch = message.branch(event.name)
@@ -147,7 +147,7 @@ class AvroLayout:
         return text
 
 
-def _field(text: Draft, field: Field) -> None:
+def _field(text: TemplateBuilder, field: FixedField) -> None:
     """A string of a fixed length."""
     text.constant(avro_long(field.width))
     text.field(field)

@@ -20,7 +20,7 @@ from eventbus.record import ProducerRecord
 # Cuts Kafka records out of the memory that events were written into: keys, values and headers stand there as texts.
 
 
-class Stretch(NamedTuple):
+class Span(NamedTuple):
     """Some bytes of an event's text."""
 
     at: int
@@ -39,11 +39,11 @@ class RecordShape(NamedTuple):
     """Bytes behind the value."""
     headers: tuple[Header, ...] | None = None
     """Those that all events of the emitter share; None: its records have those of the event in their value."""
-    varying: tuple[tuple[str, Stretch], ...] = ()
+    varying: tuple[tuple[str, Span], ...] = ()
     """Those of each event, behind the shared ones."""
 
 
-class CutHeaders(Sequence[Header]):
+class SlicedHeaders(Sequence[Header]):
     """The headers of one record, cut out only when somebody looks: on most ways nobody does.
 
     Args:
@@ -83,8 +83,8 @@ class CutHeaders(Sequence[Header]):
         return repr(self._cut())
 
 
-class Cutter:
-    """Cuts events of several emitters, of one layout.
+class RecordSlicer:
+    """Cuts events of several emitters, of one format.
 
     Args:
         shapes: by emitter.
@@ -118,9 +118,9 @@ class Cutter:
             return [None] * len(kinds)
         shapes = map(self._shapes.__getitem__, kinds)
         if not self._value_at.any():
-            return map(CutHeaders, shapes, values)
+            return map(SlicedHeaders, shapes, values)
         before = zip(starts.tolist(), (starts + self._value_at.take(kind)).tolist(), strict=True)
-        return map(CutHeaders, shapes, [text[start:value] for start, value in before])
+        return map(SlicedHeaders, shapes, [text[start:value] for start, value in before])
 
 
 # From lines of JSON made here to `Event` objects, without the validation that foreign bytes need.
@@ -130,7 +130,7 @@ TOGETHER = 128
 """Events decoded in one call; many more would not stay in the CPU's cache until they are handed out."""
 
 
-class _Draft:
+class MutableEvent:
     """An `Event` that may still be written to.
 
     The frozen one's constructor costs a call of `object.__setattr__` for each field; filling this one and changing
@@ -163,7 +163,7 @@ def decoded(lines: list[bytes]) -> Iterator[Event]:
     """
     for first in range(0, len(lines), TOGETHER):
         for fields in orjson.loads(b"[%b]" % b",".join(lines[first : first + TOGETHER])):
-            draft = _Draft(*fields.values())
+            draft = MutableEvent(*fields.values())
             draft.__class__ = Event  # type: ignore[assignment]  # the same slots
             yield draft  # type: ignore[misc]
 
@@ -176,26 +176,28 @@ SLICE = 1024
 
 
 class Block:
-    """Events by time, one behind the other in the form of their layout: JSON is a line each, with its newline.
+    """Events by time, one behind the other in the form of their format: JSON is a line each, with its newline.
 
     The memory is used again for the next block: consume one before asking for another, or copy.
     """
 
-    __slots__ = ("_cutter", "_ends", "_memory", "_starts", "table")
+    __slots__ = ("_ends", "_memory", "_slicer", "_starts", "table")
 
-    def __init__(self, table: EventTable, memory: Memory, starts: Integers, ends: Integers, cutter: Cutter) -> None:
+    def __init__(
+        self, table: EventTable, memory: Memory, starts: Integers, ends: Integers, slicer: RecordSlicer
+    ) -> None:
         #: The same events as integers.
         self.table = table
         self._memory = memory
         self._starts = starts
         self._ends = ends
-        self._cutter = cutter
+        self._slicer = slicer
 
     @classmethod
-    def of(cls, columns: Integers, memory: Memory, cutter: Cutter) -> Block:
+    def of(cls, columns: Integers, memory: Memory, slicer: RecordSlicer) -> Block:
         """A block from its columns and the memory that has its text."""
         starts, ends = columns[TABLE_COLUMNS:]
-        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, starts, ends, cutter)
+        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, starts, ends, slicer)
 
     @property
     def columns(self) -> Integers:
@@ -207,7 +209,7 @@ class Block:
 
     def __getitem__(self, part: slice) -> Block:
         """Some of the events, in the same memory."""
-        return Block(self.table[part], self._memory, self._starts[part], self._ends[part], self._cutter)
+        return Block(self.table[part], self._memory, self._starts[part], self._ends[part], self._slicer)
 
     def take(self, rows: Integers) -> Block:
         """Some of the events, in the same memory: all but `buffer` shows only them.
@@ -215,7 +217,7 @@ class Block:
         Args:
             rows: ascending.
         """
-        return Block(self.table.take(rows), self._memory, self._starts.take(rows), self._ends.take(rows), self._cutter)
+        return Block(self.table.take(rows), self._memory, self._starts.take(rows), self._ends.take(rows), self._slicer)
 
     @property
     def chains(self) -> int:
@@ -253,7 +255,7 @@ class Block:
         """Lists of events without their newlines: the values of their records."""
         for part in self._slices():
             text, starts, ends = part._copy()
-            yield self._cutter.values(text, starts, ends, part.table.kind)
+            yield self._slicer.values(text, starts, ends, part.table.kind)
 
     def records(self, topics: Sequence[str]) -> Iterator[list[ProducerRecord]]:
         """Lists of Kafka records.
@@ -264,13 +266,13 @@ class Block:
         for part in self._slices():
             text, starts, ends = part._copy()
             kind = part.table.kind
-            values = self._cutter.values(text, starts, ends, kind)
+            values = self._slicer.values(text, starts, ends, kind)
             fields = zip(
                 map(topics.__getitem__, kind.tolist()),
-                self._cutter.keys(self._memory, part._starts, kind),
+                self._slicer.keys(self._memory, part._starts, kind),
                 values,
                 (part.table.time // 1000).tolist(),
-                self._cutter.headers(text, starts, kind, values),
+                self._slicer.headers(text, starts, kind, values),
                 strict=True,
             )
             yield list(map(_record, fields))

@@ -16,7 +16,7 @@ from eventbus.catalog import EventType
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
-from eventbus.chains.rendering.block import RecordShape, Stretch
+from eventbus.chains.rendering.block import RecordShape, Span
 from eventbus.chains.rendering.columns import (
     TIMESTAMP_WIDTH,
     UUID_FIELDS,
@@ -29,7 +29,7 @@ from eventbus.chains.rendering.columns import (
     table,
     timestamps,
 )
-from eventbus.chains.rendering.placeholders import Part, PayloadCompiler
+from eventbus.chains.rendering.placeholders import PayloadCompiler, Segment
 from eventbus.chains.table import EventTable
 from eventbus.event import Header
 
@@ -108,7 +108,7 @@ SECOND = 1_000_000
 TRACE_PARTS = tuple(UUID_FIELDS.names or ())
 
 
-class Field(Enum):
+class FixedField(Enum):
     """What stands in a gap of a head, and how many bytes it takes."""
 
     EVENT_ID = ("event_id", UUID_WIDTH)
@@ -137,7 +137,7 @@ class Field(Enum):
         return self.value[1]
 
 
-class FieldTexts:
+class FixedFieldRows:
     """The fields of ordered events, each worked out when it is first asked for.
 
     Args:
@@ -152,31 +152,31 @@ class FieldTexts:
         self._lengths = lengths
         self._tenancy = tenancy
 
-    def rows(self, field: Field) -> Rows:
+    def rows(self, field: FixedField) -> Rows:
         """A row for each event; causes of roots are without meaning."""
         match field:
-            case Field.EVENT_ID:
+            case FixedField.EVENT_ID:
                 rows = self._known.event
-            case Field.CORRELATION_ID:
+            case FixedField.CORRELATION_ID:
                 rows = self._known.correlation
-            case Field.CAUSATION_ID:
+            case FixedField.CAUSATION_ID:
                 rows = self._known.causation
-            case Field.TRACE:
+            case FixedField.TRACE:
                 rows = joined(self._known.correlation, TRACE_PARTS)
-            case Field.SPAN:
+            case FixedField.SPAN:
                 rows = joined(self._known.event, SPAN_PARTS)
-            case Field.TIMESTAMP:
+            case FixedField.TIMESTAMP:
                 rows = timestamps(self._events.time)
-            case Field.TENANT:
+            case FixedField.TENANT:
                 assert self._tenancy is not None
                 rows = self._tenancy.rows(self._keys, self._events.began)
-            case Field.MICROS:
+            case FixedField.MICROS:
                 rows = padded(self._events.time * 2, field.width)
-            case Field.SECONDS:
+            case FixedField.SECONDS:
                 rows = padded(self._events.time // SECOND, field.width)
-            case Field.NANOS:
+            case FixedField.NANOS:
                 rows = padded(self._events.time % SECOND * 1000, field.width)
-            case Field.SIZE | Field.LONG_SIZE:
+            case FixedField.SIZE | FixedField.LONG_SIZE:
                 rows = padded(self._lengths - field.width, field.width)
         return rows
 
@@ -207,74 +207,74 @@ class EventSpec(NamedTuple):
     payload: PayloadCompiler
 
 
-class Gap(NamedTuple):
+class FieldPosition(NamedTuple):
     """A place in the head that is filled for each event."""
 
-    field: Field
+    field: FixedField
     at: int
 
 
-class Draft:
+class TemplateBuilder:
     """The text of an emitter's events while it is laid out, from left to right."""
 
     def __init__(self) -> None:
         self.head = b""
-        self.gaps: list[Gap] = []
+        self.gaps: list[FieldPosition] = []
         #: What comes behind the head.
-        self.parts: list[Part] = []
+        self.parts: list[Segment] = []
         self.value_at = self.tail = 0
         self.headers: tuple[Header, ...] | None = None
-        self.varying: list[tuple[str, Stretch]] = []
+        self.varying: list[tuple[str, Span]] = []
 
     def constant(self, text: bytes) -> None:
         self.head += text
 
-    def field(self, field: Field) -> Stretch:
+    def field(self, field: FixedField) -> Span:
         """Leaves room for a field; returns where."""
-        gap = Gap(field, len(self.head))
+        gap = FieldPosition(field, len(self.head))
         self.gaps.append(gap)
         self.head += b"0" * field.width
-        return Stretch(gap.at, field.width)
+        return Span(gap.at, field.width)
 
-    def tenant(self, envelope: Envelope) -> Stretch:
+    def tenant(self, envelope: Envelope) -> Span:
         """The tenant's name, as JSON has it between quotation marks; returns where."""
         if envelope.tenancy is not None:
-            return self.field(Field.TENANT)
+            return self.field(FixedField.TENANT)
         at, text = len(self.head), orjson.dumps(envelope.tenant_id)[1:-1]
         self.constant(text)
-        return Stretch(at, len(text))
+        return Span(at, len(text))
 
-    def traceparent(self) -> Stretch:
+    def traceparent(self) -> Span:
         """W3C Trace Context: the trace is the chain, and the transmission starts at this event."""
         at = len(self.head)
         self.constant(b"00-")
-        self.field(Field.TRACE)
+        self.field(FixedField.TRACE)
         self.constant(b"-")
-        self.field(Field.SPAN)
+        self.field(FixedField.SPAN)
         self.constant(b"-01")
-        return Stretch(at, len(self.head) - at)
+        return Span(at, len(self.head) - at)
 
-    def first(self, field: Field) -> int:
+    def first(self, field: FixedField) -> int:
         """Where the first gap for a field is."""
         return next(gap.at for gap in self.gaps if gap.field == field)
 
     @property
     def shape(self) -> RecordShape:
-        key_at = self.first(Field.CORRELATION_ID)
+        key_at = self.first(FixedField.CORRELATION_ID)
         return RecordShape(key_at, self.value_at, self.tail, self.headers, tuple(self.varying))
 
 
-class Layout(Protocol):
+class Format(Protocol):
     """A format: lays out the events of an emitter. It must be possible to send it to another process."""
 
-    def draft(self, subject: EventSpec) -> Draft: ...
+    def draft(self, subject: EventSpec) -> TemplateBuilder: ...
 
 
 MAGIC = b"\0"
 
 
 @dataclass(frozen=True)
-class Wire:
+class WireFormat:
     """How the values of records begin, and what their headers are."""
 
     content_type: str
@@ -288,15 +288,15 @@ class Wire:
         return MAGIC + self.schema_ids[event_type].to_bytes(4, "big") + self.index
 
 
-def begin_value(text: Draft, subject: EventSpec, wire: Wire | None) -> None:
+def begin_value(text: TemplateBuilder, subject: EventSpec, wire: WireFormat | None) -> None:
     """Lays out what comes before a record: ids and trace for its headers, which may not begin before the value does."""
     if wire is None:
         return
     kind = subject.event.name.encode()
     text.headers = (("content-type", wire.content_type.encode()), ("event_type", kind))
-    text.varying.append(("correlation_id", text.field(Field.CORRELATION_ID)))
+    text.varying.append(("correlation_id", text.field(FixedField.CORRELATION_ID)))
     if not subject.is_root:
-        text.varying.append(("causation_id", text.field(Field.CAUSATION_ID)))
+        text.varying.append(("causation_id", text.field(FixedField.CAUSATION_ID)))
     text.varying.append(("traceparent", text.traceparent()))
     text.value_at = len(text.head)
     text.constant(wire.prefix(subject.event.name))

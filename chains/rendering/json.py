@@ -17,8 +17,8 @@ import orjson
 
 from eventbus.catalog import PayloadField
 from eventbus.chains.rendering.columns import windows
-from eventbus.chains.rendering.fixed import Draft, EventSpec, Field
-from eventbus.chains.rendering.placeholders import Column, Part, PayloadCompiler, Value
+from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder
+from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, Header, format_timestamp
 from eventbus.record import ProducerRecord
@@ -26,7 +26,7 @@ from eventbus.record import ProducerRecord
 # The JSON event, a line each.
 
 
-class JsonEncoder:
+class JsonValueEncoder:
     """Values as JSON; many numbers in one go, cut at the commas."""
 
     def text(self, value: Any) -> bytes:
@@ -35,7 +35,7 @@ class JsonEncoder:
     def texts(self, numbers: Any) -> list[bytes]:
         return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
 
-    def column(self, numbers: Any) -> Column:
+    def column(self, numbers: Any) -> TextColumn:
         text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
         memory = np.frombuffer(text, np.uint8)
         commas = np.flatnonzero(memory == ord(","))
@@ -43,47 +43,47 @@ class JsonEncoder:
         lengths = np.concatenate((commas, [len(text) - 1])) - starts
         width = int(lengths.max())
         padded = np.concatenate((memory, np.zeros(width, np.uint8)))
-        return Column(windows(padded, np.dtype(f"V{width}")), starts, lengths)
+        return TextColumn(windows(padded, np.dtype(f"V{width}")), starts, lengths)
 
 
-ENCODER = JsonEncoder()
+ENCODER = JsonValueEncoder()
 
 
-def json_object(payload: PayloadCompiler, fields: tuple[PayloadField, ...], path: str = "") -> list[Part]:
+def json_object(payload: PayloadCompiler, fields: tuple[PayloadField, ...], path: str = "") -> list[Segment]:
     """An object, in order."""
-    parts: list[Part] = [b"{"]
+    parts: list[Segment] = [b"{"]
     for number, field in enumerate(fields):
         parts.append((b"," if number else b"") + orjson.dumps(field.name) + b":")
         parts += _value(payload, field, f"{path}/{field.name}")
     return [*parts, b"}"]
 
 
-def _value(payload: PayloadCompiler, field: PayloadField, path: str) -> list[Part]:
+def _value(payload: PayloadCompiler, field: PayloadField, path: str) -> list[Segment]:
     if field.fields is not None:
         return json_object(payload, field.fields, path)
     hole = payload.hole(field, path)
     if hole is None:
         return [orjson.dumps(field.value)]
     if hole.is_listed or hole.template is None:
-        return [Value(hole, ENCODER)]
+        return [PlaceholderField(hole, ENCODER)]
     before, behind = map(orjson.dumps, hole.around)
-    return [before[:-1], Value(hole.bare(), ENCODER), behind[1:]]
+    return [before[:-1], PlaceholderField(hole.bare(), ENCODER), behind[1:]]
 
 
-class JsonLayout:
+class JsonFormat:
     """Ten fields in the documented order (see `eventbus.event`)."""
 
-    def draft(self, subject: EventSpec) -> Draft:
-        text, event, envelope = Draft(), subject.event, subject.envelope
+    def draft(self, subject: EventSpec) -> TemplateBuilder:
+        text, event, envelope = TemplateBuilder(), subject.event, subject.envelope
         text.constant(b'{"event_id":"')
-        text.field(Field.EVENT_ID)
+        text.field(FixedField.EVENT_ID)
         text.constant(b'","event_type":' + orjson.dumps(event.name) + b',"timestamp":"')
-        text.field(Field.TIMESTAMP)
+        text.field(FixedField.TIMESTAMP)
         text.constant(b'","correlation_id":"')
-        text.field(Field.CORRELATION_ID)
+        text.field(FixedField.CORRELATION_ID)
         text.constant(b'","causation_id":' + (b"null" if subject.is_root else b'"'))
         if not subject.is_root:
-            text.field(Field.CAUSATION_ID)
+            text.field(FixedField.CAUSATION_ID)
             text.constant(b'"')
         text.constant(b',"tenant_id":"')
         text.tenant(envelope)
@@ -98,7 +98,7 @@ class JsonLayout:
         return text
 
 
-JSON = JsonLayout()
+JSON = JsonFormat()
 
 
 UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -118,7 +118,7 @@ CONTENT_TYPE = ("content-type", b"application/json")
 SPECVERSION = ("ce_specversion", b"1.0")
 
 
-class Parts(NamedTuple):
+class CloudEventAttributes(NamedTuple):
     """The texts of an event that become attributes, UTF-8, and its data."""
 
     id: bytes
@@ -219,7 +219,7 @@ def repeated(kind: bytes, source: bytes, tenant: bytes, namespace: bytes, schema
     )
 
 
-def _json(parts: Parts) -> bytes:
+def _json(parts: CloudEventAttributes) -> bytes:
     """The members are texts that JSON does not escape, so they are put together as they are."""
     cause = b"" if parts.causation is None else b'"causationid":"%b",' % parts.causation
     return (
@@ -233,10 +233,10 @@ def _json(parts: Parts) -> bytes:
     )  # fmt: skip
 
 
-def _parts(value: bytes | None) -> Parts | None:
+def _parts(value: bytes | None) -> CloudEventAttributes | None:
     """None: not an event."""
     if match := WRITTEN.fullmatch(value or b""):
-        parts = Parts(*match.groups())
+        parts = CloudEventAttributes(*match.groups())
         if _is_object(parts.data):
             return parts
     return _decoded(value or b"")
@@ -250,13 +250,13 @@ def _is_object(data: bytes) -> bool:
     return True
 
 
-def _decoded(value: bytes) -> Parts | None:
+def _decoded(value: bytes) -> CloudEventAttributes | None:
     """Any event, however it is written."""
     try:
         event = Event.from_bytes(value)
     except InvalidEvent:
         return None
-    return Parts(
+    return CloudEventAttributes(
         id=event.event_id.encode(),
         type=event.event_type.encode(),
         time=format_timestamp(event.timestamp).encode(),
@@ -278,26 +278,26 @@ def _quoted(text: bytes) -> bytes:
 # CloudEvents 1.0, written at once (`chains.cloudevents` makes the same bytes of events that are JSON already).
 
 
-class StructuredLayout:
+class StructuredCloudEvents:
     """The JSON format, a line each."""
 
-    def draft(self, subject: EventSpec) -> Draft:
-        text, event, envelope = Draft(), subject.event, subject.envelope
+    def draft(self, subject: EventSpec) -> TemplateBuilder:
+        text, event, envelope = TemplateBuilder(), subject.event, subject.envelope
         text.constant(b'{"specversion":"1.0","id":"')
-        text.field(Field.EVENT_ID)
+        text.field(FixedField.EVENT_ID)
         about = {"source": reference(event.source), "type": event.name, "datacontenttype": "application/json"}
         text.constant(b'",' + orjson.dumps(about)[1:-1] + b',"time":"')
-        text.field(Field.TIMESTAMP)
+        text.field(FixedField.TIMESTAMP)
         text.constant(b'","correlationid":"')
-        text.field(Field.CORRELATION_ID)
+        text.field(FixedField.CORRELATION_ID)
         if not subject.is_root:
             text.constant(b'","causationid":"')
-            text.field(Field.CAUSATION_ID)
+            text.field(FixedField.CAUSATION_ID)
         text.constant(b'","tenantid":"')
         text.tenant(envelope)
         about = {"namespace": envelope.namespace, "schemaversion": event.schema_version}
         text.constant(b'",' + orjson.dumps(about)[1:-1] + b',"partitionkey":"')
-        text.field(Field.CORRELATION_ID)
+        text.field(FixedField.CORRELATION_ID)
         text.constant(b'","traceparent":"')
         text.headers, text.varying = (STRUCTURED,), [("traceparent", text.traceparent())]
         text.constant(b'","data":')
@@ -306,13 +306,13 @@ class StructuredLayout:
         return text
 
 
-class BinaryLayout:
+class BinaryCloudEvents:
     """The binary mode of the Kafka binding: attributes are headers, cut from the text before the payload."""
 
-    def draft(self, subject: EventSpec) -> Draft:
-        text, event, envelope = Draft(), subject.event, subject.envelope
-        identity, time = text.field(Field.EVENT_ID), text.field(Field.TIMESTAMP)
-        correlation, trace = text.field(Field.CORRELATION_ID), text.traceparent()
+    def draft(self, subject: EventSpec) -> TemplateBuilder:
+        text, event, envelope = TemplateBuilder(), subject.event, subject.envelope
+        identity, time = text.field(FixedField.EVENT_ID), text.field(FixedField.TIMESTAMP)
+        correlation, trace = text.field(FixedField.CORRELATION_ID), text.traceparent()
         attributes = (reference(event.source), envelope.tenant_id, envelope.namespace, event.schema_version)
         text.headers = repeated(event.name.encode(), *(attribute.encode() for attribute in attributes))
         text.varying = [
@@ -324,7 +324,7 @@ class BinaryLayout:
             ("traceparent", trace),
         ]
         if not subject.is_root:
-            text.varying.append(("ce_causationid", text.field(Field.CAUSATION_ID)))
+            text.varying.append(("ce_causationid", text.field(FixedField.CAUSATION_ID)))
         if envelope.tenancy is not None:
             text.headers = tuple(header for header in text.headers if header[0] != "ce_tenantid")
             text.varying.append(("ce_tenantid", text.tenant(envelope)))
@@ -333,5 +333,5 @@ class BinaryLayout:
         return text
 
 
-CLOUDEVENTS = StructuredLayout()
-CLOUDEVENTS_BINARY = BinaryLayout()
+CLOUDEVENTS = StructuredCloudEvents()
+CLOUDEVENTS_BINARY = BinaryCloudEvents()

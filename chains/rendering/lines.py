@@ -12,7 +12,7 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.columns import Memory, Rows, windows
 
 
-class Piece(Protocol):
+class LinePart(Protocol):
     """A part of every line."""
 
     lengths: Integers
@@ -23,7 +23,7 @@ class Piece(Protocol):
         ...
 
 
-def written(pieces: Sequence[Piece], order: Integers) -> tuple[Memory, Integers]:
+def write_lines(pieces: Sequence[LinePart], order: Integers) -> tuple[Memory, Integers]:
     """Lines in one piece of memory, and where each ends.
 
     Args:
@@ -41,7 +41,7 @@ def written(pieces: Sequence[Piece], order: Integers) -> tuple[Memory, Integers]
     return memory, ends
 
 
-class Texts:
+class KnownTexts:
     """Known texts, by their lengths: written exactly, so that nothing depends on the order of writing."""
 
     def __init__(self, texts: Sequence[bytes]) -> None:
@@ -61,7 +61,7 @@ def _exact(texts: Sequence[bytes], width: int) -> Rows:
     return np.frombuffer(b"".join(text[:width].ljust(width) for text in texts), f"V{width}")
 
 
-class Constant:
+class ConstantText:
     """The same text in all lines."""
 
     def __init__(self, text: bytes, lines: int) -> None:
@@ -72,10 +72,10 @@ class Constant:
         windows(memory, self._row.dtype)[at] = self._row[0]
 
 
-class Phrase:
+class KnownText:
     """One of some known texts in each line."""
 
-    def __init__(self, texts: Texts, index: Integers) -> None:
+    def __init__(self, texts: KnownTexts, index: Integers) -> None:
         self.lengths = texts.lengths.take(index)
         self._texts = texts
         self._index = index
@@ -84,7 +84,7 @@ class Phrase:
         self._texts.write(memory, at, self._index)
 
 
-class Numeral:
+class NumberText:
     """A number in each line."""
 
     def __init__(self, numbers: Integers) -> None:
@@ -100,7 +100,7 @@ class Numeral:
             windows(memory, row)[at.take(here)] = windows(self._memory, row)[self._starts.take(here)]
 
 
-class Optional:
+class OptionalRow:
     """A row of fixed width in some lines, nothing in the others."""
 
     def __init__(self, rows: Rows, there: Integers) -> None:
@@ -112,7 +112,7 @@ class Optional:
         windows(memory, self._rows.dtype)[at.take(self._lines)] = self._rows.take(self._lines)
 
 
-class Listing:
+class RowList:
     """Rows of fixed width in each line, that end in a comma; the last comma is spilt.
 
     Args:
@@ -131,14 +131,14 @@ class Listing:
         windows(memory, self._rows.dtype)[places] = self._rows
 
 
-class Enumeration:
+class KnownTextList:
     """Known texts in each line, that end in a comma, as many as there are; the last comma is spilt.
 
     Args:
         index: of the texts of all lines; `begins` and `counts` as for a `Listing`.
     """
 
-    def __init__(self, texts: Texts, index: Integers, begins: Integers, counts: Integers) -> None:
+    def __init__(self, texts: KnownTexts, index: Integers, begins: Integers, counts: Integers) -> None:
         lengths = texts.lengths.take(index)
         self.lengths = np.add.reduceat(lengths, begins) - 1
         self._texts, self._index, self._begins, self._counts = texts, index, begins, counts

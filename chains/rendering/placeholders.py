@@ -14,9 +14,19 @@ from eventbus.catalog import Catalog, Chain, PayloadField, UnknownName, Variable
 from eventbus.catalog.model.visitors import COUNTED
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, purpose
-from eventbus.chains.rendering.attributes import PARTS, most
+from eventbus.chains.rendering.attributes import PARTS, max_attribute
 from eventbus.chains.rendering.columns import Rows, table
-from eventbus.chains.rendering.draws import Before, Constant, Drawn, Elapsed, Favoured, Item, Numbers, Owned, Source
+from eventbus.chains.rendering.draws import (
+    Draw,
+    ElapsedDraw,
+    FallbackDraw,
+    ItemDraw,
+    KeyedDraw,
+    NoDraw,
+    Numbers,
+    UniformDraw,
+    ZipfDraw,
+)
 
 # The places of a text that differ from event to event, each written as a column of texts.
 
@@ -28,7 +38,7 @@ LONGEST_NUMBER = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """The texts of a slot for a group of events: event i shows the first `lengths[i]` bytes of `rows[index[i]]`."""
 
     rows: Rows
@@ -40,7 +50,7 @@ class Slot(Protocol):
     """Text for each event of a group."""
 
     @property
-    def sources(self) -> Iterable[Source]:
+    def sources(self) -> Iterable[Draw]:
         """The numbers it needs."""
         ...
 
@@ -49,48 +59,48 @@ class Slot(Protocol):
         """Bytes of its longest text."""
         ...
 
-    def column(self, numbers: Numbers) -> Column: ...
+    def column(self, numbers: Numbers) -> TextColumn: ...
 
 
-class Factor(NamedTuple):
+class SlotValues(NamedTuple):
     """A value that varies: its number, and the text for each."""
 
-    source: Source
+    source: Draw
     texts: tuple[bytes, ...]
 
 
-class Listed:
+class TableSlot:
     """A slot with few possible texts: a table of all combinations of its factors, made when first used."""
 
-    def __init__(self, *factors: Factor) -> None:
+    def __init__(self, *factors: SlotValues) -> None:
         self._factors = factors
 
-    def joined(self, other: Listed) -> Listed | None:
+    def joined(self, other: TableSlot) -> TableSlot | None:
         """This slot and the one behind it as one; None when the table would be too large."""
         last, (first, *rest) = self._factors[-1], other._factors
         if last.source == first.source:
             texts = tuple(a + b for a, b in zip(last.texts, first.texts, strict=True))
-            return Listed(*self._factors[:-1], Factor(last.source, texts), *rest)
+            return TableSlot(*self._factors[:-1], SlotValues(last.source, texts), *rest)
         size = self._size * other._size
         fits = size <= LARGEST_PRODUCT and size * (self.width + other.width) <= LARGEST_TABLE
-        return Listed(*self._factors, first, *rest) if fits else None
+        return TableSlot(*self._factors, first, *rest) if fits else None
 
     @property
-    def sources(self) -> Iterable[Source]:
+    def sources(self) -> Iterable[Draw]:
         return [factor.source for factor in self._factors]
 
     @property
     def width(self) -> int:
         return sum(max(map(len, factor.texts)) for factor in self._factors)
 
-    def column(self, numbers: Numbers) -> Column:
+    def column(self, numbers: Numbers) -> TextColumn:
         first, *others = self._factors
         index = numbers[first.source]
         for factor in others:
             index = index * factor.source.count
             index += numbers[factor.source]
         rows, lengths = self._table
-        return Column(rows, index, lengths.take(index))
+        return TextColumn(rows, index, lengths.take(index))
 
     @property
     def _size(self) -> int:
@@ -102,7 +112,7 @@ class Listed:
         return table(texts), np.array(list(map(len, texts)), np.int64)
 
 
-class Encoder(Protocol):
+class ValueEncoder(Protocol):
     """How values become bytes in a format."""
 
     def text(self, value: Any) -> bytes:
@@ -113,41 +123,41 @@ class Encoder(Protocol):
         """Of an array of numbers."""
         ...
 
-    def column(self, numbers: Any) -> Column:
+    def column(self, numbers: Any) -> TextColumn:
         """The same, for very many."""
         ...
 
 
-class Numeral:
+class NumberSlot:
     """A slot with very many possible numbers: those of all events are encoded in one go.
 
     Args:
         value: from the source's numbers to the values shown.
     """
 
-    def __init__(self, source: Source, value: Callable[[Integers], Any], encoder: Encoder) -> None:
+    def __init__(self, source: Draw, value: Callable[[Integers], Any], encoder: ValueEncoder) -> None:
         self._source = source
         self._value = value
         self._encoder = encoder
 
     @property
-    def sources(self) -> Iterable[Source]:
+    def sources(self) -> Iterable[Draw]:
         return [self._source]
 
     @property
     def width(self) -> int:
         return LONGEST_NUMBER
 
-    def column(self, numbers: Numbers) -> Column:
+    def column(self, numbers: Numbers) -> TextColumn:
         return self._encoder.column(self._value(numbers[self._source]))
 
 
-def merged(slots: list[Slot]) -> tuple[Slot, ...]:
+def merge(slots: list[Slot]) -> tuple[Slot, ...]:
     """The same text with fewer slots."""
     fewer: list[Slot] = []
     for slot in slots:
         last = fewer[-1] if fewer else None
-        joined = last.joined(slot) if isinstance(last, Listed) and isinstance(slot, Listed) else None
+        joined = last.joined(slot) if isinstance(last, TableSlot) and isinstance(slot, TableSlot) else None
         if joined:
             fewer[-1] = joined
         else:
@@ -160,10 +170,10 @@ PAYLOAD_LARGEST_TABLE = 16_384
 
 
 @dataclass(frozen=True)
-class Hole:
+class Placeholder:
     """A value that varies."""
 
-    source: Source
+    source: Draw
     values: tuple[Any, ...] | None = None
     """The values by number; None: numbers, as follows."""
     low: int = 0
@@ -183,7 +193,7 @@ class Hole:
         before, _, behind = (self.template or "{}").partition("{}")
         return before, behind
 
-    def bare(self) -> Hole:
+    def bare(self) -> Placeholder:
         """The number without the text around it."""
         return replace(self, template=None)
 
@@ -193,11 +203,11 @@ class Hole:
         return units if self.decimals is None else units / 10.0**self.decimals
 
 
-class Spot(Protocol):
+class VariableField(Protocol):
     """A place in a payload whose text varies, before the constant text behind it is known."""
 
     @property
-    def sources(self) -> Iterable[Source]:
+    def sources(self) -> Iterable[Draw]:
         """The numbers it needs."""
         ...
 
@@ -215,16 +225,16 @@ class Spot(Protocol):
         ...
 
 
-Part = bytes | Spot
+Segment = bytes | VariableField
 """Of a payload's text: it is there as it is, or varies."""
 
 
 @dataclass(frozen=True)
-class Value:
+class PlaceholderField:
     """A hole in a format."""
 
-    hole: Hole
-    encoder: Encoder
+    hole: Placeholder
+    encoder: ValueEncoder
 
     @cached_property
     def texts(self) -> list[bytes]:
@@ -238,7 +248,7 @@ class Value:
         return [self.encoder.text(f"{before}{number}{behind}") for number in numbers.tolist()]
 
     @property
-    def sources(self) -> Iterable[Source]:
+    def sources(self) -> Iterable[Draw]:
         return [self.hole.source]
 
     @property
@@ -258,13 +268,13 @@ class Value:
     def slots(self, after: bytes) -> list[Slot]:
         """One, or two where numbers are encoded one by one."""
         if self.hole.is_listed:
-            return [Listed(Factor(self.hole.source, tuple(text + after for text in self.texts)))]
-        return [Numeral(self.hole.source, self.hole.shown, self.encoder), constant(after)]
+            return [TableSlot(SlotValues(self.hole.source, tuple(text + after for text in self.texts)))]
+        return [NumberSlot(self.hole.source, self.hole.shown, self.encoder), constant(after)]
 
 
 def constant(text: bytes) -> Slot:
     """A slot that is always the same."""
-    return Listed(Factor(Constant(), (text,)))
+    return TableSlot(SlotValues(NoDraw(), (text,)))
 
 
 @dataclass(frozen=True)
@@ -277,17 +287,17 @@ class PayloadCompiler:
     longest: int
     """The longest delay before the state, microseconds."""
 
-    def hole(self, field: PayloadField, path: str) -> Hole | None:
+    def hole(self, field: PayloadField, path: str) -> Placeholder | None:
         """A field that is no object; None: it is a constant.
 
         Args:
             path: its place in the payload, `/result/score`.
         """
-        hole: Hole | None = None
+        hole: Placeholder | None = None
         if field.elapsed:
-            hole = Hole(Elapsed(self.longest // 1000 + 1))
+            hole = Placeholder(ElapsedDraw(self.longest // 1000 + 1))
         elif field.attempt:
-            hole = Hole(Item(self.chain.retries + 1), low=1)
+            hole = Placeholder(ItemDraw(self.chain.retries + 1), low=1)
         elif field.var is not None:
             hole = replace(self._variable(field.var), template=field.template)
         elif field.visit is not None:
@@ -300,42 +310,44 @@ class PayloadCompiler:
             hole = self._range(field, field.minimum, field.maximum, path)
         return hole
 
-    def _variable(self, reference: str) -> Hole:
+    def _variable(self, reference: str) -> Placeholder:
         name, _, attribute = reference.partition(".")
         variable = self._known(name)
         if variable.list is not None:
             values = self._listed(f"{variable.list}.{attribute}" if attribute else variable.list)
-            return Hole(self._drawn(variable, len(values)), values)
+            return Placeholder(self._drawn(variable, len(values)), values)
         low, high = variable.minimum or 0, variable.maximum or 0
-        return Hole(self._drawn(variable, high - low + 1), low=low)
+        return Placeholder(self._drawn(variable, high - low + 1), low=low)
 
     def _known(self, name: str) -> Variable:
         if name not in self.chain.variables:
             raise UnknownName(f"no variable {name!r} in chain {self.chain.name!r}")
         return self.chain.variables[name]
 
-    def _drawn(self, variable: Variable, count: int) -> Source:
+    def _drawn(self, variable: Variable, count: int) -> Draw:
         if variable.by is not None:
-            return Owned(self._variable(variable.by).source, purpose(f"var/{variable.by}/{variable.name}"), count)
+            return KeyedDraw(self._variable(variable.by).source, purpose(f"var/{variable.by}/{variable.name}"), count)
         drawn = purpose(f"{self.chain.name}/var/{variable.name}")
-        return Favoured(drawn, count) if variable.zipf else Drawn(drawn, count, each_step=False)
+        return ZipfDraw(drawn, count) if variable.zipf else UniformDraw(drawn, count, each_step=False)
 
-    def _visit(self, visit: str) -> Hole:
+    def _visit(self, visit: str) -> Placeholder:
         visitors = self.chain.visitors
         if visitors is None:
             raise InvalidSetting(f"{self.chain.name}/{self.state}: {visit} is known in chains with `visitors` only")
         if visit in COUNTED:
-            return Hole(PARTS[visit].item(most(visit, visitors) + 1))
+            return Placeholder(ItemDraw(max_attribute(visit, visitors) + 1, *PARTS[visit]))
         texts = visitors.texts(visit)
         if visit != "referrer":
-            return Hole(PARTS[visit].item(len(texts)), texts)
-        first = self._variable(visitors.referrer) if visitors.referrer else Hole(Constant(), ("",))
-        return Hole(Before(PARTS[visit].item(len(texts) + 1), first.source), (*(first.values or ()), *texts))
+            return Placeholder(ItemDraw(len(texts), *PARTS[visit]), texts)
+        first = self._variable(visitors.referrer) if visitors.referrer else Placeholder(NoDraw(), ("",))
+        return Placeholder(
+            FallbackDraw(ItemDraw(len(texts) + 1, *PARTS[visit]), first.source), (*(first.values or ()), *texts)
+        )
 
-    def _choice(self, values: tuple[Any, ...], path: str) -> Hole:
-        return Hole(Drawn(self._purpose(path), len(values), each_step=True), values)
+    def _choice(self, values: tuple[Any, ...], path: str) -> Placeholder:
+        return Placeholder(UniformDraw(self._purpose(path), len(values), each_step=True), values)
 
-    def _range(self, field: PayloadField, minimum: float, maximum: float, path: str) -> Hole:
+    def _range(self, field: PayloadField, minimum: float, maximum: float, path: str) -> Placeholder:
         decimals = field.decimals if field.type == "number" else None
         scale = 10 ** (decimals or 0)
         low, high = round(minimum * scale), round(maximum * scale)
@@ -344,7 +356,7 @@ class PayloadCompiler:
                 f"{self.chain.name}/{self.state}{path}: expected bounds within 62 bits"
                 f" ({decimals or 0} decimals included), got {minimum} to {maximum}"
             )
-        return Hole(Drawn(self._purpose(path), high - low + 1, each_step=True), low=low, decimals=decimals)
+        return Placeholder(UniformDraw(self._purpose(path), high - low + 1, each_step=True), low=low, decimals=decimals)
 
     def _purpose(self, path: str) -> int:
         return purpose(f"{self.chain.name}/{self.state}{path}")

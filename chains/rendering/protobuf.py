@@ -15,17 +15,17 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.catalog.export.typed import Kind, Listing, Member, Message, Scalar, Shape, Struct
+from eventbus.catalog.export.typed import Array, Member, Message, Scalar, ScalarKind, Shape, Struct
 from eventbus.catalog.export.typed_text import PAYLOAD
 from eventbus.chains.rendering.columns import varint, varints
-from eventbus.chains.rendering.fixed import Draft, EventSpec, Field, Wire, begin_value
+from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
 from eventbus.chains.rendering.json import ENCODER as DIGITS
-from eventbus.chains.rendering.placeholders import Column, Part, PayloadCompiler, Value
-from eventbus.chains.rendering.render import length
+from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn
+from eventbus.chains.rendering.render import length_of
 
 VARINT, FIXED64, DELIMITED = 0, 1, 2
 """Wire types."""
-WIRE_TYPES: dict[Kind, int] = {
+WIRE_TYPES: dict[ScalarKind, int] = {
     "string": DELIMITED,
     "json": DELIMITED,
     "integer": VARINT,
@@ -47,7 +47,7 @@ def delimited(content: bytes) -> bytes:
     return varint(len(content)) + content
 
 
-ENCODERS: dict[Kind, Callable[[Any], bytes]] = {
+ENCODERS: dict[ScalarKind, Callable[[Any], bytes]] = {
     "string": lambda value: delimited(value.encode()),
     "json": lambda value: delimited(orjson.dumps(value)),
     "integer": varint,
@@ -63,9 +63,9 @@ def protobuf_field(number: int, shape: Shape, value: Any) -> bytes:
     match shape:
         case Scalar(kind):
             return tag(number, WIRE_TYPES[kind]) + ENCODERS[kind](value)
-        case Listing(Scalar(kind)) if WIRE_TYPES[kind] != DELIMITED:
+        case Array(Scalar(kind)) if WIRE_TYPES[kind] != DELIMITED:
             return tag(number, DELIMITED) + delimited(b"".join(map(ENCODERS[kind], value)))
-        case Listing(item):
+        case Array(item):
             return b"".join(protobuf_field(number, item, one) for one in value)
         case Struct(members):
             fields = (protobuf_field(n, member.shape, value.get(member.name)) for n, member in enumerate(members, 1))
@@ -73,7 +73,7 @@ def protobuf_field(number: int, shape: Shape, value: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class FieldEncoder:
+class ProtobufFieldEncoder:
     """Values of a field, each with its tag."""
 
     number: int
@@ -85,7 +85,7 @@ class FieldEncoder:
     def texts(self, numbers: Any) -> list[bytes]:
         return list(map(self.text, numbers.tolist()))
 
-    def column(self, numbers: Any) -> Column:
+    def column(self, numbers: Any) -> TextColumn:
         if self.member.shape == Scalar("number"):
             texts, wire_type = numbers.astype("<f8").view("V8"), FIXED64
             lengths = np.full(texts.size, texts.itemsize)
@@ -95,37 +95,37 @@ class FieldEncoder:
         rows = np.empty((texts.size, before.size + texts.itemsize), np.uint8)
         rows[:, : before.size] = before
         rows[:, before.size :] = texts.view(np.uint8).reshape(texts.size, -1)
-        return Column(rows.view(f"V{rows.shape[1]}").reshape(-1), np.arange(texts.size), lengths + before.size)
+        return TextColumn(rows.view(f"V{rows.shape[1]}").reshape(-1), np.arange(texts.size), lengths + before.size)
 
 
 def protobuf_message(
     payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
-) -> list[Part]:
+) -> list[Segment]:
     """An object, in order."""
-    parts: list[Part] = []
+    parts: list[Segment] = []
     for number, (field, member) in enumerate(zip(fields, shape.members, strict=True), 1):
         parts += _field(payload, field, member, number, f"{path}/{field.name}")
     return parts
 
 
-def nested(number: int, parts: list[Part]) -> list[Part]:
+def nested(number: int, parts: list[Segment]) -> list[Segment]:
     """A field of parts, with its tag and their length."""
-    return [tag(number, DELIMITED), length(parts, varint), *parts]
+    return [tag(number, DELIMITED), length_of(parts, varint), *parts]
 
 
-def _field(payload: PayloadCompiler, field: PayloadField, member: Member, number: int, path: str) -> list[Part]:
+def _field(payload: PayloadCompiler, field: PayloadField, member: Member, number: int, path: str) -> list[Segment]:
     if field.fields is not None and isinstance(member.shape, Struct):
         return nested(number, protobuf_message(payload, field.fields, member.shape, path))
     hole = payload.hole(field, path)
     if hole is None:
         return [protobuf_field(number, member.shape, field.value)]
     if hole.is_listed or hole.template is None:
-        return [Value(hole, FieldEncoder(number, member))]
+        return [PlaceholderField(hole, ProtobufFieldEncoder(number, member))]
     before, behind = (text.encode() for text in hole.around)
-    return nested(number, [before, Value(hole.bare(), DIGITS), behind])
+    return nested(number, [before, PlaceholderField(hole.bare(), DIGITS), behind])
 
 
-class ProtobufLayout:
+class ProtobufFormat:
     """Events as messages.
 
     Args:
@@ -133,43 +133,43 @@ class ProtobufLayout:
         wire: what goes before a message in Kafka; None: its size does, the messages are for a file.
     """
 
-    def __init__(self, messages: Mapping[str, Message], wire: Wire | None = None) -> None:
+    def __init__(self, messages: Mapping[str, Message], wire: WireFormat | None = None) -> None:
         self._messages = messages
         self._wire = wire
 
-    def draft(self, subject: EventSpec) -> Draft:
+    def draft(self, subject: EventSpec) -> TemplateBuilder:
         event = subject.event
         message = self._messages[event.name]
         branch = message.branch(event.name) or 0
         inner = protobuf_message(subject.payload, event.payload, message.payloads[branch].shape)
-        text = Draft()
+        text = TemplateBuilder()
         text.parts = nested(PAYLOAD + branch, inner)
         if self._wire is None:
-            longest = _width(_envelope(Draft(), subject).head, *text.parts)
-            text.field(Field.SIZE if longest < SHORT else Field.LONG_SIZE)
+            longest = _width(_envelope(TemplateBuilder(), subject).head, *text.parts)
+            text.field(FixedField.SIZE if longest < SHORT else FixedField.LONG_SIZE)
         else:
             begin_value(text, subject, self._wire)
         return _envelope(text, subject)
 
 
-def _envelope(text: Draft, subject: EventSpec) -> Draft:
+def _envelope(text: TemplateBuilder, subject: EventSpec) -> TemplateBuilder:
     """Lays out the fields before the payload."""
     event, envelope = subject.event, subject.envelope
-    _text(text, 1, Field.EVENT_ID)
+    _text(text, 1, FixedField.EVENT_ID)
     text.constant(protobuf_field(2, STRING, event.name))
     seconds, nanos = tag(1, VARINT), tag(2, VARINT)
-    size = len(seconds) + Field.SECONDS.width + len(nanos) + Field.NANOS.width
+    size = len(seconds) + FixedField.SECONDS.width + len(nanos) + FixedField.NANOS.width
     text.constant(tag(3, DELIMITED) + varint(size) + seconds)
-    text.field(Field.SECONDS)
+    text.field(FixedField.SECONDS)
     text.constant(nanos)
-    text.field(Field.NANOS)
-    _text(text, 4, Field.CORRELATION_ID)
+    text.field(FixedField.NANOS)
+    _text(text, 4, FixedField.CORRELATION_ID)
     if not subject.is_root:
-        _text(text, 5, Field.CAUSATION_ID)
+        _text(text, 5, FixedField.CAUSATION_ID)
     if envelope.tenancy is None:
         text.constant(protobuf_field(6, STRING, envelope.tenant_id))
     else:
-        _text(text, 6, Field.TENANT)
+        _text(text, 6, FixedField.TENANT)
     for number, constant in enumerate((envelope.namespace, event.source, event.schema_version), 7):
         text.constant(protobuf_field(number, STRING, constant))
     return text
@@ -178,12 +178,12 @@ def _envelope(text: Draft, subject: EventSpec) -> Draft:
 STRING = Scalar("string")
 
 
-def _text(text: Draft, number: int, field: Field) -> None:
+def _text(text: TemplateBuilder, number: int, field: FixedField) -> None:
     """A string of a fixed length."""
     text.constant(tag(number, DELIMITED) + varint(field.width))
     text.field(field)
 
 
-def _width(*parts: Part) -> int:
+def _width(*parts: Segment) -> int:
     """Bytes at most."""
     return sum(len(part) if isinstance(part, bytes) else part.width for part in parts)

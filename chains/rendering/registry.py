@@ -1,4 +1,4 @@
-"""Formats whose schemas are kept in a registry: which subjects there are, and the layout with their numbers."""
+"""Formats whose schemas are kept in a registry: which subjects there are, and the format with their numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog
 from eventbus.catalog.export.typed import Message, message
 from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
-from eventbus.chains.rendering.avro import AvroLayout
-from eventbus.chains.rendering.fixed import Layout, Wire
-from eventbus.chains.rendering.protobuf import FIRST, ProtobufLayout
+from eventbus.chains.rendering.avro import AvroFormat
+from eventbus.chains.rendering.fixed import Format, WireFormat
+from eventbus.chains.rendering.protobuf import FIRST, ProtobufFormat
 
 SubjectStrategy = Literal["topic", "record", "topic-record"]
 """Confluent's TopicNameStrategy, RecordNameStrategy and TopicRecordNameStrategy."""
@@ -44,8 +44,8 @@ def registered(
     *,
     topic_strategy: TopicStrategy = "domain",
     subjects: SubjectStrategy = "topic",
-) -> Layout:
-    """A layout in Confluent's wire format, its schemas registered.
+) -> Format:
+    """A format in Confluent's wire format, its schemas registered.
 
     Args:
         register: such as that of `eventbus.kafka.SchemaRegistry`.
@@ -63,8 +63,8 @@ def registered(
         ids |= dict.fromkeys(subject.event_types, number)
         messages |= dict.fromkeys(subject.event_types, subject.message)
     if form == "avro":
-        return AvroLayout(messages, Wire("application/avro", ids))
-    return ProtobufLayout(messages, Wire("application/protobuf", ids, FIRST))
+        return AvroFormat(messages, WireFormat("application/avro", ids))
+    return ProtobufFormat(messages, WireFormat("application/protobuf", ids, FIRST))
 
 
 def subjects_of(catalog: Catalog, topic_strategy: TopicStrategy, strategy: SubjectStrategy) -> Iterator[Subject]:

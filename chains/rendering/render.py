@@ -18,11 +18,27 @@ import numpy as np
 
 from eventbus.catalog import Catalog, Chain, State
 from eventbus.chains.randomness import Integers, chain_keys
-from eventbus.chains.rendering.block import Block, Cutter, RecordShape
+from eventbus.chains.rendering.block import Block, RecordShape, RecordSlicer
 from eventbus.chains.rendering.columns import Memory, Rows, table, windows
-from eventbus.chains.rendering.draws import Facts, Numbers, Source, Sources
-from eventbus.chains.rendering.fixed import Envelope, EventSpec, Field, FieldTexts, Gap, Layout, Tenancy
-from eventbus.chains.rendering.placeholders import Column, Part, PayloadCompiler, Slot, Spot, constant, merged
+from eventbus.chains.rendering.draws import Draw, EmitterDraws, EventContext, Numbers
+from eventbus.chains.rendering.fixed import (
+    Envelope,
+    EventSpec,
+    FieldPosition,
+    FixedField,
+    FixedFieldRows,
+    Format,
+    Tenancy,
+)
+from eventbus.chains.rendering.placeholders import (
+    PayloadCompiler,
+    Segment,
+    Slot,
+    TextColumn,
+    VariableField,
+    constant,
+    merge,
+)
 from eventbus.chains.table import EventTable
 
 # Lengths that stand before what they count, where that varies.
@@ -31,7 +47,7 @@ from eventbus.chains.table import EventTable
 Encode = Callable[[int], bytes]
 
 
-def length(parts: Sequence[Part], encode: Encode) -> Part:
+def length_of(parts: Sequence[Segment], encode: Encode) -> Segment:
     """How many bytes parts have.
 
     Args:
@@ -39,19 +55,19 @@ def length(parts: Sequence[Part], encode: Encode) -> Part:
     """
     spots = tuple(part for part in parts if not isinstance(part, bytes))
     always = sum(len(part) for part in parts if isinstance(part, bytes))
-    return Length(always, spots, encode) if spots else encode(always)
+    return LengthField(always, spots, encode) if spots else encode(always)
 
 
 @dataclass(frozen=True)
-class Length:
+class LengthField:
     """The length of constant text and of spots; a spot itself, and its slot."""
 
     always: int
-    spots: tuple[Spot, ...]
+    spots: tuple[VariableField, ...]
     encode: Encode
 
     @property
-    def sources(self) -> Iterable[Source]:
+    def sources(self) -> Iterable[Draw]:
         return [source for spot in self.spots for source in spot.sources]
 
     @property
@@ -65,10 +81,10 @@ class Length:
     def slots(self, after: bytes) -> list[Slot]:
         return [self, constant(after)]
 
-    def column(self, numbers: Numbers) -> Column:
+    def column(self, numbers: Numbers) -> TextColumn:
         rows, lengths = self._table
         counted = self._counted(numbers)
-        return Column(rows, counted, lengths.take(counted))
+        return TextColumn(rows, counted, lengths.take(counted))
 
     def _counted(self, numbers: Numbers) -> Integers:
         total = self.spots[0].lengths(numbers) + self.always
@@ -98,11 +114,11 @@ class Emitter:
     is_root: bool
     head: Rows
     """One row: everything up to the first slot, the fixed fields left open; the whole event if there is no slot."""
-    gaps: tuple[Gap, ...]
+    gaps: tuple[FieldPosition, ...]
     """The fixed fields in the head."""
     shape: RecordShape
     slots: tuple[Slot, ...]
-    sources: Sources
+    sources: EmitterDraws
     """Of the slots."""
 
     @property
@@ -123,7 +139,7 @@ class Emitter:
         """Bytes of its longest event."""
         return self.head_width + sum(slot.width for slot in self.slots)
 
-    def columns(self, facts: Facts) -> list[Column]:
+    def columns(self, facts: EventContext) -> list[TextColumn]:
         """The texts of all slots for a group of events."""
         numbers = self.sources.numbers(facts)
         return [slot.column(numbers) for slot in self.slots]
@@ -136,7 +152,7 @@ ID_AT = len(b'{"event_id":"')
 def compile_emitter(
     catalog: Catalog,
     envelope: Envelope,
-    layout: Layout,
+    format: Format,
     chain: Chain,
     state: str,
     *,
@@ -149,7 +165,7 @@ def compile_emitter(
         longest: the longest delay before the state, microseconds.
     """
     event = catalog.event_type(chain.states[state].emits)
-    draft = layout.draft(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
+    draft = format.draft(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
     head, slots = _laid_out(draft.head, draft.parts)
     return Emitter(
         chain=chain.name,
@@ -159,13 +175,13 @@ def compile_emitter(
         gaps=tuple(draft.gaps),
         shape=draft.shape,
         slots=slots,
-        sources=Sources(source for slot in slots for source in slot.sources),
+        sources=EmitterDraws(source for slot in slots for source in slot.sources),
     )
 
 
-def _laid_out(head: bytes, parts: list[Part]) -> tuple[Rows, tuple[Slot, ...]]:
+def _laid_out(head: bytes, parts: list[Segment]) -> tuple[Rows, tuple[Slot, ...]]:
     """The head with the constants before the first spot, and each spot with the constants behind it."""
-    spots: list[tuple[Spot, bytes]] = []
+    spots: list[tuple[VariableField, bytes]] = []
     for part in parts:
         if not isinstance(part, bytes):
             spots.append((part, b""))
@@ -173,15 +189,15 @@ def _laid_out(head: bytes, parts: list[Part]) -> tuple[Rows, tuple[Slot, ...]]:
             spots[-1] = (spots[-1][0], spots[-1][1] + part)
         else:
             head += part
-    return table([head]), merged([slot for spot, after in spots for slot in spot.slots(after)])
+    return table([head]), merge([slot for spot, after in spots for slot in spot.slots(after)])
 
 
-class Group(NamedTuple):
+class EmitterRows(NamedTuple):
     """The events of one emitter."""
 
     emitter: Emitter
     rows: Integers
-    columns: list[Column]
+    columns: list[TextColumn]
 
 
 class Renderer:
@@ -198,9 +214,9 @@ class Renderer:
         self._root = root
         self._memory: Memory = np.empty(0, np.uint8)
         self._head_widths = np.array([e.head_width for e in emitters])
-        self._gaps = Gaps.of(emitters)
+        self._gaps = FieldColumn.of(emitters)
         #: How to cut records out of the text.
-        self.cutter = Cutter([emitter.shape for emitter in emitters])
+        self.slicer = RecordSlicer([emitter.shape for emitter in emitters])
         #: The smallest type for kinds: sorted in linear time up to 16 bits.
         self._small = np.min_scalar_type(len(emitters))
         #: How far a row may spill: into the next event's head, but not beyond.
@@ -213,7 +229,7 @@ class Renderer:
             memory: to write to, large enough; None: one of the renderer's own, which the next call uses again.
         """
         keys = chain_keys(self._root, events.chain)
-        groups = self._groups(events, Facts(keys, events.step, events.delay, events.item))
+        groups = self._groups(events, EventContext(keys, events.step, events.delay, events.item))
         lengths = self._head_widths.take(events.kind)
         for group in groups:
             lengths[group.rows] += sum(column.lengths for column in group.columns)
@@ -225,29 +241,29 @@ class Renderer:
             self._write_slots(memory, starts.take(group.rows) + group.emitter.head_width, group.columns)
         for group in groups:
             windows(memory, group.emitter.head.dtype)[starts.take(group.rows)] = group.emitter.head[0]
-        texts = FieldTexts(events, keys, lengths, self._tenancy)
+        texts = FixedFieldRows(events, keys, lengths, self._tenancy)
         self._write_fixed(memory, texts, starts, events.kind)
-        return Block(events, memory, starts, ends, self.cutter)
+        return Block(events, memory, starts, ends, self.slicer)
 
-    def _groups(self, events: EventTable, facts: Facts) -> list[Group]:
+    def _groups(self, events: EventTable, facts: EventContext) -> list[EmitterRows]:
         order = events.kind.astype(self._small).argsort(kind="stable")
         ends = np.bincount(events.kind, minlength=len(self._emitters)).cumsum().tolist()
         facts = facts.take(order)
         groups, begin = [], 0
         for emitter, end in zip(self._emitters, ends, strict=True):
             if end > begin:
-                groups.append(Group(emitter, order[begin:end], emitter.columns(facts.part(begin, end))))
+                groups.append(EmitterRows(emitter, order[begin:end], emitter.columns(facts.part(begin, end))))
             begin = end
         return groups
 
-    def _room(self, size: int, groups: list[Group]) -> Memory:
+    def _room(self, size: int, groups: list[EmitterRows]) -> Memory:
         """Memory for a text and what its last event may spill."""
         spill = max((c.rows.dtype.itemsize for group in groups for c in group.columns), default=0)
         if self._memory.size < size + spill:
             self._memory = np.empty((size + spill) * 5 // 4, np.uint8)
         return self._memory
 
-    def _write_slots(self, memory: Memory, at: Integers, columns: list[Column]) -> None:
+    def _write_slots(self, memory: Memory, at: Integers, columns: list[TextColumn]) -> None:
         for column in columns:
             row = column.rows.dtype
             if row.itemsize <= self._reach:
@@ -256,7 +272,7 @@ class Renderer:
                 self._write_wide(memory, at, column)
             at += column.lengths
 
-    def _write_wide(self, memory: Memory, at: Integers, column: Column) -> None:
+    def _write_wide(self, memory: Memory, at: Integers, column: TextColumn) -> None:
         """Writes rows in pieces no wider than the reach, and each piece only where it begins with text."""
         width = column.rows.dtype.itemsize
         for offset in range(0, width, self._reach):
@@ -265,7 +281,7 @@ class Renderer:
             here = np.flatnonzero(column.lengths > offset)
             windows(memory, piece)[at.take(here) + offset] = pieces.take(column.index.take(here))
 
-    def _write_fixed(self, memory: Memory, texts: FieldTexts, starts: Integers, kind: Integers) -> None:
+    def _write_fixed(self, memory: Memory, texts: FixedFieldRows, starts: Integers, kind: Integers) -> None:
         """Identifiers and times, into the gaps of the heads."""
         for gap in self._gaps:
             rows = texts.rows(gap.field)
@@ -277,23 +293,23 @@ class Renderer:
                 windows(memory, rows.dtype)[starts.take(some) + at.take(some)] = rows.take(some)
 
 
-class Gaps:
+class FieldColumn:
     """The n-th gap for a field, in the heads of all emitters that have one."""
 
-    def __init__(self, emitters: list[Emitter], field: Field, number: int) -> None:
+    def __init__(self, emitters: list[Emitter], field: FixedField, number: int) -> None:
         self.field = field
         #: By emitter; -1: it has none.
         self.at = np.array([_nth(emitter, field, number) for emitter in emitters])
         self.everywhere = bool((self.at >= 0).all())
 
     @classmethod
-    def of(cls, emitters: list[Emitter]) -> list[Gaps]:
+    def of(cls, emitters: list[Emitter]) -> list[FieldColumn]:
         """All gaps of emitters."""
         counts = [Counter(gap.field for gap in emitter.gaps) for emitter in emitters]
-        most = {field: max(count[field] for count in counts) for field in Field}
-        return [cls(emitters, field, number) for field in Field for number in range(most[field])]
+        most = {field: max(count[field] for count in counts) for field in FixedField}
+        return [cls(emitters, field, number) for field in FixedField for number in range(most[field])]
 
 
-def _nth(emitter: Emitter, field: Field, number: int) -> int:
+def _nth(emitter: Emitter, field: FixedField, number: int) -> int:
     places = [gap.at for gap in emitter.gaps if gap.field == field]
     return places[number] if number < len(places) else -1

@@ -15,12 +15,29 @@ import numpy as np
 from eventbus.catalog import Chain
 from eventbus.catalog.model.visitors import Visitors
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
-from eventbus.chains.rendering.attributes import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS
 from eventbus.chains.simulation.chains import Kinds, Numbering, Waves, follow, mark_last
 from eventbus.chains.simulation.pages import ENDLESS, Dwelling, Pace, Stays, Visits
 from eventbus.chains.simulation.policy import Walk
 from eventbus.chains.simulation.site import NONE, Site
-from eventbus.chains.table import BEGAN, CAUSE, CHAIN, COLUMNS, DELAY, ITEM, KIND, LAST, STEP, TIME, EventTable
+from eventbus.chains.table import (
+    BEGAN,
+    CAUSE,
+    CHAIN,
+    CLICK,
+    CLICKS,
+    COLUMNS,
+    DELAY,
+    DURATION,
+    ITEM,
+    KIND,
+    LAST,
+    NUMBER,
+    PAGE,
+    PREVIOUS,
+    STEP,
+    TIME,
+    EventTable,
+)
 
 # What clicks of visitors cause behind the scenes: chains of the catalog, under the correlation id of the session.
 

@@ -182,11 +182,11 @@ def _load(paths: Paths, *, extend: bool = True) -> Catalog:
 
 
 def _chain_document(chain: Chain) -> dict[str, Any]:
-    from eventbus.catalog.export.asyncapi import chain_document
+    from eventbus.catalog.export.asyncapi import chain_extension
     from eventbus.catalog.export.yaml import visitors_document
 
     visitors = {"visitors": visitors_document(chain.visitors)} if chain.visitors else {}
-    return {"name": chain.name, **chain_document(chain), **visitors}
+    return {"name": chain.name, **chain_extension(chain), **visitors}
 
 
 def _unknown(loaded: Catalog, name: str) -> str:

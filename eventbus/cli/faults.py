@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from eventbus.bus import EventBus
     from eventbus.chains import ChainGenerator
     from eventbus.chains.faults.kinds import Fault
-    from eventbus.chains.rendering import Layout
+    from eventbus.chains.rendering import Format
 
 FORM = "KIND=RATE[,min=…,max=…,chain=…,type=…,field=…]"
 
@@ -121,20 +121,20 @@ class Striking:
             raise click.UsageError(str(error)) from error
 
     @contextmanager
-    def arguments(self, bus: EventBus, layout: Layout | None = None) -> Iterator[dict[str, Any]]:
+    def arguments(self, bus: EventBus, format: Format | None = None) -> Iterator[dict[str, Any]]:
         """Those of `ChainGenerator.run` that depend on it; the ledger is open meanwhile.
 
         Args:
-            bus: to publish into; it gets its records in the layout, though faults break JSON events.
-            layout: None: JSON.
+            bus: to publish into; it gets its records in the format, though faults break JSON events.
+            format: None: JSON.
         """
         from eventbus.chains.rendering import JSON
 
-        layout = layout or JSON
+        format = format or JSON
         if not self.faults and self.ledger is None:
-            yield {"bus": bus, "layout": layout}
+            yield {"bus": bus, "format": format}
             return
-        struck = {"bus": _converting(bus, layout), "layout": JSON, "faults": self.faults}
+        struck = {"bus": _converting(bus, format), "format": JSON, "faults": self.faults}
         if self.ledger is None:
             yield struck
             return
@@ -149,13 +149,13 @@ def _opened(path: Path) -> BinaryIO:
         raise click.FileError(str(path), hint=error.strerror) from error
 
 
-def _converting(bus: EventBus, layout: Layout) -> EventBus:
-    """The bus behind what gives JSON records a layout."""
+def _converting(bus: EventBus, format: Format) -> EventBus:
+    """The bus behind what gives JSON records a format."""
     from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY
     from eventbus.chains.rendering.json import ConvertedBus, binary, structured
 
     for other, convert in ((CLOUDEVENTS, structured), (CLOUDEVENTS_BINARY, binary)):
-        if layout is other:
+        if format is other:
             return cast("EventBus", ConvertedBus(bus, convert))
     return bus
 

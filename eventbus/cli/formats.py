@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from eventbus.catalog import Catalog
     from eventbus.chains import Block
     from eventbus.chains.faults.splice import FaultyBlock
-    from eventbus.chains.rendering import Format, Layout
+    from eventbus.chains.rendering import Format
     from eventbus.cli.registry import RegistryOptions
 
 
@@ -23,7 +23,7 @@ TYPED = ("avro", "protobuf")
 class FileFormat(NamedTuple):
     """How events become a file."""
 
-    layout: Layout
+    format: Format
     """In which the generator is to write them."""
     framed: Callable[[Block | FaultyBlock], bytes]
     """From a block to what is written."""
@@ -55,24 +55,24 @@ def file_format(form: str, catalog: Catalog, *, struck: bool) -> FileFormat:
 
 def _avro(catalog: Catalog) -> FileFormat:
     from eventbus.catalog.export.typed import message
-    from eventbus.chains.rendering.avro import AvroFile, AvroLayout
+    from eventbus.chains.rendering.avro import AvroFile, AvroFormat
 
     every = message(catalog, list(catalog.events))
     file = AvroFile(every)
-    layout = AvroLayout(dict.fromkeys(catalog.events, every))
-    return FileFormat(layout, lambda block: file.framed(len(block), block.buffer), file.head)
+    format = AvroFormat(dict.fromkeys(catalog.events, every))
+    return FileFormat(format, lambda block: file.framed(len(block), block.buffer), file.head)
 
 
 def _protobuf(catalog: Catalog) -> FileFormat:
     from eventbus.catalog.export.typed import message
-    from eventbus.chains.rendering.protobuf import ProtobufLayout
+    from eventbus.chains.rendering.protobuf import ProtobufFormat
 
     every = message(catalog, list(catalog.events))
-    return FileFormat(ProtobufLayout(dict.fromkeys(catalog.events, every)), _copied)
+    return FileFormat(ProtobufFormat(dict.fromkeys(catalog.events, every)), _copied)
 
 
-def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, topic_strategy: TopicStrategy) -> Layout:
-    """The layout of the records of a stream; one that has schemas registers them.
+def stream_format(form: Format, registry: RegistryOptions, catalog: Catalog, topic_strategy: TopicStrategy) -> Format:
+    """The format of the records of a stream; one that has schemas registers them.
 
     Raises:
         click.UsageError: such a format needs the address of a registry.
@@ -83,7 +83,7 @@ def stream_layout(form: Format, registry: RegistryOptions, catalog: Catalog, top
 
     match form:
         case "avro" | "protobuf":
-            return registry.layout(form, catalog, topic_strategy)
+            return registry.format(form, catalog, topic_strategy)
         case "cloudevents":
             return rendering.CLOUDEVENTS
         case "cloudevents-binary":

@@ -138,7 +138,7 @@ def generate(
             _bar(generator, part) if progress else nullcontext(_silent) as advance,
         ):
             blocks = (
-                continued(part, generator, out, file, run) if resume and out else part.blocks(generator, written.layout)
+                continued(part, generator, out, file, run) if resume and out else part.blocks(generator, written.format)
             )
             with _injected(generator, reporting, blocks, faults, ledger) as chosen:
                 run.write(chosen, file, advance)

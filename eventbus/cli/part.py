@@ -13,7 +13,7 @@ from eventbus.cli.parameters import Instant
 
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
-    from eventbus.chains.rendering import Layout
+    from eventbus.chains.rendering import Format
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -86,11 +86,11 @@ class Part:
         ]
         return since, max(since, min(end for end in ends if end is not None))
 
-    def blocks(self, generator: ChainGenerator, layout: Layout | None = None) -> Iterator[Block]:
+    def blocks(self, generator: ChainGenerator, format: Format | None = None) -> Iterator[Block]:
         """The events.
 
         Args:
-            layout: their form. None: the JSON event.
+            format: their form. None: the JSON event.
 
         Raises:
             click.UsageError: the generator does not take the options.
@@ -98,9 +98,9 @@ class Part:
         from eventbus.chains import InvalidSetting
         from eventbus.chains.rendering import JSON
 
-        layout = layout or JSON
+        format = format or JSON
         if self.index is not None:
-            return iter([generator.alone(self.index, layout=layout)])
+            return iter([generator.alone(self.index, format=format)])
         try:
             return generator.window(
                 self.since,
@@ -108,7 +108,7 @@ class Part:
                 chains=self.chains,
                 duration=self.duration,
                 workers=self.workers,
-                layout=layout,
+                format=format,
             )
         except InvalidSetting as error:
             raise click.UsageError(str(error)) from error

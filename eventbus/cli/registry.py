@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from eventbus.bus import TopicStrategy
     from eventbus.catalog import Catalog
-    from eventbus.chains.rendering import Layout
+    from eventbus.chains.rendering import Format
     from eventbus.chains.rendering.registry import SchemaForm, SubjectStrategy
 
 OPTIONS = (
@@ -41,7 +41,7 @@ class RegistryOptions:
     auth: str | None
     subjects: SubjectStrategy
 
-    def layout(self, form: SchemaForm, catalog: Catalog, topic_strategy: TopicStrategy) -> Layout:
+    def format(self, form: SchemaForm, catalog: Catalog, topic_strategy: TopicStrategy) -> Format:
         """Register the schemas.
 
         Raises:

@@ -14,7 +14,7 @@ import click
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from eventbus.chains.rendering import Format
+    from eventbus.chains.rendering import FormatName
     from eventbus.chains.rendering.json import Convert
     from eventbus.chains.sinks import DeadLetters, HttpSink, Sink
     from eventbus.chains.sinks.bodies import Dialect
@@ -101,7 +101,7 @@ class SinkOptions:
     openpanel_client_secret: str
     dead_letters: Path
 
-    def check(self, form: Format) -> None:
+    def check(self, form: FormatName) -> None:
         """Raises SinkUnusable: a sink cannot carry the format."""
         from eventbus.chains.errors import SinkUnusable
 
@@ -112,7 +112,7 @@ class SinkOptions:
                 raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
 
     def sinks(
-        self, form: Format, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
+        self, form: FormatName, letters: DeadLetters, buses: Callable[[str], Sink], on_gone: Callable[[], None]
     ) -> list[tuple[Sink, Convert | None]]:
         """The sinks, in the order given, and what gives JSON records their format where the sinks are `mixed`.
 
@@ -140,7 +140,7 @@ class SinkOptions:
     def _sink(
         self,
         target: Target,
-        form: Format,
+        form: FormatName,
         letters: DeadLetters,
         buses: Callable[[str], Sink],
         on_gone: Callable[[], None],
@@ -159,7 +159,7 @@ class SinkOptions:
             return self._http(track_url(target.where), dialect, f"openpanel:{target.where}", letters)
         return buses(target.kind)
 
-    def _json(self, form: Format) -> Dialect:
+    def _json(self, form: FormatName) -> Dialect:
         from eventbus.chains.sinks import JsonDialect, analytics_body
 
         body = analytics_body if self.http_body == "analytics" else None

@@ -15,7 +15,7 @@ import click
 from eventbus.bus import EventBus, TopicStrategy, topic_namer
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.faults import Striking, striking_options
-from eventbus.cli.formats import stream_layout
+from eventbus.cli.formats import stream_format
 from eventbus.cli.options import (
     Paths,
     bootstrap_option,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
     from eventbus.catalog.model.workload import Tenants
     from eventbus.chains import ChainGenerator
-    from eventbus.chains.rendering import Format, Layout
+    from eventbus.chains.rendering import Format, FormatName
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
 FLUSH_WITHIN = 1.5
@@ -158,7 +158,7 @@ def stream(
     security: KafkaSecurity,
     sinks: SinkOptions,
     watching: WatchOptions,
-    form: Format,
+    form: FormatName,
     registry: RegistryOptions,
     **options: Any,
 ) -> None:
@@ -208,18 +208,18 @@ def stream(
     plan.striking.check(generator, form)
     try:
         sinks.check(form)
-        layout = stream_layout(form, registry, generator.catalog, plan.topics)
+        format = stream_format(form, registry, generator.catalog, plan.topics)
         if sinks.to:
-            into = run_into(sinks, kafka, generator, plan, watch=watch, form=form, layout=layout, as_json=as_json)
+            into = run_into(sinks, kafka, generator, plan, watch=watch, form=form, format=format, as_json=as_json)
             asyncio.run(into)
         else:
-            asyncio.run(run(kafka(), generator, plan, watch=watch, layout=layout, as_json=as_json))
+            asyncio.run(run(kafka(), generator, plan, watch=watch, format=format, as_json=as_json))
     except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error
 
 
 async def run(
-    bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, watch: Watch, layout: Layout, as_json: bool
+    bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, watch: Watch, format: Format, as_json: bool
 ) -> None:
     """Stream until the plan is done or the user wants no more, then print the account.
 
@@ -240,7 +240,7 @@ async def run(
             await bus.prepare(topics_of(generator.catalog, plan.topics))
             connected = True
             with progress(watch, account):
-                await generate(bus, generator, plan, stop, layout, watch=watch)
+                await generate(bus, generator, plan, stop, format, watch=watch)
     finally:
         if connected:
             click.echo(final(watch, account(), as_json=as_json))
@@ -256,13 +256,13 @@ def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
 
 
 async def generate(
-    bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, layout: Layout, *, watch: Watch
+    bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, format: Format, *, watch: Watch
 ) -> None:
     """Run the generator until it is done, fails, or is told to stop."""
     paced = math.isfinite(plan.rate)
     rate = plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS
     model = plan.arrivals.model(rate)
-    with plan.striking.arguments(bus, layout) as struck:
+    with plan.striking.arguments(bus, format) as struck:
         running = asyncio.ensure_future(
             generator.run(
                 **struck,

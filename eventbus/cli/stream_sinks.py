@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from eventbus.bus import EventBus
     from eventbus.chains import ChainGenerator, RunStatistics
-    from eventbus.chains.rendering import Format, Layout
+    from eventbus.chains.rendering import Format, FormatName
     from eventbus.chains.sinks import FanOut, Sink, SinkStatistics
     from eventbus.cli.sinks import SinkOptions, WhenFull
     from eventbus.cli.stream import Plan
@@ -110,8 +110,8 @@ async def run_into(
     plan: Plan,
     *,
     watch: Watch,
-    form: Format,
-    layout: Layout,
+    form: FormatName,
+    format: Format,
     as_json: bool,
 ) -> None:
     """Stream until the plan is done or the user wants no more, then print the account: on stderr if events go to
@@ -140,7 +140,7 @@ async def run_into(
     sinks = options.sinks(form, letters, lambda kind: _bus(kind, kafka, generator, plan), reader_gone)
     clock = WallClock()
     prints_events = any(target.kind == "stdout" for target in options.to)
-    layout = JSON if options.mixed else layout
+    format = JSON if options.mixed else format
     fan = FanOut([Channel(sink, when_full, clock, convert=convert) for sink, convert in sinks])
 
     def account() -> SinkAccount:
@@ -149,7 +149,7 @@ async def run_into(
     await fan.open()
     try:
         with progress(watch, account, prints_events=prints_events):
-            await generate(cast("EventBus", fan), generator, plan, stop, layout, watch=watch)
+            await generate(cast("EventBus", fan), generator, plan, stop, format, watch=watch)
             await _flush(fan, stop)
     finally:
         await fan.close()

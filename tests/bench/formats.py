@@ -12,7 +12,7 @@ from eventbus.catalog import Catalog
 from eventbus.catalog.export.typed import message
 from eventbus.catalog.export.typed_text import avro_schema, protobuf_schema
 from eventbus.chains import ChainGenerator
-from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Layout
+from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, JSON, Format
 from eventbus.chains.rendering.registry import SchemaForm, registered
 from tests.bench.generator import in_turns
 from tests.bench.table import Row
@@ -25,30 +25,30 @@ SAMPLE = 1000
 
 def rows() -> Iterator[Row]:
     """Blocks of bytes, then Kafka records."""
-    clouds: dict[str, Layout] = {"CloudEvents, structured": CLOUDEVENTS, "CloudEvents, binary": CLOUDEVENTS_BINARY}
+    clouds: dict[str, Format] = {"CloudEvents, structured": CLOUDEVENTS, "CloudEvents, binary": CLOUDEVENTS_BINARY}
     for what, work in (("null sink", blocks), ("Kafka records", records)):
-        rates, baseline = in_turns([work(layout) for layout in clouds.values()], work(JSON))
+        rates, baseline = in_turns([work(format) for format in clouds.values()], work(JSON))
         for name, rate in zip(clouds, rates, strict=True):
             yield Row(f"{name}, {what}", rate, baseline, "JSON events", target="≥ 0.7")
     for name, form, library, ready in (
         ("Avro", "avro", "fastavro.schemaless_writer", fastavro_writes),
         ("Protocol Buffers", "protobuf", "Google's classes", google_writes),
     ):
-        layout = wire(form)  # type: ignore[arg-type]  # one of the two
-        rates, baseline = in_turns([blocks(layout), records(layout)], ready(layout))
+        format = wire(form)  # type: ignore[arg-type]  # one of the two
+        rates, baseline = in_turns([blocks(format), records(format)], ready(format))
         yield Row(f"{name}, null sink", rates[0], baseline, f"{library} of ready dicts", target="≥ 300,000")
         yield Row(f"{name}, Kafka records", rates[1], baseline, "the same", target="≥ 300,000")
 
 
-def blocks(layout: Layout) -> Callable[[], int]:
-    return lambda: sum(map(len, ChainGenerator(seed=7).blocks(chains=CHAINS, layout=layout)))
+def blocks(format: Format) -> Callable[[], int]:
+    return lambda: sum(map(len, ChainGenerator(seed=7).blocks(chains=CHAINS, format=format)))
 
 
-def records(layout: Layout) -> Callable[[], int]:
-    return lambda: sum(map(len, ChainGenerator(seed=7).records(chains=CHAINS, layout=layout)))
+def records(format: Format) -> Callable[[], int]:
+    return lambda: sum(map(len, ChainGenerator(seed=7).records(chains=CHAINS, format=format)))
 
 
-def wire(form: SchemaForm) -> Layout:
+def wire(form: SchemaForm) -> Format:
     """Confluent's wire format with a schema for each event type, their numbers those of their order."""
     names: list[str] = []
 
@@ -59,19 +59,19 @@ def wire(form: SchemaForm) -> Layout:
     return registered(form, Catalog.default(), register, subjects="record")
 
 
-def values(layout: Layout) -> Iterator[tuple[str, bytes]]:
+def values(format: Format) -> Iterator[tuple[str, bytes]]:
     """Event types, and records without what stands before them: 5 bytes for Avro, 6 for Protocol Buffers."""
-    for some in ChainGenerator(seed=7).records(chains=SAMPLE, layout=layout):
+    for some in ChainGenerator(seed=7).records(chains=SAMPLE, format=format):
         for record in some:
             yield dict(record.headers or ())["event_type"].decode(), record.value or b""
 
 
-def fastavro_writes(layout: Layout) -> Callable[[], int]:
+def fastavro_writes(format: Format) -> Callable[[], int]:
     catalog = Catalog.default()
     schemas = {name: fastavro.parse_schema(avro_schema(message(catalog, [name]))) for name in catalog.events}
     ready: list[tuple[Any, Any]] = [
         (schemas[name], fastavro.schemaless_reader(BytesIO(value[5:]), schemas[name], None))
-        for name, value in values(layout)
+        for name, value in values(format)
     ]
 
     def work() -> int:
@@ -82,11 +82,11 @@ def fastavro_writes(layout: Layout) -> Callable[[], int]:
     return work
 
 
-def google_writes(layout: Layout) -> Callable[[], int]:
+def google_writes(format: Format) -> Callable[[], int]:
     catalog = Catalog.default()
     messages = {name: message(catalog, [name]) for name in catalog.events}
     classes = {name: message_classes(protobuf_schema(one))[one.name] for name, one in messages.items()}
-    ready = [(classes[name], plain(classes[name].FromString(value[6:]))) for name, value in values(layout)]
+    ready = [(classes[name], plain(classes[name].FromString(value[6:]))) for name, value in values(format)]
 
     def work() -> int:
         for made, event in ready:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from eventbus.catalog.export.typed import ENVELOPE, Listing, Message, Scalar, Shape, Struct
+from eventbus.catalog.export.typed import ENVELOPE, Array, Message, Scalar, Shape, Struct
 
 
 def expected(message: Message, line: bytes) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def _expected(shape: Shape, value: Any) -> Any:
     match shape:
         case Scalar():
             return value
-        case Listing(item):
+        case Array(item):
             return [_expected(item, one) for one in value]
         case Struct(members):
             return {
@@ -46,7 +46,7 @@ def decoded(shape: Shape, value: Any) -> Any:
             return orjson.loads(value)
         case Scalar():
             return value
-        case Listing(item):
+        case Array(item):
             return [decoded(item, one) for one in value]
         case Struct(members):
             return {member.symbol: decoded(member.shape, value[member.symbol]) for member in members}

@@ -15,8 +15,8 @@ from eventbus.catalog.export.typed import Message, message
 from eventbus.catalog.export.typed_text import avro_schema
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator
-from eventbus.chains.rendering.avro import AvroFile, AvroLayout
-from eventbus.chains.rendering.fixed import Wire
+from eventbus.chains.rendering.avro import AvroFile, AvroFormat
+from eventbus.chains.rendering.fixed import WireFormat
 from eventbus.event import headers_of
 from tests.unit.chains.catalogs import field, two_steps
 from tests.unit.chains.expected import decoded, expected
@@ -30,8 +30,8 @@ def read(message: Message, event: Any) -> Any:
 
 def file_of(generator: ChainGenerator, message: Message, chains: int) -> bytes:
     file = AvroFile(message)
-    layout = AvroLayout(dict.fromkeys(generator.catalog.events, message))
-    blocks = generator.blocks(chains=chains, layout=layout)
+    format = AvroFormat(dict.fromkeys(generator.catalog.events, message))
+    blocks = generator.blocks(chains=chains, format=format)
     return file.head + b"".join(file.framed(len(block), block.buffer) for block in blocks)
 
 
@@ -66,9 +66,9 @@ def test_records_of_any_catalog(catalog: Catalog) -> None:
     ids = {name: 300 + number for number, name in enumerate(messages)}
     schemas = {ids[name]: fastavro.parse_schema(avro_schema(one)) for name, one in messages.items()}
     generator = ChainGenerator(catalog, seed=3)
-    layout = AvroLayout(messages, Wire("application/avro", ids))
+    format = AvroFormat(messages, WireFormat("application/avro", ids))
     plain = chain.from_iterable(generator.records(chains=20))
-    for record, json in zip(chain.from_iterable(generator.records(chains=20, layout=layout)), plain, strict=True):
+    for record, json in zip(chain.from_iterable(generator.records(chains=20, format=format)), plain, strict=True):
         assert (record.key, record.topic, record.timestamp) == (json.key, json.topic, json.timestamp)
         assert record.value is not None
         assert json.value is not None
@@ -86,8 +86,8 @@ def test_any_number_of_workers_writes_the_same_file(workers: int) -> None:
     """A file is the same, byte for byte, whoever wrote its blocks."""
     generator = ChainGenerator(seed=7)
     every = message(generator.catalog, list(generator.catalog.events))
-    layout = AvroLayout(dict.fromkeys(generator.catalog.events, every))
-    blocks = generator.blocks(chains=4000, layout=layout, workers=workers)
+    format = AvroFormat(dict.fromkeys(generator.catalog.events, every))
+    blocks = generator.blocks(chains=4000, format=format, workers=workers)
     file = AvroFile(every)
     assert file.head + b"".join(file.framed(len(b), b.buffer) for b in blocks) == file_of(generator, every, 4000)
 

@@ -1,4 +1,4 @@
-"""Every layout writes the events of the run: what it says of them is held against the JSON event."""
+"""Every format writes the events of the run: what it says of them is held against the JSON event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
+from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Format
 from eventbus.chains.rendering.json import Convert, binary, structured
 from eventbus.event import Event, headers_of
 from eventbus.record import ProducerRecord
@@ -21,8 +21,8 @@ CONVERTED = [
 ]
 
 
-def records(generator: ChainGenerator, layout: Layout, chains: int = 40) -> list[ProducerRecord]:
-    return list(chain.from_iterable(generator.records(chains=chains, layout=layout)))
+def records(generator: ChainGenerator, format: Format, chains: int = 40) -> list[ProducerRecord]:
+    return list(chain.from_iterable(generator.records(chains=chains, format=format)))
 
 
 def plain(generator: ChainGenerator, chains: int = 40) -> list[ProducerRecord]:
@@ -33,12 +33,12 @@ def made(record: ProducerRecord) -> tuple[object, ...]:
     return (*record[:4], sorted(record.headers or ()))
 
 
-@pytest.mark.parametrize(("layout", "convert"), CONVERTED)
-def test_cloudevents_are_those_of_the_json_events(layout: Layout, convert: Convert) -> None:
+@pytest.mark.parametrize(("format", "convert"), CONVERTED)
+def test_cloudevents_are_those_of_the_json_events(format: Format, convert: Convert) -> None:
     """What is written at once is, record for record and byte for byte, what is made of the JSON events."""
     generator = ChainGenerator(seed=7)
     expected = [made(convert(record)) for record in plain(generator, 300)]
-    assert [made(record) for record in records(generator, layout, 300)] == expected
+    assert [made(record) for record in records(generator, format, 300)] == expected
 
 
 @given(catalogs())
@@ -46,18 +46,18 @@ def test_cloudevents_are_those_of_the_json_events(layout: Layout, convert: Conve
 def test_cloudevents_of_any_catalog(catalog: Catalog) -> None:
     """The same for catalogs of every shape, and any tenant."""
     generator = ChainGenerator(catalog, seed=3, tenant_id='Größe "7"', namespace="\\n")
-    for layout, convert in ((CLOUDEVENTS, structured), (CLOUDEVENTS_BINARY, binary)):
+    for format, convert in ((CLOUDEVENTS, structured), (CLOUDEVENTS_BINARY, binary)):
         expected = [made(convert(record)) for record in plain(generator)]
-        assert [made(record) for record in records(generator, layout)] == expected
+        assert [made(record) for record in records(generator, format)] == expected
 
 
 def test_lines_of_a_layout() -> None:
-    """A block of structured CloudEvents is lines, like one of JSON events; `alone` and `window` have layouts too."""
+    """A block of structured CloudEvents is lines, like one of JSON events; `alone` and `window` have formats too."""
     generator = ChainGenerator(seed=7)
-    blocks = generator.window(chains=20, layout=CLOUDEVENTS)
+    blocks = generator.window(chains=20, format=CLOUDEVENTS)
     text = b"".join(bytes(block.buffer) for block in blocks)
     assert text.splitlines() == [record.value for record in records(generator, CLOUDEVENTS, 20)]
-    alone = bytes(generator.alone(3, layout=CLOUDEVENTS).buffer).splitlines()
+    alone = bytes(generator.alone(3, format=CLOUDEVENTS).buffer).splitlines()
     assert set(alone) <= set(text.splitlines())
     assert len(alone) == len(generator.chain(index=3))
 
@@ -81,14 +81,14 @@ def test_json_records_find_their_headers_themselves() -> None:
     assert headers_of(record.value) == Event.from_bytes(record.value or b"").headers
 
 
-@pytest.mark.parametrize("layout", [CLOUDEVENTS, CLOUDEVENTS_BINARY], ids=["structured", "binary"])
-def test_workers_write_layouts(layout: Layout) -> None:
-    """Two processes write the same bytes as one, in any layout."""
+@pytest.mark.parametrize("format", [CLOUDEVENTS, CLOUDEVENTS_BINARY], ids=["structured", "binary"])
+def test_workers_write_layouts(format: Format) -> None:
+    """Two processes write the same bytes as one, in any format."""
     generator = ChainGenerator(seed=7)
     topics = ["t"] * 1000
 
     def found(workers: int) -> list[ProducerRecord]:
-        blocks = generator.blocks(chains=3000, workers=workers, layout=layout)
+        blocks = generator.blocks(chains=3000, workers=workers, format=format)
         return [record for block in blocks for some in block.records(topics) for record in some]
 
     assert found(2) == found(1)

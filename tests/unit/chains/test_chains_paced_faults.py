@@ -190,9 +190,9 @@ def test_dropped_chains_are_not_in_the_ledger() -> None:
 
 
 async def test_only_json_events_have_faults() -> None:
-    """Another layout is refused before anything is published."""
+    """Another format is refused before anything is published."""
     clock = ManualClock()
     bus = ListBus(clock)
     with pytest.raises(InvalidSetting, match="only JSON events"):
-        await ChainGenerator().run(cast(EventBus, bus), clock=clock, faults=EVERY, layout=CLOUDEVENTS)
+        await ChainGenerator().run(cast(EventBus, bus), clock=clock, faults=EVERY, format=CLOUDEVENTS)
     assert not bus.records

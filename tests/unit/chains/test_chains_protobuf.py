@@ -12,12 +12,12 @@ from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[att
 from hypothesis import given, settings
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.export.typed import ENVELOPE, Listing, Member, Message, Scalar, Shape, Struct, message
+from eventbus.catalog.export.typed import ENVELOPE, Array, Member, Message, Scalar, Shape, Struct, message
 from eventbus.catalog.export.typed_text import protobuf_schema
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator
-from eventbus.chains.rendering.fixed import Wire
-from eventbus.chains.rendering.protobuf import ProtobufLayout
+from eventbus.chains.rendering.fixed import WireFormat
+from eventbus.chains.rendering.protobuf import ProtobufFormat
 from eventbus.event import headers_of
 from tests.unit.chains.catalogs import catalog_of, event, field, state, two_steps
 from tests.unit.chains.catalogs import chain as chain_of
@@ -53,14 +53,14 @@ def _plain(shape: Shape, value: Any) -> Any:
     match shape:
         case Scalar():
             return value
-        case Listing(item):
+        case Array(item):
             return [_plain(item, one) for one in value]
         case Struct(members):
             return {member.symbol: _member(member, value) for member in members}
 
 
 def _member(member: Member, value: Any) -> Any:
-    if member.optional and not isinstance(member.shape, Listing) and not value.HasField(member.symbol):
+    if member.optional and not isinstance(member.shape, Array) and not value.HasField(member.symbol):
         return None
     return _plain(member.shape, getattr(value, member.symbol))
 
@@ -68,7 +68,7 @@ def _member(member: Member, value: Any) -> Any:
 def without_nulls(shape: Shape, value: Any) -> Any:
     """The same with an empty list for null, which lists cannot be."""
     match shape:
-        case Listing(item):
+        case Array(item):
             return [without_nulls(item, one) for one in value or ()]
         case Struct(members) if value is not None:
             return {member.symbol: without_nulls(member.shape, value[member.symbol]) for member in members}
@@ -95,8 +95,8 @@ def check_file(generator: ChainGenerator, chains: int) -> set[str]:
     """Compares a file with the JSON events; returns the types that were there."""
     every = message(generator.catalog, list(generator.catalog.events))
     parse = message_classes(protobuf_schema(every))["Event" if len(every.payloads) > 1 else every.name].FromString
-    layout = ProtobufLayout(dict.fromkeys(generator.catalog.events, every))
-    text = b"".join(bytes(block.buffer) for block in generator.blocks(chains=chains, layout=layout))
+    format = ProtobufFormat(dict.fromkeys(generator.catalog.events, every))
+    text = b"".join(bytes(block.buffer) for block in generator.blocks(chains=chains, format=format))
     found = list(map(parse, split(text)))
     lines = chain.from_iterable(generator.lines(chains=chains))
     assert [read(every, one) for one in found] == [wanted(every, line) for line in lines]
@@ -125,9 +125,9 @@ def test_records_of_any_catalog(catalog: Catalog) -> None:
     ids = {name: 300 + number for number, name in enumerate(messages)}
     classes = {ids[n]: message_classes(protobuf_schema(one))[one.name] for n, one in messages.items()}
     generator = ChainGenerator(catalog, seed=3)
-    layout = ProtobufLayout(messages, Wire("application/protobuf", ids, b"\0"))
+    format = ProtobufFormat(messages, WireFormat("application/protobuf", ids, b"\0"))
     plain = chain.from_iterable(generator.records(chains=20))
-    for record, json in zip(chain.from_iterable(generator.records(chains=20, layout=layout)), plain, strict=True):
+    for record, json in zip(chain.from_iterable(generator.records(chains=20, format=format)), plain, strict=True):
         assert (record.key, record.topic, record.timestamp) == (json.key, json.topic, json.timestamp)
         assert record.value is not None
         assert json.value is not None
@@ -156,11 +156,11 @@ def test_any_number_of_workers_writes_the_same_file(workers: int) -> None:
     """A file is the same, byte for byte, whoever wrote its blocks."""
     generator = ChainGenerator(seed=7)
     every = message(generator.catalog, list(generator.catalog.events))
-    layout = ProtobufLayout(dict.fromkeys(generator.catalog.events, every))
+    format = ProtobufFormat(dict.fromkeys(generator.catalog.events, every))
 
     def text(workers: int) -> bytes:
         file = BytesIO()
-        for block in generator.blocks(chains=4000, layout=layout, workers=workers):
+        for block in generator.blocks(chains=4000, format=format, workers=workers):
             file.write(block.buffer)
         return file.getvalue()
 

@@ -67,8 +67,8 @@ def test_chains_that_others_cause_have_schemas_too(form: SchemaForm, strategy: S
     catalog = Catalog.default().only("visitor-session")
     registry = Registry()
     generator = ChainGenerator(catalog, seed=7)
-    layout = registered(form, catalog, registry.register, subjects=strategy)
-    records = [record for some in generator.records(chains=300, layout=layout) for record in some]
+    format = registered(form, catalog, registry.register, subjects=strategy)
+    records = [record for some in generator.records(chains=300, format=format) for record in some]
     assert len({record.topic for record in records}) > 1
     numbers = {number for number, _, _ in registry.subjects.values()}
     assert {int.from_bytes((record.value or b"")[1:5], "big") for record in records} <= numbers
@@ -79,9 +79,9 @@ def test_records_are_of_the_schema_whose_number_they_have() -> None:
     """The number before a record leads to the schema that it was written with."""
     registry = Registry()
     generator = ChainGenerator(seed=7)
-    layout = registered("avro", generator.catalog, registry.register)
+    format = registered("avro", generator.catalog, registry.register)
     schemas = {number: fastavro.parse_schema(orjson.loads(schema)) for number, schema, _ in registry.subjects.values()}
-    for some in generator.records(chains=100, layout=layout):
+    for some in generator.records(chains=100, format=format):
         for record in some:
             value = record.value or b""
             found: Any = fastavro.schemaless_reader(

@@ -16,8 +16,8 @@ from eventbus.catalog.export.typed import message
 from eventbus.catalog.model.workload import Tenants
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.randomness import draw
-from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Layout
-from eventbus.chains.rendering.avro import AvroFile, AvroLayout
+from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Format
+from eventbus.chains.rendering.avro import AvroFile, AvroFormat
 from eventbus.chains.rendering.fixed import HOUR, HOURS, Tenancy
 from eventbus.chains.rendering.json import CONVERSIONS
 from eventbus.cli import cli
@@ -92,10 +92,10 @@ def test_cloudevents_name_the_tenant() -> None:
     """Written at once, or converted: the same text; in the binary form, a header."""
     generator = ChainGenerator(seed=3, tenants=Tenants(count=5))
     plain = [record for records in generator.records(chains=50) for record in records]
-    forms: dict[str, Layout] = {"cloudevents": CLOUDEVENTS, "cloudevents-binary": CLOUDEVENTS_BINARY}
-    for form, layout in forms.items():
+    forms: dict[str, Format] = {"cloudevents": CLOUDEVENTS, "cloudevents-binary": CLOUDEVENTS_BINARY}
+    for form, format in forms.items():
         convert = CONVERSIONS[form]
-        at_once = [record for records in generator.records(chains=50, layout=layout) for record in records]
+        at_once = [record for records in generator.records(chains=50, format=format) for record in records]
         for one, other in zip(at_once, map(convert, plain), strict=True):
             assert one.value == other.value
             assert sorted(one.headers or ()) == sorted(other.headers or ())
@@ -105,8 +105,8 @@ def test_avro_names_the_tenant() -> None:
     """As the JSON event does."""
     generator = ChainGenerator(seed=3, tenants=Tenants(count=5))
     every = message(generator.catalog, list(generator.catalog.events))
-    layout, file = AvroLayout(dict.fromkeys(generator.catalog.events, every)), AvroFile(every)
-    blocks = generator.blocks(chains=50, layout=layout)
+    format, file = AvroFormat(dict.fromkeys(generator.catalog.events, every)), AvroFile(every)
+    blocks = generator.blocks(chains=50, format=format)
     written = file.head + b"".join(file.framed(len(block), block.buffer) for block in blocks)
     events: Any = fastavro.reader(BytesIO(written))
     found = [event["tenant_id"] for event in events]
