@@ -11,10 +11,20 @@ from eventbus.catalog.errors import (
     UnknownName,
 )
 from eventbus.catalog.graph.conformance import Conformance, Role
-from eventbus.catalog.model.chains import Chain, State, Transition, Variable
-from eventbus.catalog.model.delays import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.catalog.model.events import EventType, PayloadField
-from eventbus.catalog.model.workload import Phase
+from eventbus.catalog.model import (
+    Chain,
+    Delay,
+    EventType,
+    Exponential,
+    Fixed,
+    LogNormal,
+    PayloadField,
+    Phase,
+    State,
+    Transition,
+    Uniform,
+    Variable,
+)
 from eventbus.catalog.scenario import Scenario
 
 __all__ = [

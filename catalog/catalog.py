@@ -10,10 +10,8 @@ from typing import Any
 
 from eventbus.catalog.errors import Problem
 from eventbus.catalog.graph.conformance import Conformance
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.sections import Sections, lookup
-from eventbus.catalog.model.visitors import Behaviour
-from eventbus.catalog.reading.load import load
+from eventbus.catalog.model import Behaviour, Chain, Sections, lookup
+from eventbus.catalog.reading.load import load_sections
 
 DATA = Path(__file__).parent / "data"
 
@@ -36,7 +34,7 @@ class Catalog(Sections):
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        return cls(**vars(load([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))))
+        return cls(**vars(load_sections([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))))
 
     def validate(self, event_type: str, payload: Any) -> list[Problem]:
         """Everything that is wrong with a payload of this type; empty when it fits.
@@ -102,4 +100,4 @@ def _visited(chain: Chain, journeys: str | None, behaviour: Behaviour | None, us
     variables = dict(chain.variables)
     if users is not None and "user" in variables:
         variables["user"] = replace(variables["user"], maximum=(variables["user"].minimum or 0) + users - 1)
-    return replace(chain, visitors=visitors, variables=variables, max_steps=visitors.most_events)
+    return replace(chain, visitors=visitors, variables=variables, max_steps=visitors.max_events)

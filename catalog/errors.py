@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 # How values and names are worded in messages.
 
 
-Place = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 """A path inside a document: `("chains", "vault-read", "states", "requested", "next", 0)`."""
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it would be written in YAML or JSON, cut at 60 characters."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "nothing"}[value]
@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def listed(names: Iterable[str], limit: int = 12) -> str:
+def join_names(names: Iterable[str], limit: int = 12) -> str:
     """Names in the given order, joined by commas; long lists are cut."""
     every = list(names)
     if len(every) > limit:
@@ -30,7 +30,7 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     return ", ".join(every) or "none"
 
 
-def suggestion(name: str, known: Collection[str]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """` (did you mean 'x'?)` when a known name is near, else nothing."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed only after a mistake, and slow to import
 
@@ -38,7 +38,7 @@ def suggestion(name: str, known: Collection[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def path_text(path: Place) -> str:
+def format_path(path: Location) -> str:
     """`chains.agent-execution.states.started.next[1].delay`; the whole document is `file`."""
     text = ""
     for step in path:

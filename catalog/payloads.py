@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
-from eventbus.catalog.errors import Problem, listed, path_text, shown
-from eventbus.catalog.model.events import EventType, FieldType, PayloadField
+from eventbus.catalog.errors import Problem, format_path, format_value, join_names
+from eventbus.catalog.model import EventType, FieldType, PayloadField
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -66,7 +66,7 @@ def _info(one: PayloadField) -> Any:
 
 def _among(values: tuple[Any, ...]) -> AfterValidator:
     """Membership after the type was checked: `Literal` would take `true` and `1.0` for 1."""
-    expected = listed(dict.fromkeys(repr(value) for value in values))
+    expected = join_names(dict.fromkeys(repr(value) for value in values))
 
     def check(value: Any) -> Any:
         if value not in values:
@@ -77,7 +77,7 @@ def _among(values: tuple[Any, ...]) -> AfterValidator:
 
 
 def _path(location: tuple[str | int, ...]) -> str:
-    return path_text(("payload", *location))
+    return format_path(("payload", *location))
 
 
 def _message(detail: ErrorDetails) -> str:
@@ -86,4 +86,4 @@ def _message(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return "unknown field"
     expected = detail["msg"].replace("Input should be", "expected").partition(" or instance of")[0]
-    return f"{expected}, got {shown(detail['input'])}"
+    return f"{expected}, got {format_value(detail['input'])}"

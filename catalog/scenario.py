@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventbus.catalog.catalog import DATA, Catalog
-from eventbus.catalog.errors import UnknownName, listed, suggestion
-from eventbus.catalog.model.workload import ScenarioSettings
-from eventbus.catalog.reading.scenario import load
+from eventbus.catalog.errors import UnknownName, did_you_mean, join_names
+from eventbus.catalog.model import ScenarioSettings
+from eventbus.catalog.reading.scenario import load_scenario
 
 SCENARIOS = DATA / "scenarios"
 
@@ -37,7 +37,7 @@ class Scenario(ScenarioSettings):
             InvalidScenario: with every mistake of the file and the overrides.
         """
         path = file_of(str(name))
-        settings, sections = load(path, overrides, Catalog.default() if catalog is None else catalog)
+        settings, sections = load_scenario(path, overrides, Catalog.default() if catalog is None else catalog)
         return cls(name=path.stem, catalog=Catalog(**vars(sections)), **vars(settings))
 
     @staticmethod
@@ -57,4 +57,4 @@ def file_of(name: str) -> Path:
         return SCENARIOS / f"{name}.yaml"
     if Path(name).is_file():
         return Path(name)
-    raise UnknownName(f"expected a scenario ({listed(known)}) or a file, got {name!r}{suggestion(name, known)}")
+    raise UnknownName(f"expected a scenario ({join_names(known)}) or a file, got {name!r}{did_you_mean(name, known)}")

@@ -12,24 +12,35 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from eventbus.catalog.errors import CatalogError, listed
-from eventbus.catalog.model.chains import Chain, State, Transition
-from eventbus.catalog.model.delays import Delay, Fixed, Uniform
-from eventbus.catalog.model.events import EventType, PayloadField
-from eventbus.catalog.model.sections import S, Sections
-from eventbus.catalog.model.visitors import COUNTED, Behaviour, Visitors, full_name, short_name
+from eventbus.catalog.errors import CatalogError, join_names
+from eventbus.catalog.model import (
+    INTEGER_ATTRIBUTES,
+    Behaviour,
+    Chain,
+    Delay,
+    EventType,
+    Fixed,
+    PayloadField,
+    State,
+    Transition,
+    Uniform,
+    Visitors,
+    full_name,
+    short_name,
+)
+from eventbus.catalog.model.sections import Sections, SectionsT
 
 TOLERANCE = 1e-9
 """By which the sum may differ from 1: what adding up leaves of decimal fractions."""
 START, END = full_name("session_start"), full_name("session_end")
 NEVER = 1e-12
 """In place of no share at all, where a chain must be able to end."""
-MOST_STEPS = 1 << 20
+MAX_STEPS = 1 << 20
 TAIL = 40
 """Times the mean length: one session in e^40 would be longer."""
 
 
-def with_probabilities(catalog: S, shares: Mapping[str, float]) -> S:
+def with_probabilities(catalog: SectionsT, shares: Mapping[str, float]) -> SectionsT:
     """The same catalog, whose visitors do everything by chance.
 
     Args:
@@ -53,7 +64,7 @@ def with_probabilities(catalog: S, shares: Mapping[str, float]) -> S:
     return replace(catalog, lists=lists, events=events, chains=chains)
 
 
-def misgivings(shares: Mapping[str, float]) -> list[str]:
+def warnings(shares: Mapping[str, float]) -> list[str]:
     """What is done otherwise than the shares say, a sentence each."""
     known = {full_name(name): share for name, share in shares.items()}
     start, end = known.get(START, 0.0), known.get(END, 0.0)
@@ -76,7 +87,7 @@ def _checked(shares: Mapping[str, float]) -> dict[str, float]:
         known[full_name(name)] = share
     total = math.fsum(known.values())
     if abs(total - 1) > TOLERANCE:
-        raise CatalogError(f"expected shares that sum to 1.0, got {total:.12g} for {listed(shares)}")
+        raise CatalogError(f"expected shares that sum to 1.0, got {total:.12g} for {join_names(shares)}")
     if not known.get(START):
         raise CatalogError("expected a share above 0 for session_start: no session would begin")
     known[END] = min(max(known.get(END, 0.0), NEVER), known[START])
@@ -91,7 +102,7 @@ def _by_chance(chain: Chain, shares: Mapping[str, float]) -> Chain:
         description="Somebody visits the web site and does what chance says.",
         start=short_name(START),
         states={short_name(name): _state(name, shares, _delay(behaviour)) for name in shares},
-        max_steps=min(math.ceil(TAIL / shares[START]), MOST_STEPS),
+        max_steps=min(math.ceil(TAIL / shares[START]), MAX_STEPS),
         visitors=None,
     )
 
@@ -151,7 +162,7 @@ def _fields(fields: tuple[PayloadField, ...], state: str, chain: Chain) -> Itera
             yield replace(one, fields=tuple(_fields(one.fields, state, chain)))
         elif one.visit == "referrer" and chain.visitors.referrer:
             yield replace(one, visit=None, var=chain.visitors.referrer)
-        elif one.visit is not None and one.visit not in COUNTED and one.visit != "referrer":
+        elif one.visit is not None and one.visit not in INTEGER_ATTRIBUTES and one.visit != "referrer":
             kind = state if state in {"button", "link"} else "page"
             yield replace(one, visit=None, pick=f"{chain.name}_{kind}.{one.visit.partition('.')[2]}")
         elif one.visit is None and not one.elapsed:

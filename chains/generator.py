@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
-from eventbus.catalog.model.chains import Outcome
-from eventbus.catalog.model.workload import Arrivals as Model
-from eventbus.catalog.model.workload import Phase, Tenants
+from eventbus.catalog.model import Arrivals as Model
+from eventbus.catalog.model import Outcome, Phase, Tenants
 from eventbus.chains.arrivals.closed import Closed
 from eventbus.chains.arrivals.open import Arrivals, compiled, paced, poisson
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting

@@ -13,8 +13,7 @@ import numpy as np
 
 from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog, Chain
-from eventbus.catalog.model.chains import Outcome
-from eventbus.catalog.model.workload import Phase
+from eventbus.catalog.model import Outcome, Phase
 from eventbus.chains.errors import InvalidSetting, NothingToGenerate
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from eventbus.chains.rendering import JSON, Format

@@ -15,9 +15,7 @@ from eventbus.catalog.export.jsonschema import event_schema
 from eventbus.catalog.export.yaml import chain_document as file_form
 from eventbus.catalog.export.yaml import delay_document, source_document, state_document
 from eventbus.catalog.graph.conformance import Role
-from eventbus.catalog.model.chains import Chain, State, Transition
-from eventbus.catalog.model.events import EventType, PayloadField
-from eventbus.catalog.model.sections import DEFAULT_PARTITIONS
+from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, PayloadField, State, Transition
 
 # One example of each event type: what documents and `eventbus catalog show` print.
 
@@ -260,7 +258,7 @@ def _way(chain: Chain, state: State, transition: Transition, form: Document) -> 
         "event": chain.states[transition.to].emits,
         "probability": transition.weight / state.total,
         "delay_ms": delay_document(transition.delay),
-        **_members(form, "retry", "compensate", "by"),
+        **_members(form, "retry", "compensate", "scaled_by"),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from eventbus.catalog.model.events import EventType, PayloadField
+from eventbus.catalog.model import EventType, PayloadField
 
 if TYPE_CHECKING:
     from eventbus.catalog.catalog import Catalog

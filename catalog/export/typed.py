@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
-from eventbus.catalog.model.events import EventType, PayloadField
-from eventbus.catalog.reading.load import resolved
+from eventbus.catalog.model import EventType, PayloadField
+from eventbus.catalog.reading.load import with_allowed_values
 
 if TYPE_CHECKING:
     from eventbus.catalog.catalog import Catalog
@@ -65,7 +65,7 @@ ANYTHING = Scalar("json")
 
 def payload_shapes(catalog: Catalog) -> dict[str, Struct]:
     """The shape of each event type's payload."""
-    return {name: payload_shape(event) for name, event in resolved(catalog).items()}
+    return {name: payload_shape(event) for name, event in with_allowed_values(catalog).items()}
 
 
 def payload_shape(event: EventType) -> Struct:

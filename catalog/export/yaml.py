@@ -7,11 +7,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eventbus.catalog.catalog import Catalog
-from eventbus.catalog.errors import Place
-from eventbus.catalog.model.chains import Backoff, Causes, Chain, Fork, Retry, State, Transition, Variable, Way
-from eventbus.catalog.model.delays import Delay, Exponential, Fixed, Uniform
-from eventbus.catalog.model.events import EventType, PayloadField
-from eventbus.catalog.model.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.errors import Location
+from eventbus.catalog.model import (
+    Backoff,
+    Behaviour,
+    CausedChain,
+    Chain,
+    Click,
+    Delay,
+    EventType,
+    Exponential,
+    Fixed,
+    Fork,
+    Journey,
+    Page,
+    PayloadField,
+    Range,
+    Retry,
+    State,
+    Stop,
+    Target,
+    Transition,
+    Uniform,
+    Variable,
+    Visitors,
+)
 from eventbus.catalog.reading.chains import RANGES
 
 # Delays as they are written in a catalog file.
@@ -83,7 +103,7 @@ WIDTH = 120
 ENTRIES = 2
 """Sections and what they define (`chains.payment`) are never written on one line."""
 
-Notes = Mapping[Place, Sequence[str]]
+Notes = Mapping[Location, Sequence[str]]
 """Comments, by the place of the value that they are about."""
 
 
@@ -107,7 +127,7 @@ class _Layout:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
 
-    def member(self, name: str, value: Any, place: Place, indent: str) -> Iterator[str]:
+    def member(self, name: str, value: Any, place: Location, indent: str) -> Iterator[str]:
         """The lines of `name: value`."""
         key = f"{indent}{text(name)}:"
         line = f"{key} {flow(value)}"
@@ -117,7 +137,7 @@ class _Layout:
         yield from self._noted(key, self._notes.get(place, ()), indent)
         yield from self._block(value, place, f"{indent}  ")
 
-    def _block(self, value: Any, place: Place, indent: str) -> Iterator[str]:
+    def _block(self, value: Any, place: Location, indent: str) -> Iterator[str]:
         if isinstance(value, dict):
             for name, inner in value.items():
                 if len(place) < ENTRIES and len(value) > 1 and name != next(iter(value)) and _is_entry(value):
@@ -135,7 +155,7 @@ class _Layout:
             yield f"{indent}# {comment}"
         yield f"{line}  # {comment}" if comment and len(line) + len(comment) + 4 <= WIDTH else line
 
-    def _below(self, place: Place) -> list[str]:
+    def _below(self, place: Location) -> list[str]:
         """The notes about a value and all that is inside it."""
         inside = (notes for at, notes in self._notes.items() if at[: len(place)] == place)
         return [note for notes in inside for note in notes]
@@ -245,7 +265,7 @@ def _transition(way: Transition, *, weighted: bool) -> Document:
         **({} if backoff else {"delay": _delay(way.delay)}),
         **({"retry": _retry(way.retry)} if way.retry else {}),
         **({"compensate": True} if way.compensate else {}),
-        **({"by": way.by} if way.by else {}),
+        **({"scaled_by": way.scaled_by} if way.scaled_by else {}),
     }
 
 
@@ -260,16 +280,16 @@ def _backoff(backoff: Backoff) -> Document:
 
 
 def _fork(fork: Fork) -> Document:
-    others = [{"state": one.ended, **_way(one.way)} for one in fork.unless]
+    others = [{"state": one.ended, **_way(one.target)} for one in fork.unless]
     join = {**_way(fork.join), **({"unless": others} if others else {})}
     return {"branches": [_way(branch) for branch in fork.branches], "join": join}
 
 
-def _way(way: Way, target: str = "to") -> Document:
+def _way(way: Target, target: str = "to") -> Document:
     return {target: way.to, "delay": _delay(way.delay), **({"compensate": True} if way.compensate else {})}
 
 
-def _causes(one: Causes) -> Document:
+def _causes(one: CausedChain) -> Document:
     return {"chain": one.chain, "weight": one.weight, "delay": _delay(one.delay)}
 
 
@@ -345,7 +365,7 @@ def variable_document(one: Variable) -> Document:
     """A variable of a chain."""
     bounds = {"list": one.list} if one.list is not None else {"min": one.minimum, "max": one.maximum}
     factor = {} if one.factor is None else {"factor": {"p95": one.factor}}
-    return {**bounds, **_said({"by": one.by, "zipf": one.zipf}), **factor}
+    return {**bounds, **_said({"per": one.per, "zipf": one.zipf}), **factor}
 
 
 def _domain(catalog: Catalog) -> Document:

@@ -15,16 +15,15 @@ from itertools import product
 from eventbus.catalog.errors import CatalogError, TooManyPaths
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Graph, Split
-from eventbus.catalog.model.chains import Chain, State
-from eventbus.catalog.model.sections import Sections
+from eventbus.catalog.model import Chain, Sections, State
 
 # The sets of event types that the walks of a chain leave behind: those of branches that run side by side, combined.
 
 
-MAXIMUM_SETS = 10_000
+MAX_SETS = 10_000
 
-Types = frozenset[str]
-Onward = dict[Types, Types]
+TypeSet = frozenset[str]
+NextTypes = dict[TypeSet, TypeSet]
 """By what was seen: what may come next."""
 
 
@@ -33,41 +32,41 @@ def types_of(chain: Chain) -> list[str]:
     return list(dict.fromkeys(state.emits for state in chain.states.values()))
 
 
-def accepted_sets(chain: Chain) -> set[Types]:
+def accepted_sets(chain: Chain) -> set[TypeSet]:
     """The sets of event types of all complete walks, without those of chains that they cause.
 
     Raises:
         TooManyPaths: more than 10,000 of them.
     """
-    reached = Paths(chain).reached(0)
+    reached = TypeSets(chain).reached(0)
     return _limited(chain, {types for end in graph_of(chain).ends() for types in reached.get(end, ())})
 
 
-def unfinished_sets(chain: Chain) -> Onward:
+def partial_sets(chain: Chain) -> NextTypes:
     """The sets of event types that a walk may have left behind at any time, and what may come next then.
 
     Where branches run side by side, only the first 10,000 combinations.
     """
-    return Paths(chain).onward(0)
+    return TypeSets(chain).onward(0)
 
 
-def causing_types(chain: Chain, event_type: str) -> set[str]:
+def preceding_types(chain: Chain, event_type: str) -> set[str]:
     """The event types of a chain that may come right before one of its types."""
     graph = graph_of(chain)
     return {graph.state(cause).emits for cause, effect in _pairs(graph) if graph.state(effect).emits == event_type}
 
 
-class Paths:
+class TypeSets:
     """What walks through a chain's graph leave behind."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._graph = graph_of(chain)
-        self._joined: dict[int, set[tuple[int, Types]]] = {}
+        self._joined: dict[int, set[tuple[int, TypeSet]]] = {}
 
-    def reached(self, first: int) -> dict[int, set[Types]]:
+    def reached(self, first: int) -> dict[int, set[TypeSet]]:
         """For each node of a branch, the sets with which a walk from the branch's first node can stand there."""
-        reached: dict[int, set[Types]] = {}
+        reached: dict[int, set[TypeSet]] = {}
         ahead = [(first, self._emitted([first]))]
         while ahead:
             number, types = ahead.pop()
@@ -78,9 +77,9 @@ class Paths:
                 ahead += [(to, types | more) for to, more in self._steps(number)]
         return reached
 
-    def onward(self, first: int) -> Onward:
+    def onward(self, first: int) -> NextTypes:
         """The sets of all unfinished walks from a branch's first node, and what may come next."""
-        found: Onward = {}
+        found: NextTypes = {}
         for number, sets in self.reached(first).items():
             node = self._graph.nodes[number]
             if node.split is None:
@@ -90,7 +89,7 @@ class Paths:
                 _note(found, [types | inside for types in sets], following)
         return found
 
-    def _steps(self, number: int) -> Iterable[tuple[int, Types]]:
+    def _steps(self, number: int) -> Iterable[tuple[int, TypeSet]]:
         """The nodes that follow in the same branch, and what comes until then, their own event included."""
         node = self._graph.nodes[number]
         if node.split is None:
@@ -100,7 +99,7 @@ class Paths:
             self._joined[number] = {(to, types | self._emitted([to])) for to, types in joins}
         return self._joined[number]
 
-    def _joins(self, split: Split) -> Iterator[tuple[int, Types]]:
+    def _joins(self, split: Split) -> Iterator[tuple[int, TypeSet]]:
         """The nodes that may follow when all branches have ended, and what these have left behind."""
         reached = [self.reached(branch.edge.to) for branch in split.branches]
         for kinds, edge in split.joins.items():
@@ -108,43 +107,43 @@ class Paths:
                 {types for end in branch.ends[kind] for types in walks.get(end, ())}
                 for branch, kind, walks in zip(split.branches, kinds, reached, strict=True)
             ]
-            nothing: set[Types] = {frozenset()}
+            nothing: set[TypeSet] = {frozenset()}
             for types in reduce(self._combined, sets, nothing):
                 yield edge.to, types
 
-    def _combined(self, some: set[Types], others: set[Types]) -> set[Types]:
-        combined: set[Types] = set()
+    def _combined(self, some: set[TypeSet], others: set[TypeSet]) -> set[TypeSet]:
+        combined: set[TypeSet] = set()
         for one, other in product(some, others):
             combined.add(one | other)
             _limited(self._chain, combined)
         return combined
 
-    def _side_by_side(self, split: Split) -> Onward:
-        together: Onward = {frozenset(): frozenset()}
+    def _side_by_side(self, split: Split) -> NextTypes:
+        together: NextTypes = {frozenset(): frozenset()}
         for branch in split.branches:
             inside = self.onward(branch.edge.to) | {frozenset(): self._emitted([branch.edge.to])}
-            mixed: Onward = {}
+            mixed: NextTypes = {}
             for one, other in product(together, inside):
-                if len(mixed) < MAXIMUM_SETS:
+                if len(mixed) < MAX_SETS:
                     _note(mixed, [one | other], together[one] | inside[other])
             together = mixed
         for to, types in self._joins(split):
             _note(together, [types], self._emitted([to]))
         return together
 
-    def _emitted(self, numbers: Iterable[int]) -> Types:
+    def _emitted(self, numbers: Iterable[int]) -> TypeSet:
         return frozenset(self._graph.state(number).emits for number in numbers)
 
 
-def _note(onward: Onward, sets: Iterable[Types], following: Types) -> None:
+def _note(onward: NextTypes, sets: Iterable[TypeSet], following: TypeSet) -> None:
     for types in sets:
         onward[types] = onward.get(types, frozenset()) | following
 
 
-def _limited(chain: Chain, sets: set[Types]) -> set[Types]:
-    if len(sets) > MAXIMUM_SETS:
+def _limited(chain: Chain, sets: set[TypeSet]) -> set[TypeSet]:
+    if len(sets) > MAX_SETS:
         raise TooManyPaths(
-            f"the walks of {chain.name} leave more than {MAXIMUM_SETS:,} different sets of event types; "
+            f"the walks of {chain.name} leave more than {MAX_SETS:,} different sets of event types; "
             "let several of its states emit the same type"
         )
     return sets
@@ -166,7 +165,7 @@ def _joining(split: Split) -> Iterator[tuple[int, int]]:
             yield from ((end, edge.to) for end in branch.ends[kind])
 
 
-MAXIMUM_TYPES = 62
+MAX_TYPES = 62
 """Bits of a mask: it fits a signed 64-bit integer, and one bit stays free."""
 
 
@@ -213,7 +212,7 @@ class Conformance:
         Raises:
             CatalogError: the chains share so many types that 62 bits do not suffice.
         """
-        return number_types(types_of(chain) for chain in self.catalog.chains.values())
+        return assign_bits(types_of(chain) for chain in self.catalog.chains.values())
 
     @cached_property
     def accepted(self) -> Mapping[str, frozenset[int]]:
@@ -257,7 +256,7 @@ def role_of(chain: Chain, state: State) -> Role:
     return Role.STARTED if state.emits.split(".")[-2:-1] == ["started"] else Role.STEP
 
 
-def number_types(groups: Iterable[Iterable[str]]) -> dict[str, int]:
+def assign_bits(groups: Iterable[Iterable[str]]) -> dict[str, int]:
     """Give each type the lowest number that no neighbour has; neighbours are types of one group.
 
     Raises:
@@ -271,8 +270,8 @@ def number_types(groups: Iterable[Iterable[str]]) -> dict[str, int]:
     for name in sorted(neighbours, key=lambda n: (-len(neighbours[n]), n)):  # the most constrained first
         taken = {numbers[other] for other in neighbours[name] if other in numbers}
         numbers[name] = next(number for number in range(len(taken) + 1) if number not in taken)
-        if numbers[name] >= MAXIMUM_TYPES:
-            raise CatalogError(f"the chains share too many event types: {MAXIMUM_TYPES} bits do not tell them apart")
+        if numbers[name] >= MAX_TYPES:
+            raise CatalogError(f"the chains share too many event types: {MAX_TYPES} bits do not tell them apart")
     return numbers
 
 
@@ -280,7 +279,7 @@ def explain(chain: Chain, seen: frozenset[str], ended: bool) -> list[str]:
     """See `Conformance.explain`."""
     if ended:
         return _differences(chain, seen, _nearest(seen, accepted_sets(chain)))
-    onward = unfinished_sets(chain)
+    onward = partial_sets(chain)
     path = _nearest(seen, onward)
     after = [name for name in types_of(chain) if name in onward[path]]
     return [*_differences(chain, seen, path), f"not ended yet: {' or '.join(after)} may come next"]
@@ -300,6 +299,6 @@ def _differences(chain: Chain, seen: frozenset[str], path: frozenset[str]) -> li
 
 
 def _after(chain: Chain, event_type: str, path: frozenset[str]) -> str:
-    before = causing_types(chain, event_type)
+    before = preceding_types(chain, event_type)
     previous = next((name for name in types_of(chain) if name in before & path - {event_type}), None)
     return f": it is expected after {previous}" if previous else ": it starts the chain"

@@ -10,14 +10,22 @@ from math import prod
 from typing import NamedTuple
 
 from eventbus.catalog.errors import TooManyPaths
-from eventbus.catalog.graph.graph import Branch, Edge, Graph, Horizon, Node, Split, distances, retries
-from eventbus.catalog.model.chains import Chain, Fork, State, Transition, Way
-from eventbus.catalog.model.delays import Delay, Fixed, within
+from eventbus.catalog.graph.graph import (
+    Branch,
+    Edge,
+    Graph,
+    GraphNode,
+    Reachability,
+    Split,
+    distances,
+    retried_transitions,
+)
+from eventbus.catalog.model import Chain, Delay, Fixed, Fork, State, Target, Transition, truncate
 
-MAXIMUM_NODES = 4096
+MAX_NODES = 4096
 
 
-class Key(NamedTuple):
+class NodeKey(NamedTuple):
     """What tells a node from others of the same state."""
 
     state: str
@@ -25,12 +33,12 @@ class Key(NamedTuple):
     """How often each retry of the chain was taken."""
     done: tuple[str, ...]
     """States that may have to be undone, the last one last."""
-    frame: Frame
-    undoing: Way | None = None
+    frame: BranchScope
+    undoing: Target | None = None
     """In a compensation: where the chain goes when all is undone."""
 
 
-class Frame(NamedTuple):
+class BranchScope(NamedTuple):
     """The branch that a node lies in."""
 
     number: int = 0
@@ -38,17 +46,17 @@ class Frame(NamedTuple):
     lanes: int = 1
 
 
-class Draft(NamedTuple):
+class DraftEdge(NamedTuple):
     """An edge before its target has a number."""
 
-    target: Key
+    target: NodeKey
     delay: Delay
     weight: float = 1.0
-    by: str | None = None
-    retries: bool = False
+    scaled_by: str | None = None
+    is_retry: bool = False
 
 
-class End(NamedTuple):
+class BranchEnd(NamedTuple):
     """What is left of a branch: equal ends are one class."""
 
     led: str | None
@@ -65,28 +73,28 @@ def graph_of(chain: Chain) -> Graph:
     """
     graph: Graph | None = vars(chain).get("_graph")
     if graph is None:
-        unfolding = Unfolding(chain)
+        unfolding = Expansion(chain)
         unfolding.walk(unfolding.start())
         nodes = tuple(unfolding.nodes[number] for number in range(len(unfolding.nodes)))
         graph = vars(chain)["_graph"] = Graph(chain, nodes)
     return graph
 
 
-class Unfolding:
+class Expansion:
     """Nodes by number, as far as they are known."""
 
     def __init__(self, chain: Chain) -> None:
-        self.nodes: dict[int, Node] = {}
+        self.nodes: dict[int, GraphNode] = {}
         self._chain = chain
-        self._numbers: dict[Key, int] = {}
+        self._numbers: dict[NodeKey, int] = {}
         self._frames = 0
-        self._horizon = Horizon(chain)
-        self._retries = {(state, one): number for number, (state, one) in enumerate(retries(chain))}
+        self._horizon = Reachability(chain)
+        self._retries = {(state, one): number for number, (state, one) in enumerate(retried_transitions(chain))}
 
-    def start(self) -> Key:
-        return self._entered(self._chain.start, (0,) * len(self._retries), (), Frame())
+    def start(self) -> NodeKey:
+        return self._entered(self._chain.start, (0,) * len(self._retries), (), BranchScope())
 
-    def walk(self, first: Key) -> list[tuple[int, Key]]:
+    def walk(self, first: NodeKey) -> list[tuple[int, NodeKey]]:
         """Add all nodes that follow in the same branch; returns those that have no next one."""
         ends, ahead = [], [first]
         while ahead:
@@ -99,86 +107,90 @@ class Unfolding:
                     ends.append((number, key))
         return ends
 
-    def _number(self, key: Key) -> int:
+    def _number(self, key: NodeKey) -> int:
         number = self._numbers.setdefault(key, len(self._numbers))
-        if number >= MAXIMUM_NODES:
+        if number >= MAX_NODES:
             raise TooManyPaths(
-                f"the walks of {self._chain.name} unfold into more than {MAXIMUM_NODES:,} nodes; "
+                f"the walks of {self._chain.name} unfold into more than {MAX_NODES:,} nodes; "
                 "lower the limits of its retries, or let fewer states be compensated"
             )
         return number
 
-    def _node(self, key: Key) -> tuple[Node, list[Key]]:
+    def _node(self, key: NodeKey) -> tuple[GraphNode, list[NodeKey]]:
         state, lanes = self._chain.states[key.state], key.frame.lanes
         if key.undoing:
             ways, stop = [self._reached(key, key.undoing, key.spent, key.done)], 0.0
         elif state.fork:
             split, following = self._split(key, state.fork)
-            return Node(state=key.state, split=split, lanes=lanes), following
+            return GraphNode(state=key.state, split=split, lanes=lanes), following
         else:
             ways, stop = list(self._timed(key, state)), state.abandon
         edges = tuple(self._edge(one) for one in ways)
-        return Node(state=key.state, edges=edges, stop=stop, lanes=lanes), [one.target for one in ways]
+        return GraphNode(state=key.state, edges=edges, stop=stop, lanes=lanes), [one.target for one in ways]
 
-    def _edge(self, draft: Draft) -> Edge:
+    def _edge(self, draft: DraftEdge) -> Edge:
         return Edge(
             to=self._number(draft.target),
             weight=draft.weight,
             delay=draft.delay,
-            by=draft.by,
-            retries=draft.retries,
+            scaled_by=draft.scaled_by,
+            is_retry=draft.is_retry,
         )
 
-    def _timed(self, key: Key, state: State) -> Iterator[Draft]:
+    def _timed(self, key: NodeKey, state: State) -> Iterator[DraftEdge]:
         """The ways out of a state; with a timeout, each is shorter than it, and one more stands for the rest of all."""
         late = 0.0
         for draft in (self._taken(key, transition) for transition in state.next):
             if state.timeout is None:
                 yield draft
                 continue
-            share, delay = within(draft.delay, state.timeout.after)
+            share, delay = truncate(draft.delay, state.timeout.after)
             late += draft.weight * (1 - share)
             if share > 0:
                 yield draft._replace(weight=draft.weight * share, delay=delay)
         if state.timeout and late > 0:
             target = self._entered(state.timeout.to, key.spent, key.done, key.frame)
-            yield Draft(target, Fixed(value=state.timeout.after), late)
+            yield DraftEdge(target, Fixed(value=state.timeout.after), late)
 
-    def _taken(self, key: Key, transition: Transition) -> Draft:
+    def _taken(self, key: NodeKey, transition: Transition) -> DraftEdge:
         retry = transition.retry
         spent, number = key.spent, self._retries.get((key.state, transition), 0)
-        way = Way(to=transition.to, delay=transition.delay, compensate=transition.compensate, by=transition.by)
+        way = Target(
+            to=transition.to, delay=transition.delay, compensate=transition.compensate, scaled_by=transition.scaled_by
+        )
         if retry and spent[number] >= retry.limit:
             return self._reached(key, retry.otherwise, spent, key.done)._replace(weight=transition.weight)
         if retry:
             spent = (*spent[:number], spent[number] + 1, *spent[number + 1 :])
             way = replace(way, delay=retry.backoff.delay(spent[number])) if retry.backoff else way
         draft = self._reached(key, way, spent, key.done)
-        return draft._replace(weight=transition.weight, retries=retry is not None)
+        return draft._replace(weight=transition.weight, is_retry=retry is not None)
 
-    def _reached(self, key: Key, way: Way, spent: tuple[int, ...], done: tuple[str, ...]) -> Draft:
+    def _reached(self, key: NodeKey, way: Target, spent: tuple[int, ...], done: tuple[str, ...]) -> DraftEdge:
         """The target of a way, or what is undone before."""
         if not way.compensate or not done:
             target = self._entered(way.to, spent, () if way.compensate else done, key.frame)
-            return Draft(target, way.delay, by=way.by)
+            return DraftEdge(target, way.delay, scaled_by=way.scaled_by)
         compensation = self._chain.states[done[-1]].compensation
         assert compensation
-        return Draft(Key(compensation.to, self._counted(way.to, spent), done[:-1], key.frame, way), compensation.delay)
+        return DraftEdge(
+            NodeKey(compensation.to, self._counted(way.to, spent), done[:-1], key.frame, way), compensation.delay
+        )
 
-    def _entered(self, name: str, spent: tuple[int, ...], done: tuple[str, ...], frame: Frame) -> Key:
+    def _entered(self, name: str, spent: tuple[int, ...], done: tuple[str, ...], frame: BranchScope) -> NodeKey:
         """A state, with what can still matter after it."""
         if self._chain.states[name].compensation:
             done = (*(one for one in done if one != name), name)
-        return Key(name, self._counted(name, spent), done if self._horizon.may_undo(name) else (), frame)
+        return NodeKey(name, self._counted(name, spent), done if self._horizon.may_undo(name) else (), frame)
 
     def _counted(self, name: str, spent: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n if alive else 0 for n, alive in zip(spent, self._horizon.retries_open(name), strict=True))
 
-    def _split(self, key: Key, fork: Fork) -> tuple[Split, list[Key]]:
+    def _split(self, key: NodeKey, fork: Fork) -> tuple[Split, list[NodeKey]]:
         found = [self._branch(key, way, fork) for way in fork.branches]
-        if prod(len(ends) for _, ends in found) > MAXIMUM_NODES:
+        if prod(len(ends) for _, ends in found) > MAX_NODES:
             raise TooManyPaths(
-                f"the branches after {key.state} of {self._chain.name} end in more than {MAXIMUM_NODES:,} combinations"
+                f"the branches after {key.state} of {self._chain.name} end in more than {MAX_NODES:,} combinations"
             )
         joins = {
             tuple(ends[end] for (_, ends), end in zip(found, combination, strict=True)): self._join(
@@ -190,21 +202,23 @@ class Unfolding:
         split = Split(branches=tuple(branch for branch, _ in found), joins=edges)
         return split, [draft.target for draft in joins.values()]
 
-    def _join(self, key: Key, fork: Fork, ends: tuple[End, ...]) -> Draft:
-        way = fork.way(frozenset(end.led for end in ends if end.led))
+    def _join(self, key: NodeKey, fork: Fork, ends: tuple[BranchEnd, ...]) -> DraftEdge:
+        way = fork.target(frozenset(end.led for end in ends if end.led))
         spent = tuple(n + sum(end.spent[i] - n for end in ends) for i, n in enumerate(key.spent))
         return self._reached(key, way, spent, sum((end.done for end in ends), key.done))
 
-    def _branch(self, key: Key, way: Way, fork: Fork) -> tuple[Branch, dict[End, int]]:
+    def _branch(self, key: NodeKey, way: Target, fork: Fork) -> tuple[Branch, dict[BranchEnd, int]]:
         """A branch with all its nodes, and the classes of its ends."""
         self._frames += 1
-        first = self._entered(way.to, key.spent, (), Frame(self._frames, key.frame.lanes * len(fork.branches)))
+        first = self._entered(way.to, key.spent, (), BranchScope(self._frames, key.frame.lanes * len(fork.branches)))
         begin = self._number(first)
         asked = {one.ended for one in fork.unless}
-        classes: dict[End, int] = {}
+        classes: dict[BranchEnd, int] = {}
         members: dict[int, set[int]] = defaultdict(set)
         for number, end in self.walk(first):
-            kind = classes.setdefault(End(end.state if end.state in asked else None, end.spent, end.done), len(classes))
+            kind = classes.setdefault(
+                BranchEnd(end.state if end.state in asked else None, end.spent, end.done), len(classes)
+            )
             self.nodes[number] = replace(self.nodes[number], end=kind)
             members[kind].add(number)
         inside = {number: node for number, node in self.nodes.items() if number >= begin}

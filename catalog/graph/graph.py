@@ -10,46 +10,45 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain as joined
 
-from eventbus.catalog.errors import Place
-from eventbus.catalog.model.chains import Chain, State, Transition, Way
-from eventbus.catalog.model.delays import Delay, Fixed
+from eventbus.catalog.errors import Location
+from eventbus.catalog.model import Chain, Delay, Fixed, State, Target, Transition
 
 # What may still come after a state: only that is worth remembering while a chain's walks are unfolded.
 
 
-def placed_ways(state: State) -> Iterator[tuple[Place, Way]]:
+def located_targets(state: State) -> Iterator[tuple[Location, Target]]:
     """Everything that a state leads to by itself, with its path in the state's description."""
     for number, one in enumerate(state.next):
-        yield ("next", number), Way(to=one.to, delay=one.delay, compensate=one.compensate)
+        yield ("next", number), Target(to=one.to, delay=one.delay, compensate=one.compensate)
         if one.retry:
             yield ("next", number, "retry", "else"), one.retry.otherwise
     if state.timeout:
-        yield ("timeout",), Way(to=state.timeout.to, delay=Fixed(value=state.timeout.after))
+        yield ("timeout",), Target(to=state.timeout.to, delay=Fixed(value=state.timeout.after))
     if state.compensation:
         yield ("compensation",), state.compensation
     if state.fork:
         yield from ((("fork", "branches", number), way) for number, way in enumerate(state.fork.branches))
         yield ("fork", "join"), state.fork.join
-        yield from ((("fork", "join", "unless", number), one.way) for number, one in enumerate(state.fork.unless))
+        yield from ((("fork", "join", "unless", number), one.target) for number, one in enumerate(state.fork.unless))
 
 
-def ways(state: State) -> Iterator[Way]:
+def targets(state: State) -> Iterator[Target]:
     """Everything that a state leads to by itself."""
-    return (way for _, way in placed_ways(state))
+    return (way for _, way in located_targets(state))
 
 
-def retries(chain: Chain) -> list[tuple[str, Transition]]:
+def retried_transitions(chain: Chain) -> list[tuple[str, Transition]]:
     """The transitions of a chain that are taken a few times at most, with their states."""
     return [(state.name, one) for state in chain.states.values() for one in state.next if one.retry]
 
 
-class Horizon:
+class Reachability:
     """The states that may follow each state, at once or later, and what may be done there."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._ways: dict[str, list[Way]] = {name: list(ways(state)) for name, state in chain.states.items()}
-        self._retried = [name for name, _ in retries(chain)]
+        self._ways: dict[str, list[Target]] = {name: list(targets(state)) for name, state in chain.states.items()}
+        self._retried = [name for name, _ in retried_transitions(chain)]
         self.after: Mapping[str, frozenset[str]] = self._closure()
         for state in chain.states.values():
             if state.fork:
@@ -69,7 +68,7 @@ class Horizon:
         assert forking.fork
         inside = joined.from_iterable(self.after[way.to] for way in forking.fork.branches)
         for name in {name for name in inside if _ends(self._chain.states[name])}:
-            self._ways[name] += [forking.fork.join, *(one.way for one in forking.fork.unless)]
+            self._ways[name] += [forking.fork.join, *(one.target for one in forking.fork.unless)]
 
     def _closure(self) -> Mapping[str, frozenset[str]]:
         return {name: frozenset(self._following(name)) for name in self._chain.states}
@@ -96,9 +95,9 @@ class Edge:
     """Number of a node."""
     weight: float
     delay: Delay
-    by: str | None = None
+    scaled_by: str | None = None
     """A variable with a `factor`, by which the delay is multiplied."""
-    retries: bool = False
+    is_retry: bool = False
     """Whether taking it is a retry."""
 
 
@@ -124,7 +123,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class GraphNode:
     """A state at one point of its walks: one event, and what may follow. One edge is taken, or all branches are."""
 
     state: str
@@ -156,7 +155,7 @@ class Graph:
     """All walks of a chain. Branches are closed: their edges lead to nodes of the same branch only."""
 
     chain: Chain
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     """By number; the first is the start."""
 
     def state(self, number: int) -> State:
@@ -183,7 +182,7 @@ class Graph:
         return distances(dict(enumerate(self.nodes)), goals)
 
 
-def distances(nodes: Mapping[int, Node], goals: Iterable[int]) -> dict[int, int]:
+def distances(nodes: Mapping[int, GraphNode], goals: Iterable[int]) -> dict[int, int]:
     """See `Graph.distances`, for some of the nodes."""
     far = dict.fromkeys(goals, 0)
     backwards = sorted(nodes, reverse=True)
@@ -192,7 +191,7 @@ def distances(nodes: Mapping[int, Node], goals: Iterable[int]) -> dict[int, int]
     return far
 
 
-def _nearer(number: int, node: Node, far: dict[int, int]) -> bool:
+def _nearer(number: int, node: GraphNode, far: dict[int, int]) -> bool:
     """Notes a shorter way than known so far."""
     lengths = _lengths(node, far)
     if not lengths or min(lengths) >= far.get(number, min(lengths) + 1):
@@ -201,7 +200,7 @@ def _nearer(number: int, node: Node, far: dict[int, int]) -> bool:
     return True
 
 
-def _lengths(node: Node, far: Mapping[int, int]) -> Collection[int]:
+def _lengths(node: GraphNode, far: Mapping[int, int]) -> Collection[int]:
     if node.split is None:
         return [far[edge.to] + 1 for edge in node.edges if edge.weight > 0 and edge.to in far]
     branches = node.split.branches

@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from eventbus.catalog.errors import CatalogError, InvalidCatalog, Mistake, shown
+from eventbus.catalog.errors import CatalogError, InvalidCatalog, Mistake, format_value
 from eventbus.catalog.export.yaml import flow
 from eventbus.catalog.infer.jsonschema import Document, Found, Schema, unwrapped
-from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model import Chain
 from eventbus.catalog.reading.chains import read_chain
-from eventbus.catalog.reading.document import Node
+from eventbus.catalog.reading.document import YamlNode
 
 # The messages of an AsyncAPI document of version 2 or 3.
 
@@ -29,7 +29,7 @@ def messages(document: Document) -> Iterator[Found]:
     """
     version = str(document.root.get("asyncapi"))
     if version.partition(".")[0] not in {"2", "3"}:
-        raise CatalogError(f"expected AsyncAPI 2 or 3, got version {shown(version)}")
+        raise CatalogError(f"expected AsyncAPI 2 or 3, got version {format_value(version)}")
     seen: list[Any] = []
     for channel, name, message in _all(document):
         resolved = document.resolved(message)
@@ -123,10 +123,10 @@ def chains(document: Mapping[str, Any]) -> dict[str, Chain]:
     return read
 
 
-def _node(name: str, value: Any, mistakes: list[Mistake]) -> Node:
+def _node(name: str, value: Any, mistakes: list[Mistake]) -> YamlNode:
     composed = yaml.compose(flow(value), yaml.SafeLoader)
     assert composed is not None
-    return Node(composed, "x-chains", (name,), mistakes)
+    return YamlNode(composed, "x-chains", (name,), mistakes)
 
 
 def _file_form(chain: Mapping[str, Any]) -> dict[str, Any]:

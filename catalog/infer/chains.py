@@ -8,10 +8,19 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from eventbus.catalog.errors import Place
-from eventbus.catalog.model.chains import Chain, Outcome, State, Transition, Variable
-from eventbus.catalog.model.delays import Delay, LogNormal, Uniform
-from eventbus.catalog.model.events import EventType, PayloadField
+from eventbus.catalog.errors import Location
+from eventbus.catalog.model import (
+    Chain,
+    Delay,
+    EventType,
+    LogNormal,
+    Outcome,
+    PayloadField,
+    State,
+    Transition,
+    Uniform,
+    Variable,
+)
 from eventbus.catalog.validation import event_name
 
 # Words of event types: what begins something, what ends it well, and what ends it badly.
@@ -148,7 +157,7 @@ class Plot:
     events: dict[str, EventType]
     lists: dict[str, tuple[Any, ...]]
     chains: dict[str, Chain] = field(default_factory=dict)
-    notes: dict[Place, list[str]] = field(default_factory=dict)
+    notes: dict[Location, list[str]] = field(default_factory=dict)
 
     def guess(self) -> None:
         """One chain for each domain, or for each thing in it of which a beginning is known."""
@@ -241,7 +250,7 @@ class Plot:
             if any(one.name == name for one in self.events[kind].payload):
                 self._note(("events", kind, "payload", name), "verify: the same in the whole chain")
 
-    def _note(self, place: Place, note: str) -> None:
+    def _note(self, place: Location, note: str) -> None:
         self.notes.setdefault(place, []).append(note)
 
 

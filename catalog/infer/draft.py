@@ -11,16 +11,15 @@ import orjson
 import yaml
 
 from eventbus.catalog.catalog import Catalog
-from eventbus.catalog.errors import CatalogError, Place, listed, path_text, shown
+from eventbus.catalog.errors import CatalogError, Location, format_path, format_value, join_names
 from eventbus.catalog.export.yaml import catalog_document, yaml_text
 from eventbus.catalog.infer.asyncapi import chains as exported_chains
 from eventbus.catalog.infer.asyncapi import messages, topics
 from eventbus.catalog.infer.chains import BEGINS, Plot, event_type, organisation, words
 from eventbus.catalog.infer.jsonschema import Document, Found, schema_events
 from eventbus.catalog.infer.values import Fields
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.events import EventType
-from eventbus.catalog.validation import problems
+from eventbus.catalog.model import Chain, EventType
+from eventbus.catalog.validation import validate
 
 # A catalog that was worked out from something else, and what a reader should know about each of its guesses.
 
@@ -30,7 +29,7 @@ class Sketch:
     """A catalog and comments."""
 
     catalog: Catalog
-    notes: Mapping[Place, Sequence[str]] = field(default_factory=dict)
+    notes: Mapping[Location, Sequence[str]] = field(default_factory=dict)
     """By place in the catalog: `("chains", "payment", "weight")`."""
     head: Sequence[str] = ()
     """About the whole."""
@@ -43,8 +42,8 @@ class Sketch:
         Raises:
             CatalogError: what was worked out is no good catalog.
         """
-        for place, problem in problems(self.catalog):
-            raise CatalogError(f"no catalog can be made of this: {path_text(place)}: {problem}")
+        for place, problem in validate(self.catalog):
+            raise CatalogError(f"no catalog can be made of this: {format_path(place)}: {problem}")
         return yaml_text(catalog_document(self.catalog, self.beneath), self.notes, self.head)
 
 
@@ -171,7 +170,7 @@ def _check_schema(root: Any) -> None:
         for one in root:
             _check_schema(one)
     elif not isinstance(root, dict) or not root:
-        raise CatalogError(f"{expected}, got {shown(root)}")
+        raise CatalogError(f"{expected}, got {format_value(root)}")
     elif "event_id" in root or not SCHEMA & root.keys():
         hint = "; recorded events are for `eventbus catalog learn`" if "event_id" in root else ""
-        raise CatalogError(f"{expected}, got an object with {listed(map(str, root))}{hint}")
+        raise CatalogError(f"{expected}, got an object with {join_names(map(str, root))}{hint}")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from eventbus.catalog.errors import CatalogError, listed, shown
-from eventbus.catalog.model.events import FieldType
+from eventbus.catalog.errors import CatalogError, format_value, join_names
+from eventbus.catalog.model import FieldType
 
 # A JSON document whose `$ref`s are followed, as long as they stay inside it.
 
@@ -67,7 +67,7 @@ class Document:
             return value[int(step)]
         if isinstance(value, Mapping) and step in value:
             return value[step]
-        names = listed(map(str, value)) if isinstance(value, Mapping) else shown(value)
+        names = join_names(map(str, value)) if isinstance(value, Mapping) else format_value(value)
         raise CatalogError(f"the reference {reference!r} leads to nothing: there is no {step!r} among {names}")
 
     def _anchored(self, value: Any, name: str) -> Any:

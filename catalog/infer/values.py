@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
 
-from eventbus.catalog.errors import Place
+from eventbus.catalog.errors import Location
 from eventbus.catalog.export.yaml import FLAGS, SOURCES
 from eventbus.catalog.infer.chains import dashed, unique, words
 from eventbus.catalog.infer.jsonschema import SCHEMAS_DEEPEST as DEEPEST
 from eventbus.catalog.infer.jsonschema import Document, Schema, plain, type_of
-from eventbus.catalog.model.events import FieldType, PayloadField
+from eventbus.catalog.model import FieldType, PayloadField
 from eventbus.catalog.validation.payloads import SAFE, fits
 
 # Made-up values for texts of which only a format or a name is known.
@@ -388,7 +388,7 @@ class Fields:
 
     document: Document
     lists: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    notes: dict[Place, list[str]] = field(default_factory=dict)
+    notes: dict[Location, list[str]] = field(default_factory=dict)
 
     def payload(self, event: str, schema: Any, *, begins: bool = False) -> tuple[PayloadField, ...]:
         """The fields of an event.
@@ -403,7 +403,7 @@ class Fields:
         self._note(("events", event, "payload"), *notes)
         return tuple(self._properties(found, ("events", event, "payload"), begins))
 
-    def _properties(self, schema: Schema, place: Place, begins: bool) -> Iterator[PayloadField]:
+    def _properties(self, schema: Schema, place: Location, begins: bool) -> Iterator[PayloadField]:
         required = set(schema.get("required", ()))
         for name, inner in schema.get("properties", {}).items():
             found, notes = plain(self.document, inner)
@@ -415,7 +415,7 @@ class Fields:
             self._note(here, *notes)
             yield made if name in required else replace(made, required=False)
 
-    def _field(self, name: str, schema: Schema, place: Place, begins: bool) -> PayloadField | None:
+    def _field(self, name: str, schema: Schema, place: Location, begins: bool) -> PayloadField | None:
         if schema.get("type") == "null" or schema.get("const", ...) is None:
             return None
         known_kind = type_of(schema)
@@ -430,7 +430,7 @@ class Fields:
             return PayloadField(type="object", **about, fields=inner) if inner else None
         return PayloadField(type=kind, **about, **self._guess(name, kind, schema, place, begins))
 
-    def _guess(self, name: str, kind: FieldType, schema: Schema, place: Place, begins: bool) -> dict[str, Any]:
+    def _guess(self, name: str, kind: FieldType, schema: Schema, place: Location, begins: bool) -> dict[str, Any]:
         """Where the values come from."""
         if fits[kind](schema.get("const")):
             return {"value": schema["const"]}
@@ -447,7 +447,7 @@ class Fields:
             return {"minimum": low, "maximum": high, "decimals": decimals}
         return self._made_up(name, kind, schema, place)
 
-    def _made_up(self, name: str, kind: FieldType, schema: Schema, place: Place) -> dict[str, Any]:
+    def _made_up(self, name: str, kind: FieldType, schema: Schema, place: Location) -> dict[str, Any]:
         if kind == "boolean":
             return {"choices": (True, False)}
         if kind == "object":
@@ -472,7 +472,7 @@ class Fields:
         self.lists[label] = tuple(values)
         return {"pick": label}
 
-    def _note(self, place: Place, *notes: str | None) -> None:
+    def _note(self, place: Location, *notes: str | None) -> None:
         for note in filter(None, notes):
             self.notes.setdefault(place, []).append(note)
 

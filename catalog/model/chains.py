@@ -15,14 +15,14 @@ from eventbus.catalog.model.visitors import Visitors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Target:
     """Where something leads, and after what delay."""
 
     to: str
     delay: Delay
     compensate: bool = False
     """Whether what was done so far is undone on the way (see `State.compensation`)."""
-    by: str | None = None
+    scaled_by: str | None = None
     """A variable with a `factor`, by which the delay is multiplied."""
 
 
@@ -55,7 +55,7 @@ class Retry:
 
     limit: int
     """How often in one chain."""
-    otherwise: Way
+    otherwise: Target
     """Taken in its place from then on."""
     backoff: Backoff | None = None
     """None: the transition's own delay."""
@@ -71,26 +71,26 @@ class Timeout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unless:
+class JoinRule:
     """Another way on from a join."""
 
     ended: str
     """The state in which a branch ended."""
-    way: Way
+    target: Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
     """Branches that run side by side, and where the chain goes on when the last of them has ended."""
 
-    branches: tuple[Way, ...]
-    join: Way
-    unless: tuple[Unless, ...] = ()
+    branches: tuple[Target, ...]
+    join: Target
+    unless: tuple[JoinRule, ...] = ()
     """The first that holds counts."""
 
-    def way(self, ended: frozenset[str]) -> Way:
+    def target(self, ended: frozenset[str]) -> Target:
         """The way on, by the states in which the branches ended."""
-        return next((one.way for one in self.unless if one.ended in ended), self.join)
+        return next((one.target for one in self.unless if one.ended in ended), self.join)
 
 
 Outcome = Literal["completed", "failed"]
@@ -107,12 +107,12 @@ class Transition:
     retry: Retry | None = None
     compensate: bool = False
     """Whether what was done so far is undone first (see `State.compensation`)."""
-    by: str | None = None
+    scaled_by: str | None = None
     """A variable with a `factor`, by which the delay is multiplied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Causes:
+class CausedChain:
     """Another chain that an event may cause, under the same correlation id."""
 
     chain: str
@@ -142,9 +142,9 @@ class State:
     """Weight of the walks that stop here without another event and without outcome."""
     timeout: Timeout | None = None
     fork: Fork | None = None
-    compensation: Way | None = None
+    compensation: Target | None = None
     """To a state that undoes what this one did."""
-    causes: tuple[Causes, ...] = ()
+    causes: tuple[CausedChain, ...] = ()
     """Each may begin, independently of the others and of `next`."""
 
 
@@ -154,7 +154,7 @@ class Variable:
 
     name: str
     list: str | None = None
-    by: str | None = None
+    per: str | None = None
     """Another variable: each of its values has an item of the list of its own, the same in all chains."""
     zipf: bool = False
     """Of a range: its second number is drawn half as often as the first, the third a third as often, and so on."""

@@ -44,7 +44,7 @@ class LogNormal:
 Delay = Uniform | Fixed | Exponential | LogNormal
 
 
-def stretched(delay: Delay, factor: float) -> Delay:
+def scale(delay: Delay, factor: float) -> Delay:
     """The same distribution, each delay multiplied with a factor."""
     if isinstance(delay, Fixed):
         return Fixed(value=delay.value * factor)
@@ -56,11 +56,11 @@ def stretched(delay: Delay, factor: float) -> Delay:
     return Uniform(minimum=low, maximum=delay.maximum * factor)
 
 
-NOTHING = 1e-9
+MIN_PROBABILITY = 1e-9
 """Less of a distribution than this cannot be drawn from."""
 
 
-def within(delay: Delay, bound: float) -> tuple[float, Delay]:
+def truncate(delay: Delay, bound: float) -> tuple[float, Delay]:
     """The probability that a delay is at most a bound (milliseconds), and the distribution of those that are.
 
     With a probability of 0 the second is the delay itself, without meaning.
@@ -77,7 +77,7 @@ def within(delay: Delay, bound: float) -> tuple[float, Delay]:
     low = _reached(delay, delay.minimum)
     inside = _reached(delay, bound) - low
     high = 1.0 if delay.maximum is None else _reached(delay, delay.maximum)
-    return (inside / (high - low), replace(delay, maximum=bound)) if inside > NOTHING else (0.0, delay)
+    return (inside / (high - low), replace(delay, maximum=bound)) if inside > MIN_PROBABILITY else (0.0, delay)
 
 
 def _reached(delay: Exponential | LogNormal, bound: float) -> float:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from eventbus.catalog.errors import UnknownName, listed, suggestion
+from eventbus.catalog.errors import UnknownName, did_you_mean, join_names
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.events import Cached, EventType
 
 T = TypeVar("T")
-S = TypeVar("S", bound="Sections")
+SectionsT = TypeVar("SectionsT", bound="Sections")
 
 DEFAULT_PARTITIONS = 4
 """Of the topic of a domain for which no file gives another number."""
@@ -46,12 +46,12 @@ class Sections(Cached):
         caused = {name for chain in self.weighted for name in chain.caused}
         return [chain for chain in self.chains.values() if chain.weight > 0 or chain.name in caused]
 
-    def only(self: S, *names: str) -> S:
+    def only(self: SectionsT, *names: str) -> SectionsT:
         """A copy in which only these chains are switched on: a weight of 0 becomes 1, all other weights become 0."""
         chosen = {name: self.chain(name).weight or 1 for name in names}
         return self.with_weights({**dict.fromkeys(self.chains, 0), **chosen})
 
-    def with_weights(self: S, weights: Mapping[str, float]) -> S:
+    def with_weights(self: SectionsT, weights: Mapping[str, float]) -> SectionsT:
         """A copy with other weights; chains that are not named keep theirs."""
         changed = {name: replace(self.chain(name), weight=weight) for name, weight in weights.items()}
         return replace(self, chains={**self.chains, **changed})
@@ -75,5 +75,7 @@ def lookup(values: Mapping[str, T], name: str, kind: str) -> T:
     try:
         return values[name]
     except KeyError:
-        near = suggestion(name, values)
-        raise UnknownName(f"no {kind} {name!r} in the catalog{near}; there are: {listed(sorted(values), 40)}") from None
+        near = did_you_mean(name, values)
+        raise UnknownName(
+            f"no {kind} {name!r} in the catalog{near}; there are: {join_names(sorted(values), 40)}"
+        ) from None

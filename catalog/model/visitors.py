@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 ClickKind = Literal["button", "link"]
 
-VISITOR = "omninode.visitor."
+VISITOR_PREFIX = "omninode.visitor."
 ALIASES: Mapping[str, str] = {
     "session_start": "session_created",
     "page_visit": "page_visited",
@@ -28,21 +28,21 @@ def full_name(name: str) -> str:
     """
     if "." in name or not name:
         return name
-    return f"{VISITOR}{ALIASES.get(name, name).replace('_', '.')}.v1"
+    return f"{VISITOR_PREFIX}{ALIASES.get(name, name).replace('_', '.')}.v1"
 
 
 def short_name(event_type: str) -> str:
     """The short name of a visitor event (`omninode.visitor.page.visited.v1` → `page_visited`); others keep theirs."""
-    if not event_type.startswith(VISITOR):
+    if not event_type.startswith(VISITOR_PREFIX):
         return event_type
-    return "_".join(event_type.removeprefix(VISITOR).split(".")[:-1])
+    return "_".join(event_type.removeprefix(VISITOR_PREFIX).split(".")[:-1])
 
 
-STATES = ("created", "visited", "button", "link", "closed", "ended")
+SESSION_STATES = ("created", "visited", "button", "link", "closed", "ended")
 """What the states of a chain of sessions are called."""
-VISITS: Mapping[str, tuple[str, ...]] = {
-    "page.path": STATES,
-    "page.title": STATES,
+SESSION_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "page.path": SESSION_STATES,
+    "page.title": SESSION_STATES,
     "referrer": ("created", "visited"),
     "click.element": ("button", "link"),
     "click.text": ("button", "link"),
@@ -54,7 +54,7 @@ VISITS: Mapping[str, tuple[str, ...]] = {
 }
 """What an event of a session can tell of it, and in which states; `number` counts its pages, `clicks` those on the page
 that is closed, or in the whole session."""
-COUNTED = ("number", "pages", "clicks", "duration_ms")
+INTEGER_ATTRIBUTES = ("number", "pages", "clicks", "duration_ms")
 """Those of `VISITS` that are whole numbers."""
 
 
@@ -64,9 +64,9 @@ class Range(NamedTuple):
     low: float
     high: float
 
-    def below(self, highest: float) -> Range:
+    def capped(self, maximum: float) -> Range:
         """The same, but never above a bound."""
-        return Range(min(self.low, highest), min(self.high, highest))
+        return Range(min(self.low, maximum), min(self.high, maximum))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,23 +174,23 @@ class Visitors:
                 return tuple(self.pages[click.to].path if click.to else f"#{click.element}" for _, click in self.clicks)
 
     @property
-    def chosen(self) -> tuple[Journey, ...]:
+    def active_journeys(self) -> tuple[Journey, ...]:
         """The journeys that take part."""
         return self.sets.get(self.journeys, ())
 
     @property
-    def most_pages(self) -> int:
+    def max_pages(self) -> int:
         """No session has more."""
         wandering = int(self.behaviour.pages_per_session.high)
-        return max((len(journey.stops) or wandering for journey in self.chosen), default=wandering)
+        return max((len(journey.stops) or wandering for journey in self.active_journeys), default=wandering)
 
     @property
-    def most_clicks(self) -> int:
+    def max_clicks(self) -> int:
         """No page has more."""
-        asked = max((len(stop.clicks) for journey in self.chosen for stop in journey.stops), default=0)
+        asked = max((len(stop.clicks) for journey in self.active_journeys for stop in journey.stops), default=0)
         return max(asked, int(self.behaviour.clicks_per_page.high))
 
     @property
-    def most_events(self) -> int:
+    def max_events(self) -> int:
         """No session has more."""
-        return 2 + self.most_pages * (2 + self.most_clicks)
+        return 2 + self.max_pages * (2 + self.max_clicks)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from eventbus.catalog.model.chains import Chain, Fork, State, Way
-from eventbus.catalog.model.delays import Delay, Fixed, stretched
+from eventbus.catalog.model.chains import Chain, Fork, State, Target
+from eventbus.catalog.model.delays import Delay, Fixed, scale
 
 # Several tenants on one bus: how many, how unequal, and how much each keeps hours of its own.
 
@@ -61,11 +61,11 @@ class Phase:
         return replace(
             state,
             next=tuple(
-                replace(way, weight=weight * kept, delay=stretched(way.delay, self.delay))
+                replace(way, weight=weight * kept, delay=scale(way.delay, self.delay))
                 for way, weight in zip(state.next, weights, strict=True)
             ),
             fork=state.fork and self._fork(state.fork),
-            causes=tuple(replace(one, delay=stretched(one.delay, self.delay)) for one in state.causes),
+            causes=tuple(replace(one, delay=scale(one.delay, self.delay)) for one in state.causes),
         )
 
     def _fork(self, fork: Fork) -> Fork:
@@ -73,11 +73,11 @@ class Phase:
             fork,
             branches=tuple(map(self._way, fork.branches)),
             join=self._way(fork.join),
-            unless=tuple(replace(one, way=self._way(one.way)) for one in fork.unless),
+            unless=tuple(replace(one, target=self._way(one.target)) for one in fork.unless),
         )
 
-    def _way(self, way: Way) -> Way:
-        return replace(way, delay=stretched(way.delay, self.delay))
+    def _way(self, way: Target) -> Target:
+        return replace(way, delay=scale(way.delay, self.delay))
 
 
 def _hopeful(chain: Chain) -> set[str]:
@@ -94,14 +94,14 @@ def _onward(state: State) -> set[str]:
     if state.timeout:
         onward.add(state.timeout.to)
     if state.fork:
-        onward |= {state.fork.join.to, *(one.way.to for one in state.fork.unless)}
+        onward |= {state.fork.join.to, *(one.target.to for one in state.fork.unless)}
     return onward
 
 
 # Kinds of faults and how often each happens.
 
 
-FAULTS: Mapping[str, Literal["time", "places"] | None] = {
+FAULT_KINDS: Mapping[str, Literal["time", "places"] | None] = {
     **dict.fromkeys(("drop", "missing-started", "tombstone", "poison", "corrupt", "schema")),
     **dict.fromkeys(("wrong-tenant", "orphan-causation")),
     **dict.fromkeys(("completed-before-started", "clock-skew", "changed-duplicate", "duplicate", "late"), "time"),
@@ -161,7 +161,7 @@ class Spacing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class ConstantRate:
     """One rate for ever, chains per second."""
 
     rate: float
@@ -207,14 +207,14 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
+class OpenWorkload:
     """Chains that begin at a rate."""
 
-    rate: Constant | Stages | Profile
+    rate: ConstantRate | Stages | Profile
     spacing: Spacing = Spacing()
 
     @property
-    def lasts(self) -> float | None:
+    def duration(self) -> float | None:
         """Seconds after which no chain begins; None: there is no end."""
         if not isinstance(self.rate, Stages) or self.rate.repeat:
             return None
@@ -222,22 +222,22 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Users:
+class ClosedWorkload:
     """A number of users, each with one chain at a time."""
 
     users: int
     think: Delay = THINK
     """Between the last event of a user's chain and the first of the next one."""
-    stagger: float = 0.0
+    ramp_up: float = 0.0
     """Seconds in which they begin, one after the other."""
 
     @property
-    def lasts(self) -> None:
+    def duration(self) -> None:
         """There is no end."""
         return None
 
 
-Arrivals = Open | Users
+Arrivals = OpenWorkload | ClosedWorkload
 
 
 @dataclass(frozen=True, kw_only=True)

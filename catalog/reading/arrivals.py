@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from eventbus.catalog.errors import InvalidCatalog, Mistake, UnknownName, listed, shown, suggestion
-from eventbus.catalog.model.workload import (
+from eventbus.catalog.errors import InvalidCatalog, Mistake, UnknownName, did_you_mean, format_value, join_names
+from eventbus.catalog.model import (
     THINK,
     WEEK,
     Arrivals,
-    Constant,
-    Open,
+    ClosedWorkload,
+    ConstantRate,
+    OpenWorkload,
     Profile,
     Spacing,
     SpacingName,
     Stage,
     Stages,
-    Users,
 )
 from eventbus.catalog.reading.chains import read_delay
-from eventbus.catalog.reading.document import Node, read
+from eventbus.catalog.reading.document import YamlNode, read_document
 from eventbus.catalog.reading.scalars import per_second, seconds
 from eventbus.catalog.validation.workload import arrivals_problems, profile_problems
 
@@ -48,7 +48,7 @@ def load_profile(name: str | Path) -> Profile:
     """
     path = _path(str(name))
     mistakes: list[Mistake] = []
-    node = read(path, mistakes)
+    node = read_document(path, mistakes)
     profile = None if node is None else profile_of(node)
     if node is not None and profile is not None and not mistakes:
         for place, problem in profile_problems(profile):
@@ -58,7 +58,7 @@ def load_profile(name: str | Path) -> Profile:
     return profile
 
 
-def profile_of(node: Node) -> Profile:
+def profile_of(node: YamlNode) -> Profile:
     """A section's profile: the name of a shipped one, or its numbers, or a shipped one with changes."""
     if not node.is_mapping:
         return _shipped(node)
@@ -84,15 +84,15 @@ def _path(name: str) -> Path:
     if Path(name).is_file():
         return Path(name)
     known = profile_names()
-    raise UnknownName(f"expected a profile ({listed(known)}) or a file, got {name!r}{suggestion(name, known)}")
+    raise UnknownName(f"expected a profile ({join_names(known)}) or a file, got {name!r}{did_you_mean(name, known)}")
 
 
-def _shipped(node: Node) -> Profile:
+def _shipped(node: YamlNode) -> Profile:
     name = node.one_of(tuple(profile_names()))
     return Profile(hours=((1.0,) * 24,)) if name is None else load_profile(name)
 
 
-def _hours(node: Node, unit: Node | None) -> tuple[tuple[float, ...], ...]:
+def _hours(node: YamlNode, unit: YamlNode | None) -> tuple[tuple[float, ...], ...]:
     """24 numbers, or 7 lists of them, or such lists by the name of the day; in chains per hour."""
     name = None if unit is None else unit.one_of(tuple(UNITS))
     factor = UNITS[name or "per hour"]
@@ -105,16 +105,16 @@ def _hours(node: Node, unit: Node | None) -> tuple[tuple[float, ...], ...]:
     return (_numbers(node, factor),)
 
 
-def _numbers(node: Node, factor: float = 1.0) -> tuple[float, ...]:
+def _numbers(node: YamlNode, factor: float = 1.0) -> tuple[float, ...]:
     numbers = [item.number() for item in node.items()]
     return tuple((number or 0.0) * factor for number in numbers)
 
 
-def _days(node: Node) -> tuple[float, ...]:
+def _days(node: YamlNode) -> tuple[float, ...]:
     """Seven factors, or some by the name of the day; the others are 1."""
     if not node.is_mapping:
         return _numbers(node)
-    members: Mapping[str, Node] = node.members(WEEK)
+    members: Mapping[str, YamlNode] = node.members(WEEK)
     factors = {name: member.number() for name, member in members.items()}
     return tuple(1.0 if factors.get(day) is None else float(factors[day] or 0.0) for day in WEEK)
 
@@ -132,7 +132,7 @@ HARMLESS = 1.0
 """A number in place of one that could not be read."""
 
 
-def read_arrivals(node: Node) -> Arrivals:
+def read_arrivals(node: YamlNode) -> Arrivals:
     """When chains begin; what cannot be read or makes no sense is noted, and stands in as something harmless."""
     before = len(node.mistakes)
     arrivals = _arrivals(node)
@@ -142,51 +142,51 @@ def read_arrivals(node: Node) -> Arrivals:
     return arrivals
 
 
-def _arrivals(node: Node) -> Arrivals:
+def _arrivals(node: YamlNode) -> Arrivals:
     members = node.members((*MODELS, "repeat", "spacing", "cv", "think", "stagger"))
     given = [name for name in MODELS if name in members]
     if len(given) != 1:
         if node.is_mapping:
-            node.complain(f"expected exactly one of {listed(MODELS)}, got {listed(given)}")
-        return Open(rate=Constant(rate=HARMLESS))
+            node.complain(f"expected exactly one of {join_names(MODELS)}, got {join_names(given)}")
+        return OpenWorkload(rate=ConstantRate(rate=HARMLESS))
     _refuse_strangers(members, given[0])
     return _users(members) if given[0] == "users" else _open(members)
 
 
-def _refuse_strangers(members: Mapping[str, Node], model: str) -> None:
+def _refuse_strangers(members: Mapping[str, YamlNode], model: str) -> None:
     every = {name for names in BELONGS.values() for name in names}
     for name, member in members.items():
         if name in every and name not in BELONGS[model]:
-            member.complain(f"{name!r} does not go with {model!r}; {listed(BELONGS[model])} do")
+            member.complain(f"{name!r} does not go with {model!r}; {join_names(BELONGS[model])} do")
 
 
-def _users(members: Mapping[str, Node]) -> Users:
+def _users(members: Mapping[str, YamlNode]) -> ClosedWorkload:
     users = members["users"].integer()
-    return Users(
+    return ClosedWorkload(
         users=1 if users is None else users,
         think=read_delay(members["think"]) if "think" in members else THINK,
-        stagger=read_seconds(members["stagger"]) if "stagger" in members else 0.0,
+        ramp_up=read_seconds(members["stagger"]) if "stagger" in members else 0.0,
     )
 
 
-def _open(members: Mapping[str, Node]) -> Open:
+def _open(members: Mapping[str, YamlNode]) -> OpenWorkload:
     spacing = _spacing(members)
     if "rate" in members:
-        return Open(rate=Constant(rate=read_rate(members["rate"])), spacing=spacing)
+        return OpenWorkload(rate=ConstantRate(rate=read_rate(members["rate"])), spacing=spacing)
     if "profile" in members:
-        return Open(rate=profile_of(members["profile"]), spacing=spacing)
+        return OpenWorkload(rate=profile_of(members["profile"]), spacing=spacing)
     repeat = members["repeat"].flag() if "repeat" in members else False
     stages = tuple(_stage(item) for item in members["stages"].items())
-    return Open(rate=Stages(stages=stages, repeat=bool(repeat)), spacing=spacing)
+    return OpenWorkload(rate=Stages(stages=stages, repeat=bool(repeat)), spacing=spacing)
 
 
-def _spacing(members: Mapping[str, Node]) -> Spacing:
+def _spacing(members: Mapping[str, YamlNode]) -> Spacing:
     name = members["spacing"].one_of(SPACINGS) if "spacing" in members else None
     cv = members["cv"].number() if "cv" in members else None
     return Spacing(name=name or "poisson", cv=HARMLESS if cv is None else cv)
 
 
-def _stage(node: Node) -> Stage:
+def _stage(node: YamlNode) -> Stage:
     members = node.members(STAGE, required=("duration",))
     given = members.keys() & set(STAGE) - {"duration"}
     if node.is_mapping and given not in ({"rate"}, {"from", "to"}):
@@ -196,23 +196,23 @@ def _stage(node: Node) -> Stage:
     return Stage(duration=duration, begin=rates[0], end=rates[-1])
 
 
-def read_seconds(node: Node) -> float:
+def read_seconds(node: YamlNode) -> float:
     """A duration: seconds as a number, or a text such as `1h30m`."""
     value = node.plain()
     if isinstance(value, int | float) and not isinstance(value, bool):
         return node.number() or 0.0
     found = seconds(value) if isinstance(value, str) else None
     if found is None:
-        node.complain(f"expected seconds, or a duration such as 30s or 1h30m, got {shown(value)}")
+        node.complain(f"expected seconds, or a duration such as 30s or 1h30m, got {format_value(value)}")
     return HARMLESS if found is None else found
 
 
-def read_rate(node: Node) -> float:
+def read_rate(node: YamlNode) -> float:
     """A rate: chains per second as a number, or a text such as `600/h`."""
     value = node.plain()
     if isinstance(value, int | float) and not isinstance(value, bool):
         return node.number() or 0.0
     found = per_second(value) if isinstance(value, str) else None
     if found is None:
-        node.complain(f"expected chains per second, or a rate such as 600/h or 12/min, got {shown(value)}")
+        node.complain(f"expected chains per second, or a rate such as 600/h or 12/min, got {format_value(value)}")
     return HARMLESS if found is None else found

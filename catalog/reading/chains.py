@@ -6,24 +6,34 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import get_args
 
-from eventbus.catalog.errors import listed
-from eventbus.catalog.model.chains import (
+from eventbus.catalog.errors import join_names
+from eventbus.catalog.model import (
     Backoff,
-    Causes,
+    Behaviour,
+    CausedChain,
     Chain,
+    Click,
+    Delay,
+    Exponential,
+    Fixed,
     Fork,
+    JoinRule,
+    Journey,
+    LogNormal,
     Outcome,
+    Page,
+    Range,
     Retry,
     State,
+    Stop,
+    Target,
     Timeout,
     Transition,
-    Unless,
+    Uniform,
     Variable,
-    Way,
+    Visitors,
 )
-from eventbus.catalog.model.delays import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.catalog.model.visitors import Behaviour, Click, Journey, Page, Range, Stop, Visitors
-from eventbus.catalog.reading.document import Node, text_of
+from eventbus.catalog.reading.document import YamlNode, text_of
 
 # Delays of a document, wherever one is written.
 
@@ -36,18 +46,18 @@ DELAYS: Mapping[str, tuple[str, ...]] = {  # and the members that each shape nee
 }
 
 
-def read_delay(node: Node) -> Delay:
+def read_delay(node: YamlNode) -> Delay:
     """Milliseconds; a delay that cannot be read is noted and counts as none."""
     members = node.members(DELAYS)
     if node.is_mapping and len(members) != 1:
-        node.complain(f"expected exactly one of {listed(DELAYS)}, got {listed(members)}")
+        node.complain(f"expected exactly one of {join_names(DELAYS)}, got {join_names(members)}")
     for name, member in members.items():
         if name in DELAYS and (delay := _distribution(name, member)) is not None:
             return delay
     return Fixed(value=0)
 
 
-def _distribution(name: str, node: Node) -> Delay | None:
+def _distribution(name: str, node: YamlNode) -> Delay | None:
     if name == "fixed":
         value = node.number()
         return None if value is None else Fixed(value=value)
@@ -61,7 +71,7 @@ def _distribution(name: str, node: Node) -> Delay | None:
     return _shaped(name, node)
 
 
-def _shaped(name: str, node: Node) -> Delay | None:
+def _shaped(name: str, node: YamlNode) -> Delay | None:
     needed = DELAYS[name]
     members = node.members((*needed, "min", "max"), required=needed)
     numbers = {key: number for key, member in members.items() if (number := member.number()) is not None}
@@ -76,28 +86,28 @@ def _shaped(name: str, node: Node) -> Delay | None:
 # What a state may have beside plain transitions, read from its node; mistakes are noted, as in `read_chains`.
 
 
-def read_way(node: Node, target: str = "to") -> Way:
+def read_way(node: YamlNode, target: str = "to") -> Target:
     """A target and the delay before it; the target under another name, if need be."""
     members = node.members((target, "delay"), required=(target, "delay"))
-    return Way(to=text_of(members, target), delay=delay_of(members))
+    return Target(to=text_of(members, target), delay=delay_of(members))
 
 
-def read_timeout(node: Node) -> Timeout:
+def read_timeout(node: YamlNode) -> Timeout:
     members = node.members(("after", "to"), required=("after", "to"))
     return Timeout(after=number_of(members, "after") or 0.0, to=text_of(members, "to"))
 
 
-def read_retry(node: Node) -> Retry:
+def read_retry(node: YamlNode) -> Retry:
     members = node.members(("limit", "backoff", "else"), required=("limit", "else"))
     limit = members["limit"].integer() if "limit" in members else None
     return Retry(
         limit=1 if limit is None else limit,
-        otherwise=_undoing_way(members["else"]) if "else" in members else Way(to="", delay=Fixed(value=0)),
+        otherwise=_undoing_way(members["else"]) if "else" in members else Target(to="", delay=Fixed(value=0)),
         backoff=_backoff(members["backoff"]) if "backoff" in members else None,
     )
 
 
-def _backoff(node: Node) -> Backoff:
+def _backoff(node: YamlNode) -> Backoff:
     members = node.members(("initial", "factor", "max", "jitter"), required=("initial",))
     factor = number_of(members, "factor")
     return Backoff(
@@ -108,7 +118,7 @@ def _backoff(node: Node) -> Backoff:
     )
 
 
-def read_fork(node: Node) -> Fork:
+def read_fork(node: YamlNode) -> Fork:
     members = node.members(("branches", "join"), required=("branches", "join"))
     branches = members["branches"].items() if "branches" in members else []
     if "branches" in members and members["branches"].is_list and len(branches) < 2:
@@ -116,51 +126,53 @@ def read_fork(node: Node) -> Fork:
     return _fork(tuple(map(read_way, branches)), members.get("join"))
 
 
-def _fork(branches: tuple[Way, ...], node: Node | None) -> Fork:
+def _fork(branches: tuple[Target, ...], node: YamlNode | None) -> Fork:
     if node is None:
-        return Fork(branches=branches, join=Way(to="", delay=Fixed(value=0)))
+        return Fork(branches=branches, join=Target(to="", delay=Fixed(value=0)))
     members = node.members(("to", "delay", "compensate", "unless"), required=("to", "delay"))
-    join = Way(to=text_of(members, "to"), delay=delay_of(members), compensate=flag_of(members, "compensate"))
+    join = Target(to=text_of(members, "to"), delay=delay_of(members), compensate=flag_of(members, "compensate"))
     others = members["unless"].items() if "unless" in members else []
     return Fork(branches=branches, join=join, unless=tuple(_unless(one, join) for one in others))
 
 
-def _unless(node: Node, join: Way) -> Unless:
+def _unless(node: YamlNode, join: Target) -> JoinRule:
     members = node.members(("state", "to", "delay", "compensate"), required=("state", "to"))
-    way = Way(
+    way = Target(
         to=text_of(members, "to"),
         delay=delay_of(members) if "delay" in members else join.delay,
         compensate=flag_of(members, "compensate"),
     )
-    return Unless(ended=text_of(members, "state"), way=way)
+    return JoinRule(ended=text_of(members, "state"), target=way)
 
 
-def read_causes(node: Node) -> tuple[Causes, ...]:
+def read_causes(node: YamlNode) -> tuple[CausedChain, ...]:
     return tuple(_causes(item) for item in node.items())
 
 
-def _causes(node: Node) -> Causes:
+def _causes(node: YamlNode) -> CausedChain:
     members = node.members(("chain", "weight", "delay"), required=("chain", "delay"))
     weight = number_of(members, "weight")
-    return Causes(chain=text_of(members, "chain"), delay=delay_of(members), weight=100.0 if weight is None else weight)
+    return CausedChain(
+        chain=text_of(members, "chain"), delay=delay_of(members), weight=100.0 if weight is None else weight
+    )
 
 
-def _undoing_way(node: Node) -> Way:
+def _undoing_way(node: YamlNode) -> Target:
     members = node.members(("to", "delay", "compensate"), required=("to", "delay"))
-    return Way(to=text_of(members, "to"), delay=delay_of(members), compensate=flag_of(members, "compensate"))
+    return Target(to=text_of(members, "to"), delay=delay_of(members), compensate=flag_of(members, "compensate"))
 
 
-def delay_of(members: Mapping[str, Node]) -> Delay:
+def delay_of(members: Mapping[str, YamlNode]) -> Delay:
     """The member `delay`; none when it is absent."""
     return read_delay(members["delay"]) if "delay" in members else Fixed(value=0)
 
 
-def number_of(members: Mapping[str, Node], name: str) -> float | None:
+def number_of(members: Mapping[str, YamlNode], name: str) -> float | None:
     """The number of a member; None when it is absent or, which is noted, no number."""
     return members[name].number() if name in members else None
 
 
-def flag_of(members: Mapping[str, Node], name: str) -> bool:
+def flag_of(members: Mapping[str, YamlNode], name: str) -> bool:
     """Whether a member is there and true."""
     return name in members and members[name].flag() is True
 
@@ -175,7 +187,7 @@ JOURNEY = ("weight", "stops", "clicks_per_page", "time_per_page")
 RANGES = tuple(one.name for one in fields(Behaviour) if one.name != "human_like_delays")
 
 
-def read_visitors(node: Node) -> Visitors:
+def read_visitors(node: YamlNode) -> Visitors:
     """What cannot be read is noted, and stands in as something harmless."""
     members = node.members(VISITORS, required=("pages", "journeys", "sets"))
     pages = members["pages"].mapping() if "pages" in members else {}
@@ -190,7 +202,7 @@ def read_visitors(node: Node) -> Visitors:
     )
 
 
-def read_behaviour(node: Node, base: Behaviour | None = None) -> Behaviour:
+def read_behaviour(node: YamlNode, base: Behaviour | None = None) -> Behaviour:
     """Bounds of what visitors do.
 
     Args:
@@ -204,7 +216,7 @@ def read_behaviour(node: Node, base: Behaviour | None = None) -> Behaviour:
     return Behaviour(**{name: getattr(base, name) for name in RANGES} | given, human_like_delays=human)
 
 
-def read_range(members: Mapping[str, Node], name: str) -> Range | None:
+def read_range(members: Mapping[str, YamlNode], name: str) -> Range | None:
     """A member such as `[10, 120]`; None when there is none or, which is noted, it cannot be read."""
     if name not in members:
         return None
@@ -216,12 +228,12 @@ def read_range(members: Mapping[str, Node], name: str) -> Range | None:
     return None
 
 
-def read_journeys(node: Node) -> tuple[Journey, ...]:
+def read_journeys(node: YamlNode) -> tuple[Journey, ...]:
     """A set of journeys by name."""
     return tuple(_journey(name, member) for name, member in node.mapping().items())
 
 
-def _journey(name: str, node: Node) -> Journey:
+def _journey(name: str, node: YamlNode) -> Journey:
     members = node.members(JOURNEY, required=("weight",))
     weight = members["weight"].number() if "weight" in members else None
     return Journey(
@@ -233,27 +245,27 @@ def _journey(name: str, node: Node) -> Journey:
     )
 
 
-def _stop(node: Node) -> Stop:
+def _stop(node: YamlNode) -> Stop:
     """`home`, or `{product: [add_to_cart]}`."""
     if not node.is_mapping:
         return Stop(node.text() or "")
     pages = node.mapping()
     if len(pages) != 1:
-        node.complain(f"expected one page and its clicks, got {listed(pages)}")
+        node.complain(f"expected one page and its clicks, got {join_names(pages)}")
     return next((Stop(page, _texts(clicks)) for page, clicks in pages.items()), Stop(""))
 
 
-def _texts(node: Node) -> tuple[str, ...]:
+def _texts(node: YamlNode) -> tuple[str, ...]:
     return tuple(text for item in node.items() if (text := item.text()))
 
 
-def _page(name: str, node: Node) -> Page:
+def _page(name: str, node: YamlNode) -> Page:
     members = node.members(PAGE, required=("path", "title"))
     clicks = tuple(_click(item) for item in members["clicks"].items()) if "clicks" in members else ()
     return Page(name=name, path=text_of(members, "path"), title=text_of(members, "title"), clicks=clicks)
 
 
-def _click(node: Node) -> Click:
+def _click(node: YamlNode) -> Click:
     members = node.members(CLICK, required=("text",))
     if node.is_mapping and ("button" in members) == ("link" in members):
         node.complain("expected either `button: NAME` or `link: NAME`")
@@ -268,12 +280,12 @@ def _click(node: Node) -> Click:
 
 CHAIN = ("description", "weight", "start", "variables", "states", "max_steps", "visitors")
 STATE = ("emits", "next", "total", "abandon", "timeout", "fork", "compensation", "causes", "outcome")
-TRANSITION = ("to", "weight", "delay", "retry", "compensate", "by")
-VARIABLE = ("list", "min", "max", "factor", "by", "zipf")
+TRANSITION = ("to", "weight", "delay", "retry", "compensate", "scaled_by")
+VARIABLE = ("list", "min", "max", "factor", "per", "zipf")
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
-def read_chain(name: str, node: Node) -> Chain:
+def read_chain(name: str, node: YamlNode) -> Chain:
     """One chain; what cannot be read is noted, and stands in as something harmless."""
     members = node.members(CHAIN, required=("weight", "start", "states"))
     states = members["states"].mapping() if "states" in members else {}
@@ -292,13 +304,13 @@ def read_chain(name: str, node: Node) -> Chain:
         start=text_of(members, "start"),
         states={state: _state(state, member) for state, member in states.items()},
         variables={variable: _variable(variable, member) for variable, member in variables.items()},
-        max_steps=visitors.most_events if visitors else 64 if steps is None else steps,
+        max_steps=visitors.max_events if visitors else 64 if steps is None else steps,
         visitors=visitors,
     )
 
 
-def _variable(name: str, node: Node) -> Variable:
-    members = node.members(VARIABLE)
+def _variable(name: str, node: YamlNode) -> Variable:
+    members = node.members(VARIABLE, renamed={"by": "per"})
     given = members.keys() & {"list", "min", "max"}
     if node.is_mapping and given not in ({"list"}, {"min", "max"}):
         node.complain("expected either `list: NAME` or `min: …` and `max: …`")
@@ -309,12 +321,12 @@ def _variable(name: str, node: Node) -> Variable:
         minimum=members["min"].integer() if "min" in members else None,
         maximum=members["max"].integer() if "max" in members else None,
         factor=factor["p95"].number() if "p95" in factor else None,
-        by=text_of(members, "by") or None,
+        per=text_of(members, "per") or None,
         zipf=bool("zipf" in members and members["zipf"].flag()),
     )
 
 
-def _state(name: str, node: Node) -> State:
+def _state(name: str, node: YamlNode) -> State:
     members = node.members(STATE, required=("emits",))
     total, abandon = number_of(members, "total"), number_of(members, "abandon") or 0.0
     return State(
@@ -331,8 +343,8 @@ def _state(name: str, node: Node) -> State:
     )
 
 
-def _transitions(node: Node, total: float) -> tuple[Transition, ...]:
-    items = [(item, item.members(TRANSITION, required=("to",))) for item in node.items()]
+def _transitions(node: YamlNode, total: float) -> tuple[Transition, ...]:
+    items = [(item, item.members(TRANSITION, required=("to",), renamed={"by": "scaled_by"})) for item in node.items()]
     weights = [number_of(members, "weight") for _, members in items]
     for (item, members), weight in zip(items, weights, strict=True):
         if weight is None and "weight" not in members and len(items) > 1 and item.is_mapping:
@@ -345,7 +357,7 @@ def _transitions(node: Node, total: float) -> tuple[Transition, ...]:
     )
 
 
-def _transition(node: Node, members: Mapping[str, Node], weight: float) -> Transition:
+def _transition(node: YamlNode, members: Mapping[str, YamlNode], weight: float) -> Transition:
     retry = read_retry(members["retry"]) if "retry" in members else None
     backoff = retry.backoff if retry else None
     if node.is_mapping and "delay" not in members and not backoff:
@@ -358,5 +370,5 @@ def _transition(node: Node, members: Mapping[str, Node], weight: float) -> Trans
         weight=weight,
         retry=retry,
         compensate=flag_of(members, "compensate"),
-        by=text_of(members, "by") or None,
+        scaled_by=text_of(members, "scaled_by") or None,
     )

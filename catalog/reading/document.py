@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from eventbus.catalog.errors import Mistake, Place, listed, path_text, shown, suggestion
+from eventbus.catalog.errors import Location, Mistake, did_you_mean, format_path, format_value, join_names
 
 Word = TypeVar("Word", bound=str)
+
+NOT_RENAMED: Mapping[str, str] = {}
 
 
 class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
@@ -37,7 +39,7 @@ _scalars: dict[str, Callable[[str], Any]] = {
 }
 
 
-class Node:
+class YamlNode:
     """One value of a document. What is asked of it and does not fit is noted among the document's mistakes.
 
     The readers (`text`, `number`, …) answer None after noting a mistake, so that reading goes on and finds the others.
@@ -45,7 +47,7 @@ class Node:
 
     __slots__ = ("_node", "file", "mistakes", "path")
 
-    def __init__(self, node: yaml.Node, file: str, path: Place, mistakes: list[Mistake]) -> None:
+    def __init__(self, node: yaml.Node, file: str, path: Location, mistakes: list[Mistake]) -> None:
         self._node = node
         self.file = node.start_mark.name if node.start_mark.line < 0 else file
         self.path = path
@@ -58,14 +60,14 @@ class Node:
 
     def complain(self, problem: str) -> None:
         """Note a mistake at this value."""
-        self.mistakes.append(Mistake(self.file, self.line, path_text(self.path), problem))
+        self.mistakes.append(Mistake(self.file, self.line, format_path(self.path), problem))
 
-    def mapping(self) -> dict[str, Node]:
+    def mapping(self) -> dict[str, YamlNode]:
         """The members of a mapping by name; empty after a mistake."""
         if not isinstance(self._node, yaml.MappingNode):
             self.complain(f"expected a mapping, got {self._shown()}")
             return {}
-        members: dict[str, Node] = {}
+        members: dict[str, YamlNode] = {}
         for key, value in self._node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self._child(key, "?").complain("expected a name, got a list or mapping")
@@ -78,19 +80,27 @@ class Node:
             members[name] = self._child(value, name)
         return members
 
-    def members(self, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
-        """Like `mapping`, but an unknown or a missing member is a mistake."""
+    def members(
+        self, allowed: Collection[str], required: Collection[str] = (), renamed: Mapping[str, str] = NOT_RENAMED
+    ) -> dict[str, YamlNode]:
+        """Like `mapping`, but an unknown or a missing member is a mistake.
+
+        Args:
+            renamed: names that are no longer allowed, and what to write instead.
+        """
         found = self.mapping()
         for name, node in found.items():
-            if name not in allowed:
-                node.complain(f"unknown field {name!r}{suggestion(name, allowed)}; allowed are {listed(allowed)}")
+            if name in renamed:
+                node.complain(f"unknown field {name!r}: write {renamed[name]!r} instead")
+            elif name not in allowed:
+                node.complain(f"unknown field {name!r}{did_you_mean(name, allowed)}; allowed are {join_names(allowed)}")
         if isinstance(self._node, yaml.MappingNode):
             for name in required:
                 if name not in found:
                     self.complain(f"{name!r} is required, but missing")
         return found
 
-    def items(self) -> list[Node]:
+    def items(self) -> list[YamlNode]:
         """The items of a list; empty after a mistake."""
         if not isinstance(self._node, yaml.SequenceNode):
             self.complain(f"expected a list, got {self._shown()}")
@@ -102,7 +112,7 @@ class Node:
         value = self.plain()
         if isinstance(value, str) and value:
             return value
-        self.complain(f"expected a text, got {shown(value)}")
+        self.complain(f"expected a text, got {format_value(value)}")
         return None
 
     def number(self) -> float | None:
@@ -110,7 +120,7 @@ class Node:
         value = self.plain()
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf"):
             return value
-        self.complain(f"expected a number, got {shown(value)}")
+        self.complain(f"expected a number, got {format_value(value)}")
         return None
 
     def integer(self) -> int | None:
@@ -118,7 +128,7 @@ class Node:
         value = self.plain()
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        self.complain(f"expected a whole number, got {shown(value)}")
+        self.complain(f"expected a whole number, got {format_value(value)}")
         return None
 
     def flag(self) -> bool | None:
@@ -126,7 +136,7 @@ class Node:
         value = self.plain()
         if isinstance(value, bool):
             return value
-        self.complain(f"expected true or false, got {shown(value)}")
+        self.complain(f"expected true or false, got {format_value(value)}")
         return None
 
     def one_of(self, allowed: tuple[Word, ...]) -> Word | None:
@@ -135,7 +145,7 @@ class Node:
         for word in allowed:
             if value == word:
                 return word
-        self.complain(f"expected one of {listed(allowed)}, got {shown(value)}")
+        self.complain(f"expected one of {join_names(allowed)}, got {format_value(value)}")
         return None
 
     def plain(self) -> Any:
@@ -155,7 +165,7 @@ class Node:
     def is_list(self) -> bool:
         return isinstance(self._node, yaml.SequenceNode)
 
-    def at(self, path: Place) -> Node:
+    def at(self, path: Location) -> YamlNode:
         """The value at a path below this one, or the nearest above it that exists."""
         node = self
         for step in path:
@@ -165,7 +175,7 @@ class Node:
             node = below
         return node
 
-    def _step(self, step: str | int) -> Node | None:
+    def _step(self, step: str | int) -> YamlNode | None:
         value = self._node.value
         if isinstance(self._node, yaml.MappingNode):
             return next((self._child(v, str(k.value)) for k, v in value if k.value == step), None)
@@ -173,12 +183,12 @@ class Node:
             return self._child(value[step], step)
         return None
 
-    def _child(self, node: yaml.Node, step: str | int) -> Node:
-        return Node(node, self.file, (*self.path, step), self.mistakes)
+    def _child(self, node: yaml.Node, step: str | int) -> YamlNode:
+        return YamlNode(node, self.file, (*self.path, step), self.mistakes)
 
     def _shown(self) -> str:
         if isinstance(self._node, yaml.ScalarNode):
-            return shown(self.plain())
+            return format_value(self.plain())
         return "a mapping" if isinstance(self._node, yaml.MappingNode) else "a list"
 
 
@@ -192,7 +202,7 @@ def compose(text: str | bytes) -> yaml.Node | None:
     return node
 
 
-def read(path: Path, mistakes: list[Mistake]) -> Node | None:
+def read_document(path: Path, mistakes: list[Mistake]) -> YamlNode | None:
     """The document in a file; None after a mistake, which is noted."""
     try:
         text = path.read_bytes()
@@ -206,19 +216,19 @@ def read(path: Path, mistakes: list[Mistake]) -> Node | None:
     if node is None:
         mistakes.append(Mistake(str(path), 1, "file", "is empty"))
         return None
-    document = Node(node, str(path), (), mistakes)
+    document = YamlNode(node, str(path), (), mistakes)
     if b"&" in text and is_cyclic(node, []):
         document.complain("an alias contains itself")
         return None
     return document
 
 
-def text_of(members: Mapping[str, Node], name: str) -> str:
+def text_of(members: Mapping[str, YamlNode], name: str) -> str:
     """The text of a member; empty when it is absent or, which is noted, no text."""
     return (members[name].text() or "") if name in members else ""
 
 
-def values_of(members: Mapping[str, Node], name: str) -> tuple[Any, ...] | None:
+def values_of(members: Mapping[str, YamlNode], name: str) -> tuple[Any, ...] | None:
     """The plain items of a member; None when it is absent."""
     return tuple(item.plain() for item in members[name].items()) if name in members else None
 
@@ -258,13 +268,13 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 # `PATH=VALUE`: changes to a document before it is read, so that it is judged with them as one.
 
 
-FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
+OVERRIDE_FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
 STEP = re.compile(r"\.?([^.\[\]=]+)|\[([0-9]+)\]")
 PATH = re.compile(rf"({STEP.pattern})+")
 TEXT, MAP, NOTHING = ("tag:yaml.org,2002:" + kind for kind in ("str", "map", "null"))
 
 
-def overridden(document: Node, options: Sequence[str]) -> Node:
+def override(document: YamlNode, options: Sequence[str]) -> YamlNode:
     """The document with the options carried out, in their order; what does not work is noted among its mistakes.
 
     A mistake in a value that came from an option names this option in place of a file and a line.
@@ -273,19 +283,19 @@ def overridden(document: Node, options: Sequence[str]) -> Node:
         origin = f"--set {option}"
         path, equals, text = option.partition("=")
         if not equals or not PATH.fullmatch(path):
-            document.mistakes.append(Mistake(origin, 0, "option", f"expected {FORM}"))
+            document.mistakes.append(Mistake(origin, 0, "option", f"expected {OVERRIDE_FORM}"))
             continue
         place = _place(path)
         try:
             tree = _changed(document.tree, place, _value(text, origin))
         except ValueError as error:
-            document.mistakes.append(Mistake(origin, 0, path_text(place), str(error)))
+            document.mistakes.append(Mistake(origin, 0, format_path(place), str(error)))
         else:
-            document = Node(tree, document.file, document.path, document.mistakes)
+            document = YamlNode(tree, document.file, document.path, document.mistakes)
     return document
 
 
-def _place(path: str) -> Place:
+def _place(path: str) -> Location:
     return tuple(int(index) if index else name for name, index in STEP.findall(path))
 
 
@@ -312,7 +322,7 @@ def _move(node: yaml.Node, mark: yaml.Mark) -> None:
                 _move(each, mark)
 
 
-def _changed(node: yaml.Node, path: Place, value: yaml.Node) -> yaml.Node:
+def _changed(node: yaml.Node, path: Location, value: yaml.Node) -> yaml.Node:
     """The node with another value at a path; nothing in it is changed, as an alias may show it in another place too."""
     if not path:
         return value
@@ -323,10 +333,10 @@ def _changed(node: yaml.Node, path: Place, value: yaml.Node) -> yaml.Node:
         node = yaml.MappingNode(MAP, [], node.start_mark)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, str(step), rest, value)
-    raise ValueError(f"there is nothing below {shown(node.value)}, so no {step!r}")
+    raise ValueError(f"there is nothing below {format_value(node.value)}, so no {step!r}")
 
 
-def _list(node: yaml.SequenceNode, step: str | int, rest: Place, value: yaml.Node) -> yaml.Node:
+def _list(node: yaml.SequenceNode, step: str | int, rest: Location, value: yaml.Node) -> yaml.Node:
     items = list(node.value)
     index = int(step) if str(step).isdecimal() else -1
     if not 0 <= index <= len(items):
@@ -336,7 +346,7 @@ def _list(node: yaml.SequenceNode, step: str | int, rest: Place, value: yaml.Nod
     return yaml.SequenceNode(node.tag, items, node.start_mark)
 
 
-def _mapping(node: yaml.MappingNode, step: str, rest: Place, value: yaml.Node) -> yaml.Node:
+def _mapping(node: yaml.MappingNode, step: str, rest: Location, value: yaml.Node) -> yaml.Node:
     pairs = list(node.value)
     at = next((at for at, (key, _) in enumerate(pairs) if key.value == step), len(pairs))
     key, old = pairs[at] if at < len(pairs) else (yaml.ScalarNode(TEXT, step, node.start_mark), _nothing(node))

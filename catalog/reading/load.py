@@ -7,14 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from eventbus.catalog.errors import InvalidCatalog, Mistake, Place, listed, path_text, suggestion
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.events import EventType, FieldType, PayloadField, split
-from eventbus.catalog.model.sections import DEFAULT_PARTITIONS, Sections, emitters
-from eventbus.catalog.model.visitors import COUNTED
+from eventbus.catalog.errors import InvalidCatalog, Location, Mistake, did_you_mean, format_path, join_names
+from eventbus.catalog.model import (
+    DEFAULT_PARTITIONS,
+    INTEGER_ATTRIBUTES,
+    Chain,
+    EventType,
+    FieldType,
+    PayloadField,
+    Sections,
+    emitters,
+    split,
+)
 from eventbus.catalog.reading.chains import read_chain
-from eventbus.catalog.reading.document import Node, read, text_of, values_of
-from eventbus.catalog.validation import problems
+from eventbus.catalog.reading.document import YamlNode, read_document, text_of, values_of
+from eventbus.catalog.validation import validate
 
 # A file's `events` section: one node → one `EventType`.
 
@@ -27,7 +34,7 @@ FIELD = (
 TYPES: tuple[FieldType, ...] = get_args(FieldType)
 
 
-def read_event(name: str, node: Node, source: str | None, domain: str | None) -> EventType:
+def read_event(name: str, node: YamlNode, source: str | None, domain: str | None) -> EventType:
     """One event type.
 
     Args:
@@ -48,19 +55,19 @@ def read_event(name: str, node: Node, source: str | None, domain: str | None) ->
     )
 
 
-def _fields(node: Node) -> tuple[PayloadField, ...]:
+def _fields(node: YamlNode) -> tuple[PayloadField, ...]:
     found = [_field(name, member) for name, member in node.mapping().items()]
     return tuple(one for one in found if one is not None)
 
 
-def _field(name: str, node: Node) -> PayloadField | None:
+def _field(name: str, node: YamlNode) -> PayloadField | None:
     """None when the field is not readable, so that nothing is checked twice."""
     before = len(node.mistakes)
     members = node.members(FIELD)
     fields = _fields(members["fields"]) if "fields" in members else None
     kind = members["type"].one_of(TYPES) if "type" in members else "object" if fields is not None else None
     if "type" not in members and kind is None and node.is_mapping:
-        node.complain(f"'type' is required; allowed are {listed(TYPES)}")
+        node.complain(f"'type' is required; allowed are {join_names(TYPES)}")
     made = PayloadField(
         name=name,
         type=kind or "string",
@@ -86,7 +93,7 @@ def _field(name: str, node: Node) -> PayloadField | None:
 # Where a payload field's values come from, followed through picks and variables to the lists themselves.
 
 
-def resolved(catalog: Sections) -> dict[str, EventType]:
+def with_allowed_values(catalog: Sections) -> dict[str, EventType]:
     """The catalog's event types with `allowed` of every payload field filled in, where it is known."""
     emitting = emitters(catalog.chains)
     return {
@@ -124,7 +131,7 @@ def _of_variable(reference: str, catalog: Sections, chains: list[Chain]) -> tupl
 
 def _of_visits(visit: str, chains: list[Chain]) -> tuple[Any, ...] | None:
     """The texts of the sites of all chains; None for whole numbers, and referrers, which may lie elsewhere."""
-    if visit in COUNTED or visit == "referrer":
+    if visit in INTEGER_ATTRIBUTES or visit == "referrer":
         return None
     return tuple(text for chain in chains if chain.visitors for text in dict.fromkeys(chain.visitors.texts(visit)))
 
@@ -139,14 +146,14 @@ SECTIONS = ("partitions", "lists", "events", "chains")
 
 
 @dataclass(slots=True)
-class Draft:
+class DraftSections:
     """What has been read so far: each section's definitions by name, and where they stand."""
 
     mistakes: list[Mistake] = field(default_factory=list)
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
-    places: dict[tuple[str, str], Node] = field(default_factory=dict)
+    places: dict[tuple[str, str], YamlNode] = field(default_factory=dict)
 
-    def define(self, section: str, name: str, value: Any, node: Node, folder: set[tuple[str, str]]) -> None:
+    def define(self, section: str, name: str, value: Any, node: YamlNode, folder: set[tuple[str, str]]) -> None:
         """Add a definition, or replace an earlier path's of the same name."""
         key = (section, name)
         if key in folder:
@@ -166,26 +173,26 @@ class Draft:
         return Sections(**self.sections)
 
 
-def load(paths: Sequence[Path]) -> Sections:
+def load_sections(paths: Sequence[Path]) -> Sections:
     """Read files, and folders of `*.yaml` and `*.yml`, in order; a later one replaces what an earlier one defines.
 
     Raises:
         InvalidCatalog: with every mistake of every file.
     """
-    draft = Draft()
+    draft = DraftSections()
     for path in paths:
         folder: set[tuple[str, str]] = set()
         for file in _files(path, draft.mistakes):
-            document = read(file, draft.mistakes)
+            document = read_document(file, draft.mistakes)
             if document is not None:
                 _file(document, draft, folder)
     catalog = draft.catalog()
-    for place, problem in problems(catalog):
+    for place, problem in validate(catalog):
         _mistake(draft, place, problem)
     if draft.mistakes:
         raise InvalidCatalog(_in_order(draft.mistakes))
     domains = dict.fromkeys(sorted(event.domain for event in catalog.events.values()), DEFAULT_PARTITIONS)
-    return replace(catalog, events=resolved(catalog), partitions={**domains, **catalog.partitions})
+    return replace(catalog, events=with_allowed_values(catalog), partitions={**domains, **catalog.partitions})
 
 
 def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
@@ -197,10 +204,10 @@ def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
     return files
 
 
-def _mistake(draft: Draft, place: Place, problem: str) -> None:
+def _mistake(draft: DraftSections, place: Location, problem: str) -> None:
     node = draft.places[str(place[0]), str(place[1])]
     at = node.at(place[2:])
-    draft.mistakes.append(Mistake(at.file, at.line, path_text(place), problem))
+    draft.mistakes.append(Mistake(at.file, at.line, format_path(place), problem))
 
 
 def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
@@ -211,7 +218,7 @@ def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
     return [mistake for group in files.values() for mistake in sorted(group, key=lambda m: m.line)]
 
 
-def _file(document: Node, draft: Draft, folder: set[tuple[str, str]]) -> None:
+def _file(document: YamlNode, draft: DraftSections, folder: set[tuple[str, str]]) -> None:
     members = document.members(FILE)
     if "alone" in members and members["alone"].flag():
         draft.forget(folder)
@@ -227,11 +234,11 @@ def _file(document: Node, draft: Draft, folder: set[tuple[str, str]]) -> None:
         draft.define("chains", name, read_chain(name, node), node, folder)
 
 
-def _section(members: Mapping[str, Node], name: str) -> Iterable[tuple[str, Node]]:
+def _section(members: Mapping[str, YamlNode], name: str) -> Iterable[tuple[str, YamlNode]]:
     return members[name].mapping().items() if name in members else ()
 
 
-def _partitions(node: Node, domain: str | None, draft: Draft, folder: set[tuple[str, str]]) -> None:
+def _partitions(node: YamlNode, domain: str | None, draft: DraftSections, folder: set[tuple[str, str]]) -> None:
     """A number for the file's domain, or one for each domain by name."""
     if not node.is_mapping and domain is None:
         node.integer()
@@ -245,7 +252,7 @@ def _partitions(node: Node, domain: str | None, draft: Draft, folder: set[tuple[
             draft.define("partitions", name, count, member, folder)
 
 
-def _list(name: str, node: Node, draft: Draft) -> tuple[Any, ...]:
+def _list(name: str, node: YamlNode, draft: DraftSections) -> tuple[Any, ...]:
     """The items; `{extend: […]}` adds to the list of that name in an earlier path."""
     if not node.is_mapping:
         return _items(node)
@@ -254,11 +261,11 @@ def _list(name: str, node: Node, draft: Draft) -> tuple[Any, ...]:
         return ()
     lists: dict[str, tuple[Any, ...]] = draft.sections["lists"]
     if name not in lists:
-        node.complain(f"no list {name!r} to extend{suggestion(name, lists)}; there are {listed(lists)}")
+        node.complain(f"no list {name!r} to extend{did_you_mean(name, lists)}; there are {join_names(lists)}")
     return lists.get(name, ()) + _items(members["extend"])
 
 
-def _items(node: Node) -> tuple[Any, ...]:
+def _items(node: YamlNode) -> tuple[Any, ...]:
     before = len(node.mistakes)
     items = tuple(item.plain() for item in node.items())
     if not items and len(node.mistakes) == before:

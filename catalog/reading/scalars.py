@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from eventbus.catalog.errors import listed, shown, suggestion
-from eventbus.catalog.reading.document import Node
+from eventbus.catalog.errors import did_you_mean, format_value, join_names
+from eventbus.catalog.reading.document import YamlNode
 
 # Durations and rates as people write them: `1h30m`, `600/h`.
 
@@ -40,18 +40,18 @@ NOTHINGS = ("", "~", "null", "none")
 FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def is_nothing(node: Node) -> bool:
+def is_nothing(node: YamlNode) -> bool:
     """Whether a member stands there without a value."""
     value = node.plain()
     return value is None or (isinstance(value, str) and value.strip().lower() in NOTHINGS)
 
 
-def number(node: Node) -> float | None:
+def number(node: YamlNode) -> float | None:
     """A number, also as a text; None after noting a mistake."""
     return _leniently_number(node, "a number")
 
 
-def whole(node: Node) -> int | None:
+def whole(node: YamlNode) -> int | None:
     """A whole number, also as a text, or as a number with nothing behind its point."""
     found = number(node)
     if found is None or found == int(found):
@@ -60,14 +60,14 @@ def whole(node: Node) -> int | None:
     return None
 
 
-def duration(node: Node) -> float | None:
+def duration(node: YamlNode) -> float | None:
     """Seconds, or a text such as `5m`."""
     value = node.plain()
     found = seconds(value.strip()) if isinstance(value, str) else None
     return _leniently_number(node, "seconds, or a duration such as 30s or 5m") if found is None else found
 
 
-def flag(node: Node) -> bool | None:
+def flag(node: YamlNode) -> bool | None:
     """True or false in any of their spellings."""
     value = node.plain()
     found = value if isinstance(value, bool) else FLAGS.get(str(value).strip().lower())
@@ -76,7 +76,7 @@ def flag(node: Node) -> bool | None:
     return found
 
 
-def _leniently_number(node: Node, expected: str) -> float | None:
+def _leniently_number(node: YamlNode, expected: str) -> float | None:
     value = node.plain()
     try:
         found = float(value.replace("_", "")) if isinstance(value, str) else value
@@ -88,21 +88,21 @@ def _leniently_number(node: Node, expected: str) -> float | None:
     return None
 
 
-def _refuse(expected: str, node: Node) -> None:
-    node.complain(f"expected {expected}, got {shown(node.plain())}")
+def _refuse(expected: str, node: YamlNode) -> None:
+    node.complain(f"expected {expected}, got {format_value(node.plain())}")
 
 
-def names(node: Node, known: Mapping[str, object], kind: str) -> tuple[str, ...]:
+def names(node: YamlNode, known: Mapping[str, object], kind: str) -> tuple[str, ...]:
     """A name or a list of names; one that is not known is a mistake."""
     items = node.items() if node.is_list else [node]
     for item in items:
         name = item.text()
         if name is not None and name not in known:
-            item.complain(f"unknown {kind} {name!r}{suggestion(name, known)}; there are {listed(sorted(known))}")
+            item.complain(f"unknown {kind} {name!r}{did_you_mean(name, known)}; there are {join_names(sorted(known))}")
     return tuple(str(item.plain()) for item in items)
 
 
-def factor(members: Mapping[str, Node], name: str, default: float = 1.0) -> float:
+def factor(members: Mapping[str, YamlNode], name: str, default: float = 1.0) -> float:
     """A number of 0 or more."""
     value = number(members[name]) if name in members else default
     if value is None:

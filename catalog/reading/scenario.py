@@ -7,27 +7,27 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eventbus.catalog.errors import InvalidScenario, Mistake, listed
-from eventbus.catalog.model.delays import Fixed
-from eventbus.catalog.model.sections import Sections
-from eventbus.catalog.model.workload import (
-    FAULTS,
+from eventbus.catalog.errors import InvalidScenario, Mistake, join_names
+from eventbus.catalog.model import (
+    FAULT_KINDS,
     Advanced,
     Arrivals,
+    ClosedWorkload,
     FaultSetting,
-    Open,
+    Fixed,
+    OpenWorkload,
     Phase,
     ScenarioSettings,
+    Sections,
     Spacing,
-    Users,
 )
 from eventbus.catalog.reading import scalars
 from eventbus.catalog.reading.arrivals import profile_of, read_arrivals
-from eventbus.catalog.reading.document import Node, overridden, read, text_of
+from eventbus.catalog.reading.document import YamlNode, override, read_document, text_of
 from eventbus.catalog.reading.scalars import factor, names
-from eventbus.catalog.reading.scenario_visitors import read_probabilities, visiting
+from eventbus.catalog.reading.scenario_visitors import apply_visitor_sections, read_probabilities
 from eventbus.catalog.validation.workload import MOST_USERS, profile_problems
-from eventbus.catalog.visitors_by_chance import misgivings
+from eventbus.catalog.visitors_by_chance import warnings
 
 # A scenario's `faults` and `phases`: what goes wrong, and when.
 
@@ -35,16 +35,16 @@ from eventbus.catalog.visitors_by_chance import misgivings
 FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
 PHASE = ("at", "failed", "delay", "chains")
 MICROSECONDS = 1_000_000
-FARTHEST = 1 << 40
+MAX_BOUND = 1 << 40
 """Microseconds, or places."""
 
 
-def read_faults(node: Node, catalog: Sections) -> tuple[FaultSetting, ...]:
+def read_faults(node: YamlNode, catalog: Sections) -> tuple[FaultSetting, ...]:
     """A list of `{kind: late, rate: 0.01, max: 10s, chain: NAME}`."""
     return tuple(_fault(item, catalog) for item in node.items())
 
 
-def read_phases(node: Node, catalog: Sections) -> tuple[Phase, ...]:
+def read_phases(node: YamlNode, catalog: Sections) -> tuple[Phase, ...]:
     """A list of `{at: 2m, failed: 6, delay: 3, chains: [NAME]}`."""
     items, mistakes = node.items(), len(node.mistakes)
     phases = tuple(_phase(item, catalog) for item in items)
@@ -54,9 +54,9 @@ def read_phases(node: Node, catalog: Sections) -> tuple[Phase, ...]:
     return phases
 
 
-def _fault(node: Node, catalog: Sections) -> FaultSetting:
+def _fault(node: YamlNode, catalog: Sections) -> FaultSetting:
     members = node.members(FAULT, required=("kind", "rate"))
-    kind = members["kind"].one_of(tuple(FAULTS)) if "kind" in members else None
+    kind = members["kind"].one_of(tuple(FAULT_KINDS)) if "kind" in members else None
     rate = factor(members, "rate")
     if rate > 1:
         members["rate"].complain(f"expected a rate of 0 to 1, got {rate:g}")
@@ -76,9 +76,9 @@ def _fault(node: Node, catalog: Sections) -> FaultSetting:
     )
 
 
-def _bound(node: Node, kind: str) -> int | None:
+def _bound(node: YamlNode, kind: str) -> int | None:
     """Microseconds, or places in the stream."""
-    unit = FAULTS[kind]
+    unit = FAULT_KINDS[kind]
     if unit is None:
         node.complain(f"the fault {kind} has no bounds")
         return None
@@ -86,16 +86,16 @@ def _bound(node: Node, kind: str) -> int | None:
     if number is None:
         return None
     bound = round(number * MICROSECONDS) if unit == "time" else int(number)
-    if not 0 <= bound < FARTHEST:
-        node.complain(f"expected a bound of 0 or more, below {FARTHEST:,}, got {number:g}")
+    if not 0 <= bound < MAX_BOUND:
+        node.complain(f"expected a bound of 0 or more, below {MAX_BOUND:,}, got {number:g}")
     return bound
 
 
-def _texts(node: Node) -> tuple[str, ...]:
+def _texts(node: YamlNode) -> tuple[str, ...]:
     return tuple(item.text() or "" for item in (node.items() if node.is_list else [node]))
 
 
-def _phase(node: Node, catalog: Sections) -> Phase:
+def _phase(node: YamlNode, catalog: Sections) -> Phase:
     members = node.members(PHASE, required=("at",))
     at = scalars.duration(members["at"]) if "at" in members else None
     if at is not None and at < 0:
@@ -120,9 +120,9 @@ ADVANCED = (
     *("save_to_file", "output_file", "verbose", "retry_on_failure", "max_retries", "stats_interval"),
     "human_like_delays",
 )
-STAGGER = 60.0
+MAX_RAMP_UP = 60.0
 """Seconds in which users arrive at most; ..."""
-APART = 0.5
+USER_INTERVAL = 0.5
 """... when they are few, one comes after so many seconds."""
 
 
@@ -134,28 +134,28 @@ class Simulation(NamedTuple):
     api_url: str | None
 
 
-def load(path: Path, overrides: Sequence[str], catalog: Sections) -> tuple[ScenarioSettings, Sections]:
+def load_scenario(path: Path, overrides: Sequence[str], catalog: Sections) -> tuple[ScenarioSettings, Sections]:
     """The settings in a scenario file, and the catalog with the file's changes.
 
     Raises:
         InvalidScenario: with every mistake of the file and the overrides.
     """
     mistakes: list[Mistake] = []
-    document = read(path, mistakes)
-    scenario = None if document is None else read_scenario(overridden(document, overrides), catalog)
+    document = read_document(path, mistakes)
+    scenario = None if document is None else read_scenario(override(document, overrides), catalog)
     if mistakes or scenario is None:
         raise InvalidScenario(sorted(mistakes, key=lambda mistake: (not mistake.line, mistake.line)))  # options last
     return scenario
 
 
-def read_scenario(document: Node, catalog: Sections) -> tuple[ScenarioSettings, Sections]:
+def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettings, Sections]:
     """The scenario of a document; what is wrong is noted among its mistakes."""
     members = {name: node for name, node in document.members(SECTIONS).items() if not scalars.is_nothing(node)}
     simulation = _simulation(_given(members.get("simulation"), SIMULATION))
     advanced = _advanced(_given(members.get("advanced"), ADVANCED))
     human = advanced.human_like_delays is not False
     shares = read_probabilities(members["event_probabilities"]) if "event_probabilities" in members else {}
-    changed = visiting(members, catalog, shares=shares, human=human, users=simulation.users is not None)
+    changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=simulation.users is not None)
     settings = ScenarioSettings(
         description=text_of(members, "description"),
         seed=scalars.whole(members["seed"]) if "seed" in members else None,
@@ -165,19 +165,19 @@ def read_scenario(document: Node, catalog: Sections) -> tuple[ScenarioSettings, 
         faults=read_faults(members["faults"], catalog) if "faults" in members else (),
         phases=read_phases(members["phases"], catalog) if "phases" in members else (),
         advanced=advanced,
-        notes=tuple(misgivings(shares)),
+        notes=tuple(warnings(shares)),
     )
     return settings, changed
 
 
-def _given(node: Node | None, allowed: tuple[str, ...]) -> Mapping[str, Node]:
+def _given(node: YamlNode | None, allowed: tuple[str, ...]) -> Mapping[str, YamlNode]:
     """The members that have a value."""
     if node is None:
         return {}
     return {name: member for name, member in node.members(allowed).items() if not scalars.is_nothing(member)}
 
 
-def _simulation(members: Mapping[str, Node]) -> Simulation:
+def _simulation(members: Mapping[str, YamlNode]) -> Simulation:
     users = scalars.whole(members["num_users"]) if "num_users" in members else None
     duration = scalars.duration(members["duration_seconds"]) if "duration_seconds" in members else None
     url = text_of(members, "api_url") or None
@@ -190,12 +190,12 @@ def _simulation(members: Mapping[str, Node]) -> Simulation:
     return Simulation(users, duration or None, url)
 
 
-def _arrivals(members: Mapping[str, Node], users: int | None, *, human: bool) -> Arrivals | None:
+def _arrivals(members: Mapping[str, YamlNode], users: int | None, *, human: bool) -> Arrivals | None:
     """Users who come one after the other, and again after a break; where nobody waits, at once and without one."""
     given = [name for name in ("arrivals", "profile") if name in members]
     said = [*given, *(["simulation.num_users"] if users is not None else [])]
     if len(said) > 1:
-        members[given[0]].complain(f"expected only one of {listed(said)} to say who comes")
+        members[given[0]].complain(f"expected only one of {join_names(said)} to say who comes")
     hourly = _by_the_hour(members["profile"]) if "profile" in members else None
     if "arrivals" in members:
         return read_arrivals(members["arrivals"])
@@ -204,20 +204,22 @@ def _arrivals(members: Mapping[str, Node], users: int | None, *, human: bool) ->
     if users is None:
         return None
     return (
-        Users(users=users, stagger=min(STAGGER, users * APART)) if human else Users(users=users, think=Fixed(value=0))
+        ClosedWorkload(users=users, ramp_up=min(MAX_RAMP_UP, users * USER_INTERVAL))
+        if human
+        else ClosedWorkload(users=users, think=Fixed(value=0))
     )
 
 
-def _by_the_hour(node: Node) -> Open:
+def _by_the_hour(node: YamlNode) -> OpenWorkload:
     """A profile, its visitors spread over each hour and never in clumps."""
     before, profile = len(node.mistakes), profile_of(node)
     if len(node.mistakes) == before:
         for place, problem in profile_problems(profile):
             node.at(place).complain(problem)
-    return Open(rate=profile, spacing=Spacing(name="even"))
+    return OpenWorkload(rate=profile, spacing=Spacing(name="even"))
 
 
-def _advanced(members: Mapping[str, Node]) -> Advanced:
+def _advanced(members: Mapping[str, YamlNode]) -> Advanced:
     retries = scalars.whole(members["max_retries"]) if "max_retries" in members else None
     interval = scalars.duration(members["stats_interval"]) if "stats_interval" in members else None
     if retries is not None and not 0 <= retries <= 100:
@@ -235,5 +237,5 @@ def _advanced(members: Mapping[str, Node]) -> Advanced:
     )
 
 
-def _flag(members: Mapping[str, Node], name: str) -> bool | None:
+def _flag(members: Mapping[str, YamlNode], name: str) -> bool | None:
     return scalars.flag(members[name]) if name in members else None

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from eventbus.catalog.errors import CatalogError, listed, suggestion
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.sections import Sections
-from eventbus.catalog.model.visitors import Behaviour, Journey, Range, Visitors, full_name
+from eventbus.catalog.errors import CatalogError, did_you_mean, join_names
+from eventbus.catalog.model import Behaviour, Chain, Journey, Range, Sections, Visitors, full_name
 from eventbus.catalog.reading import scalars
 from eventbus.catalog.reading.chains import RANGES, read_journeys
-from eventbus.catalog.reading.document import Node
+from eventbus.catalog.reading.document import YamlNode
 from eventbus.catalog.reading.scalars import factor
 from eventbus.catalog.validation import event_name
 from eventbus.catalog.validation.visitors import behaviour_problems, visitor_problems
@@ -22,7 +20,7 @@ from eventbus.catalog.visitors_by_chance import TOLERANCE, with_probabilities
 # A scenario's `event_probabilities`: how often each kind of event comes.
 
 
-def read_probabilities(node: Node) -> Mapping[str, float]:
+def read_probabilities(node: YamlNode) -> Mapping[str, float]:
     """The share of each event type; nothing after a mistake. Names may be short ones and their aliases."""
     shares: dict[str, float] = {}
     before = len(node.mistakes)
@@ -39,11 +37,11 @@ def read_probabilities(node: Node) -> Mapping[str, float]:
     total = math.fsum(share or 0.0 for share in given.values())
     sound = all(share is not None and 0 <= share <= 1 for share in given.values())
     if sound and abs(total - 1) > TOLERANCE:
-        node.complain(f"expected shares that sum to 1.0, got {total:.12g} for {listed(node.mapping())}")
+        node.complain(f"expected shares that sum to 1.0, got {total:.12g} for {join_names(node.mapping())}")
     return shares if len(node.mistakes) == before else {}
 
 
-def visited_by_chance(node: Node, shares: Mapping[str, float], catalog: Sections) -> Sections:
+def visited_by_chance(node: YamlNode, shares: Mapping[str, float], catalog: Sections) -> Sections:
     """The catalog with visitors who act in these shares; the same one if they cannot, which is noted."""
     try:
         return with_probabilities(catalog, shares)
@@ -52,14 +50,14 @@ def visited_by_chance(node: Node, shares: Mapping[str, float], catalog: Sections
         return catalog
 
 
-OWN = "scenario"
+OWN_SET = "scenario"
 """The set of journeys that a scenario brings along."""
-VISITS = ("event_probabilities", "user_behavior", "journeys")
+VISITOR_SECTIONS = ("event_probabilities", "user_behavior", "journeys")
 """The sections that are about visitors."""
 
 
-def visiting(
-    members: Mapping[str, Node], catalog: Sections, *, shares: Mapping[str, float], human: bool, users: bool
+def apply_visitor_sections(
+    members: Mapping[str, YamlNode], catalog: Sections, *, shares: Mapping[str, float], human: bool, users: bool
 ) -> Sections:
     """The catalog as the sections of a scenario change it; what is wrong is noted.
 
@@ -80,11 +78,11 @@ def visiting(
     names = [chain.name for chain in changed]
     if "chains" in members:
         return _weighted(members["chains"], catalog)
-    is_visited = users or any(section in members for section in VISITS)
+    is_visited = users or any(section in members for section in VISITOR_SECTIONS)
     return catalog.only(*names) if is_visited and names else catalog
 
 
-def read_behaviour(node: Node, base: Behaviour) -> Behaviour:
+def read_behaviour(node: YamlNode, base: Behaviour) -> Behaviour:
     """The section `user_behavior`: a bound that it does not have is that of `base`, as far as the other one lets it."""
     allowed = [f"{name}_{end}" for name in RANGES for end in ("min", "max")]
     members = {
@@ -101,7 +99,7 @@ def read_behaviour(node: Node, base: Behaviour) -> Behaviour:
     return replace(base, **ranges)
 
 
-def _bound(name: str, node: Node) -> float | None:
+def _bound(name: str, node: YamlNode) -> float | None:
     found = scalars.duration(node)
     if found is None:
         return None
@@ -131,7 +129,7 @@ def _site(chain: Chain, behaviour: Behaviour | None, *, human: bool) -> Chain:
 
 def _of(chain: Chain, visitors: Visitors) -> Chain:
     """The chain with other visitors, as many events as theirs need."""
-    return replace(chain, visitors=visitors, max_steps=visitors.most_events)
+    return replace(chain, visitors=visitors, max_steps=visitors.max_events)
 
 
 def _within(visitors: Visitors, behaviour: Behaviour) -> Visitors:
@@ -145,31 +143,31 @@ def _within(visitors: Visitors, behaviour: Behaviour) -> Visitors:
     return replace(visitors, sets={name: tuple(map(shorter, journeys)) for name, journeys in visitors.sets.items()})
 
 
-def _with_journeys(chain: Chain, node: Node, catalog: Sections) -> Chain:
+def _with_journeys(chain: Chain, node: YamlNode, catalog: Sections) -> Chain:
     """A chain of sessions with another set of journeys, by its name or written out."""
     assert chain.visitors is not None
     sets = dict(chain.visitors.sets)
     if not node.is_mapping:
         name = node.text() or chain.visitors.journeys
         if name not in sets:
-            node.complain(f"no set of journeys {name!r}{suggestion(name, sets)}; there are {listed(sets)}")
+            node.complain(f"no set of journeys {name!r}{did_you_mean(name, sets)}; there are {join_names(sets)}")
             return chain
         return _of(chain, replace(chain.visitors, journeys=name))
-    sets[OWN] = read_journeys(node)
-    changed = _of(chain, replace(chain.visitors, sets=sets, journeys=OWN))
-    before = ("chains", chain.name, "visitors", "sets", OWN)
+    sets[OWN_SET] = read_journeys(node)
+    changed = _of(chain, replace(chain.visitors, sets=sets, journeys=OWN_SET))
+    before = ("chains", chain.name, "visitors", "sets", OWN_SET)
     for place, problem in visitor_problems(changed, catalog.events, catalog.lists):
         node.at(place[len(before) :]).complain(problem)
     return changed
 
 
-def _weighted(node: Node, catalog: Sections) -> Sections:
+def _weighted(node: YamlNode, catalog: Sections) -> Sections:
     """Only these chains, in these proportions."""
     weights: dict[str, float] = {}
     for name, member in node.mapping().items():
         if name not in catalog.chains:
-            near = suggestion(name, catalog.chains)
-            member.complain(f"unknown chain {name!r}{near}; there are {listed(sorted(catalog.chains))}")
+            near = did_you_mean(name, catalog.chains)
+            member.complain(f"unknown chain {name!r}{near}; there are {join_names(sorted(catalog.chains))}")
         else:
             weights[name] = factor({name: member}, name)
     if weights and not any(weights.values()):

@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from eventbus.catalog.errors import Place, listed, shown, suggestion
+from eventbus.catalog.errors import Location, did_you_mean, format_value, join_names
 from eventbus.catalog.graph.conformance import types_of
-from eventbus.catalog.model.chains import Causes, Chain, Variable
-from eventbus.catalog.model.events import every_field, split
-from eventbus.catalog.model.sections import Sections, emitters
+from eventbus.catalog.model import CausedChain, Chain, Sections, Variable, emitters, every_field, split
 from eventbus.catalog.validation.chains import chain_problems, role_problems
 from eventbus.catalog.validation.payloads import payload_problems
 from eventbus.catalog.validation.visitors import visitor_problems
@@ -19,20 +17,20 @@ from eventbus.catalog.validation.workload import delay_problems
 # Rules for variables that follow another one, or favour their first numbers.
 
 
-Problem = tuple[Place, str]
+Problem = tuple[Location, str]
 
 MOST_NUMBERS = 1_000_000
 """Of a range that others follow, or whose first numbers are favoured."""
 
 
 def variable_problems(chain: Chain) -> Iterator[Problem]:
-    """What is wrong with `by` and `zipf` of a chain's variables."""
+    """What is wrong with `per` and `zipf` of a chain's variables."""
     for variable in chain.variables.values():
-        place: Place = ("chains", chain.name, "variables", variable.name)
+        place: Location = ("chains", chain.name, "variables", variable.name)
         if variable.zipf:
             yield from ((place, problem) for problem in _range_problems(variable))
-        if variable.by is not None:
-            yield from (((*place, "by"), problem) for problem in _owner_problems(variable, chain))
+        if variable.per is not None:
+            yield from (((*place, "per"), problem) for problem in _owner_problems(variable, chain))
 
 
 def _range_problems(variable: Variable) -> Iterator[str]:
@@ -43,11 +41,11 @@ def _range_problems(variable: Variable) -> Iterator[str]:
 
 
 def _owner_problems(variable: Variable, chain: Chain) -> Iterator[str]:
-    owner = chain.variables.get(variable.by or "")
+    owner = chain.variables.get(variable.per or "")
     if owner is None:
-        near = suggestion(variable.by or "", chain.variables)
-        yield f"no variable {variable.by!r}{near}; the chain has {listed(chain.variables)}"
-    elif owner.by is not None or owner is variable:
+        near = did_you_mean(variable.per or "", chain.variables)
+        yield f"no variable {variable.per!r}{near}; the chain has {join_names(chain.variables)}"
+    elif owner.per is not None or owner is variable:
         yield f"expected a variable that follows no other one, got {owner.name!r}"
     elif variable.list is None:
         yield "expected `list` too: each value of the other variable has an item of it"
@@ -61,13 +59,13 @@ def cause_problems(chains: Mapping[str, Chain]) -> Iterator[Problem]:
     for chain in chains.values():
         for state in chain.states.values():
             for index, one in enumerate(state.causes):
-                place: Place = ("chains", chain.name, "states", state.name, "causes", index)
+                place: Location = ("chains", chain.name, "states", state.name, "causes", index)
                 yield from _problems(place, chain, one, chains)
                 if one.chain in [other.chain for other in state.causes[:index]]:
                     yield (*place, "chain"), f"{one.chain} stands here twice: an event causes a chain once or not"
 
 
-def _problems(place: Place, chain: Chain, one: Causes, chains: Mapping[str, Chain]) -> Iterator[Problem]:
+def _problems(place: Location, chain: Chain, one: CausedChain, chains: Mapping[str, Chain]) -> Iterator[Problem]:
     if not 0 <= one.weight <= 100:
         yield (*place, "weight"), f"expected a share between 0 and 100 percent, got {one.weight:g}"
     for problem in delay_problems(one.delay):
@@ -75,23 +73,23 @@ def _problems(place: Place, chain: Chain, one: Causes, chains: Mapping[str, Chai
     if one.chain in chains:
         yield from ((((*place, "chain"), text)) for text in _kinship_problems(chain, chains[one.chain]))
     elif one.chain:
-        near = suggestion(one.chain, chains)
-        yield (*place, "chain"), f"unknown chain {one.chain!r}{near}; there are {listed(sorted(chains), 40)}"
+        near = did_you_mean(one.chain, chains)
+        yield (*place, "chain"), f"unknown chain {one.chain!r}{near}; there are {join_names(sorted(chains), 40)}"
 
 
 def _kinship_problems(parent: Chain, child: Chain) -> Iterator[str]:
     if child.caused:
-        yield f"{child.name} causes {listed(sorted(child.caused))}: a chain that is caused may not cause others"
+        yield f"{child.name} causes {join_names(sorted(child.caused))}: a chain that is caused may not cause others"
         return
     if common := [name for name in types_of(parent) if name in types_of(child)]:
-        yield f"{child.name} has {listed(common)} too: a chain and those that it causes share no event types"
+        yield f"{child.name} has {join_names(common)} too: a chain and those that it causes share no event types"
 
 
 event_name = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*){2,}\.v[1-9][0-9]*")
 dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
-def problems(catalog: Sections) -> Iterator[Problem]:
+def validate(catalog: Sections) -> Iterator[Problem]:
     """Everything wrong with the catalog as a whole, section by section."""
     for name, items in catalog.lists.items():
         yield from _list_problems(name, items)
@@ -119,7 +117,7 @@ def problems(catalog: Sections) -> Iterator[Problem]:
 
 
 def _list_problems(name: str, items: tuple[Any, ...]) -> Iterator[Problem]:
-    place: Place = ("lists", name)
+    place: Location = ("lists", name)
     if not dashed_name.fullmatch(name):
         yield place, f"expected a name without dots such as agent_error, got {name!r}"
     expected = _attributes(items[0]) if items else None
@@ -127,10 +125,13 @@ def _list_problems(name: str, items: tuple[Any, ...]) -> Iterator[Problem]:
         for hole in _holes(item):
             yield (*place, index, *hole), "expected a value, got nothing"
         if item is not None and _attributes(item) != expected:
-            yield (*place, index), f"expected {_kind(expected)} like the first item of the list, got {shown(item)}"
+            yield (
+                (*place, index),
+                f"expected {_kind(expected)} like the first item of the list, got {format_value(item)}",
+            )
 
 
-def _holes(item: Any) -> list[Place]:
+def _holes(item: Any) -> list[Location]:
     if isinstance(item, dict):
         return [(key,) for key, value in item.items() if value is None]
     return [()] if item is None else []

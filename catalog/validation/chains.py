@@ -6,22 +6,21 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from eventbus.catalog.errors import Place, TooManyPaths, listed, suggestion
-from eventbus.catalog.graph.conformance import MAXIMUM_TYPES, Role, accepted_sets, role_of
+from eventbus.catalog.errors import Location, TooManyPaths, did_you_mean, join_names
+from eventbus.catalog.graph.conformance import MAX_TYPES, Role, accepted_sets, role_of
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.graph.graph import Graph, placed_ways, ways
-from eventbus.catalog.model.chains import Backoff, Chain, State, Transition, Variable, Way
-from eventbus.catalog.model.events import EventType
+from eventbus.catalog.graph.graph import Graph, located_targets, targets
+from eventbus.catalog.model import Backoff, Chain, EventType, State, Target, Transition, Variable
 from eventbus.catalog.validation.payloads import SAFE
 from eventbus.catalog.validation.workload import delay_problems
 
 # Rules for what a state may have beside plain transitions, and for the regions that forks cut a chain into.
 
 
-Problem = tuple[Place, str]
+Problem = tuple[Location, str]
 
 
-def topology_problems(place: Place, state: State, chain: Chain) -> Iterator[Problem]:
+def topology_problems(place: Location, state: State, chain: Chain) -> Iterator[Problem]:
     """What is wrong inside one state."""
     if state.fork and state.next:
         yield (*place, "fork"), "expected either `next` or `fork`, got both"
@@ -41,23 +40,29 @@ def topology_problems(place: Place, state: State, chain: Chain) -> Iterator[Prob
     yield from _compensation_problems(place, state, chain)
 
 
-def _transition_problems(place: Place, one: Transition, state: State, chain: Chain) -> Iterator[Problem]:
+def _transition_problems(place: Location, one: Transition, state: State, chain: Chain) -> Iterator[Problem]:
     if one.retry:
         if one.retry.limit < 1:
             yield (*place, "retry", "limit"), f"expected a limit of at least 1, got {one.retry.limit}"
         if one.retry.backoff:
             yield from _backoff_problems((*place, "retry", "backoff"), one.retry.backoff)
-    if one.by is None:
+    if one.scaled_by is None:
         return
     slow = [variable.name for variable in chain.variables.values() if variable.factor is not None]
-    if one.by not in slow:
-        near = suggestion(one.by, slow)
-        yield (*place, "by"), f"expected a variable with a `factor`, got {one.by!r}{near}; there are {listed(slow)}"
+    if one.scaled_by not in slow:
+        near = did_you_mean(one.scaled_by, slow)
+        yield (
+            (*place, "scaled_by"),
+            f"expected a variable with a `factor`, got {one.scaled_by!r}{near}; there are {join_names(slow)}",
+        )
     if state.timeout:
-        yield (*place, "by"), "a delay that is multiplied cannot be timed out: take `by` or `timeout` away"
+        yield (
+            (*place, "scaled_by"),
+            "a delay that is multiplied cannot be timed out: take `scaled_by` or `timeout` away",
+        )
 
 
-def _backoff_problems(place: Place, backoff: Backoff) -> Iterator[Problem]:
+def _backoff_problems(place: Location, backoff: Backoff) -> Iterator[Problem]:
     if backoff.initial < 0:
         yield (*place, "initial"), f"expected a delay of 0 ms or more, got {backoff.initial:g}"
     if backoff.factor <= 0:
@@ -68,7 +73,7 @@ def _backoff_problems(place: Place, backoff: Backoff) -> Iterator[Problem]:
         yield (*place, "jitter"), f"expected a share between 0 and 1, got {backoff.jitter:g}"
 
 
-def _compensation_problems(place: Place, state: State, chain: Chain) -> Iterator[Problem]:
+def _compensation_problems(place: Location, state: State, chain: Chain) -> Iterator[Problem]:
     target = chain.states.get(state.compensation.to) if state.compensation else None
     if target and (target.next or target.fork or target.outcome):
         yield (
@@ -77,7 +82,7 @@ def _compensation_problems(place: Place, state: State, chain: Chain) -> Iterator
             "when all is undone the chain goes on where it was to go",
         )
     undoing = compensations(chain)
-    for where, way in placed_ways(state):
+    for where, way in located_targets(state):
         if way.to in undoing and where[-1] != "compensation":
             yield (*place, *where, "to"), f"{way.to!r} undoes something, and comes only as a `compensation`"
 
@@ -93,7 +98,7 @@ def inner_states(chain: Chain) -> set[str]:
     return compensations(chain).union(*branches)
 
 
-def region_problems(place: Place, chain: Chain) -> Iterator[Problem]:
+def region_problems(place: Location, chain: Chain) -> Iterator[Problem]:
     """Branches have states of their own, and end without an outcome; only where every name leads somewhere."""
     owner = dict.fromkeys(_region(chain, chain.start), "outside of it")
     for state in chain.states.values():
@@ -115,17 +120,17 @@ def region_problems(place: Place, chain: Chain) -> Iterator[Problem]:
         yield from _unless_problems((*place, "states", state.name, "fork", "join", "unless"), state, chain)
 
 
-def _unless_problems(place: Place, state: State, chain: Chain) -> Iterator[Problem]:
+def _unless_problems(place: Location, state: State, chain: Chain) -> Iterator[Problem]:
     if state.fork is None:
         return
     inside = set().union(*(_region(chain, way.to) for way in state.fork.branches))
     ends = [name for name in chain.states if name in inside and _is_end(chain.states[name])]
     for index, one in enumerate(state.fork.unless):
         if one.ended not in ends:
-            near = suggestion(one.ended, ends)
+            near = did_you_mean(one.ended, ends)
             yield (
                 (*place, index, "state"),
-                f"expected a state in which a branch ends, got {one.ended!r}{near}; there are {listed(ends)}",
+                f"expected a state in which a branch ends, got {one.ended!r}{near}; there are {join_names(ends)}",
             )
 
 
@@ -144,7 +149,7 @@ def _region(chain: Chain, first: str) -> dict[str, None]:
         found[name] = None
         ahead += [
             way.to
-            for where, way in placed_ways(chain.states[name])
+            for where, way in located_targets(chain.states[name])
             if where[:2] != ("fork", "branches") and where != ("compensation",)
         ]
     return found
@@ -154,7 +159,7 @@ def chain_problems(
     chain: Chain, events: Mapping[str, EventType], lists: Mapping[str, tuple[Any, ...]]
 ) -> Iterator[Problem]:
     """What is wrong with one chain."""
-    place: Place = ("chains", chain.name)
+    place: Location = ("chains", chain.name)
     if chain.weight < 0:
         yield (*place, "weight"), f"expected a weight of 0 or more, got {chain.weight:g}"
     for variable in chain.variables.values():
@@ -164,13 +169,14 @@ def chain_problems(
     yield from _shape_problems(place, chain)
 
 
-def _variable_problems(place: Place, variable: Variable, lists: Mapping[str, Any]) -> Iterator[Problem]:
+def _variable_problems(place: Location, variable: Variable, lists: Mapping[str, Any]) -> Iterator[Problem]:
     if "." in variable.name:
         yield place, f"expected a name without dots, got {variable.name!r}"
     if variable.list is not None and variable.list not in lists:
         yield (
             (*place, "list"),
-            (f"unknown list {variable.list!r}{suggestion(variable.list, lists)}; there are {listed(sorted(lists))}"),
+            f"unknown list {variable.list!r}{did_you_mean(variable.list, lists)}; "
+            f"there are {join_names(sorted(lists))}",
         )
     if variable.factor is not None and variable.list is None:
         yield (*place, "factor"), "a factor belongs to a variable with a list: each item has its own"
@@ -186,15 +192,15 @@ def _variable_problems(place: Place, variable: Variable, lists: Mapping[str, Any
             yield (*place, key), f"expected a whole number between -2^53 and 2^53, got {bound}"
 
 
-def _state_problems(place: Place, state: State, chain: Chain, events: Mapping[str, EventType]) -> Iterator[Problem]:
+def _state_problems(place: Location, state: State, chain: Chain, events: Mapping[str, EventType]) -> Iterator[Problem]:
     if state.emits and state.emits not in events:
-        near = suggestion(state.emits, events)
+        near = did_you_mean(state.emits, events)
         yield (*place, "emits"), f"unknown event type {state.emits!r}{near}; the catalog has {len(events)} of them"
     if state.next and state.outcome:
         yield (*place, "outcome"), "an outcome belongs to a state that ends the chain; this one has transitions"
     if not (state.next or state.fork or state.outcome or state.name in inner_states(chain)):
         yield place, "expected `next` (transitions), or `outcome: completed | failed` if the chain ends here"
-    for where, way in placed_ways(state):
+    for where, way in located_targets(state):
         yield from _way_problems((*place, *where), way, chain)
     for index, transition in enumerate(state.next):
         if transition.weight < 0:
@@ -203,16 +209,16 @@ def _state_problems(place: Place, state: State, chain: Chain, events: Mapping[st
     yield from topology_problems(place, state, chain)
 
 
-def _way_problems(place: Place, way: Way, chain: Chain) -> Iterator[Problem]:
+def _way_problems(place: Location, way: Target, chain: Chain) -> Iterator[Problem]:
     name = "state" if place[-1] == "compensation" else "to"
     if way.to and way.to not in chain.states:
-        near = suggestion(way.to, chain.states)
-        yield (*place, name), f"unknown state {way.to!r}{near}; the chain has {listed(chain.states)}"
+        near = did_you_mean(way.to, chain.states)
+        yield (*place, name), f"unknown state {way.to!r}{near}; the chain has {join_names(chain.states)}"
     for problem in delay_problems(way.delay):
         yield (*place, "after" if place[-1] == "timeout" else "delay"), problem
 
 
-def _total_problems(place: Place, state: State) -> Iterator[Problem]:
+def _total_problems(place: Location, state: State) -> Iterator[Problem]:
     if state.total <= 0:
         yield (*place, "total"), f"expected a total above 0, got {state.total:g}"
         return
@@ -228,13 +234,13 @@ def _total_problems(place: Place, state: State) -> Iterator[Problem]:
         )
 
 
-def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:
+def _shape_problems(place: Location, chain: Chain) -> Iterator[Problem]:
     """Reachability, ends and cycles; only where every name leads somewhere, so that one slip is not told twice."""
     states = chain.states
     if chain.start and chain.start not in states:
-        near = suggestion(chain.start, states)
-        yield (*place, "start"), f"unknown state {chain.start!r}{near}; the chain has {listed(states)}"
-    if chain.start not in states or any(way.to not in states for state in states.values() for way in ways(state)):
+        near = did_you_mean(chain.start, states)
+        yield (*place, "start"), f"unknown state {chain.start!r}{near}; the chain has {join_names(states)}"
+    if chain.start not in states or any(way.to not in states for state in states.values() for way in targets(state)):
         return
     if problems := list(region_problems(place, chain)):
         yield from problems
@@ -258,15 +264,15 @@ def _shape_problems(place: Place, chain: Chain) -> Iterator[Problem]:
         yield from _size_problems(place, chain)
 
 
-def _size_problems(place: Place, chain: Chain) -> Iterator[Problem]:
+def _size_problems(place: Location, chain: Chain) -> Iterator[Problem]:
     shortest = graph_of(chain).distances(graph_of(chain).ends()).get(0, 0) + 1
     if shortest == 1:
         yield (*place, "start"), "the start state ends the chain: a chain has at least two events"
     if chain.max_steps < shortest:
         yield (*place, "max_steps"), f"max_steps {chain.max_steps} is less than the shortest walk of {shortest} events"
     types = {state.emits for state in chain.states.values()}
-    if len(types) > MAXIMUM_TYPES:
-        yield place, f"the chain has {len(types)} event types, at most {MAXIMUM_TYPES} are possible"
+    if len(types) > MAX_TYPES:
+        yield place, f"the chain has {len(types)} event types, at most {MAX_TYPES} are possible"
         return
     try:
         accepted_sets(chain)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from eventbus.catalog.errors import Place, listed, shown, suggestion
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.events import EventType, FieldType, PayloadField, every_field, split
+from eventbus.catalog.errors import Location, did_you_mean, format_value, join_names
+from eventbus.catalog.model import Chain, EventType, FieldType, PayloadField, every_field, split
 from eventbus.catalog.validation.visitors import visit_problems
 
 Lists = Mapping[str, tuple[Any, ...]]
-Problem = tuple[Place, str]
+Problem = tuple[Location, str]
 
 SAFE = 2**53
 """Whole numbers up to here are exact in every JSON reader (RFC 8259 §6)."""
@@ -34,7 +33,7 @@ fits: Mapping[FieldType, Callable[[Any], bool]] = {
 def payload_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Iterator[Problem]:
     """What is wrong with the payload of an event that these chains emit."""
     for path, one in every_field(event.payload):
-        place: Place = ("events", event.name, "payload", *path)
+        place: Location = ("events", event.name, "payload", *path)
         for key, problem in _field_problems(one, lists, chains):
             yield ((*place, *key), problem)
 
@@ -108,7 +107,7 @@ def _bound(one: PayloadField, key: str, bound: float) -> Iterator[Problem]:
 def _misfits(one: PayloadField, key: str, values: tuple[Any, ...]) -> Iterator[Problem]:
     for index, value in enumerate(values):
         if not fits[one.type](value):
-            yield ((key,) if key == "value" else (key, index)), f"expected {_a(one.type)}, got {shown(value)}"
+            yield ((key,) if key == "value" else (key, index)), f"expected {_a(one.type)}, got {format_value(value)}"
 
 
 def _variable_problems(one: PayloadField, lists: Lists, chains: list[Chain]) -> Iterator[str]:
@@ -141,22 +140,22 @@ def _template_problems(one: PayloadField, chains: list[Chain]) -> Iterator[str]:
 
 def _reference_problems(one: PayloadField, name: str, attribute: str | None, lists: Lists, of: str) -> Iterator[str]:
     if name not in lists:
-        yield f"unknown list {name!r}{suggestion(name, lists)}; there are {listed(sorted(lists))}"
+        yield f"unknown list {name!r}{did_you_mean(name, lists)}; there are {join_names(sorted(lists))}"
         return
     items = lists[name]
     if items and attribute is not None:
         attributes = items[0] if isinstance(items[0], dict) else {}
         if attribute not in attributes:
-            near = suggestion(attribute, attributes)
-            yield f"list {name!r}{of} has no attribute {attribute!r}{near}; it has {listed(attributes)}"
+            near = did_you_mean(attribute, attributes)
+            yield f"list {name!r}{of} has no attribute {attribute!r}{near}; it has {join_names(attributes)}"
             return
         items = tuple(item[attribute] for item in items if isinstance(item, dict) and attribute in item)
     wrong = [value for value in items if value is not None and not fits[one.type](value)]
     if wrong:
-        yield f"expected {_a(one.type)}, but list {name!r}{of} holds {shown(wrong[0])}"
+        yield f"expected {_a(one.type)}, but list {name!r}{of} holds {format_value(wrong[0])}"
 
 
-def _at(key: Place, texts: Iterator[str]) -> Iterator[Problem]:
+def _at(key: Location, texts: Iterator[str]) -> Iterator[Problem]:
     return ((key, text) for text in texts)
 
 

@@ -6,9 +6,20 @@ import math
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from eventbus.catalog.errors import Place
-from eventbus.catalog.model.delays import Delay, Exponential, Fixed, Uniform
-from eventbus.catalog.model.workload import Arrivals, Constant, Open, Profile, Spacing, Stages, Users
+from eventbus.catalog.errors import Location
+from eventbus.catalog.model import (
+    Arrivals,
+    ClosedWorkload,
+    ConstantRate,
+    Delay,
+    Exponential,
+    Fixed,
+    OpenWorkload,
+    Profile,
+    Spacing,
+    Stages,
+    Uniform,
+)
 
 # Rules for delays.
 
@@ -35,7 +46,7 @@ def delay_problems(delay: Delay) -> Iterator[str]:
         yield f"p95 {delay.p95:g} must be above the median {delay.median:g}"
 
 
-Problem = tuple[Place, str]
+Problem = tuple[Location, str]
 """Where, as a path from the `arrivals` section (`("stages", 0, "duration")`), and what is wrong there."""
 
 SLOWEST, FASTEST = 1e-6, 1e7
@@ -52,12 +63,12 @@ HOURS, DAYS = 24, 7
 
 def arrivals_problems(arrivals: Arrivals) -> Iterator[Problem]:
     """Everything wrong with arrivals."""
-    if isinstance(arrivals, Users):
+    if isinstance(arrivals, ClosedWorkload):
         yield from _users_problems(arrivals)
         return
     yield from _spacing_problems(arrivals)
     match arrivals.rate:
-        case Constant(rate=rate):
+        case ConstantRate(rate=rate):
             if not SLOWEST <= rate <= FASTEST:
                 yield ("rate",), f"expected {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate:g}"
         case Stages() as stages:
@@ -66,7 +77,7 @@ def arrivals_problems(arrivals: Arrivals) -> Iterator[Problem]:
             yield from profile_problems(profile, ("profile",))
 
 
-def _spacing_problems(arrivals: Open) -> Iterator[Problem]:
+def _spacing_problems(arrivals: OpenWorkload) -> Iterator[Problem]:
     spacing = arrivals.spacing
     if spacing.name != "gamma" and spacing.cv != Spacing().cv:
         yield ("cv",), f"only the spacing gamma has a coefficient of variation, this one is {spacing.name}"
@@ -76,7 +87,7 @@ def _spacing_problems(arrivals: Open) -> Iterator[Problem]:
 
 def _stages_problems(given: Stages) -> Iterator[Problem]:
     for index, stage in enumerate(given.stages):
-        place: Place = ("stages", index)
+        place: Location = ("stages", index)
         if not SHORTEST <= stage.duration <= LONGEST:
             yield (*place, "duration"), f"expected a duration of a millisecond to a century, got {stage.duration:g} s"
         for key, rate in (("from", stage.begin), ("to", stage.end)):
@@ -89,7 +100,7 @@ def _stages_problems(given: Stages) -> Iterator[Problem]:
         yield ("stages",), f"expected at most a billion chains in all stages together, got {chains:,.0f}"
 
 
-def profile_problems(profile: Profile, place: Place = ()) -> Iterator[Problem]:
+def profile_problems(profile: Profile, place: Location = ()) -> Iterator[Problem]:
     """What is wrong with a profile, whose section is at `place`."""
     sizes = [len(day) for day in profile.hours]
     if len(sizes) not in (1, DAYS) or set(sizes) != {HOURS}:
@@ -111,11 +122,11 @@ def profile_problems(profile: Profile, place: Place = ()) -> Iterator[Problem]:
         yield (*place, "time_zone"), f"expected a time zone such as Europe/Berlin, got {profile.time_zone!r}"
 
 
-def _users_problems(users: Users) -> Iterator[Problem]:
+def _users_problems(users: ClosedWorkload) -> Iterator[Problem]:
     if not 1 <= users.users <= MOST_USERS:
         yield ("users",), f"expected 1 to {MOST_USERS:,} users, got {users.users:,}"
-    if not 0 <= users.stagger <= LONGEST:
-        yield ("stagger",), f"expected 0 s or more, up to a century, got {users.stagger:g}"
+    if not 0 <= users.ramp_up <= LONGEST:
+        yield ("stagger",), f"expected 0 s or more, up to a century, got {users.ramp_up:g}"
     for problem in delay_problems(users.think):
         yield ("think",), problem
 

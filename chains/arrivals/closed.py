@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.model.workload import Users
+from eventbus.catalog.model import ClosedWorkload
 from eventbus.chains.arrivals.batch import FIRST_BATCH, NEVER, Batch, Bounds, Expand
 from eventbus.chains.randomness import Integers, chain_keys, draw, purpose
 from eventbus.chains.sampling import Sampler, sampler
@@ -26,14 +26,14 @@ AHEAD = 256
 class Closed:
     """Users who have one chain at a time."""
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: ClosedWorkload) -> None:
         self.users = users.users
         #: Chains per second, roughly: tells how large batches should be.
         self.rate = float(users.users)
         self.at_once = 0
         self.think: Sampler = sampler(users.think)
         #: When each begins, microseconds after the start.
-        self.begins: Integers = np.arange(self.users) * round(users.stagger * 1e6) // self.users
+        self.begins: Integers = np.arange(self.users) * round(users.ramp_up * 1e6) // self.users
 
 
 class Limits(NamedTuple):

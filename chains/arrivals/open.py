@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from eventbus.catalog import Exponential
-from eventbus.catalog.errors import path_text
-from eventbus.catalog.model.workload import Arrivals as Model
-from eventbus.catalog.model.workload import Constant, Open, Spacing, Stages
+from eventbus.catalog.errors import format_path
+from eventbus.catalog.model import Arrivals as Model
+from eventbus.catalog.model import ConstantRate, OpenWorkload, Spacing, Stages
 from eventbus.catalog.validation.workload import arrivals_problems
 from eventbus.chains.arrivals.closed import Closed
 from eventbus.chains.arrivals.rates import CHAIN, Calendar, Rate, Segments
@@ -215,14 +215,14 @@ def compiled(arrivals: Model, start: int) -> Arrivals | Closed:
         InvalidSetting: the arrivals make no sense.
     """
     for place, problem in arrivals_problems(arrivals):
-        raise InvalidSetting(f"arrivals: {path_text(place)}: {problem}")
-    if not isinstance(arrivals, Open):
+        raise InvalidSetting(f"arrivals: {format_path(place)}: {problem}")
+    if not isinstance(arrivals, OpenWorkload):
         return Closed(arrivals)
     rate, spacing = arrivals.rate, arrivals.spacing
     match rate:
-        case Constant(rate=number) if spacing.name == "poisson" and number >= SLOWEST:
+        case ConstantRate(rate=number) if spacing.name == "poisson" and number >= SLOWEST:
             return poisson(number)
-        case Constant(rate=number):
+        case ConstantRate(rate=number):
             return Varying(steps_of(spacing), Segments([(min(DAY, SOME / number), number, number)], repeat=True))
         case Stages(stages=stages, repeat=repeat):
             stretches = [(stage.duration, stage.begin, stage.end) for stage in stages]

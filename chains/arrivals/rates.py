@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from eventbus.catalog.model.workload import WEEK, Profile
+from eventbus.catalog.model import WEEK, Profile
 from eventbus.chains.arrivals.batch import NEVER
 from eventbus.chains.randomness import Integers
 from eventbus.event import microseconds

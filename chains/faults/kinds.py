@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.errors import suggestion
-from eventbus.catalog.model.visitors import full_name
-from eventbus.catalog.model.workload import FaultSetting
+from eventbus.catalog.errors import did_you_mean
+from eventbus.catalog.model import FaultSetting, full_name
 from eventbus.catalog.scenario import Scenario
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.plan import EmitterInfo
@@ -171,7 +170,9 @@ def _check_scope(fault: Fault, places: Sequence[EmitterInfo]) -> None:
         ("event type", fault.event_types, {place.event_type for place in places}),
     ):
         for name in set(wanted) - known:
-            raise InvalidSetting(f"the run has no {kind} {name!r} for the fault {fault.kind}{suggestion(name, known)}")
+            raise InvalidSetting(
+                f"the run has no {kind} {name!r} for the fault {fault.kind}{did_you_mean(name, known)}"
+            )
 
 
 def _eligible(fault: Fault, place: EmitterInfo, catalog: Catalog) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.model.events import FieldType, PayloadField
+from eventbus.catalog.model import FieldType, PayloadField
 from eventbus.chains.learning.fitting import repetitions
 from eventbus.chains.learning.recording import Column, Floats, Kind, Kinds, Recording
 from eventbus.chains.learning.traces import Flags, Walks

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, EventType, Variable
-from eventbus.catalog.errors import Place
+from eventbus.catalog.errors import Location
 from eventbus.catalog.infer import Sketch
 from eventbus.catalog.infer.chains import dashed, unique
 from eventbus.chains.errors import NothingToLearn
@@ -76,7 +76,7 @@ def _chains(walks: Walks, names: Sequence[str], taken: list[str]) -> Iterator[Le
 
 def _sketch(recording: Recording, found: Sequence[Learned], account: Sequence[str]) -> Sketch:
     payloads = _payloads(recording, found, {})
-    notes: dict[Place, list[str]] = {**payloads.notes, **_event_notes(recording, found)}
+    notes: dict[Location, list[str]] = {**payloads.notes, **_event_notes(recording, found)}
     return Sketch(
         catalog=Catalog(
             events=_events(recording, found, payloads),
@@ -97,7 +97,7 @@ def _overlay(
     silent = [replace(chain, weight=0) for chain in known.chains.values()]
     chains = {chain.name: chain for chain in [*silent, *_weighted(fitted)]}
     off = [chain.name for chain in silent if chains[chain.name] is chain]
-    notes: dict[Place, list[str]] = {("chains", name, "weight"): ["not seen"] for name in off}
+    notes: dict[Location, list[str]] = {("chains", name, "weight"): ["not seen"] for name in off}
     return Sketch(
         catalog=replace(
             known,
@@ -124,7 +124,7 @@ def _events(recording: Recording, found: Sequence[Learned], payloads: Payloads) 
     return {names[kind]: _event(kind, recording, payloads) for kind in kinds}
 
 
-def _event_notes(recording: Recording, found: Sequence[Learned]) -> dict[Place, list[str]]:
+def _event_notes(recording: Recording, found: Sequence[Learned]) -> dict[Location, list[str]]:
     names = list(recording.types)
     emitted: Counter[int] = Counter()
     for one in found:
@@ -135,8 +135,8 @@ def _event_notes(recording: Recording, found: Sequence[Learned]) -> dict[Place, 
     }
 
 
-def _chain_notes(found: Sequence[Learned]) -> dict[Place, list[str]]:
-    notes: dict[Place, list[str]] = {}
+def _chain_notes(found: Sequence[Learned]) -> dict[Location, list[str]]:
+    notes: dict[Location, list[str]] = {}
     for one in found:
         notes |= one.notes
         notes["chains", one.chain.name, "weight"] = [f"{one.walks.chains:,} chains"]

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from eventbus.catalog.errors import Place
+from eventbus.catalog.errors import Location
 from eventbus.catalog.infer.chains import dashed, unique
-from eventbus.catalog.model.chains import Variable
-from eventbus.catalog.model.events import PayloadField
+from eventbus.catalog.model import PayloadField, Variable
 from eventbus.chains.learning.fields import (
     ALWAYS,
     MOST_LISTED,
@@ -145,7 +144,7 @@ class Payloads:
     fields: dict[str, tuple[PayloadField, ...]] = field(default_factory=dict)
     variables: dict[str, dict[str, Variable]] = field(default_factory=dict)
     lists: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    notes: dict[Place, list[str]] = field(default_factory=dict)
+    notes: dict[Location, list[str]] = field(default_factory=dict)
 
     def learn(self, events: Sequence[tuple[Events, Record, int]], chains: int) -> None:
         """Learn the payloads of some types that are emitted by chains which share types.
@@ -278,7 +277,7 @@ class Payloads:
         if record.is_open:
             self._note(("events", kind, "payload"), f"more fields than the first {len(record.members)} came")
 
-    def _note(self, place: Place, text: str) -> None:
+    def _note(self, place: Location, text: str) -> None:
         self.notes.setdefault(place, []).append(text)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from eventbus.catalog import Catalog, Chain, State, TooManyPaths, Transition
-from eventbus.catalog.errors import Place
-from eventbus.catalog.graph.conformance import MAXIMUM_TYPES, accepted_sets, types_of
+from eventbus.catalog.errors import Location
+from eventbus.catalog.graph.conformance import MAX_TYPES, accepted_sets, types_of
 from eventbus.catalog.infer.chains import dashed, is_failure, unique
-from eventbus.catalog.model.chains import Outcome
+from eventbus.catalog.model import Outcome
 from eventbus.chains.learning.fitting import Fit, fit, percentages
 from eventbus.chains.learning.traces import Walks
 from eventbus.chains.randomness import Integers
@@ -174,7 +174,7 @@ class Learned(NamedTuple):
     """A chain, and what to note about it."""
 
     chain: Chain
-    notes: dict[Place, list[str]]
+    notes: dict[Location, list[str]]
     walks: Walks
     """Those that it was learned from."""
 
@@ -222,7 +222,7 @@ def refitted(chain: Chain, found: Machine) -> Learned:
     """
     fits = {(here, there): fit(delays) for here, there, delays in found.transitions()}
     labels = list(chain.states)
-    notes: dict[Place, list[str]] = {}
+    notes: dict[Location, list[str]] = {}
     states = {}
     for here, state in enumerate(chain.states.values()):
         seen = [fits.pop((here, labels.index(way.to)), None) for way in state.next]
@@ -262,7 +262,9 @@ def _chain(name: str, found: Machine, transitions: dict[tuple[int, int], Fit], n
     return Chain(name=name, weight=found.walks.chains, start=labels[0], states=states, max_steps=max(STEPS, longest))
 
 
-def _notes(chain: Chain, found: Machine, transitions: dict[tuple[int, int], Fit]) -> Iterator[tuple[Place, list[str]]]:
+def _notes(
+    chain: Chain, found: Machine, transitions: dict[tuple[int, int], Fit]
+) -> Iterator[tuple[Location, list[str]]]:
     labels = list(chain.states)
     places: dict[int, int] = {}
     for (here, _), one in transitions.items():
@@ -278,7 +280,7 @@ def _figures(one: Fit) -> str:
 
 def _is_describable(chain: Chain) -> bool:
     try:
-        return len(types_of(chain)) <= MAXIMUM_TYPES and len(accepted_sets(chain)) > 0
+        return len(types_of(chain)) <= MAX_TYPES and len(accepted_sets(chain)) > 0
     except TooManyPaths:
         return False
 
@@ -335,13 +337,13 @@ def recognised(catalog: Catalog, walks: Walks, names: Sequence[str]) -> Recognis
 def is_plain(chain: Chain) -> bool:
     """Whether a chain has transitions and nothing else."""
     special = (state.fork or state.timeout or state.causes or state.abandon for state in chain.states.values())
-    undoing = (way.retry or way.compensate or way.by for state in chain.states.values() for way in state.next)
+    undoing = (way.retry or way.compensate or way.scaled_by for state in chain.states.values() for way in state.next)
     return chain.visitors is None and not any(special) and not any(undoing)
 
 
 def _matched(chain: Chain, walks: Walks, names: Sequence[str], left: Counter[str]) -> Iterator[Learned]:
     if not is_plain(chain):
-        notes: dict[Place, list[str]] = {("chains", chain.name): ["only its weight is learned"]}
+        notes: dict[Location, list[str]] = {("chains", chain.name): ["only its weight is learned"]}
         yield Learned(replace(chain, weight=walks.chains), notes, walks)
         return
     state = _states(chain, walks, names)

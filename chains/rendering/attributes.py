@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eventbus.catalog.model.visitors import Visitors
+from eventbus.catalog.model import Visitors
 from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, BitField
 
 PARTS: Mapping[str, BitField] = {
@@ -26,8 +26,8 @@ def max_attribute(visit: str, visitors: Visitors) -> int:
     """The largest number that one of `visitors.COUNTED` can be."""
     match visit:
         case "number" | "pages":
-            return visitors.most_pages
+            return visitors.max_pages
         case "clicks":
-            return visitors.most_pages * visitors.most_clicks
+            return visitors.max_pages * visitors.max_clicks
         case _:
             return (1 << DURATION.bits) - 1

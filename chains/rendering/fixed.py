@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import EventType
-from eventbus.catalog.model.workload import Tenants
+from eventbus.catalog.model import Tenants
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from eventbus.chains.rendering.block import RecordShape, Span

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, PayloadField, UnknownName, Variable
-from eventbus.catalog.model.visitors import COUNTED
+from eventbus.catalog.model import INTEGER_ATTRIBUTES
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, purpose
 from eventbus.chains.rendering.attributes import PARTS, max_attribute
@@ -325,8 +325,8 @@ class PayloadCompiler:
         return self.chain.variables[name]
 
     def _drawn(self, variable: Variable, count: int) -> Draw:
-        if variable.by is not None:
-            return KeyedDraw(self._variable(variable.by).source, purpose(f"var/{variable.by}/{variable.name}"), count)
+        if variable.per is not None:
+            return KeyedDraw(self._variable(variable.per).source, purpose(f"var/{variable.per}/{variable.name}"), count)
         drawn = purpose(f"{self.chain.name}/var/{variable.name}")
         return ZipfDraw(drawn, count) if variable.zipf else UniformDraw(drawn, count, each_step=False)
 
@@ -334,7 +334,7 @@ class PayloadCompiler:
         visitors = self.chain.visitors
         if visitors is None:
             raise InvalidSetting(f"{self.chain.name}/{self.state}: {visit} is known in chains with `visitors` only")
-        if visit in COUNTED:
+        if visit in INTEGER_ATTRIBUTES:
             return Placeholder(ItemDraw(max_attribute(visit, visitors) + 1, *PARTS[visit]))
         texts = visitors.texts(visit)
         if visit != "referrer":

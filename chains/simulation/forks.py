@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.graph.graph import Branch, Graph, Node, Split
+from eventbus.catalog.graph.graph import Branch, Graph, GraphNode, Split
 from eventbus.chains.randomness import Words, purpose, shares
 from eventbus.chains.simulation.transitions import Compiler, Way
 
@@ -44,7 +44,7 @@ def ending_chances(graph: Graph, branch: Branch) -> list[float]:
     return ended
 
 
-def _shares(graph: Graph, node: Node) -> Iterator[tuple[int, float]]:
+def _shares(graph: Graph, node: GraphNode) -> Iterator[tuple[int, float]]:
     """The nodes that follow in the same branch, and how often."""
     if node.split is None:
         total = sum(edge.weight for edge in node.edges) + node.stop

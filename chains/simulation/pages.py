@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from eventbus.catalog.model.visitors import Journey, Range, Visitors
+from eventbus.catalog.model import Journey, Range, Visitors
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
 from eventbus.chains.simulation.site import NONE, Site
 
@@ -64,7 +64,7 @@ class Pace(NamedTuple):
     @classmethod
     def of(cls, visitors: Visitors) -> Pace:
         """The pace of those who take part."""
-        behaviour, journeys = visitors.behaviour, visitors.chosen
+        behaviour, journeys = visitors.behaviour, visitors.active_journeys
         human, hurried = behaviour.human_like_delays, [Range(0, 0)] * len(journeys)
 
         def times(bounds: Range) -> Bounds:
@@ -74,7 +74,7 @@ class Pace(NamedTuple):
         return cls(
             human=human,
             pages=Bounds.of([behaviour.pages_per_session] * len(journeys)),
-            clicks=Bounds.of((one.clicks_per_page or clicks).below(clicks.high) for one in journeys),
+            clicks=Bounds.of((one.clicks_per_page or clicks).capped(clicks.high) for one in journeys),
             duration=Bounds.of([behaviour.session_duration] * len(journeys), SECOND),
             action=times(behaviour.action_delay),
             loading=times(LOADING),
@@ -90,7 +90,7 @@ class Pace(NamedTuple):
 
 
 def _time(journey: Journey, general: Range) -> Range:
-    return (journey.time_per_page or general).below(general.high)
+    return (journey.time_per_page or general).capped(general.high)
 
 
 PLACES = 1 << 10

@@ -11,8 +11,8 @@ import numpy as np
 
 from eventbus.catalog import Chain
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.graph.graph import Node, Split
-from eventbus.catalog.model.chains import Outcome
+from eventbus.catalog.graph.graph import GraphNode, Split
+from eventbus.catalog.model import Outcome
 from eventbus.chains.errors import ImpossibleChain
 from eventbus.chains.randomness import Words, purpose, shares
 from eventbus.chains.sampling import Factor
@@ -134,7 +134,7 @@ class Walk:
                 longest[way.state] = max(way.longest, longest.get(way.state, 0))
         return longest
 
-    def _open(self, number: int, node: Node) -> Iterator[Way]:
+    def _open(self, number: int, node: GraphNode) -> Iterator[Way]:
         if number not in self._far:
             return
         if node.split is None:
@@ -144,10 +144,10 @@ class Walk:
         yield from self._entries(node, node.split)
         yield from self._joins(node, node.split)
 
-    def _entries(self, node: Node, split: Split) -> Iterator[Way]:
+    def _entries(self, node: GraphNode, split: Split) -> Iterator[Way]:
         return (self._compiler.way(node.state, branch.edge) for branch in split.branches)
 
-    def _joins(self, node: Node, split: Split) -> Iterator[Way]:
+    def _joins(self, node: GraphNode, split: Split) -> Iterator[Way]:
         edges = dict.fromkeys(split.joins.values())
         return (self._compiler.way(node.state, edge) for edge in edges if edge.to in self._far)
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from eventbus.catalog import Chain
-from eventbus.catalog.model.visitors import Visitors
+from eventbus.catalog.model import Visitors
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
 from eventbus.chains.simulation.chains import Kinds, Numbering, Waves, follow, mark_last
 from eventbus.chains.simulation.pages import ENDLESS, Dwelling, Pace, Stays, Visits
@@ -131,7 +131,7 @@ class Sessions:
         self._kinds = {**kinds.states, "created": kinds.root}
         self._site = Site(visitors, self._kinds)
         self._pace = Pace.of(visitors)
-        self._most = visitors.most_pages
+        self._most = visitors.max_pages
         self._dwelling = Dwelling(
             self.chain.name, self._site, self._pace, fewest=int(visitors.behaviour.pages_per_session.low)
         )

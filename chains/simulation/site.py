@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.model.visitors import Journey, Stop, Visitors
+from eventbus.catalog.model import Journey, Stop, Visitors
 from eventbus.chains.randomness import Integers, Words, shares
 
 NONE = -1
@@ -65,7 +65,7 @@ class Site:
     def __init__(self, visitors: Visitors, kinds: Mapping[str, int]) -> None:
         pages = {name: number for number, name in enumerate(visitors.pages)}
         clicks = visitors.clicks
-        journeys = visitors.chosen
+        journeys = visitors.active_journeys
         self.pages = len(pages)
         #: By click: where it leads, and its emitter.
         self.target = np.array([pages[click.to] if click.to else NONE for _, click in clicks] or [NONE], np.int64)

@@ -66,8 +66,8 @@ class Compiler:
     def _way(self, state: str, edge: Edge) -> Way:
         to = self._graph.nodes[edge.to].state
         drawn = purpose(f"{self._graph.chain.name}/{state}/delay/{to}")
-        factor = self._factors[edge.by] if edge.by else None
-        return Way(edge.to, to, drawn, self._sampler(edge.delay), factor, edge.retries)
+        factor = self._factors[edge.scaled_by] if edge.scaled_by else None
+        return Way(edge.to, to, drawn, self._sampler(edge.delay), factor, edge.is_retry)
 
     def children(self, state: str) -> tuple[Child, ...]:
         """The chains that a state's event may cause."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from eventbus.catalog.model.visitors import short_name
+from eventbus.catalog.model import short_name
 from eventbus.chains.errors import SinkUnusable
 from eventbus.event import Event, format_timestamp
 from eventbus.record import ProducerRecord

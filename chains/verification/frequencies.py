@@ -121,7 +121,7 @@ def _count(tally: Counts, trail: Trace, walked: MatchedWalk, catalog: Catalog, w
         state_of = {step.event: graph_of(chain).state(step.node).name for step in walked.steps}
         for step in walked.steps[1:]:
             cause, effect = trail.events[step.cause], trail.events[step.event]
-            if cause.event_id in wrong or effect.event_id in wrong or any(edge.by for edge in step.ways):
+            if cause.event_id in wrong or effect.event_id in wrong or any(edge.scaled_by for edge in step.ways):
                 continue  # how slow an item is comes from the seed, which a stream does not tell
             ways = tuple((edge.weight, edge.delay) for edge in step.ways)
             passage = Passage(chain.name, state_of[step.cause], state_of[step.event], ways)
@@ -159,7 +159,7 @@ def _landings(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
         if visitors is None:
             continue
         weights = dict.fromkeys((page.path for page in visitors.pages.values()), 0.0)
-        for journey in visitors.chosen:
+        for journey in visitors.active_journeys:
             pages = [visitors.pages[journey.stops[0].page]] if journey.stops else list(visitors.pages.values())
             for page in pages:
                 weights[page.path] += journey.weight / len(pages)

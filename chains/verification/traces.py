@@ -12,7 +12,7 @@ from eventbus.catalog import Catalog, Chain
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Edge, Graph, Split
-from eventbus.catalog.model.workload import Phase
+from eventbus.catalog.model import Phase
 from eventbus.chains.verification.streams import EventSummary, id_time
 
 # Finds the walks of the catalog that leave a tree of event types: which event is which node of a chain's graph.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.model.workload import Phase
+from eventbus.catalog.model import Phase
 from eventbus.chains.verification import frequencies, structure
 from eventbus.chains.verification.ledger import LedgerCheck, LedgerIndex, read_ledger
 from eventbus.chains.verification.report import Report

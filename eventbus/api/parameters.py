@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from eventbus.api.problems import bad_request
-from eventbus.catalog.model.visitors import full_name
+from eventbus.catalog.model import full_name
 from eventbus.durations import parse_moment
 from eventbus.event import uuid_pattern
 

@@ -14,7 +14,7 @@ from typing import Any
 from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
 from eventbus.bus import EventBus, Subscription
 from eventbus.catalog import Catalog, Phase
-from eventbus.catalog.model.workload import Arrivals
+from eventbus.catalog.model import Arrivals
 from eventbus.chains import ChainGenerator
 from eventbus.cli.faults import Striking, told
 from eventbus.cli.options import topics_of

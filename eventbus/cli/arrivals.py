@@ -14,8 +14,7 @@ from click.core import ParameterSource
 from eventbus.cli.parameters import Duration
 
 if TYPE_CHECKING:
-    from eventbus.catalog.model.delays import Delay
-    from eventbus.catalog.model.workload import Arrivals, Profile, Spacing, Stage, Stages
+    from eventbus.catalog.model import Arrivals, Delay, Profile, Spacing, Stage, Stages
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -30,7 +29,7 @@ class SpacingParameter(click.ParamType):
     name = "spacing"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Spacing:
-        from eventbus.catalog.model.workload import Spacing
+        from eventbus.catalog.model import Spacing
 
         if isinstance(value, Spacing):
             return value
@@ -48,7 +47,7 @@ class StagesParameter(click.ParamType):
     name = "stages"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Stages:
-        from eventbus.catalog.model.workload import Stages
+        from eventbus.catalog.model import Stages
 
         if isinstance(value, Stages):
             return value
@@ -63,7 +62,7 @@ class StagesParameter(click.ParamType):
 
 def _stage(text: str) -> Stage | None:
     """`10/s:5m`, or `10-50/s:1m`; None: it is no stage."""
-    from eventbus.catalog.model.workload import Stage
+    from eventbus.catalog.model import Stage
     from eventbus.catalog.reading.scalars import per_second, seconds
 
     match = re.fullmatch(r"([0-9.]+)(?:-([0-9.]+))?(/[a-z]+)?:(.+)", text)
@@ -82,7 +81,7 @@ class ProfileParameter(click.ParamType):
     name = "profile"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Profile:
-        from eventbus.catalog.model.workload import Profile
+        from eventbus.catalog.model import Profile
         from eventbus.catalog.reading.arrivals import load_profile
 
         return value if isinstance(value, Profile) else load_profile(value)
@@ -118,14 +117,14 @@ class ArrivalOptions:
 
     def model(self, rate: float) -> Arrivals | None:
         """The arrivals; None: there is nothing but the rate, chains per second."""
-        from eventbus.catalog.model.workload import THINK, Constant, Open, Spacing, Users
+        from eventbus.catalog.model import THINK, ClosedWorkload, ConstantRate, OpenWorkload, Spacing
 
         if self.users is not None:
-            return Users(users=self.users, think=self.think or THINK, stagger=self.stagger or 0.0)
+            return ClosedWorkload(users=self.users, think=self.think or THINK, ramp_up=self.stagger or 0.0)
         if not (self.stages or self.profile or self.spacing):
             return None
         spacing = self.spacing or Spacing()
-        return Open(rate=self.stages or self._profile() or Constant(rate=rate), spacing=spacing)
+        return OpenWorkload(rate=self.stages or self._profile() or ConstantRate(rate=rate), spacing=spacing)
 
     def _profile(self) -> Profile | None:
         if self.profile is None:

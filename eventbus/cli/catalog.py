@@ -68,7 +68,7 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
       eventbus catalog show omninode.agent.execution.failed.v1
       eventbus catalog show page_visited
     """
-    from eventbus.catalog.model.visitors import full_name
+    from eventbus.catalog.model import full_name
 
     loaded = _load(paths)
     if name not in loaded.chains and full_name(name) in loaded.events:
@@ -190,10 +190,10 @@ def _chain_document(chain: Chain) -> dict[str, Any]:
 
 
 def _unknown(loaded: Catalog, name: str) -> str:
-    from eventbus.catalog.errors import listed, suggestion
+    from eventbus.catalog.errors import did_you_mean, join_names
 
-    near = suggestion(name, [*loaded.chains, *loaded.events])
-    return f"no chain or event type {name!r}{near}; the chains are {listed(loaded.chains)}"
+    near = did_you_mean(name, [*loaded.chains, *loaded.events])
+    return f"no chain or event type {name!r}{near}; the chains are {join_names(loaded.chains)}"
 
 
 def _chain_rows(loaded: Catalog) -> list[dict[str, Any]]:

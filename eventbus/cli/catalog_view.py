@@ -10,9 +10,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from eventbus.catalog.errors import listed
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.events import EventType, PayloadField, every_field
+from eventbus.catalog.errors import join_names
+from eventbus.catalog.model import Chain, EventType, PayloadField, every_field
 from eventbus.cli.chain_tree import chain_tree
 from eventbus.cli.terminal import new_console
 from eventbus.cli.visitors_view import visitors_view
@@ -65,7 +64,7 @@ def chain_view(chain: Chain) -> list[RenderableType]:
 
 def event_view(event: EventType, places: list[tuple[str, str]], example: dict[str, Any]) -> list[RenderableType]:
     """An event type: where it stands, its payload as a table, and one example."""
-    emitted = listed(f"{chain} ({state})" for chain, state in places)
+    emitted = join_names(f"{chain} ({state})" for chain, state in places)
     head = Text.assemble(
         (event.name, "bold"),
         ("\n" + event.description, "dim"),
@@ -81,7 +80,7 @@ def _variable_table(chain: Chain) -> Table:
         source = f"list {variable.list}" if variable.list else f"{variable.minimum} to {variable.maximum}"
         if variable.factor is not None:
             source += f", each item with a speed of its own (95 of 100 up to {variable.factor:g} times slower)"
-        own = f", one for each {variable.by}" if variable.by else ", the first most often" if variable.zipf else ""
+        own = f", one for each {variable.per}" if variable.per else ", the first most often" if variable.zipf else ""
         table.add_row(variable.name, source + own)
     return table
 
@@ -98,7 +97,7 @@ def _value_text(one: PayloadField) -> str:
     if one.value is not None:
         return f"always {one.value!r}"
     if one.choices is not None:
-        return f"one of {listed(dict.fromkeys(map(str, one.choices)), 6)}"
+        return f"one of {join_names(dict.fromkeys(map(str, one.choices)), 6)}"
     if one.pick is not None:
         return f"from list {one.pick}"
     if one.minimum is not None:

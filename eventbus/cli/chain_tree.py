@@ -8,8 +8,7 @@ from typing import NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from eventbus.catalog.model.chains import Chain, Fork, Retry, State, Transition, Way
-from eventbus.catalog.model.delays import Delay, Exponential, Fixed, Uniform
+from eventbus.catalog.model import Chain, Delay, Exponential, Fixed, Fork, Retry, State, Target, Transition, Uniform
 
 COLOURS = {"completed": "green", "failed": "red"}
 UNDONE = ", after all is undone"
@@ -73,7 +72,7 @@ def _lines(state: State) -> Iterator[Line]:
 
 def _transition_lines(state: State, one: Transition) -> Iterator[Line]:
     share = f"{one.weight / state.total:.0%}  " if len(state.next) > 1 or state.abandon else ""
-    speed = f" × {one.by}" if one.by else ""
+    speed = f" × {one.scaled_by}" if one.scaled_by else ""
     undone = UNDONE if one.compensate else ""
     if one.retry is None:
         yield Line(share, f"{delay_text(one.delay)}{speed}{undone}", one.to)
@@ -95,10 +94,10 @@ def _fork_lines(fork: Fork) -> Iterator[Line]:
         yield Line("∥ ", _way_text(way), way.to)
     yield Line("", f"when all have ended, {_way_text(fork.join)}", fork.join.to)
     for one in fork.unless:
-        yield Line("", f"or, if one ended {one.ended}, {_way_text(one.way)}", one.way.to)
+        yield Line("", f"or, if one ended {one.ended}, {_way_text(one.target)}", one.target.to)
 
 
-def _way_text(way: Way) -> str:
+def _way_text(way: Target) -> str:
     return f"{delay_text(way.delay)}{UNDONE if way.compensate else ''}"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from eventbus.catalog.model.workload import Arrivals
+    from eventbus.catalog.model import Arrivals
     from eventbus.chains import ChainGenerator
     from eventbus.cli.report.facts import Expected
 
@@ -19,9 +19,9 @@ def expected_chains(generator: ChainGenerator) -> Expected:
 
 def zone_of(model: Arrivals | None) -> tzinfo:
     """The time zone of the profile by which chains begin."""
-    from eventbus.catalog.model.workload import Open, Profile
+    from eventbus.catalog.model import OpenWorkload, Profile
 
-    if isinstance(model, Open) and isinstance(model.rate, Profile):
+    if isinstance(model, OpenWorkload) and isinstance(model.rate, Profile):
         return ZoneInfo(model.rate.time_zone)
     return UTC
 

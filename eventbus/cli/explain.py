@@ -16,7 +16,7 @@ from eventbus.cli.tenants import tenants_option
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
-    from eventbus.catalog.model.workload import Tenants
+    from eventbus.catalog.model import Tenants
     from eventbus.chains.stream import Explanation
 
 

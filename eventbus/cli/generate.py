@@ -30,7 +30,7 @@ from eventbus.cli.typed import Remembering
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
-    from eventbus.catalog.model.workload import Tenants
+    from eventbus.catalog.model import Tenants
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.faults.kinds import Fault
     from eventbus.chains.faults.splice import FaultyBlock
@@ -112,7 +112,7 @@ def generate(
     """
     model = arrivals.model(rate) or (scenario.arrivals if scenario else None)
     if model and all(bound is None for bound in (chains, duration, until, index)):
-        duration = model.lasts
+        duration = model.duration
         if scenario and duration is None:
             click.echo(f"note: the scenario has no end; these are {DEFAULT_CHAINS} chains of it", err=True)
     part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)

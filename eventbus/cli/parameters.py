@@ -33,7 +33,7 @@ class TypeName(click.ParamType):
     name = "event type"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from eventbus.catalog.model.visitors import full_name
+        from eventbus.catalog.model import full_name
 
         return full_name(str(value))
 

@@ -10,7 +10,7 @@ from eventbus.cli.options import Paths, catalog_option, chosen_catalog, json_opt
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
-    from eventbus.catalog.model.workload import Arrivals
+    from eventbus.catalog.model import Arrivals
 
 
 @click.command()
@@ -52,12 +52,12 @@ def _row(scenario: Scenario) -> dict[str, Any]:
 
 
 def _when(arrivals: Arrivals) -> str:
-    from eventbus.catalog.model.workload import Constant, Profile, Users
+    from eventbus.catalog.model import ClosedWorkload, ConstantRate, Profile
 
-    if isinstance(arrivals, Users):
+    if isinstance(arrivals, ClosedWorkload):
         return f"{arrivals.users:,} users"
     match arrivals.rate:
-        case Constant(rate=rate):
+        case ConstantRate(rate=rate):
             return f"{rate:g}/s"
         case Profile(time_zone=zone):
             return f"by the hour ({zone})"

@@ -35,7 +35,7 @@ from eventbus.cli.watching import Watch, WatchOptions, watch_options
 
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
-    from eventbus.catalog.model.workload import Tenants
+    from eventbus.catalog.model import Tenants
     from eventbus.chains import ChainGenerator
     from eventbus.chains.rendering import Format, FormatName
     from eventbus.kafka import KafkaBus, KafkaSecurity

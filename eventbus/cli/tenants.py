@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from eventbus.catalog.model.workload import Tenants
+    from eventbus.catalog.model import Tenants
 
 
 class TenantsParameter(click.ParamType):
@@ -16,7 +16,7 @@ class TenantsParameter(click.ParamType):
     name = "tenants"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Tenants:
-        from eventbus.catalog.model.workload import Tenants
+        from eventbus.catalog.model import Tenants
         from eventbus.chains import InvalidSetting
         from eventbus.chains.rendering.fixed import Tenancy
 

@@ -6,8 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.visitors import Click, Journey, Range, Visitors
+from eventbus.catalog.model import Chain, Click, Journey, Range, Visitors
 
 UNITS = {"session_duration": " s", "time_per_page": " s", "action_delay": " s"}
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from zlib import crc32
 
 from eventbus.catalog import Catalog, Chain
-from eventbus.catalog.graph.conformance import Role, accepted_sets, number_types, types_of
+from eventbus.catalog.graph.conformance import Role, accepted_sets, assign_bits, types_of
 
 BITS = 62
 """Of a mask: it fits a signed 64-bit integer, and bit 62 means "a type that the catalog does not know"."""
@@ -68,7 +68,7 @@ def _bits(catalog: Catalog) -> dict[str, int]:
     """
     groups = [{*types_of(chain), *_types_inside(catalog, chain)} for chain in catalog.chains.values()]
     names = set().union(*groups)
-    return numbered(names) if len(names) <= BITS else number_types(groups)
+    return numbered(names) if len(names) <= BITS else assign_bits(groups)
 
 
 def _type_fact(catalog: Catalog, name: str, bit: int) -> TypeFact:

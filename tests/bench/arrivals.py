@@ -9,7 +9,7 @@ from functools import partial
 
 from eventbus import InProcessBus
 from eventbus.catalog import Uniform
-from eventbus.catalog.model.workload import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.model import Arrivals, ClosedWorkload, ConstantRate, OpenWorkload, Profile, Spacing, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator
 from tests.bench.table import Row, best_rate
@@ -22,13 +22,13 @@ PACED, SECONDS = 10_000, 5
 EVERY_MINUTE = Stages(stages=(Stage(duration=30, begin=0, end=200), Stage(duration=30, begin=200, end=0)), repeat=True)
 BERLIN = Profile(hours=load_profile("visitors").hours, per_day=5_000_000, time_zone="Europe/Berlin")
 MODELS: dict[str, Arrivals] = {
-    "gamma spacing": Open(rate=Constant(rate=100), spacing=Spacing(name="gamma", cv=3)),
-    "even spacing": Open(rate=Constant(rate=100), spacing=Spacing(name="even")),
-    "stages, rising and falling each minute": Open(rate=EVERY_MINUTE),
-    "profile, 5 M chains a day": Open(rate=BERLIN),
-    "profile, 221 chains a day": Open(rate=load_profile("visitors")),
-    "1,000 users": Users(users=1000, think=Uniform(minimum=2000, maximum=15_000), stagger=60),
-    "10 users": Users(users=10, think=Uniform(minimum=2000, maximum=15_000), stagger=60),
+    "gamma spacing": OpenWorkload(rate=ConstantRate(rate=100), spacing=Spacing(name="gamma", cv=3)),
+    "even spacing": OpenWorkload(rate=ConstantRate(rate=100), spacing=Spacing(name="even")),
+    "stages, rising and falling each minute": OpenWorkload(rate=EVERY_MINUTE),
+    "profile, 5 M chains a day": OpenWorkload(rate=BERLIN),
+    "profile, 221 chains a day": OpenWorkload(rate=load_profile("visitors")),
+    "1,000 users": ClosedWorkload(users=1000, think=Uniform(minimum=2000, maximum=15_000), ramp_up=60),
+    "10 users": ClosedWorkload(users=10, think=Uniform(minimum=2000, maximum=15_000), ramp_up=60),
 }
 
 
@@ -57,7 +57,7 @@ def blocks(model: Arrivals | None, chains: int = CHAINS) -> int:
 async def paced_p99_ms() -> float:
     generator = ChainGenerator(seed=7)
     per_chain = sum(len(block) for block in generator.blocks(chains=500)) / 500
-    model = Open(rate=Constant(rate=PACED / per_chain), spacing=Spacing(name="even"))
+    model = OpenWorkload(rate=ConstantRate(rate=PACED / per_chain), spacing=Spacing(name="even"))
     async with InProcessBus() as bus:
         return (await generator.run(bus, arrivals=model, duration=SECONDS)).lag_p99_ms
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.model.visitors import Behaviour
+from eventbus.catalog.model import Behaviour
 from eventbus.catalog.visitors_by_chance import with_probabilities
 from eventbus.chains import ChainGenerator
 from tests.bench.generator import DICTS, dumps, in_turns

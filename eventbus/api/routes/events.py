@@ -16,7 +16,7 @@ from eventbus.api.problems import Detail, Refusal, bad_request, json_answer
 from eventbus.api.store import Store
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
-from eventbus.catalog.model.visitors import full_name
+from eventbus.catalog.model import full_name
 from eventbus.errors import EventBusError, InvalidEvent
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
 from eventbus.record import record_of

@@ -8,9 +8,9 @@ import pytest
 
 from eventbus.catalog import Fixed, InvalidCatalog, Uniform, UnknownName
 from eventbus.catalog.errors import Mistake
-from eventbus.catalog.model.workload import Arrivals, Constant, Open, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.model import Arrivals, ClosedWorkload, ConstantRate, OpenWorkload, Profile, Spacing, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile, profile_names, read_arrivals
-from eventbus.catalog.reading.document import read
+from eventbus.catalog.reading.document import read_document
 from eventbus.catalog.reading.scalars import per_second, seconds
 from eventbus.catalog.validation.workload import arrivals_problems
 
@@ -19,26 +19,26 @@ def arrivals(text: str, path: Path) -> tuple[Arrivals, list[Mistake]]:
     """What a section says, and what is wrong with it."""
     (path / "arrivals.yaml").write_text(text, encoding="utf-8")
     mistakes: list[Mistake] = []
-    node = read(path / "arrivals.yaml", mistakes)
+    node = read_document(path / "arrivals.yaml", mistakes)
     assert node is not None
     return read_arrivals(node), mistakes
 
 
 GOOD: dict[str, Arrivals] = {
-    "rate: 10": Open(rate=Constant(rate=10)),
-    "{rate: 600/h, spacing: even}": Open(rate=Constant(rate=1 / 6), spacing=Spacing(name="even")),
-    "{stages: [{rate: 10, duration: 5m}, {from: 10, to: 60/min, duration: 30}], repeat: true}": Open(
+    "rate: 10": OpenWorkload(rate=ConstantRate(rate=10)),
+    "{rate: 600/h, spacing: even}": OpenWorkload(rate=ConstantRate(rate=1 / 6), spacing=Spacing(name="even")),
+    "{stages: [{rate: 10, duration: 5m}, {from: 10, to: 60/min, duration: 30}], repeat: true}": OpenWorkload(
         rate=Stages(
             stages=(Stage(duration=300, begin=10, end=10), Stage(duration=30, begin=10, end=1)),
             repeat=True,
         )
     ),
-    "{rate: 5, spacing: gamma, cv: 3}": Open(rate=Constant(rate=5), spacing=Spacing(name="gamma", cv=3)),
-    "users: 10": Users(users=10),
-    "{users: 3, think: {uniform: [2000, 15000]}, stagger: 30s}": Users(
-        users=3, think=Uniform(minimum=2000, maximum=15000), stagger=30
+    "{rate: 5, spacing: gamma, cv: 3}": OpenWorkload(rate=ConstantRate(rate=5), spacing=Spacing(name="gamma", cv=3)),
+    "users: 10": ClosedWorkload(users=10),
+    "{users: 3, think: {uniform: [2000, 15000]}, stagger: 30s}": ClosedWorkload(
+        users=3, think=Uniform(minimum=2000, maximum=15000), ramp_up=30
     ),
-    "{users: 3, think: {fixed: 0}}": Users(users=3, think=Fixed(value=0)),
+    "{users: 3, think: {fixed: 0}}": ClosedWorkload(users=3, think=Fixed(value=0)),
 }
 
 
@@ -65,7 +65,7 @@ def test_a_profile_has_hours_days_and_a_clock(tmp_path: Path) -> None:
         time_zone="Europe/Berlin",
         interpolate=False,
     )
-    assert arrivals(text, tmp_path) == (Open(rate=expected), [])
+    assert arrivals(text, tmp_path) == (OpenWorkload(rate=expected), [])
 
 
 def test_hours_may_have_a_unit_and_differ_by_day(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_hours_may_have_a_unit_and_differ_by_day(tmp_path: Path) -> None:
     text = f"profile: {{hours: {[[day] * 24 for day in range(7)]}, unit: per minute}}"
     read, mistakes = arrivals(text, tmp_path)
     assert mistakes == []
-    assert isinstance(read, Open)
+    assert isinstance(read, OpenWorkload)
     assert isinstance(read.rate, Profile)
     assert read.rate.hours == tuple((60.0 * day,) * 24 for day in range(7))
 
@@ -83,8 +83,8 @@ def test_a_shipped_profile_can_be_changed(tmp_path: Path) -> None:
     named, none = arrivals("profile: visitors", tmp_path)
     changed, neither = arrivals("profile: {name: visitors, time_zone: Asia/Tokyo}", tmp_path)
     assert none == neither == []
-    assert named == Open(rate=load_profile("visitors"))
-    assert isinstance(changed, Open)
+    assert named == OpenWorkload(rate=load_profile("visitors"))
+    assert isinstance(changed, OpenWorkload)
     assert isinstance(changed.rate, Profile)
     assert changed.rate.hours == load_profile("visitors").hours
     assert changed.rate.time_zone == "Asia/Tokyo"
@@ -153,7 +153,7 @@ def test_a_profile_in_a_file_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", profile_names())
 def test_the_shipped_profiles_have_no_mistakes(name: str) -> None:
     """They come as they are."""
-    assert list(arrivals_problems(Open(rate=load_profile(name)))) == []
+    assert list(arrivals_problems(OpenWorkload(rate=load_profile(name)))) == []
 
 
 def test_the_default_day_of_visitors() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, CatalogError, InvalidCatalog
 from eventbus.catalog.export.yaml import WIDTH, flow
 from eventbus.catalog.infer import Sketch
-from eventbus.catalog.reading.document import read
+from eventbus.catalog.reading.document import read_document
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts)
@@ -40,7 +40,7 @@ def test_flow_style_is_yaml_and_core_yaml(value: Any) -> None:
         file = Path(folder) / "one.yaml"
         file.write_text(line, encoding="utf-8", newline="")
         mistakes: list[Any] = []
-        document = read(file, mistakes)
+        document = read_document(file, mistakes)
         assert document is not None
         assert document.plain() == {"value": value}
         assert mistakes == []
@@ -124,10 +124,10 @@ events:
 chains:
   bill:
     weight: 0
-    variables: {bank: {list: bank, factor: {p95: 2}}, clerk: {list: airline, by: bank}}
+    variables: {bank: {list: bank, factor: {p95: 2}}, clerk: {list: airline, per: bank}}
     start: asked
     states:
-      asked: {emits: trip.bill.asked.v1, next: [{to: paid, delay: {exponential: {mean: 5}}, by: bank}]}
+      asked: {emits: trip.bill.asked.v1, next: [{to: paid, delay: {exponential: {mean: 5}}, scaled_by: bank}]}
       paid: {emits: trip.bill.paid.v1, outcome: completed}
   trip:
     weight: 1

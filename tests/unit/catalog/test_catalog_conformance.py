@@ -23,7 +23,7 @@ from eventbus.catalog import (
     TooManyPaths,
     Transition,
 )
-from eventbus.catalog.graph.conformance import accepted_sets, number_types, types_of
+from eventbus.catalog.graph.conformance import accepted_sets, assign_bits, types_of
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.validation.chains import chain_problems, reachable
 
@@ -136,20 +136,20 @@ def test_every_accepted_set_is_left_by_a_walk(chain: Chain) -> None:
 @given(st.lists(st.sets(st.sampled_from("abcdefghijkl"), max_size=6), max_size=12))
 def test_types_of_one_group_have_different_numbers(groups: list[set[str]]) -> None:
     """However groups overlap, no two members of one share a number."""
-    numbers = number_types(groups)
+    numbers = assign_bits(groups)
     for group in groups:
         assert len({numbers[name] for name in group}) == len(group)
 
 
 def test_numbers_are_reused_between_groups() -> None:
     """Numbers are scarce: groups without common members use the same ones."""
-    assert set(number_types([["a", "b"], ["c", "d"], ["e", "f"]]).values()) == {0, 1}
+    assert set(assign_bits([["a", "b"], ["c", "d"], ["e", "f"]]).values()) == {0, 1}
 
 
 def test_more_types_than_bits_are_refused() -> None:
     """Sixty-three types that all differ do not fit into 62 bits."""
     with pytest.raises(CatalogError, match="62 bits"):
-        number_types([[f"t{n}" for n in range(63)]])
+        assign_bits([[f"t{n}" for n in range(63)]])
     chain = machine({f"s{n}": [f"s{n + 1}"] if n < 62 else [] for n in range(63)})
     assert "the chain has 63 event types, at most 62 are possible" in problems(replace(chain, max_steps=100))
 

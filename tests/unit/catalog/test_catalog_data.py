@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, PayloadField, Uniform
-from eventbus.catalog.model.events import every_field
+from eventbus.catalog.model import every_field
 
 Step = tuple[str, ...]
 

@@ -29,6 +29,19 @@ COUNT_TEXT = "count: {type: integer, min: 1, max: 9}"
 DELAY_TEXT = "delay: {uniform: [1, 5]}}]"
 
 CASES = {
+    # names that have changed
+    "by of a variable": Case(
+        "item: {list: item}",
+        "item: {list: item, by: item}  # here",
+        "chains.order.variables.item.by",
+        "unknown field 'by': write 'per' instead",
+    ),
+    "by of a transition": Case(
+        DELAY_TEXT,
+        "delay: {uniform: [1, 5]}, by: item}]  # here",
+        f"{PLACED}.next[0].by",
+        "unknown field 'by': write 'scaled_by' instead",
+    ),
     # names that lead nowhere
     "unknown event type": Case(
         "emits: shop.order.packed.v1",

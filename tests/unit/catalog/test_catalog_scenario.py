@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from eventbus.catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
-from eventbus.catalog.model.delays import Fixed
-from eventbus.catalog.model.workload import FAULTS, Advanced, Constant, FaultSetting, Open, Spacing, Users
+from eventbus.catalog.model import (
+    FAULT_KINDS,
+    Advanced,
+    ClosedWorkload,
+    ConstantRate,
+    FaultSetting,
+    Fixed,
+    OpenWorkload,
+    Spacing,
+)
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains.faults.kinds import KINDS
 
@@ -80,7 +88,7 @@ def test_a_file_of_the_four_sections_is_read_as_it_is(load: Load) -> None:
     """Everything that such a file says is in the scenario."""
     scenario = load(OLD)
     assert scenario.name == "mine"
-    assert (scenario.arrivals, scenario.duration) == (Users(users=20, stagger=10), 600)
+    assert (scenario.arrivals, scenario.duration) == (ClosedWorkload(users=20, ramp_up=10), 600)
     assert scenario.api_url == "http://localhost:8000/api/event"
     assert scenario.advanced == Advanced(
         save_to_file=True,
@@ -136,7 +144,7 @@ def test_nothing_at_all_is_the_default(load: Load) -> None:
 
 def test_without_delays_users_come_at_once_and_take_no_break(load: Load) -> None:
     """`human_like_delays: false` is for speed."""
-    assert load(OLD, "advanced.human_like_delays=false").arrivals == Users(users=20, think=Fixed(value=0))
+    assert load(OLD, "advanced.human_like_delays=false").arrivals == ClosedWorkload(users=20, think=Fixed(value=0))
 
 
 def test_everything_new(load: Load) -> None:
@@ -157,7 +165,7 @@ phases:
 """
     )
     assert (scenario.description, scenario.seed) == ("All of it.", 7)
-    assert scenario.arrivals == Open(rate=Constant(rate=1 / 6))
+    assert scenario.arrivals == OpenWorkload(rate=ConstantRate(rate=1 / 6))
     weights = {name: chain.weight for name, chain in scenario.catalog.chains.items() if chain.weight}
     assert weights == {"vault-read": 3, "database-query": 1}
     assert scenario.faults == (
@@ -172,7 +180,7 @@ phases:
 
 def test_a_profile_is_followed_evenly(load: Load) -> None:
     """A section of its own, for the commonest of arrivals."""
-    followed = Open(rate=load_profile("office"), spacing=Spacing(name="even"))
+    followed = OpenWorkload(rate=load_profile("office"), spacing=Spacing(name="even"))
     assert load("profile: office").arrivals == load("arrivals: {profile: office, spacing: even}").arrivals == followed
 
 
@@ -305,7 +313,7 @@ def test_options_change_add_and_follow_each_other(load: Load) -> None:
         "phases.1.delay=2",
         "seed=9",
     )
-    assert scenario.arrivals == Users(users=7, stagger=3.5)
+    assert scenario.arrivals == ClosedWorkload(users=7, ramp_up=3.5)
     assert scenario.phases == (Phase(at=60, failed=3), Phase(at=120, delay=2))
     assert scenario.seed == 9
 
@@ -334,4 +342,4 @@ def test_weights_hold_for_the_catalog_that_is_given(load: Load) -> None:
 
 def test_the_kinds_of_faults_are_those_of_the_generator() -> None:
     """The reader and the generator agree on their names and bounds."""
-    assert {name: kind.unit for name, kind in KINDS.items()} == FAULTS
+    assert {name: kind.unit for name, kind in KINDS.items()} == FAULT_KINDS

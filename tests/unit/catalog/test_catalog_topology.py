@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Delay, Exponential, Fixed, InvalidCatalog, LogNormal, Uniform
-from eventbus.catalog.graph.conformance import accepted_sets, unfinished_sets
+from eventbus.catalog.graph.conformance import accepted_sets, partial_sets
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.model.chains import Backoff, Causes, Retry, Timeout, Way
-from eventbus.catalog.model.delays import within
+from eventbus.catalog.model import Backoff, CausedChain, Retry, Target, Timeout, truncate
 
 LoadText = Callable[..., Catalog]
 
@@ -52,7 +51,7 @@ chains:
         compensation: {state: freed, delay: {fixed: 2}}
         abandon: 2
         next:
-          - {to: seated, weight: 90, delay: {uniform: [10, 20]}, by: airline}
+          - {to: seated, weight: 90, delay: {uniform: [10, 20]}, scaled_by: airline}
           - {to: full, weight: 8, delay: {fixed: 3}}
       seated: {emits: trip.flight.held.v1}
       freed: {emits: trip.flight.freed.v1}
@@ -154,14 +153,14 @@ CASES = {
     "timeout to nowhere": Case("after: 50, to: room", "after: 50, to: rom", f"{STATES}.hotel.timeout.to", "'rom'"),
     "timeout of what is multiplied": Case(
         "{uniform: [0, 100]}}",
-        "{uniform: [0, 100]}, by: airline}",
-        f"{STATES}.hotel.next[0].by",
+        "{uniform: [0, 100]}, scaled_by: airline}",
+        f"{STATES}.hotel.next[0].scaled_by",
         "a delay that is multiplied cannot be timed out",
     ),
     "never in time": Case(
         "{to: full, weight: 8, delay: {fixed: 3}}\n",
         "{to: full, weight: 8, delay: {fixed: 3}}\n        timeout: {after: 2, to: seated}\n",
-        f"{STATES}.flight.next[0].by",
+        f"{STATES}.flight.next[0].scaled_by",
         "cannot be timed out",
     ),
     "retry without else": Case(
@@ -247,7 +246,10 @@ CASES = {
         "p95: 3", "p95: 1", "chains.trip.variables.airline.factor.p95", "above 1 (the median), got 1"
     ),
     "slow by nothing": Case(
-        ", factor: {p95: 3}", "", f"{STATES}.flight.next[0].by", "expected a variable with a `factor`, got 'airline'"
+        ", factor: {p95: 3}",
+        "",
+        f"{STATES}.flight.next[0].scaled_by",
+        "expected a variable with a `factor`, got 'airline'",
     ),
     "attempt in words": Case(
         "{type: integer, attempt: true}",
@@ -272,17 +274,17 @@ def test_what_is_written_is_read(load_text: LoadText) -> None:
     """Every key arrives in the model, with its defaults."""
     states = load_text(TRIP).chain("trip").states
     assert states["asked"].fork is not None
-    assert states["asked"].fork.way(frozenset({"room", "full"})) == Way(
+    assert states["asked"].fork.target(frozenset({"room", "full"})) == Target(
         to="dropped", delay=Fixed(value=5), compensate=True
     )
-    assert states["asked"].fork.way(frozenset({"room", "seated"})) == Way(to="booked", delay=Fixed(value=5))
+    assert states["asked"].fork.target(frozenset({"room", "seated"})) == Target(to="booked", delay=Fixed(value=5))
     assert states["hotel"].timeout == Timeout(after=50, to="room")
     assert states["hotel"].next[1].retry == Retry(
-        limit=2, otherwise=Way(to="room", delay=Fixed(value=0)), backoff=Backoff(initial=10)
+        limit=2, otherwise=Target(to="room", delay=Fixed(value=0)), backoff=Backoff(initial=10)
     )
-    assert states["flight"].compensation == Way(to="freed", delay=Fixed(value=2))
-    assert (states["flight"].abandon, states["flight"].next[0].by) == (2, "airline")
-    assert states["booked"].causes == (Causes(chain="bill", delay=Fixed(value=7), weight=30),)
+    assert states["flight"].compensation == Target(to="freed", delay=Fixed(value=2))
+    assert (states["flight"].abandon, states["flight"].next[0].scaled_by) == (2, "airline")
+    assert states["booked"].causes == (CausedChain(chain="bill", delay=Fixed(value=7), weight=30),)
 
 
 def test_the_weight_that_is_not_written_is_the_rest(load_text: LoadText) -> None:
@@ -331,7 +333,7 @@ def test_finished_sets_combine_branches(load_text: LoadText) -> None:
 
 def test_unfinished_sets_know_what_may_come_next(load_text: LoadText) -> None:
     """While one branch runs, its next events may come; the join only when all have ended."""
-    onward = unfinished_sets(load_text(TRIP).chain("trip"))
+    onward = partial_sets(load_text(TRIP).chain("trip"))
     asked, held, room = "trip.plan.asked.v1", "trip.flight.held.v1", "trip.hotel.held.v1"
     assert onward[frozenset({asked})] == {held, room}
     assert onward[frozenset({asked, held})] == {held, room, "trip.flight.full.v1"}
@@ -371,10 +373,10 @@ delays: st.SearchStrategy[Delay] = st.one_of(
 @given(delay=delays, bound=st.integers(1, 200), further=st.integers(0, 200))
 def test_truncation_is_consistent(delay: Delay, bound: int, further: int) -> None:
     """A share lies between 0 and 1 and grows with the bound; what is cut twice is as likely as what is cut once."""
-    share, inside = within(delay, bound)
-    wide, outer = within(delay, bound + further)
+    share, inside = truncate(delay, bound)
+    wide, outer = truncate(delay, bound + further)
     assert 0 <= share <= wide <= 1
     if share > 0:
-        again, _ = within(outer, bound)
+        again, _ = truncate(outer, bound)
         assert wide * again == pytest.approx(share)
-        assert within(inside, bound)[0] == pytest.approx(1)
+        assert truncate(inside, bound)[0] == pytest.approx(1)

@@ -54,7 +54,7 @@ def test_other_visitors() -> None:
     behaviour = Behaviour(pages_per_session=Range(1, 30), clicks_per_page=Range(0, 15))
     changed = Catalog.default().with_visitors(journeys="shop", behaviour=behaviour, users=5).chain(NAME)
     assert changed.visitors is not None
-    assert [journey.name for journey in changed.visitors.chosen] == [
+    assert [journey.name for journey in changed.visitors.active_journeys] == [
         "shopping",
         "content",
         "sign-up",
@@ -107,7 +107,7 @@ def test_the_shipped_sets() -> None:
         ("visit: page.title", "visit: duration_ms", "payload.title.visit", "is a whole number, got type string"),
         ('"user-{}"', '"user"', "payload.user_id.template", "a text with {} once in it"),
         ("visit: number", "visit: pages", "states.visited.emits", "tells pages, which is known only in ended"),
-        ("visitor_country, by: user}", "visitor_country, by: usr}", "variables.country.by", "no variable 'usr'"),
+        ("visitor_country, per: user}", "visitor_country, per: usr}", "variables.country.per", "no variable 'usr'"),
         ("max: 2000, zipf", "max: 2000000, zipf", "variables.user", "at most 1,000,000 numbers, got 2,000,000"),
     ],
 )  # fmt: skip

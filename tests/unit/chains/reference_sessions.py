@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventbus.catalog import Catalog, Chain, PayloadField
-from eventbus.catalog.model.visitors import Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.model import Click, Journey, Page, Range, Stop, Visitors
 from eventbus.event import uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, mix, purpose
 from tests.unit.chains.reference import timestamp
@@ -61,8 +61,8 @@ class Session:
     def walk(self) -> list[Happening]:
         behaviour, human = self.visitors.behaviour, self.visitors.behaviour.human_like_delays
         every = list(self.visitors.pages.values())
-        weights = [journey.weight for journey in self.visitors.chosen]
-        journey = self.visitors.chosen[self.random.among(weights, f"{self.chain.name}/visit/journey")]
+        weights = [journey.weight for journey in self.visitors.active_journeys]
+        journey = self.visitors.active_journeys[self.random.among(weights, f"{self.chain.name}/visit/journey")]
         duration = self.between(behaviour.session_duration, self.word("duration"), 1_000_000)
         ending = min(self.time(ENDING, self.word("ending")), duration // 4)
         shortest = self.began + round(behaviour.session_duration.low * 1_000_000) - ending
@@ -122,7 +122,7 @@ class Session:
 
     def page_time(self, journey: Journey) -> tuple[int, int]:
         general = self.visitors.behaviour.time_per_page
-        bounds = (journey.time_per_page or general).below(general.high)
+        bounds = (journey.time_per_page or general).capped(general.high)
         return max(round(bounds.low * 1_000_000), 1000), max(round(bounds.high * 1_000_000), 1000)
 
     def way(self, journey: Journey, page: Page, number: int) -> tuple[Click | None, Page]:
@@ -143,7 +143,7 @@ class Session:
     def clicks(self, journey: Journey, page: Page, onward: Click | None, number: int, *, last: bool) -> list[Click]:
         """By chance, then the stop's own, then the one that leads away."""
         general = self.visitors.behaviour.clicks_per_page
-        bounds = (journey.clicks_per_page or general).below(general.high)
+        bounds = (journey.clicks_per_page or general).capped(general.high)
         stop = journey.stops[number] if journey.stops else Stop("")
         own = [click for element in stop.clicks if (click := page.click(element)) is not None]
         wanted = max(self.between(bounds, self.word("clicks", number)), len(own))
@@ -226,9 +226,9 @@ def drawn(catalog: Catalog, chain: Chain, random: Randomness, name: str) -> int:
     """The number behind a variable, from 0."""
     one = chain.variables[name]
     count = len(catalog.lists[one.list or ""]) if one.list else (one.maximum or 0) - (one.minimum or 0) + 1
-    if one.by is not None:
-        owner = drawn(catalog, chain, random, one.by)
-        return below(mix((purpose(f"var/{one.by}/{name}") + owner * GOLDEN) & MASK), count)
+    if one.per is not None:
+        owner = drawn(catalog, chain, random, one.per)
+        return below(mix((purpose(f"var/{one.per}/{name}") + owner * GOLDEN) & MASK), count)
     word = random.word(f"{chain.name}/var/{name}")
     if not one.zipf:
         return below(word, count)

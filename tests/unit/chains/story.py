@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed, LogNormal, State, Transition, Uniform
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.model.chains import Fork, Way
+from eventbus.catalog.model import Fork, Target
 from tests.unit.chains.draws import Randomness, below, drawn_delay, quantile
 
 
@@ -48,7 +48,7 @@ class Draft(NamedTuple):
     """A way that may be taken."""
 
     weight: float
-    way: Way
+    way: Target
     retry: tuple[str, int] | None = None
     by: str | None = None
 
@@ -110,12 +110,12 @@ class Story:
             late += draft.weight * (1 - share)
             way = draft.way if undone else replace(draft.way, delay=delay)
             timely.append(draft._replace(weight=draft.weight * share, way=way))
-        return [*timely, Draft(late, Way(to=state.timeout.to, delay=Fixed(value=after)))]
+        return [*timely, Draft(late, Target(to=state.timeout.to, delay=Fixed(value=after)))]
 
     def draft(self, state: State, number: int, one: Transition, memory: Memory) -> Draft:
-        way = Way(to=one.to, delay=one.delay, compensate=one.compensate)
+        way = Target(to=one.to, delay=one.delay, compensate=one.compensate)
         if one.retry is None:
-            return Draft(one.weight, way, by=one.by)
+            return Draft(one.weight, way, by=one.scaled_by)
         key = state.name, number
         count = memory.taken.get(key, 0)
         if count == one.retry.limit:
@@ -125,10 +125,10 @@ class Story:
             length = min(back.initial * back.factor**count, float("inf") if back.maximum is None else back.maximum)
             spread = Uniform(minimum=length * (1 - back.jitter), maximum=length * (1 + back.jitter))
             delay: Delay = spread if back.jitter else Fixed(value=length)
-            way = Way(to=one.to, delay=delay, compensate=one.compensate)
-        return Draft(one.weight, way, key, one.by)
+            way = Target(to=one.to, delay=delay, compensate=one.compensate)
+        return Draft(one.weight, way, key, one.scaled_by)
 
-    def follow(self, step: Step, way: Way, memory: Memory, number: int, by: str | None = None) -> Step:
+    def follow(self, step: Step, way: Target, memory: Memory, number: int, by: str | None = None) -> Step:
         """The event that a way leads to, after what it undoes; the number is that of the first of them."""
         while way.compensate and memory.done:
             undone = state_to_undo(step.chain, memory)
@@ -167,7 +167,7 @@ class Story:
             return None
         last = max((end.step for end in found), key=lambda one: (one.time, one.number))
         states = {end.step.state for end in found}
-        way = next((one.way for one in fork.unless if one.ended in states), fork.join)
+        way = next((one.target for one in fork.unless if one.ended in states), fork.join)
         for end in found:
             memory.taken |= {key: n for key, n in end.memory.taken.items() if n > memory.taken.get(key, 0)}
             memory.done += end.memory.done
@@ -191,7 +191,7 @@ class Story:
         return found
 
 
-def state_to_undo(chain: Chain, memory: Memory) -> Way | None:
+def state_to_undo(chain: Chain, memory: Memory) -> Target | None:
     """The compensation that comes next, of a fixed delay."""
     return chain.states[memory.done[-1]].compensation if memory.done else None
 

@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Fixed, Uniform
-from eventbus.catalog.model.workload import Arrivals, Constant, Open, Phase, Profile, Spacing, Stage, Stages, Users
+from eventbus.catalog.model import (
+    Arrivals,
+    ClosedWorkload,
+    ConstantRate,
+    OpenWorkload,
+    Phase,
+    Profile,
+    Spacing,
+    Stage,
+    Stages,
+)
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.event import Event, microseconds
@@ -27,13 +37,13 @@ STAGES = (
 )
 
 MODELS: dict[str, Arrivals] = {
-    "gamma": Open(rate=Constant(rate=100), spacing=Spacing(name="gamma", cv=3)),
-    "even": Open(rate=Constant(rate=100), spacing=Spacing(name="even")),
-    "stages": Open(rate=Stages(stages=STAGES)),
-    "repeated": Open(rate=Stages(stages=STAGES, repeat=True), spacing=Spacing(name="regular")),
-    "profile": Open(rate=BERLIN),
-    "users": Users(users=7, think=Uniform(minimum=0, maximum=500), stagger=3),
-    "one-user": Users(users=1, think=Fixed(value=0)),
+    "gamma": OpenWorkload(rate=ConstantRate(rate=100), spacing=Spacing(name="gamma", cv=3)),
+    "even": OpenWorkload(rate=ConstantRate(rate=100), spacing=Spacing(name="even")),
+    "stages": OpenWorkload(rate=Stages(stages=STAGES)),
+    "repeated": OpenWorkload(rate=Stages(stages=STAGES, repeat=True), spacing=Spacing(name="regular")),
+    "profile": OpenWorkload(rate=BERLIN),
+    "users": ClosedWorkload(users=7, think=Uniform(minimum=0, maximum=500), ramp_up=3),
+    "one-user": ClosedWorkload(users=1, think=Fixed(value=0)),
 }
 
 
@@ -85,7 +95,7 @@ def test_a_part_is_the_same_as_in_the_run(name: str) -> None:
 def test_a_constant_rate_is_what_it_was() -> None:
     """The short form and the model give the same bytes."""
     short = ChainGenerator(rate=25, start=START).blocks(chains=50)
-    long = ChainGenerator(arrivals=Open(rate=Constant(rate=25)), start=START).blocks(chains=50)
+    long = ChainGenerator(arrivals=OpenWorkload(rate=ConstantRate(rate=25)), start=START).blocks(chains=50)
     assert [bytes(one.buffer) for one in short] == [bytes(one.buffer) for one in long]
 
 
@@ -119,15 +129,15 @@ def test_a_run_of_stages_ends_by_itself() -> None:
 def test_bad_arrivals_are_refused() -> None:
     """With the sentence that a file would get."""
     with pytest.raises(InvalidSetting, match=r"arrivals: stages\[0\].duration: expected a duration of a millisecond"):
-        ChainGenerator(arrivals=Open(rate=Stages(stages=(Stage(duration=-1, begin=1, end=1),))))
+        ChainGenerator(arrivals=OpenWorkload(rate=Stages(stages=(Stage(duration=-1, begin=1, end=1),))))
     with pytest.raises(InvalidSetting, match="arrivals: users: expected 1 to 1,000,000 users, got 0"):
-        ChainGenerator(arrivals=Users(users=0))
+        ChainGenerator(arrivals=ClosedWorkload(users=0))
 
 
 class TestExpected:
     def test_chains_between_two_times(self) -> None:
         """As many as the profile says; none before the start."""
-        generator = ChainGenerator(two_steps(), start=START, arrivals=Open(rate=load_profile("visitors")))
+        generator = ChainGenerator(two_steps(), start=START, arrivals=OpenWorkload(rate=load_profile("visitors")))
         noon = START + timedelta(hours=12)
         assert generator.expected(noon, noon + timedelta(hours=1)) == pytest.approx(20)
         assert generator.expected(START - timedelta(days=1), START + timedelta(days=2)) == pytest.approx(2 * 221)
@@ -138,7 +148,7 @@ class TestExpected:
 
     def test_of_users_it_is_an_estimate(self) -> None:
         """From the lengths of some chains and thoughts."""
-        users = Users(users=20, think=Uniform(minimum=0, maximum=4000), stagger=10)
+        users = ClosedWorkload(users=20, think=Uniform(minimum=0, maximum=4000), ramp_up=10)
         generator = ChainGenerator(two_steps(), start=START, arrivals=users)
         chains = by_chain(list(generator.events(duration=300)))
         assert generator.expected(START, START + timedelta(seconds=300)) == pytest.approx(len(chains), rel=0.05)
@@ -154,7 +164,7 @@ class TestUsers:
     @settings(max_examples=25, deadline=None)
     def test_each_has_one_chain_at_a_time(self, catalog: Catalog, users: int, block: int, think: int) -> None:
         """Chain n of a user begins when the one before has ended and the user has thought; indices go round."""
-        model = Users(users=users, think=Fixed(value=think), stagger=2)
+        model = ClosedWorkload(users=users, think=Fixed(value=think), ramp_up=2)
         generator = ChainGenerator(catalog, start=START, arrivals=model, block=block)
         tables = [one.table for one in generator.blocks(chains=60)]
         spans: dict[int, list[int]] = defaultdict(list)
@@ -170,19 +180,23 @@ class TestUsers:
 
     def test_a_duration_ends_the_turns(self) -> None:
         """Nobody begins after it; chains in flight run to their end."""
-        generator = ChainGenerator(two_steps(delay=1000), start=START, arrivals=Users(users=3, think=Fixed(value=500)))
+        generator = ChainGenerator(
+            two_steps(delay=1000), start=START, arrivals=ClosedWorkload(users=3, think=Fixed(value=500))
+        )
         chains = by_chain(list(generator.events(duration=10)))
         assert len(chains) == 3 * 7
         assert max(one[0].timestamp for one in chains) == START + timedelta(seconds=9)
 
     def test_chains_without_any_length_come_to_an_end(self) -> None:
         """A microsecond lies between two of them at least."""
-        generator = ChainGenerator(two_steps(delay=0), start=START, arrivals=Users(users=1, think=Fixed(value=0)))
+        generator = ChainGenerator(
+            two_steps(delay=0), start=START, arrivals=ClosedWorkload(users=1, think=Fixed(value=0))
+        )
         assert len(list(generator.events(duration=0.001))) == 2 * 1000
 
     def test_what_takes_longer_for_a_while_delays_the_next(self) -> None:
         """A phase that begins in the middle of the run counts from when a chain really begins."""
-        model = Users(users=2, think=Fixed(value=0))
+        model = ClosedWorkload(users=2, think=Fixed(value=0))
         phases = [Phase(at=5, delay=10), Phase(at=40)]
         for block in (1, 3, 1000):  # made one by one, and many ahead
             generator = ChainGenerator(two_steps(delay=1000), start=START, arrivals=model, phases=phases, block=block)
@@ -195,7 +209,7 @@ class TestUsers:
         slow = chain("slow", state("a", way("b", 60_000)), state("b"), weight=1)
         quick = chain("quick", state("c", way("d", 1)), state("d"), weight=9)
         generator = ChainGenerator(
-            catalog_of(slow, quick), start=START, arrivals=Users(users=50, think=Fixed(value=10)), block=100
+            catalog_of(slow, quick), start=START, arrivals=ClosedWorkload(users=50, think=Fixed(value=10)), block=100
         )
         sizes = [len(block) for block in generator.blocks(chains=40_000)]
         assert len(sizes) > 20

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from eventbus.catalog import Catalog
 from eventbus.catalog.export.typed import Message, message
 from eventbus.catalog.export.typed_text import avro_schema
-from eventbus.catalog.model.workload import Tenants
+from eventbus.catalog.model import Tenants
 from eventbus.chains import ChainGenerator
 from eventbus.chains.rendering.avro import AvroFile, AvroFormat
 from eventbus.chains.rendering.fixed import WireFormat

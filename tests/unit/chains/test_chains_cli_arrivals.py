@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.catalog import Fixed, Uniform
-from eventbus.catalog.model.workload import Arrivals, Constant, Open, Spacing, Stage, Stages, Users
+from eventbus.catalog.model import Arrivals, ClosedWorkload, ConstantRate, OpenWorkload, Spacing, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator
 from eventbus.cli import cli
@@ -32,14 +32,16 @@ def roots(*arguments: str) -> list[Event]:
 STAGES = Stages(stages=(Stage(duration=5, begin=10, end=10), Stage(duration=60, begin=10, end=50)))
 
 OPTIONS: dict[str, Arrivals] = {
-    "--rate 20 --spacing even": Open(rate=Constant(rate=20), spacing=Spacing(name="even")),
-    "--spacing gamma:2.5": Open(rate=Constant(rate=10), spacing=Spacing(name="gamma", cv=2.5)),
-    "--stages 10/s:5s,600-3000/min:1m": Open(rate=STAGES),
-    "--stages 1:1s,repeat": Open(rate=Stages(stages=(Stage(duration=1, begin=1, end=1),), repeat=True)),
-    "--profile visitors --spacing regular": Open(rate=load_profile("visitors"), spacing=Spacing(name="regular")),
-    "--users 4 --think 500ms --stagger 1m": Users(users=4, think=Fixed(value=500), stagger=60),
-    "--users 4 --think 2s..15s": Users(users=4, think=Uniform(minimum=2000, maximum=15_000)),
-    "--users 4": Users(users=4),
+    "--rate 20 --spacing even": OpenWorkload(rate=ConstantRate(rate=20), spacing=Spacing(name="even")),
+    "--spacing gamma:2.5": OpenWorkload(rate=ConstantRate(rate=10), spacing=Spacing(name="gamma", cv=2.5)),
+    "--stages 10/s:5s,600-3000/min:1m": OpenWorkload(rate=STAGES),
+    "--stages 1:1s,repeat": OpenWorkload(rate=Stages(stages=(Stage(duration=1, begin=1, end=1),), repeat=True)),
+    "--profile visitors --spacing regular": OpenWorkload(
+        rate=load_profile("visitors"), spacing=Spacing(name="regular")
+    ),
+    "--users 4 --think 500ms --stagger 1m": ClosedWorkload(users=4, think=Fixed(value=500), ramp_up=60),
+    "--users 4 --think 2s..15s": ClosedWorkload(users=4, think=Uniform(minimum=2000, maximum=15_000)),
+    "--users 4": ClosedWorkload(users=4),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from eventbus.catalog import Catalog, Fixed, State
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.model.chains import Causes, Fork, Retry, Unless, Way
+from eventbus.catalog.model import CausedChain, Fork, JoinRule, Retry, Target
 from eventbus.chains.verification.traces import Matcher, Shape
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 
@@ -24,13 +24,15 @@ def steps_of(catalog: Catalog, *events: tuple[str, int]) -> list[list[tuple[str,
     return found
 
 
-def to(name: str) -> Way:
-    return Way(to=name, delay=Fixed(value=10))
+def to(name: str) -> Target:
+    return Target(to=name, delay=Fixed(value=10))
 
 
 def order() -> Catalog:
     """Paid and packed side by side, then sent, or cancelled if it was declined."""
-    fork = Fork(branches=(to("pay"), to("pack")), join=to("sent"), unless=(Unless(ended="declined", way=to("off")),))
+    fork = Fork(
+        branches=(to("pay"), to("pack")), join=to("sent"), unless=(JoinRule(ended="declined", target=to("off")),)
+    )
     return catalog_of(
         chain(
             "order",
@@ -127,7 +129,7 @@ def test_abandoned_chains_stop_where_they_may() -> None:
 
 
 def causing() -> Catalog:
-    causes = Causes(chain="inner", delay=Fixed(value=5), weight=50.0)
+    causes = CausedChain(chain="inner", delay=Fixed(value=5), weight=50.0)
     outer = chain("outer", replace(state("clicked", way("left")), causes=(causes,)), state("left"))
     inner = chain("inner", state("asked", way("answered")), state("answered"), weight=0.0)
     return catalog_of(outer, inner)

@@ -12,7 +12,7 @@ import pytest
 
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog, Fixed
-from eventbus.catalog.model.workload import Open, Profile, Spacing, Users
+from eventbus.catalog.model import ClosedWorkload, OpenWorkload, Profile, Spacing
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
 from eventbus.chains.randomness import Integers
@@ -239,7 +239,7 @@ async def test_a_profile_is_followed_through_the_day(bus: ListBus) -> None:
     """From the present hour on, spread inside each hour, as many as its number says; nobody begins at once."""
     start = bus.clock.now = microseconds(datetime(2026, 3, 1, tzinfo=UTC))
     visitors = load_profile("visitors")
-    generator = ChainGenerator(two_steps(), arrivals=Open(rate=visitors, spacing=Spacing(name="even")))
+    generator = ChainGenerator(two_steps(), arrivals=OpenWorkload(rate=visitors, spacing=Spacing(name="even")))
     statistics = await run(generator, bus, duration=86_400)
     roots = [at - start for (at, one) in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
     assert tuple(Counter(at // 3_600_000_000 for at in roots)[hour] for hour in range(24)) == visitors.hours[0]
@@ -254,7 +254,7 @@ async def test_after_a_pause_only_the_bound_is_caught_up_with(bus: ListBus) -> N
     pauses = iter([0.0] * 500 + [7200.0])
     bus.on_publish = lambda: bus.clock.advance(next(pauses, 0.0))
     profile = Profile(hours=((3600.0,) * 24,))
-    model = Open(rate=profile, spacing=Spacing(name="even"))
+    model = OpenWorkload(rate=profile, spacing=Spacing(name="even"))
     statistics = await run(ChainGenerator(two_steps()), bus, arrivals=model, duration=3 * 3600, max_lag=60)
     roots = [(at, one) for at, one in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
     late = [at - microseconds(one.timestamp) for at, one in roots if at > microseconds(one.timestamp)]
@@ -267,7 +267,7 @@ async def test_after_a_pause_only_the_bound_is_caught_up_with(bus: ListBus) -> N
 
 async def test_users_begin_again_when_they_are_done(bus: ListBus) -> None:
     """One after the other at first, then each on their own; none at once."""
-    users = Users(users=5, think=Fixed(value=900), stagger=5)
+    users = ClosedWorkload(users=5, think=Fixed(value=900), ramp_up=5)
     start = bus.clock.now
     await run(ChainGenerator(two_steps(delay=100.0)), bus, arrivals=users, duration=30)
     roots = [at - start for (at, one) in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]

@@ -12,9 +12,7 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
-from eventbus.catalog.model.chains import Causes, Fork, Unless, Way
-from eventbus.catalog.model.delays import stretched
-from eventbus.catalog.model.workload import Phase
+from eventbus.catalog.model import CausedChain, Fork, JoinRule, Phase, Target, scale
 from eventbus.chains import ChainGenerator, InvalidSetting
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
 
@@ -128,9 +126,9 @@ def test_an_outcome_that_is_asked_for_holds_in_every_phase() -> None:
 
 def test_a_phase_reaches_forks_and_causes_and_leaves_what_is_given_up() -> None:
     """Branches and caused chains take longer; the share of walks that stop for no reason stays."""
-    longer, slow = Fixed(value=20), Way(to="done", delay=Fixed(value=10))
-    fork = Fork(branches=(slow,), join=slow, unless=(Unless(ended="failed", way=slow),))
-    cause = Causes(chain="other", delay=Fixed(value=10), weight=5)
+    longer, slow = Fixed(value=20), Target(to="done", delay=Fixed(value=10))
+    fork = Fork(branches=(slow,), join=slow, unless=(JoinRule(ended="failed", target=slow),))
+    cause = CausedChain(chain="other", delay=Fixed(value=10), weight=5)
     asked = replace(state("asked", way("done", 10, 60), way("failed", 10, 20)), abandon=20, causes=(cause,))
     split = replace(state("split"), outcome=None, fork=fork)
     slowed = Phase(at=0, failed=3, delay=2).of(chain("work", asked, split, state("done"), state("failed", failed=True)))
@@ -139,16 +137,16 @@ def test_a_phase_reaches_forks_and_causes_and_leaves_what_is_given_up() -> None:
     assert slowed.states["asked"].causes[0].delay == longer
     changed = slowed.states["split"].fork
     assert changed
-    assert {way.delay for way in (*changed.branches, changed.join, changed.unless[0].way)} == {longer}
+    assert {way.delay for way in (*changed.branches, changed.join, changed.unless[0].target)} == {longer}
 
 
 def test_every_kind_of_delay_is_stretched() -> None:
     """All of a delay's times are multiplied, and an open end stays open."""
-    assert stretched(Fixed(value=5), 2) == Fixed(value=10)
-    assert stretched(Uniform(minimum=1, maximum=3), 2) == Uniform(minimum=2, maximum=6)
-    assert stretched(Exponential(mean=4, minimum=1), 2) == Exponential(mean=8, minimum=2)
+    assert scale(Fixed(value=5), 2) == Fixed(value=10)
+    assert scale(Uniform(minimum=1, maximum=3), 2) == Uniform(minimum=2, maximum=6)
+    assert scale(Exponential(mean=4, minimum=1), 2) == Exponential(mean=8, minimum=2)
     longer = LogNormal(median=6, p95=18, minimum=3, maximum=90)
-    assert stretched(LogNormal(median=2, p95=6, minimum=1, maximum=30), 3) == longer
+    assert scale(LogNormal(median=2, p95=6, minimum=1, maximum=30), 3) == longer
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, CatalogError
-from eventbus.catalog.model.visitors import Behaviour, full_name
-from eventbus.catalog.visitors_by_chance import misgivings, with_probabilities
+from eventbus.catalog.model import Behaviour, full_name
+from eventbus.catalog.visitors_by_chance import warnings, with_probabilities
 from eventbus.chains import ChainGenerator
 
 SHARES = {
@@ -90,9 +90,9 @@ def test_more_ends_than_beginnings() -> None:
     shares = {**SHARES, "session_end": 0.10, "page_visit": 0.20}
     counts = Counter(event["event_type"] for visit in sessions(shares, 500) for event in visit)
     assert counts[full_name("session_end")] == counts[full_name("session_start")] == 500
-    [sentence] = misgivings(shares)
+    [sentence] = warnings(shares)
     assert sentence.startswith("session_end (0.1) is above session_start (0.05)")
-    assert not misgivings(SHARES)
+    assert not warnings(SHARES)
 
 
 def test_a_name_of_ones_own() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from eventbus.catalog import Catalog
 from eventbus.catalog.export.typed import ENVELOPE, Array, Member, Message, Scalar, Shape, Struct, message
 from eventbus.catalog.export.typed_text import protobuf_schema
-from eventbus.catalog.model.workload import Tenants
+from eventbus.catalog.model import Tenants
 from eventbus.chains import ChainGenerator
 from eventbus.chains.rendering.fixed import WireFormat
 from eventbus.chains.rendering.protobuf import ProtobufFormat

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.catalog.model.workload import Constant, Open, Profile, Spacing, SpacingName, Stage, Stages
+from eventbus.catalog.model import ConstantRate, OpenWorkload, Profile, Spacing, SpacingName, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import InvalidSetting
 from eventbus.chains.arrivals.batch import NEVER, Bounds
@@ -39,27 +39,27 @@ def nanoseconds(moment: datetime) -> int:
     return microseconds(moment) * 1000
 
 
-def arrivals(model: Open, start: datetime = START) -> Arrivals:
+def arrivals(model: OpenWorkload, start: datetime = START) -> Arrivals:
     made = compiled(model, nanoseconds(start))
     assert not isinstance(made, Closed)
     return made
 
 
-def begins(model: Open, count: int, *, seed: int = 1, start: datetime = START) -> Integers:
+def begins(model: OpenWorkload, count: int, *, seed: int = 1, start: datetime = START) -> Integers:
     """When the first chains begin, nanoseconds after the start."""
     made = OpenBeginnings(arrivals(model, start), root=seed, start=nanoseconds(start))
     return made.of(0, count) - nanoseconds(start)
 
 
-def per_hour(model: Open, hours: int, *, seed: int = 1, start: datetime = START) -> Integers:
+def per_hour(model: OpenWorkload, hours: int, *, seed: int = 1, start: datetime = START) -> Integers:
     """How many chains begin in each hour."""
     count = round(arrivals(model, start).expected(hours * HOUR))
     hour = begins(model, count + 10 * math.isqrt(count) + 20, seed=seed, start=start) // HOUR
     return np.bincount(hour[hour < hours], minlength=hours)
 
 
-def visitors(spacing: SpacingName = "poisson", cv: float = 1.0) -> Open:
-    return Open(rate=load_profile("visitors"), spacing=Spacing(name=spacing, cv=cv))
+def visitors(spacing: SpacingName = "poisson", cv: float = 1.0) -> OpenWorkload:
+    return OpenWorkload(rate=load_profile("visitors"), spacing=Spacing(name=spacing, cv=cv))
 
 
 class TestInversion:
@@ -93,7 +93,9 @@ class TestInversion:
 
     def test_the_nth_chain_of_a_ramp(self) -> None:
         """From 10 to 50 a second within a minute: when the area under the line is n."""
-        model = Open(rate=Stages(stages=(Stage(duration=60, begin=10, end=50),)), spacing=Spacing(name="regular"))
+        model = OpenWorkload(
+            rate=Stages(stages=(Stage(duration=60, begin=10, end=50),)), spacing=Spacing(name="regular")
+        )
         slope = 40 / 60
         expected = [(math.sqrt(100 + 2 * slope * n) - 10) / slope * 1e9 for n in range(1, 1800)]
         assert begins(model, 1799) == pytest.approx(expected, abs=2)
@@ -101,14 +103,14 @@ class TestInversion:
     def test_a_ramp_to_nothing_and_a_pause(self) -> None:
         """Nobody comes in the pause; the next cycle begins where the last one ended."""
         stretches = (Stage(duration=10, begin=2, end=0), Stage(duration=10, begin=0, end=0))
-        model = Open(rate=Stages(stages=stretches, repeat=True), spacing=Spacing(name="regular"))
+        model = OpenWorkload(rate=Stages(stages=stretches, repeat=True), spacing=Spacing(name="regular"))
         found = begins(model, 40) / 1e9
         assert (found % 20 <= 10).all()
         assert np.diff(found[::10]) == pytest.approx(20, abs=1e-6)
 
     def test_stages_end(self) -> None:
         """Without a repetition no chain begins after them."""
-        model = Open(rate=Stages(stages=(Stage(duration=60, begin=10, end=10),)))
+        model = OpenWorkload(rate=Stages(stages=(Stage(duration=60, begin=10, end=10),)))
         made = OpenBeginnings(arrivals(model), root=5, start=nanoseconds(START))
         found = made.of(0, 1000)
         count = int((found < NEVER).sum())
@@ -121,7 +123,7 @@ class TestInversion:
 
     def test_rates_of_millions_for_years(self) -> None:
         """Places beyond 63 bits."""
-        model = Open(rate=Constant(rate=1e7), spacing=Spacing(name="regular"))
+        model = OpenWorkload(rate=ConstantRate(rate=1e7), spacing=Spacing(name="regular"))
         far = 10**15 * CHAIN
         assert (arrivals(model).times(far, np.array([0, CHAIN])) == [10**17, 10**17 + 100]).all()
 
@@ -130,7 +132,7 @@ class TestSpacing:
     @pytest.mark.parametrize("spacing", SPACINGS, ids=lambda spacing: spacing.name)
     def test_any_part_is_the_same(self, spacing: Spacing) -> None:
         """Chains worked out in one go, in pieces, from the middle, and in any order."""
-        model = Open(rate=load_profile("office"), spacing=spacing)
+        model = OpenWorkload(rate=load_profile("office"), spacing=spacing)
         whole = begins(model, 3 * MARK_EVERY)
         other = OpenBeginnings(arrivals(model), root=1, start=nanoseconds(START))
         for first, count in ((40_000, 100), (0, 17), (16, 33), (MARK_EVERY - 1, 3), (7, 1)):
@@ -139,7 +141,7 @@ class TestSpacing:
     @pytest.mark.parametrize("spacing", SPACINGS, ids=lambda spacing: spacing.name)
     def test_the_first_chain_since_a_time(self, spacing: Spacing) -> None:
         """Found without working out all of them."""
-        model = Open(rate=Constant(rate=100), spacing=spacing)
+        model = OpenWorkload(rate=ConstantRate(rate=100), spacing=spacing)
         made = OpenBeginnings(arrivals(model), root=1, start=nanoseconds(START))
         since = microseconds(START) + 400_000_000
         first = made.first_since(since, Bounds())
@@ -149,7 +151,7 @@ class TestSpacing:
     @given(count=st.integers(1, 200), first=st.integers(0, 10**9))
     def test_even_chains_have_a_share_each(self, count: int, first: int) -> None:
         """Exactly one in each; so never two at once, however the draws fall."""
-        made = arrivals(Open(rate=Constant(rate=1), spacing=Spacing(name="even")))
+        made = arrivals(OpenWorkload(rate=ConstantRate(rate=1), spacing=Spacing(name="even")))
         keys = draw(np.arange(first, first + count).astype(np.uint64), 3)
         places = made.after(first * CHAIN - 1, first, keys) + first * CHAIN - 1
         assert (places // CHAIN == np.arange(first, first + count)).all()
@@ -157,7 +159,7 @@ class TestSpacing:
     def test_some_at_once_and_then_as_it_says(self) -> None:
         """The others are those that would have come first."""
         for spacing in SPACINGS:
-            then = arrivals(Open(rate=Constant(rate=5), spacing=spacing))
+            then = arrivals(OpenWorkload(rate=ConstantRate(rate=5), spacing=spacing))
             late = OpenBeginnings(AtOnce(20, then), root=1, start=0).of(0, 500)
             assert (late[:20] == 0).all()
             assert (late[20:] > 0).all()
@@ -186,7 +188,7 @@ class TestGamma:
     def test_bursts(self) -> None:
         """Counts of a second scatter as the theory says: their variance is cv² times their mean."""
         for cv in (0.5, 1.0, 3.0):
-            model = Open(rate=Constant(rate=50), spacing=Spacing(name="gamma", cv=cv))
+            model = OpenWorkload(rate=ConstantRate(rate=50), spacing=Spacing(name="gamma", cv=cv))
             counts = np.bincount(begins(model, 200_000) // 10**9)[:-1]
             assert counts.mean() == pytest.approx(50, rel=0.05)
             assert counts.var() / counts.mean() == pytest.approx(cv * cv, rel=0.15)
@@ -229,7 +231,7 @@ class TestProfile:
     def test_steps(self) -> None:
         """Not interpolated: the same rate all through the hour."""
         profile = Profile(hours=(tuple(float(hour) for hour in range(24)),), interpolate=False)
-        found = begins(Open(rate=profile, spacing=Spacing(name="regular")), 23 * 12)
+        found = begins(OpenWorkload(rate=profile, spacing=Spacing(name="regular")), 23 * 12)
         inside = found[found // HOUR == 20] % HOUR
         assert np.diff(inside) == pytest.approx(HOUR / 20, abs=2)
 
@@ -237,7 +239,7 @@ class TestProfile:
         """Saturday half, Sunday nobody."""
         profile = Profile(hours=((10.0,) * 24,), days=(1, 1, 1, 1, 1, 0.5, 0))
         monday = datetime(2026, 1, 5, tzinfo=UTC)
-        model = Open(rate=profile, spacing=Spacing(name="even"))
+        model = OpenWorkload(rate=profile, spacing=Spacing(name="even"))
         counts = per_hour(model, 24 * 14, start=monday).reshape(14, 24).sum(axis=1)
         assert counts.tolist() == [240, 240, 240, 240, 240, 120, 0] * 2
 
@@ -246,7 +248,7 @@ class TestProfile:
         week = tuple((float(day + 1),) * 24 for day in range(7))
         monday = datetime(2026, 1, 5, tzinfo=UTC)
         for per_day, expected in ((None, [24 * (day + 1) for day in range(7)]), (500.0, [500] * 7)):
-            model = Open(rate=Profile(hours=week, per_day=per_day), spacing=Spacing(name="even"))
+            model = OpenWorkload(rate=Profile(hours=week, per_day=per_day), spacing=Spacing(name="even"))
             counts = per_hour(model, 24 * 7, start=monday).reshape(7, 24).sum(axis=1)
             assert abs(counts - expected).max() <= 1
 
@@ -257,9 +259,9 @@ class TestProfile:
         numbers = tuple(float(hour) for hour in range(1, 25))
         skipped = [hour for hour in range(24) if hours == 24 or hour != 2]
         profile = Profile(hours=(numbers,), time_zone="Europe/Berlin", interpolate=False)
-        model = Open(rate=profile, spacing=Spacing(name="even"))
+        model = OpenWorkload(rate=profile, spacing=Spacing(name="even"))
         assert per_hour(model, hours, start=begin).tolist() == [numbers[hour] for hour in skipped]
-        whole = Open(rate=Profile(hours=(numbers,), per_day=1000, time_zone="Europe/Berlin"))
+        whole = OpenWorkload(rate=Profile(hours=(numbers,), per_day=1000, time_zone="Europe/Berlin"))
         assert arrivals(whole, begin).expected(hours * HOUR) == pytest.approx(1000)
 
     def test_a_day_of_25_hours(self) -> None:
@@ -267,9 +269,9 @@ class TestProfile:
         begin = datetime(2026, 10, 24, 22, tzinfo=UTC)  # midnight in Berlin
         numbers = tuple(float(hour) for hour in range(1, 25))
         profile = Profile(hours=(numbers,), time_zone="Europe/Berlin", interpolate=False)
-        model = Open(rate=profile, spacing=Spacing(name="even"))
+        model = OpenWorkload(rate=profile, spacing=Spacing(name="even"))
         assert per_hour(model, 25, start=begin).tolist() == [1, 2, 3, *numbers[2:]]
-        whole = Open(rate=Profile(hours=(numbers,), per_day=1000, time_zone="Europe/Berlin"))
+        whole = OpenWorkload(rate=Profile(hours=(numbers,), per_day=1000, time_zone="Europe/Berlin"))
         assert arrivals(whole, begin).expected(25 * HOUR) == pytest.approx(1000)
 
     @pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "America/Havana", "Asia/Kathmandu", "Pacific/Apia"])
@@ -284,7 +286,7 @@ class TestProfile:
 
     def test_the_clock_on_the_wall(self) -> None:
         """The peak at lunch is at noon in Tokyo."""
-        model = Open(
+        model = OpenWorkload(
             rate=Profile(hours=load_profile("visitors").hours, time_zone="Asia/Tokyo"),
             spacing=Spacing(name="even"),
         )

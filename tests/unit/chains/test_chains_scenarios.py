@@ -13,8 +13,8 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Delay, Scenario, Transition
-from eventbus.catalog.model.delays import stretched
-from eventbus.catalog.model.visitors import VISITOR, short_name
+from eventbus.catalog.model import scale
+from eventbus.catalog.model.visitors import VISITOR_PREFIX, short_name
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.faults.kinds import Fault, faults_of
@@ -93,7 +93,7 @@ def test_an_incident_fails_and_slows_down_as_much_as_it_says(number: int | None,
     counts, expected = zip(*((found.ways[name], total * weights[name]) for name in ways), strict=True)
     assert chi_square(counts, expected) > 1e-3
     for name, way in ways.items():
-        delay: Delay = stretched(way.delay, phase.delay if phase else 1)
+        delay: Delay = scale(way.delay, phase.delay if phase else 1)
         sample = found.delays[name]
         assert kolmogorov(distance(sample, [(1, delay)]), len(sample)) > 1e-3
 
@@ -218,11 +218,11 @@ def test_clicks_cause_chains_of_the_back_end() -> None:
     """Under the same correlation id, with the click as their cause."""
     events = list(ChainGenerator.from_scenario("day-in-the-life").events(duration=86_400))
     known = {event.event_id: event for event in events}
-    caused = [event for event in events if not event.event_type.startswith(VISITOR)]
+    caused = [event for event in events if not event.event_type.startswith(VISITOR_PREFIX)]
     causes = {short_name(known[event.causation_id or ""].event_type) for event in caused if _begins(event)}
     assert len(caused) > 50
     assert causes == {"button_clicked"}
-    assert all(known[event.correlation_id].event_type.startswith(VISITOR) for event in caused)
+    assert all(known[event.correlation_id].event_type.startswith(VISITOR_PREFIX) for event in caused)
 
 
 def _begins(event: Event) -> bool:

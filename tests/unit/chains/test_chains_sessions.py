@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.model.visitors import Behaviour, Journey, Range, Stop
+from eventbus.catalog.model import Behaviour, Journey, Range, Stop
 from eventbus.chains import ChainGenerator
 from eventbus.chains.statistics import chi_square
 from eventbus.event import Event, microseconds
@@ -51,7 +51,7 @@ def with_journeys(*journeys: Journey) -> Catalog:
     chain = SHIPPED.chain(NAME)
     assert chain.visitors is not None
     visitors = replace(chain.visitors, sets={"own": journeys}, journeys="own")
-    return replace(SHIPPED, chains={NAME: replace(chain, visitors=visitors, max_steps=visitors.most_events)})
+    return replace(SHIPPED, chains={NAME: replace(chain, visitors=visitors, max_steps=visitors.max_events)})
 
 
 def quiet(catalog: Catalog) -> Catalog:

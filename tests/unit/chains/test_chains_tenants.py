@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from eventbus.catalog.export.typed import message
-from eventbus.catalog.model.workload import Tenants
+from eventbus.catalog.model import Tenants
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.randomness import draw
 from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Format

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, Chain, Fixed, Transition, Uniform
 from eventbus.catalog.graph.conformance import accepted_sets
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.model.chains import Causes, Fork, Outcome, Retry, State, Unless, Way
+from eventbus.catalog.model import CausedChain, Fork, JoinRule, Outcome, Retry, State, Target
 from eventbus.chains import ChainGenerator, ImpossibleChain
 from eventbus.chains.stream import Engine
 from eventbus.event import Event, microseconds
@@ -23,12 +23,14 @@ from tests.unit.chains.topologies import topologies
 
 def fork(action: str, *branches: str, join: str, unless: dict[str, str] | None = None) -> State:
     """A state that splits, without delays."""
-    others = tuple(Unless(ended=end, way=Way(to=to, delay=Fixed(value=0))) for end, to in (unless or {}).items())
-    ways = tuple(Way(to=to, delay=Fixed(value=0)) for to in branches)
+    others = tuple(
+        JoinRule(ended=end, target=Target(to=to, delay=Fixed(value=0))) for end, to in (unless or {}).items()
+    )
+    ways = tuple(Target(to=to, delay=Fixed(value=0)) for to in branches)
     return State(
         name=action,
         emits=f"test.thing.{action}.v1",
-        fork=Fork(branches=ways, join=Way(to=join, delay=Fixed(value=0)), unless=others),
+        fork=Fork(branches=ways, join=Target(to=join, delay=Fixed(value=0)), unless=others),
     )
 
 
@@ -103,8 +105,8 @@ def test_a_retry_may_go_back_before_a_fork() -> None:
     assert Counter(names) == {"begin": 3, "a": 3, "b": 3, "check": 3, "given-up": 1}
 
 
-def way_to(to: str, delay: float) -> Way:
-    return Way(to=to, delay=Fixed(value=delay))
+def way_to(to: str, delay: float) -> Target:
+    return Target(to=to, delay=Fixed(value=delay))
 
 
 def test_branches_share_the_events_that_are_left() -> None:
@@ -227,7 +229,7 @@ def test_two_workers_make_the_same_bytes() -> None:
 def family(weight: float) -> Catalog:
     """A chain that causes another, maybe twice."""
     parent = chain("parent", state("asked", way("told", Uniform(minimum=5, maximum=9))), state("told"))
-    causes = (Causes(chain="child", weight=weight, delay=Fixed(value=50)),)
+    causes = (CausedChain(chain="child", weight=weight, delay=Fixed(value=50)),)
     states = {
         name: State(name=name, emits=one.emits, next=one.next, outcome=one.outcome, causes=causes)
         for name, one in parent.states.items()

@@ -405,7 +405,7 @@ def test_landings_of_other_journeys_are_seen() -> None:
     catalog = Catalog.default().only("visitor-session")
     chain = catalog.chains["visitor-session"]
     assert chain.visitors is not None
-    one = replace(chain.visitors, sets={chain.visitors.journeys: chain.visitors.chosen[2:]})
+    one = replace(chain.visitors, sets={chain.visitors.journeys: chain.visitors.active_journeys[2:]})
     lines, _ = made(catalog=with_chain(catalog, replace(chain, visitors=one)), chains=300)
     assert failed(verify(lines, catalog)) == {"shares"}
     assert "first pages of visitor-session" in sentences(verify(lines, catalog), "shares")

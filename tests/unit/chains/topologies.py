@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Chain, EventType, Fixed, State, Transition, Variable
-from eventbus.catalog.model.chains import Backoff, Causes, Fork, Retry, Timeout, Unless, Way
+from eventbus.catalog.model import Backoff, CausedChain, Fork, JoinRule, Retry, Target, Timeout
 from tests.unit.chains.catalogs import catalog_of, delays, ms
 from tests.unit.chains.catalogs import field as payload_field
 
@@ -61,11 +61,11 @@ class Draft:
     def way(self, to: str, *, by: bool) -> Transition:
         delay, weight = self.draw(delays), self.draw(st.integers(1, 9))
         slow = "thing" if by and self.draw(st.booleans()) else None
-        return Transition(to=to, delay=delay, weight=weight, compensate=self.draw(st.booleans()), by=slow)
+        return Transition(to=to, delay=delay, weight=weight, compensate=self.draw(st.booleans()), scaled_by=slow)
 
     def retry(self, to: str, end: str) -> Transition:
         backoff = self.draw(st.one_of(st.none(), backoffs))
-        otherwise = Way(to=end, delay=self.draw(delays), compensate=self.draw(st.booleans()))
+        otherwise = Target(to=end, delay=self.draw(delays), compensate=self.draw(st.booleans()))
         retry = Retry(limit=self.draw(st.integers(1, 2)), otherwise=otherwise, backoff=backoff)
         delay = backoff.delay(1) if backoff else self.draw(delays)
         return Transition(to=to, delay=delay, weight=self.draw(st.integers(1, 9)), retry=retry)
@@ -73,23 +73,25 @@ class Draft:
     def fork(self, onward: str, end: str, depth: int) -> Fork:
         regions = [self.region(depth, inside=True) for _ in range(self.draw(st.integers(2, 3)))]
         ended = self.draw(st.sampled_from([name for _, ends in regions for name in ends]))
-        unless = Unless(ended=ended, way=Way(to=end, delay=self.draw(delays), compensate=self.draw(st.booleans())))
+        unless = JoinRule(
+            ended=ended, target=Target(to=end, delay=self.draw(delays), compensate=self.draw(st.booleans()))
+        )
         return Fork(
-            branches=tuple(Way(to=first, delay=self.draw(delays)) for first, _ in regions),
-            join=Way(to=onward, delay=self.draw(delays), compensate=self.draw(st.booleans())),
+            branches=tuple(Target(to=first, delay=self.draw(delays)) for first, _ in regions),
+            join=Target(to=onward, delay=self.draw(delays), compensate=self.draw(st.booleans())),
             unless=(unless,) if self.draw(st.booleans()) else (),
         )
 
-    def compensation(self) -> Way | None:
+    def compensation(self) -> Target | None:
         if not self.draw(st.sampled_from([False, False, True])):
             return None
-        return Way(to=self.add(), delay=Fixed(value=self.draw(ms)))
+        return Target(to=self.add(), delay=Fixed(value=self.draw(ms)))
 
     def add(self, **members: object) -> str:
         number = len(self.states)
         name = f"s{number}"
         causes = tuple(
-            Causes(chain=one, delay=self.draw(delays), weight=self.draw(st.sampled_from([30.0, 100.0])))
+            CausedChain(chain=one, delay=self.draw(delays), weight=self.draw(st.sampled_from([30.0, 100.0])))
             for one in self.causes
             if self.draw(st.booleans())
         )

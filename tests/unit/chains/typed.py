@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, PayloadField, Variable
-from eventbus.catalog.reading.load import resolved
+from eventbus.catalog.reading.load import with_allowed_values
 from tests.unit.chains.catalogs import catalog_of, chain, event, field, numbers, state, texts, way
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -84,4 +84,4 @@ def typed_catalogs(draw: st.DrawFn) -> Catalog:
     catalog = catalog_of(
         chain("talk", *states, variables=variables), events=events, lists={"things": THINGS, "words": WORDS}
     )
-    return replace(catalog, events=resolved(catalog))
+    return replace(catalog, events=with_allowed_values(catalog))
