@@ -1,8 +1,7 @@
-"""The `eventbus` program: one file per command, each imported only when it runs, so that `--help` is instant."""
+"""The `eventbus` program. Each command is a module that is imported when it runs, which keeps `--help` fast."""
 
 from __future__ import annotations
 
-import errno
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -10,26 +9,27 @@ from typing import Any, NoReturn
 
 import click
 
+from eventbus.cli.errors import failure
+
 COMMANDS = {
     "mock": "Run everything in one process: bus, generator, processor, PostgreSQL, HTTP. No Kafka, no Docker.",
-    "serve": "Run the same application against a real Kafka and PostgreSQL.",
-    "generate": "Write events to a file or stdout, as fast as they come.",
-    "verify": "Test events of a file, topics or the store against the catalog and the ledger.",
-    "stream": "Stream events into a real Kafka or other sinks at a chosen pace.",
-    "process": "Run the Faust worker: Kafka → PostgreSQL.",
+    "serve": "Run the same application on a real Kafka and PostgreSQL.",
+    "generate": "Write generated events to a file or stdout, as fast as possible.",
+    "verify": "Check events in a file, in topics or in the store against the catalog and the ledger.",
+    "stream": "Stream generated events into Kafka or other sinks at a chosen rate.",
+    "process": "Run the Faust worker, which stores events from Kafka in PostgreSQL.",
     "events": "List stored events.",
-    "chain": "Draw one chain as a tree and explain it.",
-    "stats": "Show totals, rates and percentiles.",
-    "explain": "Tell where an event of a generated run comes from.",
-    "catalog": "List, show, check, export, make and learn catalogs, and list scenarios.",
+    "chain": "Show one chain as a tree and explain it.",
+    "stats": "Show totals, rates and percentiles of stored events and chains.",
+    "explain": "Show where an event of a generated run comes from.",
+    "catalog": "List, show, check, export, create and learn catalogs; list scenarios.",
 }
-SURROUNDINGS = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
-"""What a disk or a terminal may refuse to anyone: no bugs."""
 MODULES = {"events": "query", "chain": "query", "stats": "query", "serve": "mock"}
+"""The module of a command in `eventbus.cli.commands`, where it is not named after the command."""
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports a command's module on first use."""
+    """A group that imports the module of a command on first use and reports expected errors in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(f"eventbus.cli.{MODULES.get(name, name)}"), name)
+        command = getattr(import_module(f"eventbus.cli.commands.{MODULES.get(name, name)}"), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -58,34 +58,10 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            failed = failure(error)
-            if failed is None:
+            expected = failure(error)
+            if expected is None:
                 raise
-            raise failed from error
-
-
-class Failure(click.ClickException):
-    """One line on stderr and an exit code; the stack is for bugs only."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
-def failure(error: Exception) -> Failure | None:
-    """The one-line form of an error that is not a bug of ours; None for anything else."""
-    from eventbus.catalog import CatalogError
-    from eventbus.chains import ChainError
-    from eventbus.errors import EventBusError
-    from eventbus.processors.errors import ProcessorError
-
-    if isinstance(error, CatalogError):
-        return Failure(str(error), exit_code=2)
-    if isinstance(error, EventBusError | ChainError | ProcessorError):
-        return Failure(str(error))
-    if isinstance(error, OSError) and error.errno in SURROUNDINGS:
-        return Failure(str(error))
-    return None
+            raise expected from error
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,7 +72,7 @@ def cli() -> None:
     \b
     Try:
       eventbus mock                         everything, on this machine
-      eventbus events --limit 5             what has been stored
+      eventbus events --limit 5             the newest stored events
       eventbus chain CORRELATION_ID         one chain as a tree
     """
 
@@ -105,6 +81,6 @@ def main() -> NoReturn:
     """Entry point of the `eventbus` script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # not every terminal has all characters
+            stream.reconfigure(errors="replace")  # not every terminal can show all characters
     cli(prog_name="eventbus")
     raise SystemExit(0)

@@ -18,7 +18,7 @@ from eventbus.catalog.model import Arrivals
 from eventbus.chains import ChainGenerator
 from eventbus.cli.faults import Striking, told
 from eventbus.cli.options import topics_of
-from eventbus.cli.panel import Display, Snapshot
+from eventbus.cli.render.dashboard import Display, Snapshot
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import StoreError
 from eventbus.processors.postgres import Database

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from eventbus.cli.parameters import Duration
+from eventbus.cli.types import Duration
 
 if TYPE_CHECKING:
     from eventbus.catalog.model import Arrivals, Delay, Profile, Spacing, Stage, Stages

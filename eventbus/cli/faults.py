@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import click
 
 from eventbus.cli.formats import TYPED
-from eventbus.cli.parameters import Duration
+from eventbus.cli.types import Duration
 
 if TYPE_CHECKING:
     from eventbus.bus import EventBus

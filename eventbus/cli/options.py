@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from eventbus.cli.parameters import Finite
+from eventbus.cli.types import Finite
 
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
-    from eventbus.cli.settings import Settings
     from eventbus.processors.postgres import Database
+    from eventbus.settings import Settings
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -91,7 +91,7 @@ def load_settings() -> Settings:
     """The environment's settings; mistakes in them are wrong usage."""
     from pydantic import ValidationError
 
-    from eventbus.cli.settings import Settings, settings_problems
+    from eventbus.settings import Settings, settings_problems
 
     try:
         return Settings()

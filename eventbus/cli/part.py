@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from eventbus.cli.parameters import Instant
+from eventbus.cli.types import Instant
 
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator

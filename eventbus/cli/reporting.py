@@ -64,7 +64,7 @@ class Reporting:
         """Print and write what is wanted."""
         if self._census is None:
             return
-        from eventbus.cli.summary import summary
+        from eventbus.cli.render.summary import summary
 
         if self._summary:
             click.echo(summary(self._census), err=True)

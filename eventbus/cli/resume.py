@@ -16,7 +16,7 @@ from eventbus.cli.part import Part
 
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
-    from eventbus.cli.generate import Run
+    from eventbus.cli.commands.generate import Run
     from eventbus.event import Event
 
 CHUNK = 1 << 22

@@ -37,7 +37,7 @@ def scenarios(name: str | None, paths: Paths, as_json: bool) -> None:
     elif name:
         click.echo(file_of(name).read_text(), nl=False)
     else:
-        from eventbus.cli import catalog_view as view
+        from eventbus.cli.render import catalog as view
 
         view.print_all(view.scenario_table([_row(one) for one in chosen]))
 

@@ -49,7 +49,7 @@ OPTIONS = (
 
 def faust_credentials(security: KafkaSecurity) -> Any:
     """The same login in Faust's form."""
-    from eventbus.processors.settings import credentials
+    from eventbus.processors.faust_app.kafka_transport import credentials
 
     return credentials(security.username, security.password, mechanism=security.mechanism, tls=security.ssl_context())
 

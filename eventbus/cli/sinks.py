@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from eventbus.cli.parameters import Duration
+from eventbus.cli.types import Duration
 
 if TYPE_CHECKING:
     from eventbus.chains.rendering import FormatName

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from eventbus.chains import ChainGenerator, RunStatistics
     from eventbus.chains.rendering import Format, FormatName
     from eventbus.chains.sinks import FanOut, Sink, SinkStatistics
+    from eventbus.cli.commands.stream import Plan
     from eventbus.cli.sinks import SinkOptions, WhenFull
-    from eventbus.cli.stream import Plan
     from eventbus.cli.watching import Watch
     from eventbus.kafka import KafkaBus
 
@@ -125,9 +125,9 @@ async def run_into(
     from eventbus.chains.clock import WallClock
     from eventbus.chains.rendering import JSON
     from eventbus.chains.sinks import Channel, DeadLetters, FanOut
+    from eventbus.cli.commands.stream import generate
+    from eventbus.cli.render.stream_view import final, progress
     from eventbus.cli.signals import stop_on_signals
-    from eventbus.cli.stream import generate
-    from eventbus.cli.stream_view import final, progress
 
     letters = DeadLetters(options.dead_letters)
     when_full: WhenFull = options.when_full or ("wait" if math.isinf(plan.rate * plan.speed) else "drop")
@@ -174,7 +174,7 @@ async def _flush(fan: FanOut, stop: asyncio.Event) -> None:
 def _bus(kind: str, kafka: Callable[[], KafkaBus], generator: ChainGenerator, plan: Plan) -> Sink:
     """The sinks `kafka` and `bus`."""
     from eventbus.chains.sinks import BusSink
-    from eventbus.cli.stream import topics_of
+    from eventbus.cli.commands.stream import topics_of
     from eventbus.inprocess import InProcessBus
 
     if kind == "bus":

@@ -41,7 +41,7 @@ class Topics(click.ParamType):
 def of_file(file: BinaryIO, catalog: Catalog) -> Reading:
     """The lines of a file."""
     from eventbus.chains.verification.streams import read
-    from eventbus.cli.reading import reading
+    from eventbus.cli.render.progress import reading
 
     with reading(file, "verifying") as lines:
         return read(lines, catalog)

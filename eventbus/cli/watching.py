@@ -14,14 +14,14 @@ import click
 
 from eventbus.cli.expectation import expected_chains
 from eventbus.cli.options import plain_option
-from eventbus.cli.parameters import Duration, Instant
 from eventbus.cli.reporting import report_option, write_report
 from eventbus.cli.typed import typed
+from eventbus.cli.types import Duration, Instant
 
 if TYPE_CHECKING:
     from eventbus.chains import ChainGenerator, RunStatistics
     from eventbus.chains.pacing.pacer import Observer
-    from eventbus.cli.figures import Figures
+    from eventbus.cli.render.figures import Figures
 
 SECOND = 1_000_000
 
@@ -100,7 +100,7 @@ class Watch:
         events_per_chain: float,
     ) -> None:
         from eventbus.chains.pacing.pacer import Digest
-        from eventbus.cli.verbose import Verbose
+        from eventbus.cli.render.verbose import Verbose
 
         self.options = options
         self.census = generator.census()
@@ -117,7 +117,7 @@ class Watch:
 
     def figures(self, run: RunStatistics, errors: int) -> Figures:
         """Those of now."""
-        from eventbus.cli.figures import Figures
+        from eventbus.cli.render.figures import Figures
 
         expected = self._expected if run.began else None
         return Figures.of(

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -16,6 +17,7 @@ from faust.app.base import BootStrategy
 from faust.exceptions import ImproperlyConfigured
 from faust.tables.manager import TableManager
 from faust.types import TP, TopicT
+from faust.types.auth import CredentialsT
 from mode import Service
 
 from eventbus.bus import SINGLE_TOPIC, AutoOffsetReset
@@ -24,15 +26,15 @@ from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import Stalled
 from eventbus.processors.faust_app.agents import add_storing_agent
 from eventbus.processors.faust_app.bus_transport import BusTransport
-from eventbus.processors.faust_app.kafka_transport import KafkaTransport
+from eventbus.processors.faust_app.kafka_transport import KafkaTransport, credentials
 from eventbus.processors.faust_app.progress import Watchdog
 from eventbus.processors.ingest.pipeline import Pipeline
 from eventbus.processors.ingest.router import Ingest
 from eventbus.processors.postgres.server import database
-from eventbus.processors.settings import Settings, listed
 from eventbus.processors.store.definitions import Facts
 from eventbus.processors.store.offsets import rewind
 from eventbus.record import TopicPartition
+from eventbus.settings import DEFAULT_BROKERS, Settings, comma_separated
 
 
 class NoTables(TableManager):
@@ -182,16 +184,26 @@ def app_from_environment() -> EventApp:
     server = database(settings.data_dir, database_url=settings.database_url)
     app = create_app(
         server.dsn,
-        catalog=Catalog.load(*listed(settings.catalog)),
-        bootstrap_servers=settings.kafka_brokers,
-        topics=listed(settings.topics) or None,
+        catalog=Catalog.load(*comma_separated(settings.catalog)),
+        bootstrap_servers=settings.kafka_brokers or DEFAULT_BROKERS,
+        topics=comma_separated(settings.topics) or None,
         group=settings.group,
         pipelines=settings.pipelines,
         auto_offset_reset=settings.start,
-        broker_credentials=settings.credentials(),
+        broker_credentials=_credentials(settings),
     )
     app.server = server
     return app
+
+
+def _credentials(settings: Settings) -> CredentialsT | None:
+    uses_tls = settings.security_protocol.endswith("SSL")
+    return credentials(
+        settings.sasl_username,
+        settings.sasl_password,
+        mechanism=settings.sasl_mechanism,
+        tls=ssl.create_default_context(cafile=settings.ssl_cafile) if uses_tls else None,
+    )
 
 
 def __getattr__(name: str) -> EventApp:

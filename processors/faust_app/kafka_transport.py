@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from faust.types.auth import CredentialsT
 
 from eventbus.processors.faust_app.chunks import Bounds, Chunk, ChunkConsumer, PositionMoved
 
@@ -149,3 +152,12 @@ def _states(consumer: Any) -> Iterator[tuple[TP, Any]]:
 
 def _kafka(tp: TP) -> KafkaPartition:
     return KafkaPartition(tp.topic, tp.partition)
+
+
+def credentials(
+    username: str | None, password: str | None, *, mechanism: str = "PLAIN", tls: ssl.SSLContext | None = None
+) -> CredentialsT | None:
+    """A Kafka login in Faust's form: SASL if there is a user name, else TLS; None without either."""
+    if username:
+        return SASLCredentials(username=username, password=password, mechanism=mechanism, ssl_context=tls)
+    return SSLCredentials(tls) if tls else None

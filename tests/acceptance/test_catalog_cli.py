@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from eventbus.catalog import Catalog
-from eventbus.cli.catalog import catalog
+from eventbus.cli.commands.catalog import catalog
 
 MINE = """\
 source: mine

@@ -13,7 +13,7 @@ import yaml
 
 from eventbus.api import metrics
 from eventbus.cli import COMMANDS
-from eventbus.cli.settings import Settings
+from eventbus.settings import Settings
 
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())

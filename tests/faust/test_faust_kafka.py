@@ -17,8 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from eventbus import KafkaBus
 from eventbus.event import Event
+from eventbus.processors.faust_app.kafka_transport import credentials
 from eventbus.processors.processor import Processor
-from eventbus.processors.settings import credentials
 from eventbus.record import ProducerRecord, record_of
 from tests.faust.world import CATALOG, assert_exact, fetch, generated, kill_writers, until
 from tests.kafka.properties import USERS

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from eventbus.chains import ChainGenerator, RunStatistics
 from eventbus.chains.pacing.pacer import Published
-from eventbus.cli.figures import Figures, Group, breakdown, groups, lines, rate, rates
-from eventbus.cli.stream_panel import panel
-from eventbus.cli.stream_view import print_lines
-from eventbus.cli.summary import summary, summary_document, table
-from eventbus.cli.verbose import Verbose, details, short
+from eventbus.cli.render.figures import Figures, Group, breakdown, groups, lines, rate, rates
+from eventbus.cli.render.stream_panel import panel
+from eventbus.cli.render.stream_view import print_lines
+from eventbus.cli.render.summary import summary, summary_document, table
+from eventbus.cli.render.verbose import Verbose, details, short
 from eventbus.cli.watching import Watch
 from eventbus.record import ProducerRecord
 from tests.unit.chains.catalogs import two_steps

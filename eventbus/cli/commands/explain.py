@@ -10,9 +10,9 @@ import orjson
 
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.options import Paths, catalog_option, chain_option, json_option
-from eventbus.cli.parameters import Instant
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.tenants import tenants_option
+from eventbus.cli.types import Instant
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
@@ -53,7 +53,7 @@ def explain(
       eventbus explain 019b76da-c7e6-7cb0-9ac9-0aac07622d4a
     """
     from eventbus.chains import InvalidSetting
-    from eventbus.cli.generate import chosen_generator
+    from eventbus.cli.commands.generate import chosen_generator
 
     generator = chosen_generator(
         paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate), tenants=tenants

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from eventbus.cli.bootstrap import init, learn
+from eventbus.cli.commands.bootstrap import init, learn
 from eventbus.cli.options import Paths, catalog_option, json_option
 from eventbus.cli.scenario_list import scenarios
 
@@ -50,7 +50,7 @@ def list_command(paths: Paths, as_json: bool) -> None:
     if as_json:
         _print_json({"chains": _chain_rows(loaded), "events": _event_rows(loaded)})
         return
-    from eventbus.cli import catalog_view as view
+    from eventbus.cli.render import catalog as view
 
     view.print_all(view.chain_table(_chain_rows(loaded)), view.event_table(_event_rows(loaded)))
 
@@ -79,7 +79,7 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
         chain = loaded.chains.get(name)
         _print_json(_chain_document(chain) if chain else _event_document(loaded, name))
         return
-    from eventbus.cli import catalog_view as view
+    from eventbus.cli.render import catalog as view
 
     if name in loaded.chains:
         view.print_all(*view.chain_view(loaded.chains[name]))

@@ -21,18 +21,16 @@ from eventbus.cli.options import (
     speed_option,
     topics_of,
 )
-from eventbus.cli.parameters import Finite
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import faust_credentials, security_options
+from eventbus.cli.types import Finite
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.cli.application import Application, Configuration
-    from eventbus.cli.settings import Settings
     from eventbus.kafka import KafkaSecurity
     from eventbus.processors.postgres import Database
-
-WRONG_USAGE = 2
+    from eventbus.settings import Settings
 
 RETENTION_BYTES = 4 << 20
 """Of each partition, some forty of them: what is older is in PostgreSQL."""
@@ -162,8 +160,8 @@ async def run_serve(
     wanted: Configuration, brokers: str, security: KafkaSecurity, *, plain: bool, production: bool
 ) -> None:
     """The application over a Kafka; in development over an in-process bus, should there be no Kafka."""
-    from eventbus.cli import Failure
     from eventbus.cli.application import Application
+    from eventbus.cli.errors import WRONG_USAGE, Failure
     from eventbus.errors import BrokerUnreachable
     from eventbus.kafka import KafkaBus
 
@@ -183,9 +181,9 @@ async def run_serve(
 
 async def show(application: Application, notes: list[str], *, plain: bool) -> None:
     """Start the application, show it until it is told to stop, and print its account."""
-    from eventbus.cli.panel import display
+    from eventbus.cli.render.dashboard import display
+    from eventbus.cli.render.terminal import new_console
     from eventbus.cli.signals import stop_on_signals
-    from eventbus.cli.terminal import new_console
 
     console = new_console()
     stop = stop_on_signals()

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
+from eventbus.cli.errors import INTERRUPTED
 from eventbus.cli.faults import fault_option, ledger_option
 from eventbus.cli.formats import file_format
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
-from eventbus.cli.parameters import Duration, Instant
 from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
 from eventbus.cli.reporting import Reporting, reporting_options
 from eventbus.cli.resume import continued, resumable
@@ -27,6 +27,7 @@ from eventbus.cli.scenario import scenario_options
 from eventbus.cli.signals import interrupted_by_sigterm
 from eventbus.cli.tenants import tenants_option
 from eventbus.cli.typed import Remembering
+from eventbus.cli.types import Duration, Instant
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from eventbus.chains.faults.splice import FaultyBlock
 
     Advance = Callable[[Block | FaultyBlock], None]
-
-INTERRUPTED = 130
-"""Exit code of a program that Ctrl-C ended."""
 
 
 @click.command(cls=Remembering)

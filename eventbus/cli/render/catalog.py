@@ -12,9 +12,9 @@ from rich.text import Text
 
 from eventbus.catalog.errors import join_names
 from eventbus.catalog.model import Chain, EventType, PayloadField, every_field
-from eventbus.cli.chain_tree import chain_tree
-from eventbus.cli.terminal import new_console
-from eventbus.cli.visitors_view import visitors_view
+from eventbus.cli.render.terminal import new_console
+from eventbus.cli.render.trees import chain_tree
+from eventbus.cli.render.visitors import visitors_view
 
 
 def print_all(*things: RenderableType) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.reading import reading
+from eventbus.cli.render.progress import reading
 
 
 class Terminal(io.StringIO):

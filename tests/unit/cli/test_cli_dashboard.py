@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from eventbus.cli.panel import LINES_PER_SECOND, NEWEST, LivePanel, Snapshot, display
+from eventbus.cli.render.dashboard import LINES_PER_SECOND, NEWEST, LivePanel, Snapshot, display
 from eventbus.event import Event
 from eventbus.record import ConsumerRecord
 

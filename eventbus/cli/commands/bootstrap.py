@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from eventbus.cli.errors import INTERRUPTED
 from eventbus.cli.options import Paths, catalog_option
 
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog
-
-INTERRUPTED = 130
-"""Exit code of a program that Ctrl-C ended."""
 
 out_option = click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File to write [default: stdout]."
@@ -102,7 +100,7 @@ def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress:
 
 
 def _write(text: str, out: Path | None) -> None:
-    from eventbus.cli.generate import opened
+    from eventbus.cli.commands.generate import opened
 
     with opened(out) as file:
         file.write(text.encode())

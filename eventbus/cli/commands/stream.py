@@ -24,13 +24,13 @@ from eventbus.cli.options import (
     chosen_catalog,
     random_seed_option,
 )
-from eventbus.cli.parameters import Duration, Finite
 from eventbus.cli.registry import RegistryOptions, registry_options
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.security import security_options
 from eventbus.cli.sinks import SinkOptions, sink_options
 from eventbus.cli.tenants import tenants_option
 from eventbus.cli.typed import Remembering
+from eventbus.cli.types import Duration, Finite
 from eventbus.cli.watching import Watch, WatchOptions, watch_options
 
 if TYPE_CHECKING:
@@ -227,8 +227,8 @@ async def run(
         EventBusError: the broker cannot be reached, refuses, or went away.
         click.exceptions.Exit: not everything was acknowledged.
     """
+    from eventbus.cli.render.stream_view import Account, final, progress
     from eventbus.cli.signals import stop_on_signals
-    from eventbus.cli.stream_view import Account, final, progress
 
     def account() -> Account:
         return Account(run=generator.statistics(), delivery=bus.statistics(), seed=plan.seed)

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from eventbus.cli.terminal import colour, figures_table, printable
+from eventbus.cli.render.terminal import colour, figures_table, printable
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 from eventbus.record import ConsumerRecord

@@ -20,6 +20,7 @@ from eventbus.cli.options import (
     chosen_catalog,
     chosen_database,
     database_options,
+    load_settings,
     plain_option,
     topics_of,
 )
@@ -101,10 +102,12 @@ def process(
       eventbus process --bootstrap-servers localhost:9092
       DATABASE_URL=postgresql://localhost/events eventbus process --group audit --from latest
     """
+    from eventbus.settings import comma_separated
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    catalog = chosen_catalog(paths)
+    catalog = chosen_catalog(paths or tuple(map(Path, comma_separated(load_settings().catalog))))
     server = chosen_database(database_url, data_dir)
-    names = [name.strip() for name in topics.split(",") if name.strip()]
+    names = comma_separated(topics)
     asyncio.run(run(server, bootstrap_servers, security, catalog, names, plain=plain, options=options))
 
 
@@ -123,8 +126,8 @@ async def run(
     Raises:
         EventBusError, ProcessorError: it cannot begin, or cannot go on.
     """
+    from eventbus.cli.render.terminal import new_console
     from eventbus.cli.signals import stop_on_signals
-    from eventbus.cli.terminal import new_console
     from eventbus.processors.processor import Processor
 
     stop = stop_on_signals()
@@ -220,7 +223,7 @@ class Rate:
 
 def figures(done: ProcessorStatistics, rate: float) -> str:
     """One line for a look in passing."""
-    from eventbus.cli.terminal import printable
+    from eventbus.cli.render.terminal import printable
 
     trouble = f" · {done.retries} retries, last: {printable(done.last_error or '')}" if done.retries else ""
     return (

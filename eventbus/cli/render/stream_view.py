@@ -17,9 +17,9 @@ from rich.live import Live
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.cli.faults import told
-from eventbus.cli.figures import Figures, lines
-from eventbus.cli.stream_panel import panel
-from eventbus.cli.summary import summary, summary_document
+from eventbus.cli.render.figures import Figures, lines
+from eventbus.cli.render.stream_panel import panel
+from eventbus.cli.render.summary import summary, summary_document
 
 if TYPE_CHECKING:
     from eventbus.chains import RunStatistics

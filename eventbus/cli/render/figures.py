@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eventbus.cli.summary import share
+from eventbus.cli.render.summary import share
 
 if TYPE_CHECKING:
     from eventbus.chains import RunStatistics

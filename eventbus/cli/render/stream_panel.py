@@ -8,9 +8,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eventbus.cli.figures import Figures, clock, rates
-from eventbus.cli.summary import share
-from eventbus.cli.terminal import BAD, GOOD, colour, figures_table
+from eventbus.cli.render.figures import Figures, clock, rates
+from eventbus.cli.render.summary import share
+from eventbus.cli.render.terminal import BAD, GOOD, colour, figures_table
 
 if TYPE_CHECKING:
     from eventbus.chains.pacing.summary import ChainCount

@@ -7,7 +7,8 @@ import errno
 import pytest
 from click.testing import CliRunner
 
-from eventbus.cli import cli, failure
+from eventbus.cli import cli
+from eventbus.cli.errors import failure
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from eventbus.cli.options import (
     database_options,
     json_option,
 )
-from eventbus.cli.parameters import TypeName
+from eventbus.cli.types import TypeName
 from eventbus.durations import parse_moment
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wan
         for event in reversed(page.events):
             click.echo(event.to_bytes())
         return
-    from eventbus.cli import query_view as view
+    from eventbus.cli.render import query as view
 
     view.print_events(page.events[::-1])
     if not page.events:
@@ -123,7 +123,7 @@ def chain(correlation_id: str, paths: Paths, as_json: bool, database_url: str | 
 
         _print_json(chain_dict(stored, differences))
     else:
-        from eventbus.cli import query_view as view
+        from eventbus.cli.render import query as view
 
         view.print_chain(stored, differences)
 
@@ -145,7 +145,7 @@ def stats(
     if as_json:
         _print_json(found)
         return
-    from eventbus.cli import query_view as view
+    from eventbus.cli.render import query as view
 
     view.print_statistics(found)
 
@@ -163,7 +163,7 @@ def _ask(question: Callable[[EventStore], Awaitable[T]], database_url: str | Non
 
 
 def _unknown(message: str) -> click.ClickException:
-    from eventbus.cli import Failure
+    from eventbus.cli.errors import Failure
 
     return Failure(message, exit_code=UNKNOWN)
 

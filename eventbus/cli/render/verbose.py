@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from eventbus.cli.terminal import printable
+from eventbus.cli.render.terminal import printable
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 

@@ -10,7 +10,7 @@ import orjson
 from rich.text import Text
 from rich.tree import Tree
 
-from eventbus.cli.terminal import BAD, GOOD, colour, figures_table, new_console, printable
+from eventbus.cli.render.terminal import BAD, GOOD, colour, figures_table, new_console, printable
 from eventbus.event import Event
 from eventbus.processors.store import StoredChain
 from eventbus.views import Node, chain_tree, duration_ms, explain
