@@ -11,20 +11,20 @@ from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.model import Arrivals as Model
 from eventbus.catalog.model import Outcome, Phase, Tenants
-from eventbus.chains.arrivals.closed import Closed
-from eventbus.chains.arrivals.open import Arrivals, compiled, paced, poisson
+from eventbus.chains.arrivals.closed import ClosedArrivals
+from eventbus.chains.arrivals.open import OpenArrivals, compile_arrivals, compile_paced_arrivals, poisson
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
 from eventbus.chains.faults.inject import Injector
 from eventbus.chains.faults.kinds import Fault, by_precedence
 from eventbus.chains.faults.ledger import Ledger
 from eventbus.chains.pacing.statistics import RunStatistics
-from eventbus.chains.pacing.summary import Census
-from eventbus.chains.plan import Plan, checked, emitter_infos
+from eventbus.chains.pacing.summary import RunSummary
+from eventbus.chains.plan import Plan, checked_phases, emitter_infos
 from eventbus.chains.randomness import purpose
 from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.block import EPOCH, Block, decoded
 from eventbus.chains.rendering.fixed import Envelope, Tenancy
-from eventbus.chains.stream import ChainStream, Explanation, Extent, explained
+from eventbus.chains.stream import ChainStream, Explanation, Extent, explain
 from eventbus.chains.workers import in_parallel
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
 from eventbus.record import ProducerRecord
@@ -82,11 +82,13 @@ class ChainGenerator:
         self.start = start.astimezone(UTC)
         #: When chains begin, where that is no constant rate.
         self.arrivals = arrivals
-        self._arrivals = poisson(rate) if arrivals is None else compiled(arrivals, microseconds(self.start) * 1000)
+        self._arrivals = (
+            poisson(rate) if arrivals is None else compile_arrivals(arrivals, microseconds(self.start) * 1000)
+        )
         self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
         self._block = block
         self._root = purpose(f"seed:{seed}")
-        self._phases = checked(phases, self.catalog)
+        self._phases = checked_phases(phases, self.catalog)
         self._plan = Plan(self.catalog, self._envelope, phases=self._phases)
         self._plans: dict[Format, Plan] = {JSON: self._plan}
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
@@ -183,7 +185,7 @@ class ChainGenerator:
             InvalidSetting: this is no UUID of version 7.
             UnknownEvent: the run has no such event.
         """
-        return explained(self._kept(None, None), event_id)
+        return explain(self._kept(None, None), event_id)
 
     def injector(self, faults: Sequence[Fault] = (), ledger: BinaryIO | None = None) -> Injector:
         """A stage that injects faults into this run's blocks; the clean events stay what they are.
@@ -315,7 +317,9 @@ class ChainGenerator:
             stage=stage,
         )
         model = arrivals or (self.arrivals if rate is None else None)
-        begins = paced(model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate)
+        begins = compile_paced_arrivals(
+            model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate
+        )
         # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
         # at once are carried from block to block until all of them are made, so they should be few blocks.
         block = int(min(max(begins.rate * speed / 4, begins.at_once, 16), 4096))
@@ -324,9 +328,9 @@ class ChainGenerator:
         await pacer.run(self._paced.blocks(Extent(duration=duration)))
         return pacer.statistics()
 
-    def census(self) -> Census:
+    def census(self) -> RunSummary:
         """One for this generator's events: an observer of `run`, or to be given the tables of blocks."""
-        return Census(emitter_infos(self._plan))
+        return RunSummary(emitter_infos(self._plan))
 
     def statistics(self) -> RunStatistics:
         """The figures of the run that is going on, or of the last one."""
@@ -366,7 +370,11 @@ class ChainGenerator:
         return self._single[name, outcome]
 
     def _stream(
-        self, plan: Plan, arrivals: Arrivals | Closed | None = None, start: int | None = None, block: int | None = None
+        self,
+        plan: Plan,
+        arrivals: OpenArrivals | ClosedArrivals | None = None,
+        start: int | None = None,
+        block: int | None = None,
     ) -> ChainStream:
         begin = microseconds(self.start) if start is None else start
         return ChainStream(

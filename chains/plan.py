@@ -19,16 +19,16 @@ from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose,
 from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.fixed import Envelope, FixedField, Tenancy
 from eventbus.chains.rendering.render import Emitter, compile_emitter
-from eventbus.chains.sampling import factors
-from eventbus.chains.simulation import Walker
-from eventbus.chains.simulation.chains import Kinds, Waves
-from eventbus.chains.simulation.policy import Walk
-from eventbus.chains.simulation.sessions import Sessions, longest_session
+from eventbus.chains.sampling import speed_factors
+from eventbus.chains.simulation import Simulator
+from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator
+from eventbus.chains.simulation.policy import TransitionPolicy
+from eventbus.chains.simulation.sessions import SessionSimulator, longest_session
 
 # Whether the phases of a run are ones.
 
 
-def checked(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ...]:
+def checked_phases(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ...]:
     """The same phases.
 
     Raises:
@@ -83,7 +83,7 @@ class Plan:
         if not weighted:
             raise NothingToGenerate
         self.emitters: list[Emitter] = []
-        self.walkers: list[Walker] = []
+        self.walkers: list[Simulator] = []
         self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
         self._phases = np.array([round(phase.at * SECOND) for phase in phases], np.int64)
         if outcome:  # whether they fail is settled
@@ -134,17 +134,22 @@ class Plan:
         kinds = [self._kinds(list(same), parents) for same in zip(*walks, strict=True)]
         numbers = dict(zip(distinct, count(len(self.walkers)), strict=False))
         for parent, *caused in walks:
-            children = {walk.chain.name: Waves(walk, kind) for walk, kind in zip(caused, kinds[1:], strict=True)}
-            walker = Sessions if chain.visitors else Waves
+            children = {
+                walk.chain.name: StateMachineSimulator(walk, kind) for walk, kind in zip(caused, kinds[1:], strict=True)
+            }
+            walker = SessionSimulator if chain.visitors else StateMachineSimulator
             self.walkers.append(walker(parent, kinds[0], children))
         return [numbers[tuple(map(id, variant))] for variant in variants]
 
-    def _walks(self, family: Sequence[Chain], outcome: Outcome | None) -> list[Walk]:
+    def _walks(self, family: Sequence[Chain], outcome: Outcome | None) -> list[TransitionPolicy]:
         """Of a chain and those that it causes: these end as they like."""
         outcomes = [outcome, *[None] * (len(family) - 1)]
-        return [Walk(one, end, factors(self._catalog, one)) for one, end in zip(family, outcomes, strict=True)]
+        return [
+            TransitionPolicy(one, end, speed_factors(self._catalog, one))
+            for one, end in zip(family, outcomes, strict=True)
+        ]
 
-    def _kinds(self, walks: list[Walk], parents: list[Walk]) -> Kinds:
+    def _kinds(self, walks: list[TransitionPolicy], parents: list[TransitionPolicy]) -> EmitterIds:
         """Makes the emitters that the walks of a chain share: of its first event, and of the states that it leads to.
 
         Args:
@@ -153,9 +158,9 @@ class Plan:
         chain = walks[0].chain
         caused = 0 if walks[0] is parents[0] else max(walk.longest_before_child(chain.name) for walk in parents)
         root = self._emitter(walks, chain.start, is_root=walks[0] is parents[0], longest=caused)
-        return Kinds(root, {state: self._emitter(walks, state) for state in walks[0].targets()})
+        return EmitterIds(root, {state: self._emitter(walks, state) for state in walks[0].targets()})
 
-    def _emitter(self, walks: list[Walk], state: str, *, is_root: bool = False, longest: int = 0) -> int:
+    def _emitter(self, walks: list[TransitionPolicy], state: str, *, is_root: bool = False, longest: int = 0) -> int:
         chain = walks[0].chain
         longest = max(longest, *(walk.longest_before(state) for walk in walks))
         emitter = compile_emitter(

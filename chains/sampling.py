@@ -61,11 +61,13 @@ def sampler(delay: Delay, unit: int = 1000) -> Sampler:
     """
     match delay:
         case Fixed(value=value):
-            return Always(_units(value, unit))
+            return ConstantSampler(_units(value, unit))
         case Uniform(minimum=low, maximum=high):
-            return Evenly(_units(low, unit), _units(high, unit))
+            return UniformSampler(_units(low, unit), _units(high, unit))
         case Exponential(mean=mean):
-            return Tabled(_truncated(delay, lambda p: -mean * math.log1p(-p), lambda x: -math.expm1(-x / mean)), unit)
+            return QuantileTable(
+                _truncated(delay, lambda p: -mean * math.log1p(-p), lambda x: -math.expm1(-x / mean)), unit
+            )
         case LogNormal(median=median, p95=p95):
             if p95 <= median:
                 raise InvalidSetting(f"expected a 95th percentile above the median, got {delay}")
@@ -75,10 +77,10 @@ def sampler(delay: Delay, unit: int = 1000) -> Sampler:
                 lambda p: math.exp(normal.inv_cdf(p)) if p > 0 else 0.0,
                 lambda x: normal.cdf(math.log(x)) if x > 0 else 0.0,
             )
-            return Tabled(quantile, unit)
+            return QuantileTable(quantile, unit)
 
 
-class Always:
+class ConstantSampler:
     """One delay."""
 
     def __init__(self, value: int) -> None:
@@ -88,7 +90,7 @@ class Always:
         return np.full(words.size, self.maximum, np.int64)
 
 
-class Evenly:
+class UniformSampler:
     """Every delay between two bounds, by as many bits of the word as 63 bits have room for."""
 
     def __init__(self, minimum: int, maximum: int) -> None:
@@ -104,7 +106,7 @@ class Evenly:
         return delays
 
 
-class Tabled:
+class QuantileTable:
     """Delays by a quantile function: 4,096 cells, and another 4,096 for the last of them, the tail."""
 
     def __init__(self, quantile: Quantile, unit: int) -> None:
@@ -164,7 +166,7 @@ BITS = 16
 """Factors are counted in units of 2^-16."""
 
 
-class Factor:
+class SpeedFactor:
     """The factors of a list's items, by which the delays of a chain are multiplied.
 
     Args:
@@ -212,10 +214,10 @@ class Factor:
         return self._factors
 
 
-def factors(catalog: Catalog, chain: Chain) -> dict[str, Factor]:
+def speed_factors(catalog: Catalog, chain: Chain) -> dict[str, SpeedFactor]:
     """The factors of a chain's variables that have one, by variable."""
     return {
-        name: Factor(
+        name: SpeedFactor(
             variable.list, len(catalog.lists[variable.list]), variable.factor, purpose(f"{chain.name}/var/{name}")
         )
         for name, variable in chain.variables.items()

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import numpy as np
 
-from eventbus.chains.arrivals.batch import Beginnings, Bounds
-from eventbus.chains.arrivals.closed import Closed, ClosedBeginnings
-from eventbus.chains.arrivals.open import Arrivals
-from eventbus.chains.arrivals.process import OpenBeginnings
+from eventbus.chains.arrivals.batch import ArrivalProcess, RunBounds
+from eventbus.chains.arrivals.closed import ClosedArrivalProcess, ClosedArrivals
+from eventbus.chains.arrivals.open import OpenArrivals
+from eventbus.chains.arrivals.process import OpenArrivalProcess
 from eventbus.chains.errors import InvalidSetting, UnknownEvent
 from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers, chain_keys
@@ -37,15 +37,15 @@ class Engine:
         start: nanoseconds since the Unix epoch.
     """
 
-    def __init__(self, plan: Plan, arrivals: Arrivals | Closed, *, root: int, start: int) -> None:
+    def __init__(self, plan: Plan, arrivals: OpenArrivals | ClosedArrivals, *, root: int, start: int) -> None:
         self.plan = plan
         self._root = root
         self._start = start // 1000
-        self._beginnings: Beginnings
-        if isinstance(arrivals, Closed):
-            self._beginnings = ClosedBeginnings(arrivals, root=root, start=start)
+        self._beginnings: ArrivalProcess
+        if isinstance(arrivals, ClosedArrivals):
+            self._beginnings = ClosedArrivalProcess(arrivals, root=root, start=start)
         else:
-            self._beginnings = OpenBeginnings(arrivals, root=root, start=start)
+            self._beginnings = OpenArrivalProcess(arrivals, root=root, start=start)
 
     def blocks(
         self, chains: int | None = None, until: int | None = None, size: int = 4096, since: int | None = None
@@ -60,7 +60,7 @@ class Engine:
         """
         longest = 0 if since is None else int(self.plan.spans.max())
         carried = EventTable.concatenate([])
-        for made, complete in self._beginnings.batches(self.expand, Bounds(chains, until, since, longest, size)):
+        for made, complete in self._beginnings.batches(self.expand, RunBounds(chains, until, since, longest, size)):
             ready, carried = EventTable.concatenate([carried, made]).split(complete)
             if len(ready):
                 yield ready.ordered()
@@ -123,7 +123,7 @@ class Engine:
         return EventTable.concatenate(made)
 
 
-RENDERED, ROOM = 8192, 8 << 20
+ROWS_PER_BLOCK, BYTES_PER_BLOCK = 8192, 8 << 20
 """Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""
 SMALLEST_BLOCK, LARGEST_BLOCK = 8192, 65_536
 
@@ -151,11 +151,11 @@ class ChainStream:
     """
 
     def __init__(
-        self, plan: Plan, arrivals: Arrivals | Closed, *, root: int, start: int, block: int | None = None
+        self, plan: Plan, arrivals: OpenArrivals | ClosedArrivals, *, root: int, start: int, block: int | None = None
     ) -> None:
         self.plan = plan
         #: Events written at a time.
-        self.together = max(1, min(RENDERED, ROOM // plan.widest))
+        self.together = max(1, min(ROWS_PER_BLOCK, BYTES_PER_BLOCK // plan.widest))
         #: Bytes that writing them may need: the last one may spill over its end.
         self.largest = (self.together + 1) * plan.widest
         self._start = start
@@ -216,7 +216,7 @@ LATEST = (1 << 63) // 1_000_000
 """Milliseconds since the Unix epoch; virtual time goes no further (see `generator.LATEST`)."""
 
 
-class Step(NamedTuple):
+class ExplainedStep(NamedTuple):
     """One event of a chain, as it was meant."""
 
     state: str
@@ -236,11 +236,11 @@ class Explanation:
     chain: str
     step: int
     """Place of the event in the path, from 0."""
-    path: tuple[Step, ...]
+    path: tuple[ExplainedStep, ...]
     """The whole chain, by time."""
 
 
-def explained(stream: ChainStream, event_id: str) -> Explanation:
+def explain(stream: ChainStream, event_id: str) -> Explanation:
     """The place of an event.
 
     Raises:
@@ -272,9 +272,9 @@ def _version_7(event_id: str) -> UUID:
 def _explanation(stream: ChainStream, index: int, step: int) -> Explanation:
     block = stream.one(index)
     events = [event for lines in block.lines() for event in decoded(lines)]
-    emitters = [stream.plan.emitters[kind] for kind in block.table.kind.tolist()]
+    emitters = [stream.plan.emitters[kind] for kind in block.table.emitter.tolist()]
     place = {known: number for number, known in enumerate(block.table.step.tolist())}
     causes = [None, *(place[cause] for cause in block.table.cause.tolist()[1:])]
     delays = [timedelta(microseconds=delay) for delay in block.table.delay.tolist()]
     states = [emitter.state.name for emitter in emitters]
-    return Explanation(index, emitters[0].chain, place[step], tuple(map(Step, states, delays, events, causes)))
+    return Explanation(index, emitters[0].chain, place[step], tuple(map(ExplainedStep, states, delays, events, causes)))

@@ -9,28 +9,28 @@ import numpy as np
 
 from eventbus.chains.randomness import Integers
 
-TIME, DELAY, BEGAN, CHAIN, STEP, KIND, CAUSE, ITEM, LAST = range(9)
+TIME, DELAY, BEGAN, CHAIN, STEP, EMITTER, CAUSE, ATTRIBUTES, TERMINAL = range(9)
 COLUMNS = 9
 
-Numbers = TypeVar("Numbers", Integers, int)
+IntegerOrColumn = TypeVar("IntegerOrColumn", Integers, int)
 
 
 class BitField(NamedTuple):
-    """Some bits of the column `item`."""
+    """Some bits of the column `attributes`."""
 
     shift: int
     bits: int
 
-    def put(self, numbers: Numbers) -> Numbers:
-        """Numbers, shifted to their bits."""
+    def put(self, numbers: IntegerOrColumn) -> IntegerOrColumn:
+        """IntegerOrColumn, shifted to their bits."""
         return numbers << self.shift
 
-    def get(self, items: Integers) -> Integers:
+    def get(self, attributes: Integers) -> Integers:
         """The numbers in these bits."""
-        return items >> self.shift & (1 << self.bits) - 1
+        return attributes >> self.shift & (1 << self.bits) - 1
 
 
-# What `item` holds for an event of a visitor session; pages and clicks are numbered in the order of the site.
+# What `attributes` holds for an event of a visitor session; pages and clicks are numbered in the order of the site.
 
 PAGE = BitField(0, 12)
 PREVIOUS = BitField(12, 12)
@@ -99,9 +99,9 @@ class EventTable:
         return self._row(STEP)
 
     @property
-    def kind(self) -> Integers:
+    def emitter(self) -> Integers:
         """Index of the emitter in the plan."""
-        return self._row(KIND)
+        return self._row(EMITTER)
 
     @property
     def cause(self) -> Integers:
@@ -109,14 +109,14 @@ class EventTable:
         return self._row(CAUSE)
 
     @property
-    def item(self) -> Integers:
+    def attributes(self) -> Integers:
         """What the event is about, where its walker counts something: a page, an attempt."""
-        return self._row(ITEM)
+        return self._row(ATTRIBUTES)
 
     @property
-    def last(self) -> Integers:
+    def terminal(self) -> Integers:
         """1 for the event after which its chain has no other, else 0."""
-        return self._row(LAST)
+        return self._row(TERMINAL)
 
     def __len__(self) -> int:
         return int(self.columns.shape[1])

@@ -37,7 +37,7 @@ COUNT_BYTES = 8
 """Of the message that a block is ready: how many events it has."""
 
 
-class Job(NamedTuple):
+class WorkerShare(NamedTuple):
     """One worker's share: every `of`-th portion of the events, from portion `number` on."""
 
     stream: ChainStream
@@ -46,7 +46,7 @@ class Job(NamedTuple):
     of: int
 
 
-class Slot:
+class SharedSlot:
     """A place for one block in memory that two processes share.
 
     Args:
@@ -75,13 +75,13 @@ class Slot:
         return Block.of(self._columns[:, :events], self.text, self._slicer)
 
 
-def slots(memory: mmap.mmap, stream: ChainStream) -> list[Slot]:
+def slots(memory: mmap.mmap, stream: ChainStream) -> list[SharedSlot]:
     """The slots of a shared memory."""
-    size, view = Slot.size_for(stream), memoryview(memory)
-    return [Slot(view[at : at + size], stream) for at in range(0, SLOTS * size, size)]
+    size, view = SharedSlot.size_for(stream), memoryview(memory)
+    return [SharedSlot(view[at : at + size], stream) for at in range(0, SLOTS * size, size)]
 
 
-def work(job: Job, places: list[Slot], freed: int, ready: int) -> None:
+def render_share(job: WorkerShare, places: list[SharedSlot], freed: int, ready: int) -> None:
     """Writes the share into the slots in turn, and says 0 at the end.
 
     Args:
@@ -107,12 +107,12 @@ def main() -> None:
         job = pickle.load(file)
         memory = mmap.mmap(file.fileno(), 0)
     try:
-        work(job, slots(memory, job.stream), sys.stdin.fileno(), sys.stdout.fileno())
+        render_share(job, slots(memory, job.stream), sys.stdin.fileno(), sys.stdout.fileno())
     except BrokenPipeError:  # nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-MOST_WORKERS = 64
+MAX_WORKERS = 64
 
 
 def in_parallel(stream: ChainStream, extent: Extent, workers: int) -> Iterator[Block]:
@@ -124,15 +124,15 @@ def in_parallel(stream: ChainStream, extent: Extent, workers: int) -> Iterator[B
         InvalidSetting: a bound is negative, or there are not 1 to 64 workers.
         WorkerDied: a process ended before its work did.
     """
-    if not 1 <= workers <= MOST_WORKERS:
-        raise InvalidSetting(f"expected 1 to {MOST_WORKERS} workers, got {workers}")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise InvalidSetting(f"expected 1 to {MAX_WORKERS} workers, got {workers}")
     if workers == 1:
         return stream.blocks(extent)
     stream.tables(extent)  # refuses wrong bounds: here, not in each process
-    return _in_turn([Job(stream, extent, number, workers) for number in range(workers)])
+    return _in_turn([WorkerShare(stream, extent, number, workers) for number in range(workers)])
 
 
-def _in_turn(jobs: list[Job]) -> Iterator[Block]:
+def _in_turn(jobs: list[WorkerShare]) -> Iterator[Block]:
     with ExitStack() as stack:
         crew = [stack.enter_context(Worker(job)) for job in jobs]
         for worker in cycle(crew):
@@ -146,10 +146,10 @@ def _in_turn(jobs: list[Job]) -> Iterator[Block]:
 class Worker:
     """One process and the memory shared with it."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: WorkerShare) -> None:
         self._name = f"worker {job.number + 1} of {job.of}"
         self._taken = 0
-        with _shared_file(SLOTS * Slot.size_for(job.stream)) as file:
+        with _shared_file(SLOTS * SharedSlot.size_for(job.stream)) as file:
             pickle.dump(job, file)  # read before the first block overwrites it
             file.flush()
             file.seek(0)

@@ -14,7 +14,7 @@ FIRST_BATCH = 16
 """Chains in the first batch; each is twice the one before, so that the first event comes at once."""
 
 
-class Bounds(NamedTuple):
+class RunBounds(NamedTuple):
     """Which chains are wanted, and how many at a time."""
 
     chains: int | None = None
@@ -29,7 +29,7 @@ class Bounds(NamedTuple):
     """Chains in a batch; changes no event."""
 
 
-class Batch(NamedTuple):
+class ChainBatch(NamedTuple):
     """Some chains."""
 
     made: EventTable
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     """No later batch has an earlier event, microseconds since the Unix epoch."""
 
 
-class Expand(Protocol):
+class ExpandChains(Protocol):
     """Makes all events of chains, in no order."""
 
     def __call__(self, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
@@ -52,14 +52,14 @@ class Expand(Protocol):
         ...
 
 
-class Beginnings(Protocol):
+class ArrivalProcess(Protocol):
     """When the chains of a run begin."""
 
-    def batches(self, expand: Expand, bounds: Bounds) -> Iterator[Batch]:
+    def batches(self, expand: ExpandChains, bounds: RunBounds) -> Iterator[ChainBatch]:
         """All chains, roughly in the order in which they begin."""
         ...
 
-    def one(self, expand: Expand, index: int) -> int:
+    def one(self, expand: ExpandChains, index: int) -> int:
         """When a chain begins, microseconds since the Unix epoch.
 
         Raises:
@@ -67,6 +67,6 @@ class Beginnings(Protocol):
         """
         ...
 
-    def expected(self, expand: Expand, time: int) -> float:
+    def expected(self, expand: ExpandChains, time: int) -> float:
         """How many chains begin before a time, microseconds since the Unix epoch, on average."""
         ...

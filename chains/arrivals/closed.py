@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog.model import ClosedWorkload
-from eventbus.chains.arrivals.batch import FIRST_BATCH, NEVER, Batch, Bounds, Expand
+from eventbus.chains.arrivals.batch import FIRST_BATCH, NEVER, ChainBatch, ExpandChains, RunBounds
 from eventbus.chains.randomness import Integers, chain_keys, draw, purpose
 from eventbus.chains.sampling import Sampler, sampler
 from eventbus.chains.table import EventTable
@@ -23,7 +23,7 @@ AHEAD = 256
 """Turns that are made together for one user; chains whose lengths are looked at to know how long a turn is."""
 
 
-class Closed:
+class ClosedArrivals:
     """Users who have one chain at a time."""
 
     def __init__(self, users: ClosedWorkload) -> None:
@@ -36,7 +36,7 @@ class Closed:
         self.begins: Integers = np.arange(self.users) * round(users.ramp_up * 1e6) // self.users
 
 
-class Limits(NamedTuple):
+class TurnLimits(NamedTuple):
     """Where the turns end."""
 
     chain: int
@@ -45,7 +45,7 @@ class Limits(NamedTuple):
     """No chain that begins at this time or later, microseconds since the Unix epoch."""
 
 
-class Advance(NamedTuple):
+class UserAdvance(NamedTuple):
     """What became of some users."""
 
     made: EventTable
@@ -56,7 +56,7 @@ class Advance(NamedTuple):
     """When each begins the next one."""
 
 
-class ClosedBeginnings:
+class ClosedArrivalProcess:
     """The turns of a run's users.
 
     Args:
@@ -64,15 +64,15 @@ class ClosedBeginnings:
         start: nanoseconds since the Unix epoch.
     """
 
-    def __init__(self, closed: Closed, *, root: int, start: int) -> None:
+    def __init__(self, closed: ClosedArrivals, *, root: int, start: int) -> None:
         self._closed = closed
         self._root = root
         self._begins = closed.begins + start // 1000
         self._turn: float | None = None
 
-    def batches(self, expand: Expand, bounds: Bounds) -> Iterator[Batch]:
+    def batches(self, expand: ExpandChains, bounds: RunBounds) -> Iterator[ChainBatch]:
         """All chains that bounds leave, those of the users in turn."""
-        limits = Limits(
+        limits = TurnLimits(
             NEVER if bounds.chains is None else bounds.chains,
             NEVER if bounds.until is None else -(-bounds.until // 1000),
         )
@@ -83,7 +83,7 @@ class ClosedBeginnings:
             if begins.min() == NEVER:
                 break
             if count >= wanted:
-                yield Batch(EventTable.concatenate(made), int(begins.min()))
+                yield ChainBatch(EventTable.concatenate(made), int(begins.min()))
                 wanted, made, count = min(wanted * 2, bounds.size), [], 0
             users = _behind(begins)
             done = self._advanced(expand, chain[users], begins[users], -(-wanted // users.size), limits)
@@ -91,18 +91,18 @@ class ClosedBeginnings:
             begins[users] = done.begins
             made.append(done.made)
             count += int(done.turns.sum())
-        yield Batch(EventTable.concatenate(made), NEVER)
+        yield ChainBatch(EventTable.concatenate(made), NEVER)
 
-    def one(self, expand: Expand, index: int) -> int:
+    def one(self, expand: ExpandChains, index: int) -> int:
         """When a chain begins, microseconds since the Unix epoch; all chains of its user before it are made."""
         chain = np.array([index % self._closed.users])
         begins = self._begins[chain]
         while chain[0] < index:
-            done = self._advanced(expand, chain, begins, AHEAD, Limits(index))
+            done = self._advanced(expand, chain, begins, AHEAD, TurnLimits(index))
             chain, begins = chain + done.turns * self._closed.users, done.begins
         return int(begins[0])
 
-    def expected(self, expand: Expand, time: int) -> float:
+    def expected(self, expand: ExpandChains, time: int) -> float:
         """How many chains begin before a time, microseconds since the Unix epoch: an estimate.
 
         In the long run a user begins a chain in each turn, of the average length of some chains and thoughts; when
@@ -115,7 +115,9 @@ class ClosedBeginnings:
         passed = time - self._begins[self._begins < time]
         return float(np.maximum(passed / self._turn + 0.5, 1).sum())
 
-    def _advanced(self, expand: Expand, chain: Integers, begins: Integers, turns: int, limits: Limits) -> Advance:
+    def _advanced(
+        self, expand: ExpandChains, chain: Integers, begins: Integers, turns: int, limits: TurnLimits
+    ) -> UserAdvance:
         """Makes the next chains of users, up to so many of each, within limits.
 
         When a chain begins is known only when those before it are. Nearly always, its length does not depend on when
@@ -136,7 +138,7 @@ class ClosedBeginnings:
         known &= (chains < limits.chain) & (due < limits.time)
         count = known.sum(axis=0)
         rows = np.flatnonzero(known.ravel()[_places(made, chains)])
-        return Advance(made.take(rows), count, (ends + thinking)[count - 1, np.arange(chain.size)])
+        return UserAdvance(made.take(rows), count, (ends + thinking)[count - 1, np.arange(chain.size)])
 
     def _thinking(self, chain: Integers) -> Integers:
         """Microseconds after chains; never none at all, so that chains without any length come to an end."""

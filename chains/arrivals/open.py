@@ -17,11 +17,11 @@ from eventbus.catalog.errors import format_path
 from eventbus.catalog.model import Arrivals as Model
 from eventbus.catalog.model import ConstantRate, OpenWorkload, Spacing, Stages
 from eventbus.catalog.validation.workload import arrivals_problems
-from eventbus.chains.arrivals.closed import Closed
-from eventbus.chains.arrivals.rates import CHAIN, Calendar, Rate, Segments
+from eventbus.chains.arrivals.closed import ClosedArrivals
+from eventbus.chains.arrivals.rates import CHAIN, ArrivalRate, CalendarRate, PiecewiseLinearRate
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import HALF, Integers, Words, draw, purpose
-from eventbus.chains.sampling import Always, Sampler, Tabled, sampler
+from eventbus.chains.sampling import ConstantSampler, QuantileTable, Sampler, sampler
 from eventbus.chains.statistics import quantile
 
 # How chains lie on a scale of their own: by chance, regularly, evenly, or in bursts.
@@ -30,7 +30,7 @@ from eventbus.chains.statistics import quantile
 GAP_PURPOSE = purpose("arrival")
 
 
-class Steps(Protocol):
+class ArrivalSpacing(Protocol):
     """How places follow each other."""
 
     def after(self, place: int, first: int, keys: Words) -> Integers:
@@ -38,7 +38,7 @@ class Steps(Protocol):
         ...
 
 
-class Gaps:
+class IndependentGaps:
     """Each chain lies a gap beyond the one before; gaps are drawn independently."""
 
     def __init__(self, gap: Sampler) -> None:
@@ -49,7 +49,7 @@ class Gaps:
         return gaps.cumsum(out=gaps)
 
 
-class Shares:
+class StratifiedGaps:
     """Each chain lies somewhere in a share of the scale that is all its own."""
 
     def after(self, place: int, first: int, keys: Words) -> Integers:
@@ -62,23 +62,23 @@ class Shares:
         return inside
 
 
-def steps_of(spacing: Spacing) -> Steps:
+def compile_spacing(spacing: Spacing) -> ArrivalSpacing:
     """Steps whose mean is a chain."""
     match spacing.name:
         case "poisson":
-            return Gaps(sampler(Exponential(mean=CHAIN), unit=1))
+            return IndependentGaps(sampler(Exponential(mean=CHAIN), unit=1))
         case "regular":
-            return Gaps(Always(CHAIN))
+            return IndependentGaps(ConstantSampler(CHAIN))
         case "even":
-            return Shares()
+            return StratifiedGaps()
         case "gamma":
-            return Gaps(_gamma(spacing.cv))
+            return IndependentGaps(_gamma(spacing.cv))
 
 
 @cache
 def _gamma(cv: float) -> Sampler:
     gap = quantile(cv)
-    return Tabled(lambda probability: gap(probability) * CHAIN, 1)
+    return QuantileTable(lambda probability: gap(probability) * CHAIN, 1)
 
 
 SLOWEST, FASTEST = 1e-3, 1e7
@@ -87,7 +87,7 @@ DAY, SOME = 86_400.0, 1e9
 """Seconds, and chains at most, in a cycle of a rate that never changes."""
 
 
-class Arrivals(Protocol):
+class OpenArrivals(Protocol):
     """Where chains lie, and when that is."""
 
     rate: float
@@ -114,7 +114,7 @@ class Arrivals(Protocol):
         ...
 
 
-class Steady:
+class HomogeneousArrivals:
     """One rate for ever: places are nanoseconds.
 
     Args:
@@ -123,7 +123,7 @@ class Steady:
 
     def __init__(self, gap: Sampler, rate: float) -> None:
         self.rate, self.at_once = rate, 0
-        self._steps = Gaps(gap)
+        self._steps = IndependentGaps(gap)
 
     def after(self, place: int, first: int, keys: Words) -> Integers:
         return self._steps.after(place, first, keys)
@@ -135,10 +135,10 @@ class Steady:
         return max(time, 0) / 1e9 * self.rate
 
 
-class Varying:
+class InhomogeneousArrivals:
     """A rate that changes: places are billionths of a chain."""
 
-    def __init__(self, steps: Steps, rate: Rate) -> None:
+    def __init__(self, steps: ArrivalSpacing, rate: ArrivalRate) -> None:
         self.rate, self.at_once = rate.peak, 0
         self._steps = steps
         self._course = rate
@@ -153,14 +153,14 @@ class Varying:
         return self._course.place(time) / CHAIN if time > 0 else 0.0
 
 
-class AtOnce:
+class InitialBurst:
     """Some chains all at the start, the others as `then` says.
 
     Args:
         count: how many begin at once.
     """
 
-    def __init__(self, count: int, then: Arrivals) -> None:
+    def __init__(self, count: int, then: OpenArrivals) -> None:
         if count < 0:
             raise InvalidSetting(f"expected at least 0 initial chains, got {count}")
         self.rate, self.at_once = then.rate, count
@@ -180,7 +180,7 @@ class AtOnce:
         return self._then.expected(time) + (self.at_once if time > 0 else 0)
 
 
-def poisson(rate: float) -> Arrivals:
+def poisson(rate: float) -> OpenArrivals:
     """Chains that begin independently of each other.
 
     Args:
@@ -191,10 +191,10 @@ def poisson(rate: float) -> Arrivals:
     """
     if not SLOWEST <= rate <= FASTEST:
         raise InvalidSetting(f"expected a rate of {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate}")
-    return Steady(sampler(Exponential(mean=1e9 / rate), unit=1), rate)
+    return HomogeneousArrivals(sampler(Exponential(mean=1e9 / rate), unit=1), rate)
 
 
-def regular(interval: float) -> Arrivals:
+def constant(interval: float) -> OpenArrivals:
     """One chain every `interval` seconds; the first of them one interval after the start.
 
     Raises:
@@ -202,10 +202,10 @@ def regular(interval: float) -> Arrivals:
     """
     if not 1 / FASTEST <= interval <= 1 / SLOWEST:
         raise InvalidSetting(f"expected an interval of {1 / FASTEST} to {1 / SLOWEST:,.0f} seconds, got {interval}")
-    return Steady(Always(round(interval * 1e9)), 1 / interval)
+    return HomogeneousArrivals(ConstantSampler(round(interval * 1e9)), 1 / interval)
 
 
-def compiled(arrivals: Model, start: int) -> Arrivals | Closed:
+def compile_arrivals(arrivals: Model, start: int) -> OpenArrivals | ClosedArrivals:
     """Arrivals of the catalog, ready to be worked out.
 
     Args:
@@ -217,30 +217,32 @@ def compiled(arrivals: Model, start: int) -> Arrivals | Closed:
     for place, problem in arrivals_problems(arrivals):
         raise InvalidSetting(f"arrivals: {format_path(place)}: {problem}")
     if not isinstance(arrivals, OpenWorkload):
-        return Closed(arrivals)
+        return ClosedArrivals(arrivals)
     rate, spacing = arrivals.rate, arrivals.spacing
     match rate:
         case ConstantRate(rate=number) if spacing.name == "poisson" and number >= SLOWEST:
             return poisson(number)
         case ConstantRate(rate=number):
-            return Varying(steps_of(spacing), Segments([(min(DAY, SOME / number), number, number)], repeat=True))
+            return InhomogeneousArrivals(
+                compile_spacing(spacing), PiecewiseLinearRate([(min(DAY, SOME / number), number, number)], repeat=True)
+            )
         case Stages(stages=stages, repeat=repeat):
             stretches = [(stage.duration, stage.begin, stage.end) for stage in stages]
-            return Varying(steps_of(spacing), Segments(stretches, repeat=repeat))
+            return InhomogeneousArrivals(compile_spacing(spacing), PiecewiseLinearRate(stretches, repeat=repeat))
         case _:
-            return Varying(steps_of(spacing), Calendar(rate, start))
+            return InhomogeneousArrivals(compile_spacing(spacing), CalendarRate(rate, start))
 
 
-def paced(
+def compile_paced_arrivals(
     model: Model | None, start: int, *, initial_chains: int | None, interval: float, rate: float | None
-) -> Arrivals | Closed:
+) -> OpenArrivals | ClosedArrivals:
     """The arrivals of a paced run (arguments: see `ChainGenerator.run`)."""
     if model is None:
-        then = regular(interval) if rate is None else poisson(rate)
-        return AtOnce(INITIAL_CHAINS if initial_chains is None else initial_chains, then)
-    open_or_closed = compiled(model, start)
-    if not isinstance(open_or_closed, Closed):
-        return AtOnce(initial_chains or 0, open_or_closed)
+        then = constant(interval) if rate is None else poisson(rate)
+        return InitialBurst(INITIAL_CHAINS if initial_chains is None else initial_chains, then)
+    open_or_closed = compile_arrivals(model, start)
+    if not isinstance(open_or_closed, ClosedArrivals):
+        return InitialBurst(initial_chains or 0, open_or_closed)
     if initial_chains:
         raise InvalidSetting(f"expected no initial chains where there are users, got {initial_chains}")
     return open_or_closed

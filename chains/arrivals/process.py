@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from eventbus.chains.arrivals.batch import FIRST_BATCH, NEVER, Batch, Bounds, Expand
-from eventbus.chains.arrivals.open import Arrivals
+from eventbus.chains.arrivals.batch import FIRST_BATCH, NEVER, ChainBatch, ExpandChains, RunBounds
+from eventbus.chains.arrivals.open import OpenArrivals
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, chain_keys
 
@@ -16,7 +16,7 @@ MARK_EVERY = 1 << 14
 """Chains between two remembered places."""
 
 
-class OpenBeginnings:
+class OpenArrivalProcess:
     """The arrivals of a run, in order.
 
     Args:
@@ -24,7 +24,7 @@ class OpenBeginnings:
         start: nanoseconds since the Unix epoch.
     """
 
-    def __init__(self, arrivals: Arrivals, *, root: int, start: int) -> None:
+    def __init__(self, arrivals: OpenArrivals, *, root: int, start: int) -> None:
         self._arrivals = arrivals
         self._root = root
         self._start = start
@@ -33,7 +33,7 @@ class OpenBeginnings:
         #: A chain, and the place of the one before it: where the next call is likely to begin.
         self._latest = 0, 0
 
-    def batches(self, expand: Expand, bounds: Bounds) -> Iterator[Batch]:
+    def batches(self, expand: ExpandChains, bounds: RunBounds) -> Iterator[ChainBatch]:
         """All chains that bounds leave, in order."""
         first = 0 if bounds.since is None else self.first_since(bounds.since - bounds.longest, bounds)
         wanted, end = min(FIRST_BATCH, bounds.size), NEVER if bounds.until is None else bounds.until
@@ -43,12 +43,12 @@ class OpenBeginnings:
             count = min(count, int(begins.searchsorted(end)))
             made = expand(np.arange(first, first + count), begins[:count] // 1000, bounds.since)
             if count < wanted:
-                yield Batch(made, NEVER)
+                yield ChainBatch(made, NEVER)
                 return
-            yield Batch(made, int(begins[count]) // 1000)
+            yield ChainBatch(made, int(begins[count]) // 1000)
             first, wanted = first + count, min(wanted * 2, bounds.size)
 
-    def one(self, expand: Expand, index: int) -> int:
+    def one(self, expand: ExpandChains, index: int) -> int:
         """When a chain begins, microseconds since the Unix epoch.
 
         Raises:
@@ -59,7 +59,7 @@ class OpenBeginnings:
             raise InvalidSetting(f"the arrivals end before chain {index:,} begins")
         return begin // 1000
 
-    def expected(self, expand: Expand, time: int) -> float:
+    def expected(self, expand: ExpandChains, time: int) -> float:
         """How many chains begin before a time, microseconds since the Unix epoch, on average."""
         return self._arrivals.expected(time * 1000 - self._start)
 
@@ -71,7 +71,7 @@ class OpenBeginnings:
             self._latest = first + count - 1, before + int(beyond[-2])
         return self._times(before, beyond)
 
-    def first_since(self, time: int, bounds: Bounds) -> int:
+    def first_since(self, time: int, bounds: RunBounds) -> int:
         """The first chain that begins at a time or later; any one beyond the run's bounds if there is none.
 
         Args:

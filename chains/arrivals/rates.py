@@ -34,7 +34,7 @@ NEARLY_STEADY = 2.0**-20
 """Of its rate: a change below it would be lost in rounding, and moves no chain by a millionth of the piece."""
 
 
-class Rate(Protocol):
+class ArrivalRate(Protocol):
     """Chains per second, as it changes."""
 
     peak: float
@@ -57,7 +57,7 @@ class Rate(Protocol):
         ...
 
 
-class Piece(NamedTuple):
+class RateSegment(NamedTuple):
     """A stretch of time in which the rate is a straight line."""
 
     place: int
@@ -81,10 +81,10 @@ class Piece(NamedTuple):
         return self.place + int((self.begin + (self.end - self.begin) * passed / self.lasts / 2) * passed)
 
 
-class Lines:
+class SegmentLookup:
     """Pieces of a rate, one after the other, to be looked up together."""
 
-    def __init__(self, pieces: Sequence[Piece], base: int = 0) -> None:
+    def __init__(self, pieces: Sequence[RateSegment], base: int = 0) -> None:
         #: Places are counted from the base.
         self._place = np.array([piece.place - base for piece in pieces])
         self._time = np.array([piece.time for piece in pieces])
@@ -108,7 +108,7 @@ class Lines:
         return times
 
 
-class Segments:
+class PiecewiseLinearRate:
     """Stretches of time one after the other, once or for ever.
 
     Args:
@@ -118,13 +118,13 @@ class Segments:
     def __init__(self, stretches: Sequence[tuple[float, float, float]], *, repeat: bool) -> None:
         self.peak = max(max(begin, end) for _, begin, end in stretches)
         self._repeat = repeat
-        self._pieces: list[Piece] = []
+        self._pieces: list[RateSegment] = []
         self._places = self._time = 0
         for duration, begin, end in stretches:
-            piece = Piece(self._places, self._time, round(duration * 1e9), begin, end)
+            piece = RateSegment(self._places, self._time, round(duration * 1e9), begin, end)
             self._pieces.append(piece)
             self._places, self._time = self._places + piece.amount, self._time + piece.lasts
-        self._lines = Lines([piece for piece in self._pieces if piece.amount])
+        self._lines = SegmentLookup([piece for piece in self._pieces if piece.amount])
 
     def times(self, base: int, beyond: Integers) -> Integers:
         cycle, inside = divmod(base, self._places)
@@ -163,7 +163,7 @@ KEPT = 64
 """Days whose lines are remembered."""
 
 
-class Slot(NamedTuple):
+class CalendarHour(NamedTuple):
     """An hour of a day, or the part of one that is left when the clock is put forward or back."""
 
     begin: int
@@ -173,7 +173,7 @@ class Slot(NamedTuple):
     """Chains per second, on average."""
 
 
-class Calendar:
+class CalendarRate:
     """The rate that a profile gives each moment.
 
     Args:
@@ -186,8 +186,8 @@ class Calendar:
         self._start = start
         self._first = self._wall_clock(start).date()
         self._days = (END - self._first).days
-        self._known: dict[int, list[Piece]] = {}
-        self._hourly: dict[int, list[Slot]] = {}
+        self._known: dict[int, list[RateSegment]] = {}
+        self._hourly: dict[int, list[CalendarHour]] = {}
         #: Where the integral is at the beginning of each day, the first of which began before the start.
         self._places = [0]
         self._places, self._known = [-self.place(0)], {}
@@ -195,18 +195,18 @@ class Calendar:
 
     def times(self, base: int, beyond: Integers) -> Integers:
         """When the integral reaches places (see `rates.Rate`)."""
-        return Lines([*self._covering(base, base + int(beyond[-1]))], base).times(beyond)
+        return SegmentLookup([*self._covering(base, base + int(beyond[-1]))], base).times(beyond)
 
     def place(self, time: int) -> int:
         """The integral from the start to a time, nanoseconds since then."""
         return next(self.pieces(time)).at(time)
 
-    def pieces(self, time: int) -> Iterator[Piece]:
+    def pieces(self, time: int) -> Iterator[RateSegment]:
         """The straight lines from the one in which a time lies, nanoseconds since the start."""
         day = (self._wall_clock(self._start + time).date() - self._first).days
         return dropwhile(lambda piece: piece.time + piece.lasts <= time, self._from(day))
 
-    def _covering(self, place: int, end: int) -> Iterator[Piece]:
+    def _covering(self, place: int, end: int) -> Iterator[RateSegment]:
         """The lines in which places lie, and the end of all time if they run out."""
         while self._places[-1] <= place and len(self._places) < self._days:
             self._count(len(self._places))
@@ -214,9 +214,9 @@ class Calendar:
             if piece.place > end:
                 return
             yield piece
-        yield Piece(self._places[-1], NEVER, 0, 0.0, 0.0)
+        yield RateSegment(self._places[-1], NEVER, 0, 0.0, 0.0)
 
-    def _from(self, day: int) -> Iterator[Piece]:
+    def _from(self, day: int) -> Iterator[RateSegment]:
         for one in range(day, self._days):
             yield from self._pieces(one)
 
@@ -225,7 +225,7 @@ class Calendar:
         for day in range(len(self._places) - 1, days):
             self._pieces(day)
 
-    def _pieces(self, day: int) -> list[Piece]:
+    def _pieces(self, day: int) -> list[RateSegment]:
         """The straight lines of a day."""
         if day not in self._known:
             self._count(day)
@@ -236,11 +236,11 @@ class Calendar:
                 del self._known[next(iter(self._known))]
         return self._known[day]
 
-    def _integrated(self, day: int) -> tuple[list[Piece], int]:
+    def _integrated(self, day: int) -> tuple[list[RateSegment], int]:
         """The straight lines of a day, and where the integral is at its end."""
         pieces, place = [], self._places[day]
         for begin, lasts, low, high in self._lines(day):
-            piece = Piece(place, begin, lasts, low, high)
+            piece = RateSegment(place, begin, lasts, low, high)
             pieces.append(piece)
             place += piece.amount
         return pieces, place
@@ -264,14 +264,14 @@ class Calendar:
             yield slot.begin, half, left, middle
             yield slot.begin + half, slot.lasts - half, middle, right
 
-    def _slots(self, day: int) -> list[Slot]:
+    def _slots(self, day: int) -> list[CalendarHour]:
         """The hours of a day; those of three days are asked for again and again."""
         if day not in self._hourly:
             self._hourly = {one: slots for one, slots in self._hourly.items() if abs(one - day) < 3}
             self._hourly[day] = self._slots_of(day)
         return self._hourly[day]
 
-    def _slots_of(self, day: int) -> list[Slot]:
+    def _slots_of(self, day: int) -> list[CalendarHour]:
         weekday = (self._first + timedelta(days=day)).weekday()
         hours = self._profile.hours[weekday % len(self._profile.hours)]
         parts = list(self._hours(day))
@@ -279,7 +279,7 @@ class Calendar:
         if self._profile.per_day is not None:
             unit = self._profile.per_day / (math.fsum(hours[hour] * lasts / SECOND for _, lasts, hour in parts) or 1.0)
         unit *= self._profile.days[weekday]
-        return [Slot(begin - self._start, lasts, hours[hour] * unit) for begin, lasts, hour in parts]
+        return [CalendarHour(begin - self._start, lasts, hours[hour] * unit) for begin, lasts, hour in parts]
 
     def _hours(self, day: int) -> Iterator[tuple[int, int, int]]:
         """Begin, length and number of a day's hours, nanoseconds since the Unix epoch."""

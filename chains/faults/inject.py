@@ -250,7 +250,7 @@ class Injector:
             run=self._root,
             known=self._known,
             lines=[bytes(text[start:end]) for start, end in spans],
-            kind=table.kind,
+            kind=table.emitter,
             chain=table.chain,
             time=table.time,
             delay=table.delay,

@@ -150,7 +150,7 @@ class FaultSelector:
         """
         numbers = fraction(draw(keys, STRIKE, events.step)).astype(np.uint32) | np.uint32(1)
         faults, rows = np.nonzero(numbers * self._factors <= self._highest)
-        able = self._eligible[faults, events.kind.take(rows)]
+        able = self._eligible[faults, events.emitter.take(rows)]
         faults, rows = faults[able], rows[able]
         first = np.sort(np.unique(rows, return_index=True)[1])
         return Selection(rows.take(first), faults.take(first))

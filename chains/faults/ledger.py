@@ -53,8 +53,8 @@ class EventColumns(NamedTuple):
     """In the clean stream."""
     chain: Integers
     step: Integers
-    kind: Integers
-    last: Integers
+    emitter: Integers
+    terminal: Integers
     """1 for the last event of a chain, else 0."""
     time: Rows
     id: Rows
@@ -74,11 +74,17 @@ class EventColumns(NamedTuple):
         """
         events, starts = EventTable(block.table.columns.copy()), block.spans()[0]
         text = np.frombuffer(block.buffer, np.uint8)
-        times = windows(text, TIMESTAMP_ROW)[starts + timestamp_at.take(events.kind)]
+        times = windows(text, TIMESTAMP_ROW)[starts + timestamp_at.take(events.emitter)]
         ids = windows(text, UUID_ROW)[starts + ID_AT]
         numbers = np.arange(first, first + len(block))
         return cls(
-            numbers, events.chain, events.step, events.kind, events.last, _listed(times, TIME_ROW), _listed(ids, ID_ROW)
+            numbers,
+            events.chain,
+            events.step,
+            events.emitter,
+            events.terminal,
+            _listed(times, TIME_ROW),
+            _listed(ids, ID_ROW),
         )
 
     @classmethod
@@ -158,10 +164,10 @@ class ChainRecordWriter:
             [
                 ConstantText(b'{"record":"chain","index":', begins.size),
                 NumberText(events.chain.take(begins)),
-                KnownText(self._names, events.kind.take(begins) * 2 + rooted),
+                KnownText(self._names, events.emitter.take(begins) * 2 + rooted),
                 OptionalRow(ids.take(begins), rooted),
                 KnownText(self._outcomes, self._outcome(events, begins, counts) * 2 + rooted),
-                KnownTextList(self._states, events.kind, begins, counts),
+                KnownTextList(self._states, events.emitter, begins, counts),
                 ConstantText(b'],"times":[', begins.size),
                 RowList(events.time, begins, counts),
                 ConstantText(b'],"event_ids":[', begins.size),
@@ -175,12 +181,12 @@ class ChainRecordWriter:
     def _outcome(self, events: EventColumns, begins: Integers, counts: Integers) -> Integers:
         """How each chain ended, whatever came of those that it caused: 0 if it was cut off, 1 if it has no outcome,
         else 2 + the emitter of the outcome."""
-        chain = self._chain.take(events.kind)
-        told = self._has_outcome.take(events.kind) & (chain == chain.take(begins).repeat(counts))
+        chain = self._chain.take(events.emitter)
+        told = self._has_outcome.take(events.emitter) & (chain == chain.take(begins).repeat(counts))
         rows = np.where(told, np.arange(told.size), told.size)
         first = np.minimum.reduceat(rows, begins)
-        ended = np.maximum.reduceat(events.last, begins)
-        return ended * np.where(first < told.size, 2 + np.append(events.kind, 0).take(first), 1)
+        ended = np.maximum.reduceat(events.terminal, begins)
+        return ended * np.where(first < told.size, 2 + np.append(events.emitter, 0).take(first), 1)
 
 
 def _listed(rows: Rows, row: np.dtype[np.void]) -> Rows:
@@ -272,7 +278,7 @@ class Ledger:
         events = EventColumns.joined([self._open, *self._noted]).by_chain()
         begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
         counts = np.diff(begins, append=events.chain.size)
-        over = np.maximum.reduceat(events.last, begins).repeat(counts) if begins.size else events.last
+        over = np.maximum.reduceat(events.terminal, begins).repeat(counts) if begins.size else events.terminal
         self._open, self._noted = events.take(np.flatnonzero(over == 0)), []
         self._write_out(self._chapters.written(events.take(np.flatnonzero(over))))
 

@@ -101,9 +101,9 @@ class FaultyBlock:
         return self._spliced(self._block.table.time, self._cuts.dues)
 
     @property
-    def kinds(self) -> Integers:
+    def emitters(self) -> Integers:
         """Indices of the lines' emitters in the plan."""
-        return self._spliced(self._block.table.kind, self._cuts.kinds)
+        return self._spliced(self._block.table.emitter, self._cuts.kinds)
 
     @property
     def buffer(self) -> bytes:

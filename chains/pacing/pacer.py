@@ -21,7 +21,7 @@ from eventbus.chains.clock import AsyncClock
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.faults.inject import ENDLESS, Middleware, PassThrough
 from eventbus.chains.faults.splice import FaultyBlock
-from eventbus.chains.pacing.statistics import Account, RunStatistics
+from eventbus.chains.pacing.statistics import RunCounters, RunStatistics
 from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
@@ -31,11 +31,11 @@ from eventbus.record import ProducerRecord
 # Those who look on while a run is published: they count, digest or print, and change nothing.
 
 
-class Published(NamedTuple):
+class PublishedBatch(NamedTuple):
     """Events that the bus has taken together."""
 
     records: Sequence[ProducerRecord]
-    kinds: Integers
+    emitters: Integers
     """Of the records: indices of their emitters in the plan."""
     events: EventTable
     """As they were meant to be: faults change the records only, leave some out and repeat others."""
@@ -48,7 +48,7 @@ class Published(NamedTuple):
 class Observer(Protocol):
     """Is told of everything that the bus has taken, in that order."""
 
-    def published(self, batch: Published) -> None: ...
+    def published(self, batch: PublishedBatch) -> None: ...
 
 
 # The SHA-256 of what was published: two runs with the same one had the same events in the same order.
@@ -68,7 +68,7 @@ class Digest:
         self._beside = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
 
-    def published(self, batch: Published) -> None:
+    def published(self, batch: PublishedBatch) -> None:
         lines = [b"null" if record.value is None else record.value for record in batch.records]
         lines.append(b"")
         self.add(b"\n".join(lines))
@@ -141,7 +141,7 @@ class Pacer:
         self._on_progress = on_progress
         self._observers = observers
         self._stage = stage or PassThrough()
-        self._account = Account(round(late_after * SECOND))
+        self._account = RunCounters(round(late_after * SECOND))
         #: Indices of chains that are left out and may still have events to come.
         self._left_out = np.empty(0, np.int64)
         #: The clock's time of the beginning, microseconds since the Unix epoch.
@@ -203,7 +203,7 @@ class Pacer:
         lags = self._lags(self._deadlines(staged.due))
         self._account.acknowledged(taken, events, lags)
         for observer in self._observers:
-            observer.published(Published(records, staged.kinds, events, lags, self._clock.time_us()))
+            observer.published(PublishedBatch(records, staged.emitters, events, lags, self._clock.time_us()))
         if self._clock.time_us() - self._reported >= SECOND // 10:
             self._report()
 
@@ -229,7 +229,7 @@ class Pacer:
         out = np.isin(events.chain, self._left_out)
         left = events.take(np.flatnonzero(out))
         self._account.dropped(left)
-        self._left_out = np.setdiff1d(self._left_out, left.chain[left.last > 0])
+        self._left_out = np.setdiff1d(self._left_out, left.chain[left.terminal > 0])
         return np.flatnonzero(~out)
 
     def _deadlines(self, times: Integers) -> Integers:

@@ -197,7 +197,7 @@ class RunStatistics:
         return self.chains - self.chains_finished
 
 
-class Account:
+class RunCounters:
     """Counts what happens to events.
 
     Args:
@@ -228,7 +228,7 @@ class Account:
         self._late += int(np.count_nonzero(lags > self._late_after))
         self._lags.add(lags)
         self._begun += _roots(events)
-        self._finished += int(np.count_nonzero(events.last))
+        self._finished += int(np.count_nonzero(events.terminal))
 
     def statistics(self, elapsed: float, *, start: int, began: int) -> RunStatistics:
         return RunStatistics(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eventbus.chains.pacing.pacer import Published
+from eventbus.chains.pacing.pacer import PublishedBatch
 from eventbus.chains.pacing.statistics import LagHistogram, LagHistograms, QuarterHours, TimeBins
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
@@ -25,7 +25,7 @@ ABANDONED = "abandoned"
 
 
 @dataclass(slots=True)
-class ChainCount:
+class ChainCounts:
     """The chains of one name."""
 
     is_session: bool = False
@@ -42,7 +42,7 @@ class ChainCount:
         return max(self.begun - self.ended, 0)  # a window of a run has ends without their beginnings
 
 
-class Census:
+class RunSummary:
     """Counts the events of a run as they come, in columns; names come in when somebody asks.
 
     Args:
@@ -71,7 +71,7 @@ class Census:
         #: What comes in EVENTS, ENDED and FAILED, by timestamps, or by the clock of a paced run.
         self.over_time = TimeBins(rows=3)
 
-    def published(self, batch: Published) -> None:
+    def published(self, batch: PublishedBatch) -> None:
         """Count events that are published, by the clock."""
         self.lags.add(batch.lags)
         told = self._take(batch.events)
@@ -112,11 +112,11 @@ class Census:
             found[place.event_type] += count
         return {name: count for name, count in found.most_common() if count}
 
-    def chains(self) -> dict[str, ChainCount]:
+    def chains(self) -> dict[str, ChainCounts]:
         """Chains by name, in the order of the catalog; those of which none has begun are not there."""
         self._count()
         found = {
-            name: ChainCount(name in self._sessions, durations=lasted)
+            name: ChainCounts(name in self._sessions, durations=lasted)
             for name, lasted in zip(self._names, self._durations.each(), strict=True)
         }
         emitters = zip(self._places, self._owners, self._tells.tolist(), self._counts.tolist(), strict=True)
@@ -137,7 +137,7 @@ class Census:
 
     def _ends(self, events: EventTable, told: Integers) -> tuple[Integers, Integers]:
         """When outcomes were told, and when they were failures."""
-        failed = told.take(np.flatnonzero(self._fails.take(events.kind.take(told))))
+        failed = told.take(np.flatnonzero(self._fails.take(events.emitter.take(told))))
         return events.time.take(told), events.time.take(failed)
 
     def _take(self, events: EventTable) -> Integers:
@@ -145,12 +145,12 @@ class Census:
 
         Returns the rows that tell an outcome.
         """
-        counts = np.bincount(2 * events.kind + events.last, minlength=self._counts.size)
+        counts = np.bincount(2 * events.emitter + events.terminal, minlength=self._counts.size)
         self._counts += counts.reshape(self._counts.shape)
-        told = np.flatnonzero(self._tells.take(events.kind))
+        told = np.flatnonzero(self._tells.take(events.emitter))
         lasted = events.time.take(told) - events.began.take(told)
         roots = events.time.take(np.flatnonzero(events.step == 0))
-        self._waiting.append((roots, events.kind.take(told), lasted))
+        self._waiting.append((roots, events.emitter.take(told), lasted))
         self._rows += len(events)
         if self._rows >= TOGETHER:
             self._count()

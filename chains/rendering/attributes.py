@@ -1,4 +1,4 @@
-"""What an event of a session tells of it: some small numbers, side by side in the table's column `item`."""
+"""What an event of a session tells of it: some small numbers, side by side in the table's column `attributes`."""
 
 from __future__ import annotations
 

@@ -242,9 +242,9 @@ class Block:
         return self.table.time
 
     @property
-    def kinds(self) -> Integers:
+    def emitters(self) -> Integers:
         """Indices of the lines' emitters in the plan."""
-        return self.table.kind
+        return self.table.emitter
 
     def spans(self) -> tuple[Integers, Integers]:
         """Where in `buffer` each event begins, and where it ends; a line: behind its newline."""
@@ -255,7 +255,7 @@ class Block:
         """Lists of events without their newlines: the values of their records."""
         for part in self._slices():
             text, starts, ends = part._copy()
-            yield self._slicer.values(text, starts, ends, part.table.kind)
+            yield self._slicer.values(text, starts, ends, part.table.emitter)
 
     def records(self, topics: Sequence[str]) -> Iterator[list[ProducerRecord]]:
         """Lists of Kafka records.
@@ -265,7 +265,7 @@ class Block:
         """
         for part in self._slices():
             text, starts, ends = part._copy()
-            kind = part.table.kind
+            kind = part.table.emitter
             values = self._slicer.values(text, starts, ends, kind)
             fields = zip(
                 map(topics.__getitem__, kind.tolist()),

@@ -47,7 +47,7 @@ class ElapsedDraw:
 
 @dataclass(frozen=True, slots=True)
 class ItemDraw:
-    """What the event is about (see `EventTable.item`), or some bits of it; from 0 to `count` - 1."""
+    """What the event is about (see `EventTable.attributes`), or some bits of it; from 0 to `count` - 1."""
 
     count: int
     shift: int = 0

@@ -229,8 +229,8 @@ class Renderer:
             memory: to write to, large enough; None: one of the renderer's own, which the next call uses again.
         """
         keys = chain_keys(self._root, events.chain)
-        groups = self._groups(events, EventContext(keys, events.step, events.delay, events.item))
-        lengths = self._head_widths.take(events.kind)
+        groups = self._groups(events, EventContext(keys, events.step, events.delay, events.attributes))
+        lengths = self._head_widths.take(events.emitter)
         for group in groups:
             lengths[group.rows] += sum(column.lengths for column in group.columns)
         ends = lengths.cumsum()
@@ -242,12 +242,12 @@ class Renderer:
         for group in groups:
             windows(memory, group.emitter.head.dtype)[starts.take(group.rows)] = group.emitter.head[0]
         texts = FixedFieldRows(events, keys, lengths, self._tenancy)
-        self._write_fixed(memory, texts, starts, events.kind)
+        self._write_fixed(memory, texts, starts, events.emitter)
         return Block(events, memory, starts, ends, self.slicer)
 
     def _groups(self, events: EventTable, facts: EventContext) -> list[EmitterRows]:
-        order = events.kind.astype(self._small).argsort(kind="stable")
-        ends = np.bincount(events.kind, minlength=len(self._emitters)).cumsum().tolist()
+        order = events.emitter.astype(self._small).argsort(kind="stable")
+        ends = np.bincount(events.emitter, minlength=len(self._emitters)).cumsum().tolist()
         facts = facts.take(order)
         groups, begin = [], 0
         for emitter, end in zip(self._emitters, ends, strict=True):

@@ -9,7 +9,7 @@ from eventbus.catalog import Chain
 from eventbus.chains.table import EventTable
 
 
-class Walker(Protocol):
+class Simulator(Protocol):
     """Decides which events chains of one kind have, and when; each chain by itself, from its key alone."""
 
     chain: Chain

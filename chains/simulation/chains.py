@@ -11,10 +11,10 @@ import numpy as np
 
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction
-from eventbus.chains.simulation.forks import Join, Play, Spot
-from eventbus.chains.simulation.policy import Choice, Walk
-from eventbus.chains.simulation.transitions import Way
-from eventbus.chains.table import CAUSE, DELAY, ITEM, KIND, LAST, STEP, TIME, EventTable
+from eventbus.chains.simulation.forks import Cursor, ForkPlan, Join
+from eventbus.chains.simulation.policy import TransitionChoice, TransitionPolicy
+from eventbus.chains.simulation.transitions import CompiledTransition
+from eventbus.chains.table import ATTRIBUTES, CAUSE, DELAY, EMITTER, STEP, TERMINAL, TIME, EventTable
 
 # What a step of many chains consists of: which way each of them takes, and when the event at its end comes.
 
@@ -23,14 +23,16 @@ Steps = int | Integers
 """The step of all events of a table, or of each."""
 
 
-def taken(choice: Choice, keys: Words, steps: Steps) -> Iterator[tuple[Way | None, Integers | None]]:
+def choose(
+    choice: TransitionChoice, keys: Words, steps: Steps
+) -> Iterator[tuple[CompiledTransition | None, Integers | None]]:
     """The rows that take each way, None for all of them; those without a way are abandoned.
 
     Args:
         keys: of the chains.
         steps: of their events.
     """
-    ways: tuple[Way | None, ...] = (*choice.ways, None) if choice.stops else choice.ways
+    ways: tuple[CompiledTransition | None, ...] = (*choice.ways, None) if choice.stops else choice.ways
     if len(ways) < 2:
         yield from ((way, None) for way in ways)
         return
@@ -41,12 +43,12 @@ def taken(choice: Choice, keys: Words, steps: Steps) -> Iterator[tuple[Way | Non
             yield way, rows
 
 
-def part(events: EventTable, keys: Words, rows: Integers | None) -> tuple[EventTable, Words]:
+def selected(events: EventTable, keys: Words, rows: Integers | None) -> tuple[EventTable, Words]:
     """A copy of some events and the keys of their chains; None: of all of them."""
     return (events.copy(), keys) if rows is None else (events.take(rows), keys.take(rows))
 
 
-def follow(way: Way, causes: EventTable, keys: Words, steps: Steps, root: int) -> Integers:
+def follow(way: CompiledTransition, causes: EventTable, keys: Words, steps: Steps, root: int) -> Integers:
     """Turns a copy of the causing events into their effects, but for the kind and the step.
 
     Args:
@@ -62,14 +64,14 @@ def follow(way: Way, causes: EventTable, keys: Words, steps: Steps, root: int) -
     columns[TIME] += delays
     columns[CAUSE] = steps
     if way.retries:
-        columns[ITEM] += 1
+        columns[ATTRIBUTES] += 1
     return columns
 
 
 # Waits for the branches of a fork, in many chains at once.
 
 
-class Gathering:
+class JoinBarrier:
     """What is known of the branches that have ended, by row of the chain.
 
     Args:
@@ -93,12 +95,12 @@ class Gathering:
         """The fork begins in some chains."""
         for column in (self._ended, self.code, self.time, self.step, self.highest):
             column[rows] = 0
-        self._item[rows] = forking.item * (1 - self._branches)
+        self._item[rows] = forking.attributes * (1 - self._branches)
 
     def add(self, rows: Integers, ends: EventTable, code: int) -> Integers:
         """A branch has ended in some chains; returns the rows of those in which it was the last one."""
         self._ended[rows] += 1
-        self._item[rows] += ends.item
+        self._item[rows] += ends.attributes
         self.code[rows] += code
         self.highest[rows] = np.maximum(self.highest.take(rows), ends.step)
         time, step = self.time.take(rows), self.step.take(rows)
@@ -111,7 +113,7 @@ class Gathering:
     def causes(self, rows: Integers, roots: EventTable) -> EventTable:
         """The ends that came last, as events; retries of all branches count."""
         events = roots.take(rows)
-        for number, column in ((TIME, self.time), (STEP, self.step), (ITEM, self._item)):
+        for number, column in ((TIME, self.time), (STEP, self.step), (ATTRIBUTES, self._item)):
             events.columns[number] = column.take(rows)
         return events
 
@@ -119,11 +121,11 @@ class Gathering:
 # One walk of many chains through a graph with forks, or with events that cause other chains.
 
 
-ROW = LAST
+ROW = TERMINAL
 """On the way this column holds the row of the chain: which event is its last is known only at the end."""
 
 
-class Kinds(NamedTuple):
+class EmitterIds(NamedTuple):
     """Indices of emitters."""
 
     root: int
@@ -132,7 +134,7 @@ class Kinds(NamedTuple):
     """Of every later event, by its state."""
 
 
-class Numbering(NamedTuple):
+class StepIds(NamedTuple):
     """The steps of the chains that others cause, so that no two events under one correlation id share one."""
 
     most: int
@@ -145,7 +147,7 @@ class Numbering(NamedTuple):
         return (causes * self.most + number + 1) << self.bits
 
 
-class Crossing:
+class ForkJoinSimulator:
     """Walks chains wave by wave, all branches at once.
 
     Args:
@@ -153,19 +155,19 @@ class Crossing:
         numbering: of the chains that are caused.
     """
 
-    def __init__(self, walk: Walk, kinds: Kinds, root: int, numbering: Numbering) -> None:
+    def __init__(self, walk: TransitionPolicy, kinds: EmitterIds, root: int, numbering: StepIds) -> None:
         self._walk = walk
         self._kinds = kinds
         self._root = root
         self._numbering = numbering
-        self._gatherings: dict[Join, Gathering] = {}
-        self._next: dict[Spot, list[EventTable]] = {}
+        self._gatherings: dict[Join, JoinBarrier] = {}
+        self._next: dict[Cursor, list[EventTable]] = {}
         #: The first events of the chains that were caused so far.
         self.caused: dict[str, list[EventTable]] = defaultdict(list)
 
     def events(self, roots: EventTable) -> Iterator[EventTable]:
         """The events of chains, from their first ones on, in no order."""
-        roots.columns[KIND] = self._kinds.root
+        roots.columns[EMITTER] = self._kinds.root
         roots.columns[ROW] = np.arange(len(roots))
         self._roots = roots
         wave = {self._walk.first: roots}
@@ -176,7 +178,7 @@ class Crossing:
                 yield events
             wave = {spot: EventTable.concatenate(tables) for spot, tables in self._next.items()}
 
-    def _go_on(self, spot: Spot, events: EventTable, keys: Words) -> None:
+    def _go_on(self, spot: Cursor, events: EventTable, keys: Words) -> None:
         node = self._walk.graph.nodes[spot.node]
         self._cause(spot, events, keys)
         if node.split:
@@ -186,16 +188,16 @@ class Crossing:
         else:
             self._step(spot, events, keys, node.lanes)
 
-    def _step(self, spot: Spot, events: EventTable, keys: Words, lanes: int) -> None:
-        for way, rows in taken(self._walk.choice(spot), keys, events.step):
+    def _step(self, spot: Cursor, events: EventTable, keys: Words, lanes: int) -> None:
+        for way, rows in choose(self._walk.choice(spot), keys, events.step):
             if way:
-                causes, some = part(events, keys, rows)
+                causes, some = selected(events, keys, rows)
                 columns = follow(way, causes, some, causes.step, self._root)
                 columns[STEP] += lanes
-                columns[KIND] = self._kinds.states[way.state]
+                columns[EMITTER] = self._kinds.states[way.state]
                 self._next[spot.after(way)].append(causes)
 
-    def _fork(self, spot: Spot, events: EventTable, keys: Words) -> None:
+    def _fork(self, spot: Cursor, events: EventTable, keys: Words) -> None:
         plays = self._walk.plays(spot)
         numbers = plays.edges.searchsorted(fraction(draw(keys, plays.purpose, events.step)), side="right")
         for number, play in enumerate(plays.plays):
@@ -203,19 +205,19 @@ class Crossing:
             if rows.size:
                 self._branch(play, events.take(rows), keys.take(rows))
 
-    def _branch(self, play: Play, forking: EventTable, keys: Words) -> None:
+    def _branch(self, play: ForkPlan, forking: EventTable, keys: Words) -> None:
         join = play.join
         if join not in self._gatherings:
-            self._gatherings[join] = Gathering(len(self._roots), join.branches)
+            self._gatherings[join] = JoinBarrier(len(self._roots), join.branches)
         self._gatherings[join].open(forking.columns[ROW], forking)
         for number, (way, spot) in enumerate(play.entries, 1):
             effects = forking.copy()
             columns = follow(way, effects, keys, forking.step, self._root)
             columns[STEP] += join.lanes * number
-            columns[KIND] = self._kinds.states[way.state]
+            columns[EMITTER] = self._kinds.states[way.state]
             self._next[spot].append(effects)
 
-    def _end(self, spot: Spot, join: Join, ends: EventTable) -> None:
+    def _end(self, spot: Cursor, join: Join, ends: EventTable) -> None:
         gathering = self._gatherings[join]
         assert spot.goal.codes
         rows = gathering.add(ends.columns[ROW], ends, spot.goal.codes[spot.node])
@@ -223,15 +225,15 @@ class Crossing:
         for code in np.unique(codes).tolist():
             self._join(join, code, gathering, rows[codes == code])
 
-    def _join(self, join: Join, code: int, gathering: Gathering, rows: Integers) -> None:
+    def _join(self, join: Join, code: int, gathering: JoinBarrier, rows: Integers) -> None:
         way, spot = join.entries[code]
         causes = gathering.causes(rows, self._roots)
         columns = follow(way, causes, chain_keys(self._root, causes.chain), causes.step, self._root)
         columns[STEP] = gathering.highest.take(rows) + join.lanes
-        columns[KIND] = self._kinds.states[way.state]
+        columns[EMITTER] = self._kinds.states[way.state]
         self._next[spot].append(causes)
 
-    def _cause(self, spot: Spot, events: EventTable, keys: Words) -> None:
+    def _cause(self, spot: Cursor, events: EventTable, keys: Words) -> None:
         for number, child in enumerate(self._walk.children(spot)):
             rows = np.flatnonzero(fraction(draw(keys, child.purpose, events.step)) < np.uint64(child.edge))
             if not rows.size:
@@ -239,26 +241,26 @@ class Crossing:
             causes = events.take(rows)
             columns = follow(child.way, causes, keys.take(rows), causes.step, self._root)
             columns[STEP] = self._numbering.first(causes.step, number)
-            columns[ITEM] = 0
+            columns[ATTRIBUTES] = 0
             self.caused[child.chain].append(causes)
 
 
-def mark_last(events: EventTable) -> EventTable:
+def mark_terminal(events: EventTable) -> EventTable:
     """Marks the last event of each chain: of those at the latest time, the one of the highest step."""
     chains, rows = np.unique(events.chain, return_inverse=True)
     latest, highest = np.zeros(chains.size, np.int64), np.zeros(chains.size, np.int64)
     np.maximum.at(latest, rows, events.time)
     late = np.flatnonzero(events.time == latest.take(rows))
     np.maximum.at(highest, rows.take(late), events.step.take(late))
-    events.last[:] = 0
-    events.last[late] = events.step.take(late) == highest.take(rows.take(late))
+    events.terminal[:] = 0
+    events.terminal[late] = events.step.take(late) == highest.take(rows.take(late))
     return events
 
 
 STEP_BITS = 62
 
 
-class Waves:
+class StateMachineSimulator:
     """A walker of state machines (see `walker.Walker`).
 
     Args:
@@ -270,7 +272,12 @@ class Waves:
         InvalidSetting: the steps of its events cannot be counted in 62 bits.
     """
 
-    def __init__(self, walk: Walk, kinds: Kinds, children: Mapping[str, Waves] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        walk: TransitionPolicy,
+        kinds: EmitterIds,
+        children: Mapping[str, StateMachineSimulator] = MappingProxyType({}),
+    ) -> None:
         self.chain = walk.chain
         self.span: int = walk.span({name: child.span for name, child in children.items()})
         self._walk = walk
@@ -297,48 +304,48 @@ class Waves:
         if self._walk.is_line:
             yield from self._in_line(roots, root)
         else:
-            yield mark_last(EventTable.concatenate([*self._crossing(roots, root)]))
+            yield mark_terminal(EventTable.concatenate([*self._crossing(roots, root)]))
 
     def _in_line(self, roots: EventTable, root: int) -> Iterator[EventTable]:
         """As `_crossing`, but faster: the wave is the step, and what has no next event is the last."""
-        roots.kind[:] = self._kinds.root
+        roots.emitter[:] = self._kinds.root
         wave, step = {self._walk.first: roots}, 0
         while wave:
-            parts: dict[Spot, list[EventTable]] = defaultdict(list)
+            parts: dict[Cursor, list[EventTable]] = defaultdict(list)
             for spot, events in wave.items():
                 for to, effects in self._followed(spot, events, step, root):
                     parts[to].append(effects)
                 yield events
             wave, step = {spot: EventTable.concatenate(tables) for spot, tables in parts.items()}, step + 1
 
-    def _followed(self, spot: Spot, events: EventTable, step: int, root: int) -> Iterator[tuple[Spot, EventTable]]:
+    def _followed(self, spot: Cursor, events: EventTable, step: int, root: int) -> Iterator[tuple[Cursor, EventTable]]:
         """The next events, by where they lead; marks those that have none."""
         choice = self._walk.choice(spot)
         if not choice.ways:
-            events.last[:] = 1
+            events.terminal[:] = 1
             return
         keys = chain_keys(root, events.chain)
-        for way, rows in taken(choice, keys, step):
+        for way, rows in choose(choice, keys, step):
             if way is None:
-                events.last[rows] = 1
+                events.terminal[rows] = 1
                 continue
-            effects, some = part(events, keys, rows)
+            effects, some = selected(events, keys, rows)
             columns = follow(way, effects, some, step, root)
             columns[STEP] = step + 1
-            columns[KIND] = self._kinds.states[way.state]
+            columns[EMITTER] = self._kinds.states[way.state]
             yield spot.after(way), effects
 
     def _crossing(self, roots: EventTable, root: int) -> Iterator[EventTable]:
         """The events of chains and of those that they cause, unmarked."""
-        crossing = Crossing(self._walk, self._kinds, root, self._numbering)
+        crossing = ForkJoinSimulator(self._walk, self._kinds, root, self._numbering)
         yield from crossing.events(roots)
         for name, first in crossing.caused.items():
             yield from self._children[name]._crossing(EventTable.concatenate(first), root)
 
 
-def _numbering(walk: Walk, children: list[Walk]) -> Numbering:
+def _numbering(walk: TransitionPolicy, children: list[TransitionPolicy]) -> StepIds:
     most = max(len(state.causes) for state in walk.chain.states.values())
-    numbering = Numbering(most, max(one.highest for one in (walk, *children)).bit_length())
+    numbering = StepIds(most, max(one.highest for one in (walk, *children)).bit_length())
     if most and (walk.highest * most + most).bit_length() + numbering.bits > STEP_BITS:
         raise InvalidSetting(
             f"chain {walk.chain.name!r} and those that it causes have too many steps: lower their `max_steps`"

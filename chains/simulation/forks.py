@@ -16,7 +16,7 @@ import numpy as np
 
 from eventbus.catalog.graph.graph import Branch, Graph, GraphNode, Split
 from eventbus.chains.randomness import Words, purpose, shares
-from eventbus.chains.simulation.transitions import Compiler, Way
+from eventbus.chains.simulation.transitions import CompiledTransition, TransitionCompiler
 
 # How probable each end of a branch is, by the weights alone.
 
@@ -26,7 +26,7 @@ NOTHING = 1e-12
 """Walks that are rarer than this and still on their way are left out."""
 
 
-def ending_chances(graph: Graph, branch: Branch) -> list[float]:
+def absorption_probabilities(graph: Graph, branch: Branch) -> list[float]:
     """The probability of each class of a branch's ends; less than 1 together, if walks may be abandoned."""
     ended = [0.0] * len(branch.ends)
     ahead = {branch.edge.to: 1.0}
@@ -50,7 +50,7 @@ def _shares(graph: Graph, node: GraphNode) -> Iterator[tuple[int, float]]:
         total = sum(edge.weight for edge in node.edges) + node.stop
         yield from ((edge.to, edge.weight / total) for edge in node.edges)
         return
-    inside = [ending_chances(graph, branch) for branch in node.split.branches]
+    inside = [absorption_probabilities(graph, branch) for branch in node.split.branches]
     for kinds, edge in node.split.joins.items():
         yield edge.to, prod(chances[kind] for chances, kind in zip(inside, kinds, strict=True))
 
@@ -58,7 +58,7 @@ def _shares(graph: Graph, node: GraphNode) -> Iterator[tuple[int, float]]:
 RAREST = 1e-300
 """Weight of a combination that is possible, but too rare to be counted."""
 
-Kinds = tuple[int, ...]
+EndClasses = tuple[int, ...]
 """A class of ends for each branch."""
 
 
@@ -69,7 +69,7 @@ class Join:
     branches: int
     lanes: int
     """Of the forking node."""
-    entries: Mapping[int, Entry]
+    entries: Mapping[int, BranchEntry]
     """By the sum of the codes of the branches' ends."""
 
 
@@ -86,7 +86,7 @@ class Goal:
     """In a branch: what each end adds to the code of the combination."""
 
 
-class Spot(NamedTuple):
+class Cursor(NamedTuple):
     """Where walks stand."""
 
     node: int
@@ -94,58 +94,60 @@ class Spot(NamedTuple):
     left: int
     """Events that each may have after its next one."""
 
-    def after(self, way: Way) -> Spot:
+    def after(self, way: CompiledTransition) -> Cursor:
         """Where a way leads to."""
-        return Spot(way.to, self.goal, self.left - 1)
+        return Cursor(way.to, self.goal, self.left - 1)
 
 
-class Entry(NamedTuple):
+class BranchEntry(NamedTuple):
     """A way into a branch or out of a join, with the spot that it leads to."""
 
-    way: Way
-    spot: Spot
+    way: CompiledTransition
+    spot: Cursor
 
 
-class Play(NamedTuple):
+class ForkPlan(NamedTuple):
     """One manner of walking a fork."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[BranchEntry, ...]
     """Of the branches."""
     join: Join
 
 
-class Plays(NamedTuple):
+class ForkPlans(NamedTuple):
     """The manners that are open, and the upper edge of each one's share in 2^32 parts."""
 
-    plays: tuple[Play, ...]
+    plays: tuple[ForkPlan, ...]
     edges: Words
     purpose: int
     """Of the draw between them."""
 
 
-class Forks:
+class ForkPlanner:
     """The forks of a graph, worked out spot by spot when walks come there."""
 
-    def __init__(self, graph: Graph, compiler: Compiler) -> None:
+    def __init__(self, graph: Graph, compiler: TransitionCompiler) -> None:
         self._graph = graph
         self._compiler = compiler
-        self._plays: dict[Spot, Plays] = {}
+        self._plays: dict[Cursor, ForkPlans] = {}
         self._far: dict[tuple[int, int, int | None], Mapping[int, int]] = {}
 
-    def plays(self, spot: Spot) -> Plays:
+    def plays(self, spot: Cursor) -> ForkPlans:
         """The manners that are open at a spot."""
         if spot not in self._plays:
             self._plays[spot] = self._worked_out(spot)
         return self._plays[spot]
 
-    def _worked_out(self, spot: Spot) -> Plays:
+    def _worked_out(self, spot: Cursor) -> ForkPlans:
         node = self._graph.nodes[spot.node]
         assert node.split
         found = list(self._open(spot, node.split))
         edges = np.array(shares([weight for weight, _ in found]), np.uint64)
-        return Plays(tuple(play for _, play in found), edges, purpose(f"{self._graph.chain.name}/{node.state}/next"))
+        return ForkPlans(
+            tuple(play for _, play in found), edges, purpose(f"{self._graph.chain.name}/{node.state}/next")
+        )
 
-    def _open(self, spot: Spot, split: Split) -> list[tuple[float, Play]]:
+    def _open(self, spot: Cursor, split: Split) -> list[tuple[float, ForkPlan]]:
         """The manners that can reach the goal, each with a weight."""
         far, branches = spot.goal.far, split.branches
         possible = [k for k in split.joins if all(b.fewest[i] for b, i in zip(branches, k, strict=True))]
@@ -153,7 +155,7 @@ class Forks:
         least = [min(filter(None, branch.fewest)) for branch in branches]
         if len(onward) == len(possible) and sum(least) + max(onward.values()) <= spot.left + 1:
             return [(1.0, self._play(spot, least, max(onward.values()), None))]
-        chances = [ending_chances(self._graph, branch) for branch in branches]
+        chances = [absorption_probabilities(self._graph, branch) for branch in branches]
         found = []
         for kinds, after in onward.items():
             least = [branch.fewest[kind] for branch, kind in zip(branches, kinds, strict=True)]
@@ -162,7 +164,7 @@ class Forks:
                 found.append((weight or RAREST, self._play(spot, least, after, kinds)))
         return found
 
-    def _play(self, spot: Spot, least: list[int], after: int, kinds: Kinds | None) -> Play:
+    def _play(self, spot: Cursor, least: list[int], after: int, kinds: EndClasses | None) -> ForkPlan:
         """Shares out the events that nobody needs evenly, among the branches and what comes after.
 
         Args:
@@ -173,21 +175,21 @@ class Forks:
         spare = (spot.left + 1 - sum(least) - after) // (len(least) + 1)
         join = self._join(spot, spot.left + 1 - sum(least) - spare * len(least))
         entries = [self._entry(spot, join, i, events + spare, kinds) for i, events in enumerate(least)]
-        return Play(tuple(entries), join)
+        return ForkPlan(tuple(entries), join)
 
-    def _join(self, spot: Spot, events: int) -> Join:
+    def _join(self, spot: Cursor, events: int) -> Join:
         node = self._graph.nodes[spot.node]
         assert node.split
         steps = _steps(node.split)
         entries = {
-            sum(kind * step for kind, step in zip(kinds, steps, strict=True)): Entry(
-                self._compiler.way(node.state, edge), Spot(edge.to, spot.goal, events - 2)
+            sum(kind * step for kind, step in zip(kinds, steps, strict=True)): BranchEntry(
+                self._compiler.way(node.state, edge), Cursor(edge.to, spot.goal, events - 2)
             )
             for kinds, edge in node.split.joins.items()
         }
         return Join(len(node.split.branches), node.lanes, entries)
 
-    def _entry(self, spot: Spot, join: Join, number: int, events: int, kinds: Kinds | None) -> Entry:
+    def _entry(self, spot: Cursor, join: Join, number: int, events: int, kinds: EndClasses | None) -> BranchEntry:
         node = self._graph.nodes[spot.node]
         assert node.split
         branch, step = node.split.branches[number], _steps(node.split)[number]
@@ -197,7 +199,7 @@ class Forks:
             join,
             {end: kind * step for kind, ends in enumerate(branch.ends) for end in ends},
         )
-        return Entry(self._compiler.way(node.state, branch.edge), Spot(branch.edge.to, goal, events - 2))
+        return BranchEntry(self._compiler.way(node.state, branch.edge), Cursor(branch.edge.to, goal, events - 2))
 
     def _distances(self, node: int, number: int, kind: int | None) -> Mapping[int, int]:
         """From each node of a branch to its ends of a class, or to any."""

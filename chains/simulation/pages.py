@@ -23,14 +23,14 @@ LEAST = 1000
 ENDLESS = 1 << 60
 
 
-class Bounds(NamedTuple):
+class JourneyRanges(NamedTuple):
     """Whole numbers, one range for each journey."""
 
     low: Integers
     high: Integers
 
     @classmethod
-    def of(cls, ranges: Iterable[Range], unit: int = 1, least: int = 0) -> Bounds:
+    def of(cls, ranges: Iterable[Range], unit: int = 1, least: int = 0) -> JourneyRanges:
         """Ranges, both ends included, but nothing below `least`."""
         every = [(round(one.low * unit), round(one.high * unit)) for one in ranges]
         low, high = np.array(every, np.int64).reshape(-1, 2).T
@@ -45,42 +45,42 @@ class Bounds(NamedTuple):
         return numbers
 
 
-class Pace(NamedTuple):
+class Timing(NamedTuple):
     """Ranges by journey; times are microseconds."""
 
     human: bool
     """Whether anybody waits; else everything takes no longer than need be."""
-    pages: Bounds
+    pages: JourneyRanges
     """Of those who wander."""
-    clicks: Bounds
-    duration: Bounds
-    action: Bounds
-    loading: Bounds
-    leaving: Bounds
-    ending: Bounds
-    time: Bounds
+    clicks: JourneyRanges
+    duration: JourneyRanges
+    action: JourneyRanges
+    loading: JourneyRanges
+    leaving: JourneyRanges
+    ending: JourneyRanges
+    time: JourneyRanges
     """On a page."""
 
     @classmethod
-    def of(cls, visitors: Visitors) -> Pace:
+    def of(cls, visitors: Visitors) -> Timing:
         """The pace of those who take part."""
         behaviour, journeys = visitors.behaviour, visitors.active_journeys
         human, hurried = behaviour.human_like_delays, [Range(0, 0)] * len(journeys)
 
-        def times(bounds: Range) -> Bounds:
-            return Bounds.of([bounds] * len(journeys) if human else hurried, SECOND, LEAST)
+        def times(bounds: Range) -> JourneyRanges:
+            return JourneyRanges.of([bounds] * len(journeys) if human else hurried, SECOND, LEAST)
 
         clicks, time = behaviour.clicks_per_page, behaviour.time_per_page
         return cls(
             human=human,
-            pages=Bounds.of([behaviour.pages_per_session] * len(journeys)),
-            clicks=Bounds.of((one.clicks_per_page or clicks).capped(clicks.high) for one in journeys),
-            duration=Bounds.of([behaviour.session_duration] * len(journeys), SECOND),
+            pages=JourneyRanges.of([behaviour.pages_per_session] * len(journeys)),
+            clicks=JourneyRanges.of((one.clicks_per_page or clicks).capped(clicks.high) for one in journeys),
+            duration=JourneyRanges.of([behaviour.session_duration] * len(journeys), SECOND),
             action=times(behaviour.action_delay),
             loading=times(LOADING),
             leaving=times(LEAVING),
             ending=times(ENDING),
-            time=Bounds.of([_time(one, time) for one in journeys] if human else hurried, SECOND, LEAST),
+            time=JourneyRanges.of([_time(one, time) for one in journeys] if human else hurried, SECOND, LEAST),
         )
 
     @property
@@ -97,7 +97,7 @@ PLACES = 1 << 10
 """More than there are clicks on a page: keeps the draws of two pages apart."""
 
 
-class Visits(NamedTuple):
+class OpenSessions(NamedTuple):
     """Sessions that are about to open a page, a value for each."""
 
     chain: Integers
@@ -126,12 +126,12 @@ class Visits(NamedTuple):
     clicks: Integers
     """On the pages before."""
 
-    def take(self, rows: Integers) -> Visits:
+    def take(self, rows: Integers) -> OpenSessions:
         columns: list[Any] = [column.take(rows) for column in self]
-        return Visits(*columns)
+        return OpenSessions(*columns)
 
 
-class Clicked(NamedTuple):
+class PageClicks(NamedTuple):
     """Clicks that do not lead away, those of each visit in a row."""
 
     visit: Integers
@@ -142,16 +142,16 @@ class Clicked(NamedTuple):
     after: Integers
     """Microseconds since the page was opened."""
 
-    def take(self, rows: Integers) -> Clicked:
-        return Clicked(*(column.take(rows) for column in self))
+    def take(self, rows: Integers) -> PageClicks:
+        return PageClicks(*(column.take(rows) for column in self))
 
 
-class Stays(NamedTuple):
+class PageVisits(NamedTuple):
     """What happens on the pages of visits."""
 
     length: Integers
     """Microseconds until the page is closed."""
-    clicked: Clicked
+    clicked: PageClicks
     clicks: Integers
     """How many these are."""
     onward: Integers
@@ -165,7 +165,7 @@ class Stays(NamedTuple):
     """The next one."""
 
 
-class Dwelling:
+class PageModel:
     """Decides about pages.
 
     Args:
@@ -173,11 +173,11 @@ class Dwelling:
         fewest: pages of those who wander, unless their time is over.
     """
 
-    def __init__(self, chain: str, site: Site, pace: Pace, fewest: int) -> None:
+    def __init__(self, chain: str, site: Site, pace: Timing, fewest: int) -> None:
         self._site, self._pace, self._fewest = site, pace, fewest
         self._words = {name: purpose(f"{chain}/visit/{name}") for name in ("time", "clicks", "click", "leave", "way")}
 
-    def on_page(self, visits: Visits, number: int) -> Stays:
+    def on_page(self, visits: OpenSessions, number: int) -> PageVisits:
         """What happens on the pages that visits have open.
 
         Args:
@@ -195,7 +195,7 @@ class Dwelling:
         until = length - leaving - (onward >= 0)
         kept = np.flatnonzero(clicked.after <= until.take(clicked.visit))
         clicked = clicked.take(kept)
-        return Stays(
+        return PageVisits(
             length=length,
             clicked=clicked,
             clicks=np.bincount(clicked.visit, minlength=journey.size),
@@ -209,7 +209,7 @@ class Dwelling:
     def _draw(self, keys: Words, name: str, step: int | Integers) -> Words:
         return draw(keys, self._words[name], step)
 
-    def _ways(self, visits: Visits, number: int) -> tuple[Integers, Integers]:
+    def _ways(self, visits: OpenSessions, number: int) -> tuple[Integers, Integers]:
         """The click that leads to the next page, and that page."""
         site, words = self._site, self._draw(visits.keys, "way", number)
         way = site.away.drawn(words, visits.page)
@@ -220,10 +220,10 @@ class Dwelling:
         after = self._at_stop(site.ways.page, visits, number + 1)
         return np.where(stops > 0, onward, way), np.where(stops > 0, after, page)
 
-    def _at_stop(self, values: Integers, visits: Visits, number: int) -> Integers:
+    def _at_stop(self, values: Integers, visits: OpenSessions, number: int) -> Integers:
         return values[:, min(number, values.shape[1] - 1)].take(visits.journey)
 
-    def _clicks(self, visits: Visits, onward: Integers, number: int) -> tuple[Integers, Integers]:
+    def _clicks(self, visits: OpenSessions, onward: Integers, number: int) -> tuple[Integers, Integers]:
         """How many clicks stay on the page, and the one that leads away: whoever does not click leaves without."""
         ways, page = self._site.ways, visits.page
         wanted = self._pace.clicks.drawn(self._draw(visits.keys, "clicks", number), visits.journey)
@@ -234,7 +234,7 @@ class Dwelling:
         others = np.where(self._site.here.size.take(page) > 0, wanted - asked - (onward >= 0), 0)
         return asked + others, onward
 
-    def _clicked(self, visits: Visits, clicks: Integers, number: int) -> tuple[Clicked, Integers]:
+    def _clicked(self, visits: OpenSessions, clicks: Integers, number: int) -> tuple[PageClicks, Integers]:
         """The clicks, and when the last of each visit is done."""
         visit = np.repeat(np.arange(clicks.size), clicks)
         ends = clicks.cumsum()
@@ -243,9 +243,9 @@ class Dwelling:
         done = np.concatenate(([0], self._pace.action.drawn(words, visits.journey.take(visit)).cumsum()))
         before = done.take(ends - clicks)
         click = self._elements(visits, words, visit, place - clicks.take(visit), number)
-        return Clicked(visit, place, click, done[1:] - before.take(visit)), done.take(ends) - before
+        return PageClicks(visit, place, click, done[1:] - before.take(visit)), done.take(ends) - before
 
-    def _elements(self, visits: Visits, words: Words, visit: Integers, place: Integers, number: int) -> Integers:
+    def _elements(self, visits: OpenSessions, words: Words, visit: Integers, place: Integers, number: int) -> Integers:
         """What is clicked: the stop's own clicks come last.
 
         Args:
@@ -259,7 +259,7 @@ class Dwelling:
         return click
 
     def _length(
-        self, visits: Visits, busy: Integers, loading: Integers, number: int
+        self, visits: OpenSessions, busy: Integers, loading: Integers, number: int
     ) -> tuple[Integers, npt.NDArray[np.bool_]]:
         """How long pages are open, and which visits go on from there."""
         goes_on = visits.pages > number + 1

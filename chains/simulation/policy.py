@@ -15,15 +15,15 @@ from eventbus.catalog.graph.graph import GraphNode, Split
 from eventbus.catalog.model import Outcome
 from eventbus.chains.errors import ImpossibleChain
 from eventbus.chains.randomness import Words, purpose, shares
-from eventbus.chains.sampling import Factor
-from eventbus.chains.simulation.forks import Forks, Goal, Plays, Spot
-from eventbus.chains.simulation.transitions import Child, Compiler, Way
+from eventbus.chains.sampling import SpeedFactor
+from eventbus.chains.simulation.forks import Cursor, ForkPlanner, ForkPlans, Goal
+from eventbus.chains.simulation.transitions import CompiledTransition, CompiledTrigger, TransitionCompiler
 
 
-class Choice(NamedTuple):
+class TransitionChoice(NamedTuple):
     """The ways that are open, and the upper edge of each one's share in 2^32 parts."""
 
-    ways: tuple[Way, ...]
+    ways: tuple[CompiledTransition, ...]
     edges: Words
     purpose: int
     """Of the draw between them."""
@@ -31,7 +31,7 @@ class Choice(NamedTuple):
     """Whether what is above the last way's edge is abandoned."""
 
 
-class Walk:
+class TransitionPolicy:
     """The ways of a chain that may be taken.
 
     Far from `max_steps`, every way is open from whose target a goal can be reached; near it, only those from whose
@@ -46,7 +46,7 @@ class Walk:
     """
 
     def __init__(
-        self, chain: Chain, outcome: Outcome | None = None, factors: Mapping[str, Factor] = MappingProxyType({})
+        self, chain: Chain, outcome: Outcome | None = None, factors: Mapping[str, SpeedFactor] = MappingProxyType({})
     ) -> None:
         self.chain = chain
         self.graph = graph_of(chain)
@@ -54,12 +54,12 @@ class Walk:
         far = self.graph.distances(goals)
         if far.get(0, chain.max_steps) >= chain.max_steps:
             raise ImpossibleChain(_impossible(chain, outcome, [self.graph.nodes[end].state for end in goals]))
-        self.first = Spot(0, Goal(far, may_stop=outcome is None), chain.max_steps - 2)
-        self._compiler = Compiler(self.graph, factors)
-        self._forks = Forks(self.graph, self._compiler)
+        self.first = Cursor(0, Goal(far, may_stop=outcome is None), chain.max_steps - 2)
+        self._compiler = TransitionCompiler(self.graph, factors)
+        self._forks = ForkPlanner(self.graph, self._compiler)
         self._ways = [[self._compiler.way(node.state, edge) for edge in node.edges] for node in self.graph.nodes]
         self._children = {name: self._compiler.children(name) for name in {node.state for node in self.graph.nodes}}
-        self._choices: dict[tuple[int, Goal, int], Choice] = {}
+        self._choices: dict[tuple[int, Goal, int], TransitionChoice] = {}
 
     @cached_property
     def is_line(self) -> bool:
@@ -71,22 +71,22 @@ class Walk:
         """No event has a higher step."""
         return self.chain.max_steps * max(node.lanes for node in self.graph.nodes)
 
-    def choice(self, spot: Spot) -> Choice:
+    def choice(self, spot: Cursor) -> TransitionChoice:
         """The ways that are open; none where the walk ends."""
         key = spot.node, spot.goal, min(spot.left, len(self.graph.nodes))
         if key not in self._choices:
             self._choices[key] = self._choice(spot)
         return self._choices[key]
 
-    def plays(self, spot: Spot) -> Plays:
+    def plays(self, spot: Cursor) -> ForkPlans:
         """The manners of walking a fork that are open."""
         return self._forks.plays(spot)
 
-    def children(self, spot: Spot) -> tuple[Child, ...]:
+    def children(self, spot: Cursor) -> tuple[CompiledTrigger, ...]:
         """The chains that an event may cause."""
         return self._children[self.graph.nodes[spot.node].state]
 
-    def caused_by(self, state: str) -> tuple[Child, ...]:
+    def caused_by(self, state: str) -> tuple[CompiledTrigger, ...]:
         """The chains that the event of a state may cause."""
         return self._children[state]
 
@@ -134,7 +134,7 @@ class Walk:
                 longest[way.state] = max(way.longest, longest.get(way.state, 0))
         return longest
 
-    def _open(self, number: int, node: GraphNode) -> Iterator[Way]:
+    def _open(self, number: int, node: GraphNode) -> Iterator[CompiledTransition]:
         if number not in self._far:
             return
         if node.split is None:
@@ -144,10 +144,10 @@ class Walk:
         yield from self._entries(node, node.split)
         yield from self._joins(node, node.split)
 
-    def _entries(self, node: GraphNode, split: Split) -> Iterator[Way]:
+    def _entries(self, node: GraphNode, split: Split) -> Iterator[CompiledTransition]:
         return (self._compiler.way(node.state, branch.edge) for branch in split.branches)
 
-    def _joins(self, node: GraphNode, split: Split) -> Iterator[Way]:
+    def _joins(self, node: GraphNode, split: Split) -> Iterator[CompiledTransition]:
         edges = dict.fromkeys(split.joins.values())
         return (self._compiler.way(node.state, edge) for edge in edges if edge.to in self._far)
 
@@ -160,7 +160,7 @@ class Walk:
     def _tail(self, state: str, children: Mapping[str, int]) -> int:
         return max((one.way.longest + children[one.chain] for one in self._children[state]), default=0)
 
-    def _choice(self, spot: Spot) -> Choice:
+    def _choice(self, spot: Cursor) -> TransitionChoice:
         node, far = self.graph.nodes[spot.node], spot.goal.far
         every = zip(node.edges, self._ways[spot.node], strict=True)
         ways = [(e.weight, way) for e, way in every if e.weight > 0 and far.get(e.to, spot.left + 1) <= spot.left]
@@ -168,10 +168,10 @@ class Walk:
         weights = [weight for weight, _ in ways] + [node.stop] * stops
         edges = np.array(shares(weights) if weights else [], np.uint64)
         drawn = purpose(f"{self.chain.name}/{node.state}/next")
-        return Choice(tuple(way for _, way in ways), edges, drawn, stops)
+        return TransitionChoice(tuple(way for _, way in ways), edges, drawn, stops)
 
 
-def _longest(ways: Iterable[Way], onward: Mapping[int, int]) -> int:
+def _longest(ways: Iterable[CompiledTransition], onward: Mapping[int, int]) -> int:
     return max((way.longest + onward[way.to] for way in ways), default=0)
 
 

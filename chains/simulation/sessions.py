@@ -15,11 +15,12 @@ import numpy as np
 from eventbus.catalog import Chain
 from eventbus.catalog.model import Visitors
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
-from eventbus.chains.simulation.chains import Kinds, Numbering, Waves, follow, mark_last
-from eventbus.chains.simulation.pages import ENDLESS, Dwelling, Pace, Stays, Visits
-from eventbus.chains.simulation.policy import Walk
+from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, StepIds, follow, mark_terminal
+from eventbus.chains.simulation.pages import ENDLESS, OpenSessions, PageModel, PageVisits, Timing
+from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.site import NONE, Site
 from eventbus.chains.table import (
+    ATTRIBUTES,
     BEGAN,
     CAUSE,
     CHAIN,
@@ -28,13 +29,12 @@ from eventbus.chains.table import (
     COLUMNS,
     DELAY,
     DURATION,
-    ITEM,
-    KIND,
-    LAST,
+    EMITTER,
     NUMBER,
     PAGE,
     PREVIOUS,
     STEP,
+    TERMINAL,
     TIME,
     EventTable,
 )
@@ -42,7 +42,7 @@ from eventbus.chains.table import (
 # What clicks of visitors cause behind the scenes: chains of the catalog, under the correlation id of the session.
 
 
-class Consequences:
+class ClickTriggers:
     """The chains that may be caused.
 
     Args:
@@ -51,7 +51,9 @@ class Consequences:
         children: walkers of these chains.
     """
 
-    def __init__(self, walk: Walk, visitors: Visitors, children: Mapping[str, Waves]) -> None:
+    def __init__(
+        self, walk: TransitionPolicy, visitors: Visitors, children: Mapping[str, StateMachineSimulator]
+    ) -> None:
         ways = {kind: {child.chain: child for child in walk.caused_by(kind)} for kind in ("button", "link")}
         every = [(kind, name) for kind, some in ways.items() for name in some]
         self.children = [ways[kind][name] for kind, name in every]
@@ -60,7 +62,7 @@ class Consequences:
         #: By click: the number of the chain.
         self.of_click = np.array([numbers.get((c.kind, c.causes or ""), NONE) for _, c in visitors.clicks], np.int64)
         highest = max([walk.chain.max_steps, *(walker.highest for walker in self.walkers)])
-        self.numbering = Numbering(1, highest.bit_length())
+        self.numbering = StepIds(1, highest.bit_length())
 
     @property
     def span(self) -> int:
@@ -68,19 +70,19 @@ class Consequences:
         pairs = zip(self.children, self.walkers, strict=True)
         return max((child.way.longest + walker.span for child, walker in pairs), default=0)
 
-    def begin(self, root: int) -> Caused:
+    def begin(self, root: int) -> TriggeredChains:
         """Of some sessions.
 
         Args:
             root: the random key of the run.
         """
-        return Caused(self, root)
+        return TriggeredChains(self, root)
 
 
-class Caused:
+class TriggeredChains:
     """What the clicks of some sessions cause."""
 
-    def __init__(self, consequences: Consequences, root: int) -> None:
+    def __init__(self, consequences: ClickTriggers, root: int) -> None:
         self._consequences = consequences
         self._root = root
         self._first: list[list[EventTable]] = [[] for _ in consequences.children]
@@ -89,7 +91,7 @@ class Caused:
         """Notes the first events of the chains that clicks cause."""
         if not self._first or not len(clicks):
             return
-        numbers = self._consequences.of_click.take(CLICK.get(clicks.item))
+        numbers = self._consequences.of_click.take(CLICK.get(clicks.attributes))
         for number, child in enumerate(self._consequences.children):
             events = clicks.take(np.flatnonzero(numbers == number))
             keys = chain_keys(self._root, events.chain)
@@ -97,7 +99,7 @@ class Caused:
             events = events.take(rows)
             columns = follow(child.way, events, keys.take(rows), events.step, self._root)
             columns[STEP] = self._consequences.numbering.first(columns[STEP], 0)
-            columns[ITEM] = 0
+            columns[ATTRIBUTES] = 0
             self._first[number].append(events)
 
     def events(self, ended: EventTable) -> Iterator[EventTable]:
@@ -113,10 +115,10 @@ class Caused:
         longer = np.isin(ended.chain, caused.chain)
         yield ended.take(np.flatnonzero(~longer))
         if len(caused):
-            yield mark_last(EventTable.concatenate([ended.take(np.flatnonzero(longer)), caused]))
+            yield mark_terminal(EventTable.concatenate([ended.take(np.flatnonzero(longer)), caused]))
 
 
-class Sessions:
+class SessionSimulator:
     """A walker of sessions (see `walker.Walker`).
 
     Args:
@@ -125,17 +127,22 @@ class Sessions:
         children: walkers of the chains that clicks may cause.
     """
 
-    def __init__(self, walk: Walk, kinds: Kinds, children: Mapping[str, Waves] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        walk: TransitionPolicy,
+        kinds: EmitterIds,
+        children: Mapping[str, StateMachineSimulator] = MappingProxyType({}),
+    ) -> None:
         self.chain, visitors = walk.chain, walk.chain.visitors
         assert visitors is not None
         self._kinds = {**kinds.states, "created": kinds.root}
         self._site = Site(visitors, self._kinds)
-        self._pace = Pace.of(visitors)
+        self._pace = Timing.of(visitors)
         self._most = visitors.max_pages
-        self._dwelling = Dwelling(
+        self._dwelling = PageModel(
             self.chain.name, self._site, self._pace, fewest=int(visitors.behaviour.pages_per_session.low)
         )
-        self._consequences = Consequences(walk, visitors, children)
+        self._consequences = ClickTriggers(walk, visitors, children)
         self.span = longest_session(self.chain) + self._consequences.span
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
@@ -156,7 +163,7 @@ class Sessions:
                 break
         yield from caused.events(EventTable.concatenate(ended))
 
-    def _begun(self, roots: EventTable, keys: Words) -> Visits:
+    def _begun(self, roots: EventTable, keys: Words) -> OpenSessions:
         """Completes the first events, and says what comes next."""
 
         def words(name: str) -> Words:
@@ -169,9 +176,9 @@ class Sessions:
         ending = np.minimum(pace.ending.drawn(words("ending"), journey), duration // 4)
         anywhere = fraction(words("page")).view(np.int64) * self._site.pages >> 32
         page = np.where(stops > 0, self._site.ways.page[:, 0].take(journey), anywhere)
-        roots.kind[:] = self._kinds["created"]
-        roots.item[:] = PAGE.put(page)
-        return Visits(
+        roots.emitter[:] = self._kinds["created"]
+        roots.attributes[:] = PAGE.put(page)
+        return OpenSessions(
             chain=roots.chain,
             keys=keys,
             began=began,
@@ -189,7 +196,7 @@ class Sessions:
             clicks=nothing,
         )
 
-    def _visited(self, visits: Visits, number: int) -> EventTable:
+    def _visited(self, visits: OpenSessions, number: int) -> EventTable:
         item = PAGE.put(visits.page) | PREVIOUS.put(visits.previous) | NUMBER.put(number + 1)
         return _table(
             visits,
@@ -201,7 +208,7 @@ class Sessions:
             item=item,
         )
 
-    def _clicked(self, visits: Visits, stays: Stays, number: int) -> EventTable:
+    def _clicked(self, visits: OpenSessions, stays: PageVisits, number: int) -> EventTable:
         """All clicks: those that stay on the page, and those that lead away."""
         away = np.flatnonzero(stays.onward >= 0)
         visit = np.concatenate((stays.clicked.visit, away))
@@ -219,7 +226,9 @@ class Sessions:
             item=PAGE.put(visits.page) | CLICK.put(click) | NUMBER.put(number + 1),
         )
 
-    def _closed(self, visits: Visits, stays: Stays, number: int) -> tuple[EventTable, Visits, EventTable]:
+    def _closed(
+        self, visits: OpenSessions, stays: PageVisits, number: int
+    ) -> tuple[EventTable, OpenSessions, EventTable]:
         """The events that close the pages, the visits that go on, and the last events of those that do not."""
         away = stays.onward >= 0
         clicks = stays.clicks + away
@@ -246,7 +255,7 @@ class Sessions:
         ended = self._ended(visits, np.flatnonzero(~stays.goes_on), item, time)
         return closed, visits.take(np.flatnonzero(stays.goes_on)), ended
 
-    def _ended(self, visits: Visits, rows: Integers, item: Integers, closed: Integers) -> EventTable:
+    def _ended(self, visits: OpenSessions, rows: Integers, item: Integers, closed: Integers) -> EventTable:
         over, closed = visits.take(rows), closed.take(rows)
         duration = (closed + over.ending - over.began) // 1000
         return _table(
@@ -264,12 +273,12 @@ class Sessions:
 def longest_session(chain: Chain) -> int:
     """No session of a chain is longer, microseconds."""
     assert chain.visitors is not None
-    pace = Pace.of(chain.visitors)
+    pace = Timing.of(chain.visitors)
     return pace.longest if pace.human else (chain.max_steps + 1) * int(pace.action.high.max())
 
 
 def _table(
-    visits: Visits,
+    visits: OpenSessions,
     *,
     time: Integers,
     delay: Integers,
@@ -282,5 +291,5 @@ def _table(
     columns = np.empty((COLUMNS, time.size), np.int64)
     columns[CHAIN], columns[BEGAN] = visits.chain, visits.began
     columns[TIME], columns[DELAY], columns[STEP], columns[CAUSE] = time, delay, step, cause
-    columns[KIND], columns[ITEM], columns[LAST] = kind, item, last
+    columns[EMITTER], columns[ATTRIBUTES], columns[TERMINAL] = kind, item, last
     return EventTable(columns)

@@ -13,7 +13,7 @@ from eventbus.chains.randomness import Integers, Words, shares
 NONE = -1
 
 
-class Clicks(NamedTuple):
+class PageElements(NamedTuple):
     """Things to click on each page: those of page p are `ids[first[p] : first[p] + size[p]]`."""
 
     ids: Integers
@@ -21,7 +21,7 @@ class Clicks(NamedTuple):
     size: Integers
 
     @classmethod
-    def of(cls, pages: Iterable[list[int]]) -> Clicks:
+    def of(cls, pages: Iterable[list[int]]) -> PageElements:
         every = list(pages)
         size = np.array([len(page) for page in every], np.int64)
         ids = np.array([number for page in every for number in page] or [NONE], np.int64)
@@ -39,7 +39,7 @@ class Clicks(NamedTuple):
         return found
 
 
-class Ways(NamedTuple):
+class JourneyStops(NamedTuple):
     """The ways of the journeys through the site; shape (journeys, stops), NONE where there is no stop or click."""
 
     length: Integers
@@ -71,8 +71,8 @@ class Site:
         self.target = np.array([pages[click.to] if click.to else NONE for _, click in clicks] or [NONE], np.int64)
         self.kind = np.array([kinds[click.kind] for _, click in clicks] or [NONE], np.int64)
         #: What can be clicked on a page without leaving it, and what leads away.
-        self.here = Clicks.of(self._on_pages(visitors, leaving=False))
-        self.away = Clicks.of(self._on_pages(visitors, leaving=True))
+        self.here = PageElements.of(self._on_pages(visitors, leaving=False))
+        self.away = PageElements.of(self._on_pages(visitors, leaving=True))
         self.edges: Words = np.array(shares([journey.weight for journey in journeys]), np.uint64)
         self.ways = self._ways(visitors, journeys, pages)
 
@@ -81,7 +81,7 @@ class Site:
         every = [[(next(numbers), click) for click in page.clicks] for page in visitors.pages.values()]
         return [[number for number, click in page if (click.to is not None) == leaving] for page in every]
 
-    def _ways(self, visitors: Visitors, journeys: tuple[Journey, ...], pages: Mapping[str, int]) -> Ways:
+    def _ways(self, visitors: Visitors, journeys: tuple[Journey, ...], pages: Mapping[str, int]) -> JourneyStops:
         numbers = {(page.name, click.element): n for n, (page, click) in enumerate(visitors.clicks)}
         longest = max((len(journey.stops) for journey in journeys), default=0) or 1
         deepest = max((len(stop.clicks) for journey in journeys for stop in journey.stops), default=0) or 1
@@ -95,7 +95,7 @@ class Site:
             least[at] = len(own)
             own = [number for number in own if number != onward[at]]
             asked[at], clicks[at][: len(own)] = len(own), own
-        return Ways(np.array([len(journey.stops) for journey in journeys]), page, onward, clicks, asked, least)
+        return JourneyStops(np.array([len(journey.stops) for journey in journeys]), page, onward, clicks, asked, least)
 
     def _onward(self, page: int, own: list[int], after: int) -> int:
         """The click on a page that leads to another one; one of the stop's own, if there is one."""

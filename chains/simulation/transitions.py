@@ -8,10 +8,10 @@ from typing import NamedTuple
 from eventbus.catalog import Chain, Delay
 from eventbus.catalog.graph.graph import Edge, Graph
 from eventbus.chains.randomness import purpose
-from eventbus.chains.sampling import Factor, Sampler, sampler
+from eventbus.chains.sampling import Sampler, SpeedFactor, sampler
 
 
-class Way(NamedTuple):
+class CompiledTransition(NamedTuple):
     """One way on."""
 
     to: int
@@ -21,7 +21,7 @@ class Way(NamedTuple):
     purpose: int
     """Of the draw of its delay."""
     delay: Sampler
-    factor: Factor | None = None
+    factor: SpeedFactor | None = None
     """What the delay is multiplied with."""
     retries: bool = False
 
@@ -31,7 +31,7 @@ class Way(NamedTuple):
         return self.delay.maximum if self.factor is None else self.factor.longest(self.delay.maximum)
 
 
-class Child(NamedTuple):
+class CompiledTrigger(NamedTuple):
     """A chain that an event may cause."""
 
     chain: str
@@ -39,44 +39,44 @@ class Child(NamedTuple):
     """How often, in 2^32 parts."""
     purpose: int
     """Of the draw whether it does."""
-    way: Way
+    way: CompiledTransition
     """To its first event."""
 
 
-class Compiler:
+class TransitionCompiler:
     """Compiles the edges of a graph; equal delays share a sampler.
 
     Args:
         factors: by variable.
     """
 
-    def __init__(self, graph: Graph, factors: Mapping[str, Factor]) -> None:
+    def __init__(self, graph: Graph, factors: Mapping[str, SpeedFactor]) -> None:
         self._graph = graph
         self._factors = dict(factors)
-        self._ways: dict[tuple[str, Edge], Way] = {}
+        self._ways: dict[tuple[str, Edge], CompiledTransition] = {}
         self._samplers: dict[Delay, Sampler] = {}
 
-    def way(self, state: str, edge: Edge) -> Way:
+    def way(self, state: str, edge: Edge) -> CompiledTransition:
         """An edge that leaves a node of a state."""
         key = state, edge
         if key not in self._ways:
             self._ways[key] = self._way(state, edge)
         return self._ways[key]
 
-    def _way(self, state: str, edge: Edge) -> Way:
+    def _way(self, state: str, edge: Edge) -> CompiledTransition:
         to = self._graph.nodes[edge.to].state
         drawn = purpose(f"{self._graph.chain.name}/{state}/delay/{to}")
         factor = self._factors[edge.scaled_by] if edge.scaled_by else None
-        return Way(edge.to, to, drawn, self._sampler(edge.delay), factor, edge.is_retry)
+        return CompiledTransition(edge.to, to, drawn, self._sampler(edge.delay), factor, edge.is_retry)
 
-    def children(self, state: str) -> tuple[Child, ...]:
+    def children(self, state: str) -> tuple[CompiledTrigger, ...]:
         """The chains that a state's event may cause."""
         chain: Chain = self._graph.chain
         made = []
         for one in chain.states[state].causes:
             name = f"{chain.name}/{state}/causes/{one.chain}"
-            way = Way(0, "", purpose(f"{name}/delay"), self._sampler(one.delay))
-            made.append(Child(one.chain, round(one.weight / 100 * (1 << 32)), purpose(name), way))
+            way = CompiledTransition(0, "", purpose(f"{name}/delay"), self._sampler(one.delay))
+            made.append(CompiledTrigger(one.chain, round(one.weight / 100 * (1 << 32)), purpose(name), way))
         return tuple(made)
 
     def _sampler(self, delay: Delay) -> Sampler:

@@ -13,7 +13,7 @@ from eventbus.cli.typed import typed
 
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
-    from eventbus.chains.pacing.summary import Census
+    from eventbus.chains.pacing.summary import RunSummary
     from eventbus.cli.part import Part
     from eventbus.cli.report.facts import Facts
 
@@ -45,7 +45,7 @@ class Reporting:
     def __init__(self, report: Path | None, *, summary: bool) -> None:
         self._report = report
         self._summary = summary
-        self._census: Census | None = None
+        self._census: RunSummary | None = None
         #: How many of each kind are injected.
         self.faults: Mapping[str, int] = {}
 
@@ -88,7 +88,7 @@ class Reporting:
             write_report(self._report, facts)
 
     @staticmethod
-    def _counted(blocks: Iterator[Block], census: Census) -> Iterator[Block]:
+    def _counted(blocks: Iterator[Block], census: RunSummary) -> Iterator[Block]:
         for block in blocks:
             census.add(block.table)
             yield block

@@ -11,7 +11,7 @@ from eventbus.cli.render.summary import share
 
 if TYPE_CHECKING:
     from eventbus.chains import RunStatistics
-    from eventbus.chains.pacing.summary import Census
+    from eventbus.chains.pacing.summary import RunSummary
 
 TYPES = 8
 """Event types with a line of their own; the others share one."""
@@ -51,7 +51,7 @@ class Figures:
 
     @classmethod
     def of(
-        cls, census: Census, run: RunStatistics, *, errors: int, expected: float | None, events_per_chain: float
+        cls, census: RunSummary, run: RunStatistics, *, errors: int, expected: float | None, events_per_chain: float
     ) -> Figures:
         return cls(
             elapsed=run.elapsed,
@@ -71,7 +71,7 @@ class Figures:
         return sum(group.begun for group in self.groups.values())
 
 
-def groups(census: Census) -> dict[str, Group]:
+def groups(census: RunSummary) -> dict[str, Group]:
     """Sessions, chains, or both."""
     found: dict[str, Group] = {}
     for chain in census.chains().values():

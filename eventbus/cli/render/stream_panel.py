@@ -13,7 +13,7 @@ from eventbus.cli.render.summary import share
 from eventbus.cli.render.terminal import BAD, GOOD, colour, figures_table
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.summary import ChainCount
+    from eventbus.chains.pacing.summary import ChainCounts
 
 BAR = 24
 """Characters of the longest bar."""
@@ -21,7 +21,7 @@ OUTCOME_COLOURS = {"completed": GOOD, "failed": BAD}
 
 
 def panel(
-    console: Console, now: Figures, before: Figures, chains: dict[str, ChainCount], *, title: str, below: str
+    console: Console, now: Figures, before: Figures, chains: dict[str, ChainCounts], *, title: str, below: str
 ) -> RenderableType:
     """Totals and rates, chains, and as many event types as there is room for.
 
@@ -55,7 +55,7 @@ def _rates(now: Figures, before: Figures) -> Text:
     return Text.assemble(("now ", "dim"), (rates(now, before), "cyan"), ("   overall ", "dim"), whole)
 
 
-def _chains(chains: dict[str, ChainCount]) -> Table:
+def _chains(chains: dict[str, ChainCounts]) -> Table:
     table = figures_table("chain", "begun", "active", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
     for name, chain in chains.items():
         lasted = [

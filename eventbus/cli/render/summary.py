@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.summary import Census
+    from eventbus.chains.pacing.summary import RunSummary
 
 
-def summary(census: Census) -> str:
+def summary(census: RunSummary) -> str:
     """Two tables."""
     return "\n".join([*_chains(census), "", *_types(census)])
 
 
-def summary_document(census: Census) -> dict[str, Any]:
+def summary_document(census: RunSummary) -> dict[str, Any]:
     """The same for a machine."""
     return {
         "types": census.types(),
@@ -38,7 +38,7 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join([f"{name:<{widths[0]}}", *cells])
 
 
-def _chains(census: Census) -> Iterator[str]:
+def _chains(census: RunSummary) -> Iterator[str]:
     chains, outcomes = census.chains(), list(census.outcomes())
     rows = [("chain", "begun", *outcomes, "active", "p50 ms", "p95 ms", "p99 ms")]
     for name, chain in chains.items():
@@ -50,7 +50,7 @@ def _chains(census: Census) -> Iterator[str]:
     return table(rows)
 
 
-def _types(census: Census) -> Iterator[str]:
+def _types(census: RunSummary) -> Iterator[str]:
     types = census.types()
     whole = sum(types.values())
     return table([("event type", "events", "share"), *((name, f"{n:,}", share(n, whole)) for name, n in types.items())])

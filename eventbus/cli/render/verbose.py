@@ -11,7 +11,7 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.pacer import Published
+    from eventbus.chains.pacing.pacer import PublishedBatch
     from eventbus.record import ProducerRecord
 
 FIELDS = 3
@@ -34,9 +34,9 @@ class Verbose:
         self._names = [short(name) for name in types]
         self._write = write
 
-    def published(self, batch: Published) -> None:
+    def published(self, batch: PublishedBatch) -> None:
         lags = [f"  {lag / 1000:+,.0f} ms" for lag in batch.lags.tolist()] or [""] * len(batch.records)
-        columns = (batch.records, batch.kinds.tolist(), lags)
+        columns = (batch.records, batch.emitters.tolist(), lags)
         self._write("".join(self._line(*row) for row in zip(*columns, strict=True)))
 
     def _line(self, record: ProducerRecord, kind: int, lag: str) -> str:

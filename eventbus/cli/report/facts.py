@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from eventbus.chains import RunStatistics
-from eventbus.chains.pacing.summary import Census
+from eventbus.chains.pacing.summary import RunSummary
 
 SECOND = 1_000_000
 
@@ -36,7 +36,7 @@ class Facts:
     seed: int
     digest: str | None
     """SHA-256."""
-    census: Census
+    census: RunSummary
     seconds: float
     """That it took."""
     since: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from eventbus.chains.pacing.summary import ABANDONED, FAILED, ChainCount
+from eventbus.chains.pacing.summary import ABANDONED, FAILED, ChainCounts
 from eventbus.cli.report.chart import Chart
 from eventbus.cli.report.charts import by_hour, distribution, failures, over_time
 from eventbus.cli.report.facts import Facts
@@ -183,7 +183,7 @@ def bars_of(bars: Sequence[tuple[int, int, int]]) -> list[Row]:
     return [(duration(low / 1e6), duration(high / 1e6), f"{count:,}") for low, high, count in bars]
 
 
-def _chain(name: str, chain: ChainCount, seen: Sequence[str]) -> Iterator[Markup]:
+def _chain(name: str, chain: ChainCounts, seen: Sequence[str]) -> Iterator[Markup]:
     counts: Mapping[str, int] = {**chain.outcomes, "active": chain.active}
     yield tag("td", name, class_="name")
     yield tag("td", f"{chain.begun:,}")

@@ -21,7 +21,7 @@ from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.chains.pacing.pacer import Digest
 from eventbus.chains.pacing.statistics import QUARTER, SECOND, LagHistogram, QuarterHours, TimeBins
-from eventbus.chains.pacing.summary import EVENTS, Census
+from eventbus.chains.pacing.summary import EVENTS, RunSummary
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock
 from tests.unit.chains.listbus import ListBus
@@ -29,7 +29,7 @@ from tests.unit.chains.listbus import ListBus
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def counted(generator: ChainGenerator, **extent: float) -> Census:
+def counted(generator: ChainGenerator, **extent: float) -> RunSummary:
     census = generator.census()
     for block in generator.blocks(**extent):  # type: ignore[arg-type]
         census.add(block.table)

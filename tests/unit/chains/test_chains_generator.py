@@ -101,7 +101,7 @@ def test_a_block_can_be_narrowed() -> None:
     every = [line for some in block.lines() for line in some]
     assert [line for some in block[2:5].lines() for line in some] == every[2:5]
     assert bytes(block[2:5].buffer) == b"".join(b"%b\n" % line for line in every[2:5])
-    rows = (block.table.kind >= 0).nonzero()[0][1:6:2]
+    rows = (block.table.emitter >= 0).nonzero()[0][1:6:2]
     assert [line for some in block.take(rows).lines() for line in some] == every[1:6:2]
     assert bytes(block[4:4].buffer) == b""
 

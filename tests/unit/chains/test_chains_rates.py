@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from eventbus.catalog.model import ConstantRate, OpenWorkload, Profile, Spacing, SpacingName, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import InvalidSetting
-from eventbus.chains.arrivals.batch import NEVER, Bounds
-from eventbus.chains.arrivals.closed import Closed
-from eventbus.chains.arrivals.open import Arrivals, AtOnce, compiled
-from eventbus.chains.arrivals.process import MARK_EVERY, OpenBeginnings
-from eventbus.chains.arrivals.rates import CHAIN, Calendar, Segments
+from eventbus.chains.arrivals.batch import NEVER, RunBounds
+from eventbus.chains.arrivals.closed import ClosedArrivals
+from eventbus.chains.arrivals.open import InitialBurst, OpenArrivals, compile_arrivals
+from eventbus.chains.arrivals.process import MARK_EVERY, OpenArrivalProcess
+from eventbus.chains.arrivals.rates import CHAIN, CalendarRate, PiecewiseLinearRate
 from eventbus.chains.randomness import Integers, draw
-from eventbus.chains.sampling import Tabled
+from eventbus.chains.sampling import QuantileTable
 from eventbus.chains.statistics import Gamma, quantile
 from eventbus.event import microseconds
 
@@ -39,15 +39,15 @@ def nanoseconds(moment: datetime) -> int:
     return microseconds(moment) * 1000
 
 
-def arrivals(model: OpenWorkload, start: datetime = START) -> Arrivals:
-    made = compiled(model, nanoseconds(start))
-    assert not isinstance(made, Closed)
+def arrivals(model: OpenWorkload, start: datetime = START) -> OpenArrivals:
+    made = compile_arrivals(model, nanoseconds(start))
+    assert not isinstance(made, ClosedArrivals)
     return made
 
 
 def begins(model: OpenWorkload, count: int, *, seed: int = 1, start: datetime = START) -> Integers:
     """When the first chains begin, nanoseconds after the start."""
-    made = OpenBeginnings(arrivals(model, start), root=seed, start=nanoseconds(start))
+    made = OpenArrivalProcess(arrivals(model, start), root=seed, start=nanoseconds(start))
     return made.of(0, count) - nanoseconds(start)
 
 
@@ -69,8 +69,8 @@ class TestInversion:
         self, stretches: Sequence[tuple[float, float, float]], repeat: bool, parts: list[float]
     ) -> None:
         """Up to a nanosecond, and what the numbers of the machine lose."""
-        rate = Segments(stretches, repeat=repeat)
-        total = Segments(stretches, repeat=False).place(NEVER)
+        rate = PiecewiseLinearRate(stretches, repeat=repeat)
+        total = PiecewiseLinearRate(stretches, repeat=False).place(NEVER)
         for place in (int(total * part) for part in parts):
             time = int(rate.times(place, np.array([0]))[0])
             if place >= total and not repeat:
@@ -85,7 +85,7 @@ class TestInversion:
         self, stretches: Sequence[tuple[float, float, float]], base: int, gaps: list[int]
     ) -> None:
         """Places that lie next to each other, together and one by one, from any base."""
-        rate = Segments(stretches, repeat=True)
+        rate = PiecewiseLinearRate(stretches, repeat=True)
         beyond = np.cumsum(gaps)
         together = rate.times(base, beyond)
         assert (np.diff(together) >= 0).all()
@@ -111,13 +111,13 @@ class TestInversion:
     def test_stages_end(self) -> None:
         """Without a repetition no chain begins after them."""
         model = OpenWorkload(rate=Stages(stages=(Stage(duration=60, begin=10, end=10),)))
-        made = OpenBeginnings(arrivals(model), root=5, start=nanoseconds(START))
+        made = OpenArrivalProcess(arrivals(model), root=5, start=nanoseconds(START))
         found = made.of(0, 1000)
         count = int((found < NEVER).sum())
         assert count == pytest.approx(600, abs=100)
         assert (found[count:] == NEVER).all()
         assert found[count - 1] < nanoseconds(START) + 60 * 10**9
-        assert made.first_since(microseconds(START) + 10**12, Bounds()) >= count
+        assert made.first_since(microseconds(START) + 10**12, RunBounds()) >= count
         with pytest.raises(InvalidSetting, match="the arrivals end before chain 999 begins"):
             made.one(lambda chain, begins, since=None: None, 999)  # type: ignore[arg-type]
 
@@ -134,7 +134,7 @@ class TestSpacing:
         """Chains worked out in one go, in pieces, from the middle, and in any order."""
         model = OpenWorkload(rate=load_profile("office"), spacing=spacing)
         whole = begins(model, 3 * MARK_EVERY)
-        other = OpenBeginnings(arrivals(model), root=1, start=nanoseconds(START))
+        other = OpenArrivalProcess(arrivals(model), root=1, start=nanoseconds(START))
         for first, count in ((40_000, 100), (0, 17), (16, 33), (MARK_EVERY - 1, 3), (7, 1)):
             assert (other.of(first, count) - nanoseconds(START) == whole[first : first + count]).all()
 
@@ -142,9 +142,9 @@ class TestSpacing:
     def test_the_first_chain_since_a_time(self, spacing: Spacing) -> None:
         """Found without working out all of them."""
         model = OpenWorkload(rate=ConstantRate(rate=100), spacing=spacing)
-        made = OpenBeginnings(arrivals(model), root=1, start=nanoseconds(START))
+        made = OpenArrivalProcess(arrivals(model), root=1, start=nanoseconds(START))
         since = microseconds(START) + 400_000_000
-        first = made.first_since(since, Bounds())
+        first = made.first_since(since, RunBounds())
         before, at = made.of(first - 1, 2)
         assert before < since * 1000 <= at
 
@@ -160,11 +160,11 @@ class TestSpacing:
         """The others are those that would have come first."""
         for spacing in SPACINGS:
             then = arrivals(OpenWorkload(rate=ConstantRate(rate=5), spacing=spacing))
-            late = OpenBeginnings(AtOnce(20, then), root=1, start=0).of(0, 500)
+            late = OpenArrivalProcess(InitialBurst(20, then), root=1, start=0).of(0, 500)
             assert (late[:20] == 0).all()
             assert (late[20:] > 0).all()
             assert late[-1] == pytest.approx(480 / 5 * 1e9, rel=0.3)
-            assert (OpenBeginnings(AtOnce(20, then), root=1, start=0).of(15, 100) == late[15:115]).all()
+            assert (OpenArrivalProcess(InitialBurst(20, then), root=1, start=0).of(15, 100) == late[15:115]).all()
 
 
 class TestGamma:
@@ -173,7 +173,7 @@ class TestGamma:
         """A million gaps of the table."""
         gap = quantile(cv)
         words = draw(np.arange(1_000_000).astype(np.uint64), 1)
-        gaps = Tabled(lambda probability: gap(probability) * CHAIN, 1).at(words) / CHAIN
+        gaps = QuantileTable(lambda probability: gap(probability) * CHAIN, 1).at(words) / CHAIN
         assert gaps.mean() == pytest.approx(1, abs=4 * cv / 1000)
         assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=0.03)
 
@@ -219,7 +219,7 @@ class TestProfile:
 
     def test_the_rate_changes_steadily(self) -> None:
         """Where it is interpolated: no jump between pieces, never below 0, and each hour keeps its number."""
-        calendar = Calendar(load_profile("office"), nanoseconds(START))
+        calendar = CalendarRate(load_profile("office"), nanoseconds(START))
         pieces = []
         for piece in calendar.pieces(0):
             if piece.time >= 7 * 24 * HOUR:
@@ -278,7 +278,7 @@ class TestProfile:
     def test_clocks_with_habits_of_their_own(self, zone: str) -> None:
         """Half an hour of summer time, days without midnight, a day left out."""
         begin = datetime(2010, 1, 1, tzinfo=UTC)
-        rate = Calendar(Profile(hours=((1.0,) * 24,), per_day=100, time_zone=zone), nanoseconds(begin))
+        rate = CalendarRate(Profile(hours=((1.0,) * 24,), per_day=100, time_zone=zone), nanoseconds(begin))
         assert rate.place(2 * 365 * 24 * HOUR) / CHAIN == pytest.approx(100 * 2 * 365, abs=10)
         ends = [piece.time + piece.lasts for piece, _ in zip(rate.pieces(0), range(20_000), strict=False)]
         starts = [piece.time for piece, _ in zip(rate.pieces(0), range(20_000), strict=False)]
@@ -296,7 +296,7 @@ class TestProfile:
     def test_a_start_in_the_middle_of_an_hour(self) -> None:
         """What came before it does not come after it."""
         begin = START + timedelta(hours=12, minutes=30)
-        rate = Calendar(load_profile("visitors"), nanoseconds(begin))
+        rate = CalendarRate(load_profile("visitors"), nanoseconds(begin))
         assert rate.place(0) == 0
         assert rate.place(24 * HOUR) / CHAIN == pytest.approx(221)
         assert rate.times(0, np.array([0])).tolist() == [0]

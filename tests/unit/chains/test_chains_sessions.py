@@ -258,17 +258,19 @@ def test_a_caused_chain_is_about_nothing_of_the_page() -> None:
     for block in ChainGenerator(SHIPPED, seed=5).blocks(chains=300):
         lines = [line for lines in block.lines() for line in lines]
         behind = [row for row, line in enumerate(lines) if VISITOR.encode() not in line]
-        assert not block.table.item[behind].any()
+        assert not block.table.attributes[behind].any()
 
 
 def test_one_event_is_the_last() -> None:
     """Of a session and all it caused, exactly the latest event is marked as the last."""
     for block in ChainGenerator(SHIPPED, seed=5, block=500).blocks(chains=500):
         table = block.table
-        assert np.all(np.bincount(table.chain[table.last > 0]) <= 1)
+        assert np.all(np.bincount(table.chain[table.terminal > 0]) <= 1)
     tables = [block.table[:] for block in ChainGenerator(SHIPPED, seed=5).blocks(chains=500)]
     ends = {
-        int(c): int(t) for one in tables for c, t in zip(one.chain[one.last > 0], one.time[one.last > 0], strict=True)
+        int(chain): int(time)
+        for table in tables
+        for chain, time in zip(table.chain[table.terminal > 0], table.time[table.terminal > 0], strict=True)
     }
     latest: dict[int, int] = {}
     for one in tables:

@@ -187,7 +187,7 @@ def test_marks_steps_and_spans_of_any_topology(catalog: Catalog, seed: int) -> N
     table = engine.blocks(chains=40)
     rows = defaultdict(list)
     for block in table:
-        columns = (block.chain, block.time, block.step, block.cause, block.last, block.began)
+        columns = (block.chain, block.time, block.step, block.cause, block.terminal, block.began)
         for number, *values in zip(*(column.tolist() for column in columns), strict=True):
             rows[number].append(tuple(values))
     span = int(generator._plan.spans.max())

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Fixed, Uniform
 from eventbus.chains import Block, ChainGenerator, InvalidSetting
-from eventbus.chains.arrivals.batch import Bounds
-from eventbus.chains.arrivals.process import MARK_EVERY, OpenBeginnings
-from eventbus.chains.simulation.policy import Walk
+from eventbus.chains.arrivals.batch import RunBounds
+from eventbus.chains.arrivals.process import MARK_EVERY, OpenArrivalProcess
+from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.table import EventTable
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, two_steps, way
@@ -119,7 +119,7 @@ def test_the_span_of_a_chain() -> None:
         state("c"),
     )
     loop = chain("loop", state("a", way("a", 100.0), way("b", 7.0)), state("b"), max_steps=5)
-    assert (Walk(ways).span(), Walk(loop).span()) == (9000, 307_000)
+    assert (TransitionPolicy(ways).span(), TransitionPolicy(loop).span()) == (9000, 307_000)
 
 
 @given(catalog=catalogs())
@@ -127,7 +127,7 @@ def test_the_span_of_a_chain() -> None:
 def test_no_chain_lasts_longer_than_its_span(catalog: Catalog) -> None:
     """The bound that windows rely on."""
     generator = ChainGenerator(catalog)
-    longest = max(Walk(one).span() for one in catalog.chains.values())
+    longest = max(TransitionPolicy(one).span() for one in catalog.chains.values())
     for block in generator.blocks(chains=50):
         assert (block.table.time - block.table.began).max() <= longest
 
@@ -140,8 +140,8 @@ def test_only_chains_that_may_last_are_looked_at() -> None:
     since = generator.start + timedelta(hours=2)
     stream = generator._stream(generator._plan)
     beginnings = stream._engine._beginnings
-    assert isinstance(beginnings, OpenBeginnings)
-    first = beginnings.first_since(microseconds(since) - 3_600_000_000, Bounds())
+    assert isinstance(beginnings, OpenArrivalProcess)
+    first = beginnings.first_since(microseconds(since) - 3_600_000_000, RunBounds())
     begins = beginnings.of(first, 100_000) // 1000
     looked_at = stream._engine.expand(np.arange(first, first + 100_000), begins, microseconds(since))
     assert 0 < len(looked_at) < 500

@@ -21,7 +21,7 @@ from eventbus.catalog import Catalog
 from eventbus.chains import Block, ChainGenerator, InvalidSetting, WorkerDied
 from eventbus.chains import workers
 from eventbus.chains.stream import Extent
-from eventbus.chains.workers import COUNT_BYTES, SLOTS, Job, in_parallel
+from eventbus.chains.workers import COUNT_BYTES, SLOTS, WorkerShare, in_parallel
 from tests.unit.chains.catalogs import catalogs, field, two_steps
 
 LOOPING = Catalog.default().with_weights({"pattern-discovery": 15, "compliance-validation": 15})
@@ -154,7 +154,7 @@ class TestCrew:
         stream = generator._stream(generator._plan)
         stream.together = 7
         expected = [bytes(block.buffer) for block in islice(stream.blocks(Extent()), SLOTS + 1)]
-        with workers.Worker(Job(stream, Extent(), 0, 1)) as worker:
+        with workers.Worker(WorkerShare(stream, Extent(), 0, 1)) as worker:
             pipe = worker.process.stdout
             assert pipe is not None
             counts = [int.from_bytes(os.read(pipe.fileno(), COUNT_BYTES), "little") for _ in range(SLOTS)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from eventbus.chains import ChainGenerator, RunStatistics
-from eventbus.chains.pacing.pacer import Published
+from eventbus.chains.pacing.pacer import PublishedBatch
 from eventbus.cli.render.figures import Figures, Group, breakdown, groups, lines, rate, rates
 from eventbus.cli.render.stream_panel import panel
 from eventbus.cli.render.stream_view import print_lines
@@ -200,8 +200,8 @@ def test_every_event_has_a_line() -> None:
     block = next(iter(generator.blocks(chains=1)))
     at = int(block.table.time[0]) // 1000
     records = [ProducerRecord("t", b"019b76da-c7e6-7cb0", value, at) for value in next(block.lines())]
-    verbose.published(Published(records, block.kinds, block.table, np.array([1500, 0]), 0))
-    verbose.published(Published(records[:1], block.kinds[:1], block.table[:1], np.empty(0, np.int64), 0))
+    verbose.published(PublishedBatch(records, block.emitters, block.table, np.array([1500, 0]), 0))
+    verbose.published(PublishedBatch(records[:1], block.emitters[:1], block.table[:1], np.empty(0, np.int64), 0))
     first, second, unpaced = "".join(texts).splitlines()
     assert first.startswith("09:00:00.")
     assert first[12:] == "  test.thing.asked.v1                   019b76da-c7e6-7cb0    +2 ms"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.chains import ChainGenerator, RunStatistics
-from eventbus.chains.pacing.pacer import Published
+from eventbus.chains.pacing.pacer import PublishedBatch
 from eventbus.chains.pacing.statistics import QUARTER
 from eventbus.cli.expectation import expected_chains
 from eventbus.cli.report.chart import Bar, Chart
@@ -167,7 +167,7 @@ def test_a_paced_run_has_lags_and_sinks() -> None:
     generator = ChainGenerator(seed=3)
     census, began = generator.census(), 1_800_000_000_000_000
     block = next(iter(generator.blocks(chains=100)))
-    census.published(Published([], block.kinds, block.table, np.full(len(block), 900), began + 500_000))
+    census.published(PublishedBatch([], block.emitters, block.table, np.full(len(block), 900), began + 500_000))
     statistics = RunStatistics(began=began, late=3, lag_p99_ms=0.9, lag_max_ms=1.5)
     facts = Facts(
         command="eventbus stream", seed=3, digest=None, census=census, seconds=1.0,
