@@ -1,4 +1,4 @@
-"""The protocol that every bus speaks. Write against it, and the same code runs in process and on Kafka."""
+"""The protocol of a bus: code written against it runs in process and on Kafka."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from eventbus.event import Event, domain_of
 from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition
 
 TopicStrategy = Literal["domain", "event_type", "single"]
-"""How an event type finds its topic: one per domain, one per type, or one for all (`omninode.events`)."""
+"""A topic for each domain, for each event type, or one for all (`omninode.events`)."""
 
 AutoOffsetReset = Literal["earliest", "latest"]
+"""Where a partition without a committed offset is read from (Kafka's `auto.offset.reset`)."""
 
 SINGLE_TOPIC = "omninode.events"
 
 
 def topic_of_domains(domains: Collection[str]) -> Callable[[str], str]:
-    """A topic for each of these domains, and `omninode.events` for the events of any other: who reads them all misses
-    nothing, whatever is sent in."""
+    """Maps event types to a topic for each of these domains, and those of any other domain to `omninode.events`.
+
+    So a reader of these topics receives every event, whatever its type.
+    """
 
     def topic_of(event_type: str) -> str:
         domain = domain_of(event_type)
@@ -30,7 +33,7 @@ def topic_of_domains(domains: Collection[str]) -> Callable[[str], str]:
 
 
 def topic_namer(strategy: TopicStrategy) -> Callable[[str], str]:
-    """The function from event type to topic for a strategy."""
+    """The function from event type to topic of a strategy."""
     if strategy == "domain":
         return lru_cache(maxsize=4096)(domain_of)
     if strategy == "event_type":
@@ -39,17 +42,17 @@ def topic_namer(strategy: TopicStrategy) -> Callable[[str], str]:
 
 
 class Subscription(Protocol):
-    """A member of a consumer group (or, without a group, a reader of every partition).
+    """A member of a consumer group or, without a group, a reader of all partitions.
 
-    Iterate it for records, or `batches()` for lists of records. With `auto_commit` (the default for a group) a
-    record counts as processed when the next one is asked for, or when `async with` ends without an exception:
-    at-least-once. It joins when first used or entered, and leaves on `close()` or at the end of `async with`;
-    iterations that wait then end. A loop that is broken off can be taken up again where it stopped.
+    Iterate it for records, or `batches()` for lists of records. With `auto_commit` (the default for a group), a record
+    counts as processed when the next one is requested, or when `async with` ends without an exception: delivery is
+    at-least-once. A subscription joins when first used or entered, and leaves on `close()` or at the end of
+    `async with`, which ends waiting iterations. A loop left by `break` can be continued by another loop.
     """
 
     @property
     def lost(self) -> int:
-        """Records that retention dropped before this subscription got them, as far as it is told."""
+        """Records that retention dropped before this subscription fetched them; always 0 on Kafka."""
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -59,38 +62,42 @@ class Subscription(Protocol):
     def __aiter__(self) -> AsyncIterator[ConsumerRecord]: ...
     async def __anext__(self) -> ConsumerRecord: ...
     def batches(self, max_records: int = 1000) -> AsyncIterator[list[ConsumerRecord]]:
-        """Lists of records, each of one partition, in offset order."""
+        """Lists of at most `max_records` records of one partition, in offset order."""
         ...
 
     async def commit(self) -> None:
-        """Commit the positions of all assigned partitions (everything handed out so far counts as processed).
+        """Commit all records delivered so far.
 
         Raises:
             NoGroup: subscribed without a group.
-            IllegalGeneration, UnknownMember: the group has given these partitions to others since.
+            IllegalGeneration, UnknownMember: the group has assigned these partitions to other members since.
         """
         ...
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on from this offset of an assigned partition.
+        """Continue from this offset of an assigned partition.
 
         Raises:
-            NotAssigned: somebody else reads it, or nobody.
+            NotAssigned: the partition is not assigned to this subscription.
+            OffsetOutOfRange: the log does not have this offset.
         """
         ...
 
     async def seek_to_timestamp(self, timestamp: int) -> None:
-        """Position every assigned partition at its first record of at least this time (ms since the epoch)."""
+        """Set each assigned partition to its first record with at least this timestamp (ms since the Unix epoch).
+
+        A partition without such a record is set to its end.
+        """
         ...
 
     def assignment(self) -> frozenset[TopicPartition]: ...
     async def close(self) -> None: ...
 
 
-class Batches:
-    """What `Subscription.batches` gives, list by list.
+class BatchIterator:
+    """The iterator of `Subscription.batches`.
 
-    An iterator rather than an async generator: a loop that breaks off leaves nothing behind to be closed.
+    Unlike an async generator, it needs no closing when a loop is left by `break`.
     """
 
     def __init__(self, next_batch: Callable[[], Awaitable[list[ConsumerRecord]]]) -> None:
@@ -115,7 +122,7 @@ class EventBus(Protocol):
         ...
 
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
-        """Publish many in order; returns how many are in the log. Waits when the bus pushes back."""
+        """Publish many events in order; returns how many are in the log. Waits while the bus has no room."""
         ...
 
     def subscribe(
@@ -126,11 +133,11 @@ class EventBus(Protocol):
         auto_offset_reset: AutoOffsetReset = "earliest",
         auto_commit: bool = True,
     ) -> Subscription:
-        """Read topics: as a member of `group` from its committed offsets on, or alone from `auto_offset_reset`."""
+        """Read topics from a group's committed offsets on, or from `auto_offset_reset` where there are none."""
         ...
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
-        """Create the topics that do not exist yet, with this many partitions each."""
+        """Create the topics that do not exist, with these numbers of partitions."""
         ...
 
     async def close(self) -> None: ...

@@ -1,8 +1,8 @@
-"""The log's unit: a run of consecutive offsets, held as columns or as one encoded Kafka record batch (format v2).
+"""The unit of the log: a run of consecutive offsets, held as columns or as one encoded Kafka record batch (format v2).
 
-What a program publishes comes as columns, what a Kafka client sends comes encoded; each form is made from the other
-when somebody asks for it, once. Reading and writing the encoded form is left to aiokafka's record codec, which is
-imported at the first use: most buses never need it.
+Records published in process arrive as columns, those of a Kafka client arrive encoded. Each form is made from the other
+at its first use and kept. aiokafka's record codec encodes and decodes; it is imported at its first use, since most
+buses never need it.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ from eventbus.event import Headers, headers_of
 from eventbus.record import ConsumerRecord, ProducerRecord
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
-"""base offset, length, leader epoch, magic, CRC, attributes, last offset delta, base and max timestamp, producer id,
+"""Base offset, length, leader epoch, magic, CRC, attributes, last offset delta, base and max timestamp, producer id,
 producer epoch, base sequence, count (KIP-98)."""
 
 LENGTH_FROM = 12
-"""The length field counts what follows it."""
+"""The length field counts the bytes from here."""
 
 CRC_FROM = 21
-"""The checksum covers what follows it, so neither base offset nor leader epoch."""
+"""The checksum covers the bytes from here, so neither the base offset nor the leader epoch."""
 
 RECORD_OVERHEAD = 160
-"""Bytes of memory for a record in columns beside its key and value: the heads of two bytes objects, an int, slots."""
+"""Memory of a record in columns beside its key and value, in bytes: two object headers, an int, list slots."""
 
 
 @dataclass(slots=True)
-class Columns:
-    """Records without their place: four lists of one length."""
+class RecordColumns:
+    """Records without topic, partition and offset: four lists of equal length."""
 
     keys: list[bytes | None]
     values: list[bytes | None]
     timestamps: list[int]
     """Milliseconds since the Unix epoch."""
     headers: list[Headers | None]
-    """As produced; None stands for those of the event in the value."""
+    """As produced; None stands for the headers of the event in the value."""
 
     @classmethod
-    def of(cls, records: Iterable[ProducerRecord]) -> Columns:
-        """The columns of at least one record; their topics are not looked at."""
+    def of(cls, records: Iterable[ProducerRecord]) -> RecordColumns:
+        """The columns of at least one record, whatever its topic."""
         _, keys, values, timestamps, headers = zip(*records, strict=True)
         return cls(list(keys), list(values), list(timestamps), list(headers))
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def cut(self, start: int, stop: int) -> Columns:
-        """A copy of the rows from `start` up to `stop`."""
+    def slice(self, start: int, stop: int) -> RecordColumns:
+        """A copy of the rows from `start` up to, not including, `stop`."""
         rows = slice(start, stop)
-        return Columns(self.keys[rows], self.values[rows], self.timestamps[rows], self.headers[rows])
+        return RecordColumns(self.keys[rows], self.values[rows], self.timestamps[rows], self.headers[rows])
 
-    def extend(self, more: Columns) -> None:
+    def extend(self, more: RecordColumns) -> None:
         self.keys.extend(more.keys)
         self.values.extend(more.values)
         self.timestamps.extend(more.timestamps)
         self.headers.extend(more.headers)
 
     def size_bytes(self) -> int:
-        """Memory these rows take, near enough for a limit (see `RECORD_OVERHEAD`)."""
+        """Estimated memory of these rows, in bytes (see `RECORD_OVERHEAD`)."""
         size = len(self.keys) * RECORD_OVERHEAD
         size += sum(map(len, filter(None, self.keys))) + sum(map(len, filter(None, self.values)))
         for headers in filter(None, self.headers):
@@ -71,22 +71,22 @@ class Columns:
 
 
 class RecordBatch:
-    """A run of consecutive offsets of one partition, the same to every reader.
+    """A run of consecutive offsets of one partition, immutable for its readers.
 
     Attributes:
         base_offset: offset of the first record.
         next_offset: offset after the last record.
-        max_timestamp: the latest of its records, in milliseconds since the Unix epoch.
-        size_bytes: memory it takes in the log.
+        max_timestamp: latest record timestamp, in milliseconds since the Unix epoch.
+        size_bytes: memory that it takes in the log.
     """
 
     __slots__ = ("_columns", "_encoded", "base_offset", "max_timestamp", "next_offset", "size_bytes")
 
-    _columns: Columns | None
+    _columns: RecordColumns | None
     _encoded: bytes | None
 
-    def __init__(self, base_offset: int, columns: Columns, size_bytes: int | None = None) -> None:
-        """Take over columns of at least one row; `size_bytes` saves measuring them again."""
+    def __init__(self, base_offset: int, columns: RecordColumns, size_bytes: int | None = None) -> None:
+        """Take ownership of columns of at least one row; `size_bytes` is their size where it is known."""
         self.base_offset = base_offset
         self.next_offset = base_offset + len(columns)
         self.max_timestamp = max(columns.timestamps)
@@ -96,12 +96,12 @@ class RecordBatch:
 
     @classmethod
     def from_encoded(cls, base_offset: int, buffer: bytes | bytearray | memoryview) -> RecordBatch:
-        """Take an encoded batch as a client sent it (compressed or not) and give it its place.
+        """Copy a batch as a client encoded it, compressed or not, with `base_offset` as its offset.
 
         Raises:
-            CorruptBatch: not one whole batch of format 2 with consecutive offsets and a right checksum.
+            CorruptBatch: not one whole batch of format 2 with consecutive offsets and a valid checksum.
         """
-        count, max_timestamp = _checked(buffer)
+        count, max_timestamp = _check(buffer)
         placed = bytearray(buffer)
         placed[0:8] = base_offset.to_bytes(8, "big")
         placed[12:16] = bytes(4)  # leader epoch 0
@@ -122,8 +122,8 @@ class RecordBatch:
         return f"<RecordBatch {self.base_offset}..{self.next_offset - 1}, {self.size_bytes} bytes, {form}>"
 
     @property
-    def columns(self) -> Columns:
-        """Its records; shared by all readers, not to be changed."""
+    def columns(self) -> RecordColumns:
+        """Its records, shared by all readers: do not modify them."""
         if self._columns is None:
             assert self._encoded is not None
             self._columns = decode(self._encoded)
@@ -144,26 +144,26 @@ class RecordBatch:
 
     @property
     def headers(self) -> list[Headers]:
-        """As produced, or those that belong to the event in the value."""
+        """As produced, or else those of the event in the value."""
         columns = self.columns
         return [headers_of(v) if h is None else h for h, v in zip(columns.headers, columns.values, strict=True)]
 
     @property
     def encoded(self) -> bytes:
-        """The batch as Kafka sends it: format 2, with base offset, uncompressed unless it came compressed."""
+        """The batch in format 2 with its base offset; compressed only if it was appended so."""
         if self._encoded is None:
             self._encoded = encode(self.base_offset, self.columns)
         return self._encoded
 
-    def cut(self, start: int, stop: int) -> RecordBatch:
-        """The records of the offsets from `start` up to `stop`, as a batch of its own when that is not all of it."""
+    def slice(self, start: int, stop: int) -> RecordBatch:
+        """The records from offset `start` up to, not including, `stop`: this batch itself when that is all of it."""
         if start <= self.base_offset and stop >= self.next_offset:
             return self
         start = max(start, self.base_offset)
-        return RecordBatch(start, self.columns.cut(start - self.base_offset, stop - self.base_offset))
+        return RecordBatch(start, self.columns.slice(start - self.base_offset, stop - self.base_offset))
 
     def records(self, topic: str, partition: int) -> list[ConsumerRecord]:
-        """One value for each record, for those who do not work on columns."""
+        """The records as one tuple each."""
         rows = self.columns
         offsets = range(self.base_offset, self.next_offset)
         fields = zip(repeat(topic), repeat(partition), offsets, rows.timestamps, rows.keys, rows.values, rows.headers)
@@ -171,11 +171,11 @@ class RecordBatch:
 
 
 _new_record: Callable[[type[ConsumerRecord], Iterable[object]], ConsumerRecord] = tuple.__new__
-"""`ConsumerRecord._make` without its Python frame: making these values is half the time of a read."""
+"""`ConsumerRecord._make` without its Python frame: building these tuples is half the time of a read."""
 
 
-def encode(base_offset: int, rows: Columns) -> bytes:
-    """Kafka's record batch of these rows: format 2, not compressed, no producer id."""
+def encode(base_offset: int, rows: RecordColumns) -> bytes:
+    """The rows as a Kafka record batch: format 2, not compressed, without a producer id."""
     from aiokafka.record.default_records import DefaultRecordBatchBuilder  # noqa: PLC0415 - 100 ms, seldom needed
 
     builder = DefaultRecordBatchBuilder(
@@ -196,12 +196,12 @@ def encode(base_offset: int, rows: Columns) -> bytes:
     return bytes(buffer)
 
 
-def decode(buffer: bytes) -> Columns:
-    """The rows of an encoded batch, decompressed."""
+def decode(buffer: bytes) -> RecordColumns:
+    """The rows of an encoded batch."""
     from aiokafka.record.default_records import DefaultRecordBatch  # noqa: PLC0415 - 100 ms, seldom needed
 
     records = list(DefaultRecordBatch(buffer))
-    return Columns(
+    return RecordColumns(
         [record.key for record in records],
         [record.value for record in records],
         [record.timestamp for record in records],
@@ -209,8 +209,12 @@ def decode(buffer: bytes) -> Columns:
     )
 
 
-def _checked(buffer: bytes | bytearray | memoryview) -> tuple[int, int]:
-    """Count and latest timestamp of an encoded batch that is whole and unspoilt."""
+def _check(buffer: bytes | bytearray | memoryview) -> tuple[int, int]:
+    """Record count and latest timestamp of an encoded batch.
+
+    Raises:
+        CorruptBatch: not one whole batch of format 2 with consecutive offsets and a valid checksum.
+    """
     if len(buffer) < HEADER.size:
         raise CorruptBatch(f"expected a record batch of at least {HEADER.size} bytes, got {len(buffer)}")
     fields = HEADER.unpack_from(buffer)
@@ -224,5 +228,5 @@ def _checked(buffer: bytes | bytearray | memoryview) -> tuple[int, int]:
     from crc32c import crc32c  # noqa: PLC0415
 
     if crc != crc32c(memoryview(buffer)[CRC_FROM:]):
-        raise CorruptBatch("the checksum does not fit the records")
+        raise CorruptBatch("the checksum does not match the records")
     return count, max_timestamp

@@ -1,4 +1,4 @@
-"""What the consumers of one in-process bus share: through it they learn of each other's coming and going."""
+"""Group membership of in-process consumers: notifies members of rebalances and evicts expired ones."""
 
 from __future__ import annotations
 
@@ -8,52 +8,59 @@ from typing import Protocol
 
 from eventbus.broker.broker import Broker
 from eventbus.broker.groups import ConsumerGroup
-from eventbus.broker.watchers import Notices
+from eventbus.broker.watchers import Watchers
 from eventbus.clock import Clock
 
-COMMITTED = "committed"
-"""Notice given when some group has moved on."""
+OFFSETS_COMMITTED = "offsets committed"
+"""Key of the watchers, notified when a group has committed or changed; no topic can have this name."""
 
 
-class Reader(Protocol):
-    """A consumer, as far as the others concern it."""
+class Member(Protocol):
+    """A consumer as the coordinator sees it."""
 
-    def rejoin_when_idle(self, group: ConsumerGroup) -> None: ...
-    def show_life(self, group: ConsumerGroup, now: int) -> None: ...
-    def start_over(self) -> None: ...
+    def rejoin(self, group: ConsumerGroup) -> None:
+        """Rejoin a group that rebalances, if no records are in flight."""
+
+    def heartbeat(self, group: ConsumerGroup, now: int) -> None:
+        """Renew the session while waiting for records."""
+
+    def reset_positions(self) -> None:
+        """Drop all positions."""
+
     def close_nowait(self) -> None: ...
 
 
 @dataclass(slots=True)
-class Hub:
-    """Broker, clock and notices of one bus, and the consumers that are alive (it keeps none of them so)."""
+class GroupCoordinator:
+    """Broker, clock, watchers and live consumers of one bus; it holds the consumers by weak references."""
 
     broker: Broker
     clock: Clock
-    notices: Notices = field(default_factory=Notices)
-    consumers: weakref.WeakSet[Reader] = field(default_factory=weakref.WeakSet)
-    names: int = 0
+    watchers: Watchers = field(default_factory=Watchers)
+    consumers: weakref.WeakSet[Member] = field(default_factory=weakref.WeakSet)
+    member_count: int = 0
+    """Consumers created so far."""
 
-    def new_name(self, group: str | None) -> str:
-        self.names += 1
-        return f"{group or 'reader'}-{self.names}"
+    def new_member_id(self, group: str | None) -> str:
+        self.member_count += 1
+        return f"{group or 'reader'}-{self.member_count}"
 
-    def group_changed(self, group: ConsumerGroup) -> None:
-        """Let the members that have nothing in hand take part in a rebalance at once, and wake all that wait."""
+    def on_rebalance(self, group: ConsumerGroup) -> None:
+        """Let the idle members rejoin at once, and wake all tasks that wait for the group."""
         for consumer in list(self.consumers):
-            consumer.rejoin_when_idle(group)
-        self.notices.call(group.name)
-        self.notices.call(COMMITTED)
+            consumer.rejoin(group)
+        self.watchers.notify(group.name)
+        self.watchers.notify(OFFSETS_COMMITTED)
 
-    def put_out_silent(self, group: ConsumerGroup) -> None:
-        """Let the group expire members; those that wait for records are alive, however long nothing comes."""
+    def evict_expired(self, group: ConsumerGroup) -> None:
+        """Evict members whose session timed out; waiting for records keeps a session alive."""
         now = self.clock.now_ms()
         for consumer in self.consumers:
-            consumer.show_life(group, now)
-        if group.expire(now):
-            self.group_changed(group)
+            consumer.heartbeat(group, now)
+        if group.evict_expired(now):
+            self.on_rebalance(group)
 
-    def left(self, group: ConsumerGroup, member_id: str) -> None:
-        """A member is gone, closed or garbage-collected."""
+    def leave(self, group: ConsumerGroup, member_id: str) -> None:
+        """Remove a member that was closed or garbage-collected."""
         group.leave(member_id, self.clock.now_ms())
-        self.group_changed(group)
+        self.on_rebalance(group)

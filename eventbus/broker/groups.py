@@ -1,8 +1,8 @@
-"""Consumer groups: who reads which partition, since which generation, and how far the group has come.
+"""Consumer groups: members, the assignment of each generation, and committed offsets.
 
-The rebalance is Kafka's eager one. When membership changes, every member must come back (`join` again), having let go
-of its partitions; when all have, or those that have not are put out, the generation rises and the partitions are
-handed out anew. Time is an argument: `expire(now)` puts out the members that were silent for too long.
+Rebalances are Kafka's eager ones: when the membership changes, every member must revoke its partitions and `join`
+again. Once all have, or those that have not are evicted, the generation is incremented and the partitions are assigned
+anew. Time is an argument: `evict_expired(now)` evicts the members whose session timed out.
 """
 
 from __future__ import annotations
@@ -16,49 +16,37 @@ from eventbus.record import TopicPartition
 
 
 class GroupState(Enum):
-    """Where a group stands; Kafka's names."""
+    """The states of a group, with Kafka's names."""
 
     EMPTY = auto()
     PREPARING_REBALANCE = auto()
     STABLE = auto()
 
 
-class Change(Enum):
-    """What can happen to a group."""
-
-    MEMBERSHIP = auto()
-    """Somebody came, left or wants other topics; somebody is left."""
-    LAST_LEFT = auto()
-    ALL_JOINED = auto()
-
-
-TRANSITIONS = {
-    (GroupState.EMPTY, Change.MEMBERSHIP): GroupState.PREPARING_REBALANCE,
-    (GroupState.STABLE, Change.MEMBERSHIP): GroupState.PREPARING_REBALANCE,
-    (GroupState.PREPARING_REBALANCE, Change.MEMBERSHIP): GroupState.PREPARING_REBALANCE,
-    (GroupState.PREPARING_REBALANCE, Change.ALL_JOINED): GroupState.STABLE,
-    (GroupState.PREPARING_REBALANCE, Change.LAST_LEFT): GroupState.EMPTY,
-    (GroupState.STABLE, Change.LAST_LEFT): GroupState.EMPTY,
+PREVIOUS_STATES = {
+    GroupState.EMPTY: {GroupState.PREPARING_REBALANCE, GroupState.STABLE},
+    GroupState.PREPARING_REBALANCE: {GroupState.EMPTY, GroupState.PREPARING_REBALANCE, GroupState.STABLE},
+    GroupState.STABLE: {GroupState.PREPARING_REBALANCE},
 }
-"""The whole machine: a pair that is missing cannot happen."""
+"""The states that may precede each state."""
 
 Assignment = Mapping[str, frozenset[TopicPartition]]
 
 
 @dataclass(slots=True)
-class Member:
-    """One consumer, as its group sees it."""
+class MemberMetadata:
+    """What a group knows of a member."""
 
     topics: frozenset[str]
-    seen: int
-    """When it last gave a sign of life, ms since the epoch."""
+    last_heartbeat: int
+    """Milliseconds since the Unix epoch."""
     joined: bool = False
-    """In a rebalance: whether it has come back."""
+    """Whether it has joined since the last rebalance began."""
     assignment: frozenset[TopicPartition] = frozenset()
 
 
 class ConsumerGroup:
-    """The members of one group, their partitions and the committed offsets."""
+    """One group: its members, their partitions, and its committed offsets."""
 
     def __init__(
         self,
@@ -70,21 +58,21 @@ class ConsumerGroup:
     ) -> None:
         """
         Args:
-            partitions_of: how many partitions a topic has.
-            session_timeout_ms: a member silent for longer is put out.
-            rebalance_timeout_ms: how long a rebalance waits for members that do not come back.
+            partitions_of: the number of partitions of a topic.
+            session_timeout_ms: a member without a heartbeat for longer is evicted.
+            rebalance_timeout_ms: how long a rebalance waits for members to join again.
         """
         self.name = name
         self.state = GroupState.EMPTY
         self.generation = 0
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, MemberMetadata] = {}
         self.committed: dict[TopicPartition, int] = {}
-        self.begun: dict[TopicPartition, int] = {}
-        """Where reading began in partitions without a committed offset."""
+        self.initial_offsets: dict[TopicPartition, int] = {}
+        """Where reading started in partitions without a committed offset (the result of `auto.offset.reset`)."""
         self.lost = 0
-        """Records that were trimmed before a member got them."""
+        """Records trimmed before a member fetched them."""
         self.rebalance_deadline = 0
-        """When the running rebalance stops waiting, ms since the epoch."""
+        """When the current rebalance stops waiting, in milliseconds since the Unix epoch."""
         self._partitions_of = partitions_of
         self._session_timeout_ms = session_timeout_ms
         self._rebalance_timeout_ms = rebalance_timeout_ms
@@ -93,73 +81,73 @@ class ConsumerGroup:
         return f"<ConsumerGroup {self.name} {self.state.name} generation={self.generation} members={len(self.members)}>"
 
     def join(self, member_id: str, topics: Iterable[str], now: int) -> None:
-        """Come in, or come back during a rebalance having let go of all partitions."""
-        wanted = frozenset(topics)
+        """Add a member, or let it join again in a rebalance, with all its partitions revoked."""
+        subscribed = frozenset(topics)
         member = self.members.get(member_id)
-        if member is None or member.topics != wanted:
+        if member is None or member.topics != subscribed:
             self.rebalance(now)
-            member = self.members[member_id] = Member(wanted, now)
-        member.seen = now
+            member = self.members[member_id] = MemberMetadata(subscribed, now)
+        member.last_heartbeat = now
         member.joined = True
         self._complete()
 
     def leave(self, member_id: str, now: int) -> None:
-        """Go; a member that is not there has gone already."""
+        """Remove a member; an unknown one is ignored."""
         if self.members.pop(member_id, None) is None:
             return
         if self.members:
             self.rebalance(now)
             self._complete()
         else:
-            self._move(Change.LAST_LEFT)
+            self._transition(GroupState.EMPTY)
 
     def rebalance(self, now: int) -> None:
-        """Ask every member to come back."""
+        """Require every member to join again."""
         if self.state is not GroupState.PREPARING_REBALANCE:
             self.rebalance_deadline = now + self._rebalance_timeout_ms
             for member in self.members.values():
                 member.joined = False
-        self._move(Change.MEMBERSHIP)
+        self._transition(GroupState.PREPARING_REBALANCE)
 
     def heartbeat(self, member_id: str, now: int) -> None:
-        """A sign of life.
+        """Renew a member's session.
 
         Raises:
-            UnknownMember: put out or never joined: join again.
+            UnknownMember: it was evicted or never joined; it has to join again.
         """
-        self._member(member_id).seen = now
+        self._member(member_id).last_heartbeat = now
 
-    def expire(self, now: int) -> list[str]:
-        """Put out who was silent for too long, or keeps a rebalance waiting past its deadline; returns their ids."""
-        late = [name for name, member in self.members.items() if self._is_late(member, now)]
-        for name in late:
+    def evict_expired(self, now: int) -> list[str]:
+        """Evict members whose session timed out or that missed the rebalance deadline; returns their ids."""
+        expired = [name for name, member in self.members.items() if self._is_expired(member, now)]
+        for name in expired:
             self.leave(name, now)
-        return late
+        return expired
 
     def assignment(self, member_id: str) -> frozenset[TopicPartition]:
         """The partitions of a member in this generation.
 
         Raises:
-            UnknownMember: put out or never joined.
+            UnknownMember: it was evicted or never joined.
         """
         return self._member(member_id).assignment
 
     def topics(self) -> frozenset[str]:
-        """What its members read."""
+        """The topics its members are subscribed to."""
         return frozenset().union(*(member.topics for member in self.members.values()))
 
     def offset(self, partition: TopicPartition) -> int | None:
-        """Where a new reader of a partition goes on: what is committed, else where reading began, else None."""
-        return self.committed.get(partition, self.begun.get(partition))
+        """Where reading a partition continues: the committed offset, else the initial one, else None."""
+        return self.committed.get(partition, self.initial_offsets.get(partition))
 
     def commit(
         self, offsets: Mapping[TopicPartition, int], *, member_id: str | None = None, generation: int | None = None
     ) -> None:
-        """Note the offsets to go on from: all of them, or none when refused.
+        """Commit offsets: all of them or, if an error is raised, none.
 
         Args:
-            member_id, generation: who commits, and since when it has its partitions; without a member, the commit is
-                a tool's, and allowed only while nobody is in the group.
+            member_id: the member that commits; None for a tool, which may commit only while the group is empty.
+            generation: the generation in which the member got its partitions.
 
         Raises:
             UnknownMember: not a member, or a tool while there are members.
@@ -174,50 +162,52 @@ class ConsumerGroup:
             raise IllegalGeneration(f"group {self.name} is at generation {self.generation}, the commit at {generation}")
         self.committed.update(offsets)
 
-    def forget(self, topic: str, now: int) -> None:
-        """Drop the offsets in a topic, as if the group had read nothing of it; its members start anew.
+    def delete_offsets(self, topic: str, now: int) -> None:
+        """Delete the offsets of a topic; the members that read it start over.
 
-        The generation rises at once, so that a commit on the way finds no records to lie about.
+        The generation is incremented at once, which fences commits for the deleted records.
         """
-        for offsets in (self.committed, self.begun):
+        for offsets in (self.committed, self.initial_offsets):
             for partition in [partition for partition in offsets if partition.topic == topic]:
                 del offsets[partition]
         if topic in self.topics():
             self.generation += 1
             self.rebalance(now)
 
-    def _member(self, member_id: str) -> Member:
+    def _member(self, member_id: str) -> MemberMetadata:
         try:
             return self.members[member_id]
         except KeyError:
             raise UnknownMember(f"{member_id} is not a member of group {self.name}") from None
 
-    def _is_late(self, member: Member, now: int) -> bool:
+    def _is_expired(self, member: MemberMetadata, now: int) -> bool:
         if self.state is GroupState.PREPARING_REBALANCE and not member.joined and now >= self.rebalance_deadline:
             return True
-        return now - member.seen > self._session_timeout_ms
+        return now - member.last_heartbeat > self._session_timeout_ms
 
     def _complete(self) -> None:
         if self.state is GroupState.PREPARING_REBALANCE and all(member.joined for member in self.members.values()):
-            self._move(Change.ALL_JOINED)
+            self._transition(GroupState.STABLE)
             self.generation += 1
             topics = {name: member.topics for name, member in self.members.items()}
             for name, partitions in range_assignment(topics, self._partitions_of).items():
                 self.members[name].assignment = partitions
 
-    def _move(self, change: Change) -> None:
-        self.state = TRANSITIONS[self.state, change]
+    def _transition(self, state: GroupState) -> None:
+        if self.state not in PREVIOUS_STATES[state]:
+            raise AssertionError(f"group {self.name} cannot change from {self.state.name} to {state.name}")
+        self.state = state
 
 
 def range_assignment(members: Mapping[str, frozenset[str]], partitions_of: Callable[[str], int]) -> Assignment:
-    """Each topic's partitions in runs as even as can be, in the order of the member ids (Kafka's RangeAssignor)."""
-    shares: dict[str, list[TopicPartition]] = {name: [] for name in members}
+    """A contiguous range of each topic's partitions for each member, in the order of member ids (RangeAssignor)."""
+    assigned: dict[str, list[TopicPartition]] = {name: [] for name in members}
     for topic in sorted(frozenset().union(*members.values())):
         readers = sorted(name for name, topics in members.items() if topic in topics)
         count, rest = divmod(partitions_of(topic), len(readers))
         first = 0
-        for place, name in enumerate(readers):
-            after = first + count + (place < rest)
-            shares[name].extend(TopicPartition(topic, partition) for partition in range(first, after))
-            first = after
-    return {name: frozenset(partitions) for name, partitions in shares.items()}
+        for index, name in enumerate(readers):
+            stop = first + count + (index < rest)
+            assigned[name].extend(TopicPartition(topic, partition) for partition in range(first, stop))
+            first = stop
+    return {name: frozenset(partitions) for name, partitions in assigned.items()}

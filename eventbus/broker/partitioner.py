@@ -1,8 +1,8 @@
-"""Which partition a key belongs to, exactly as Kafka's default partitioner decides it.
+"""The partition of a key, as Kafka's default partitioner computes it.
 
 Source: `org.apache.kafka.common.utils.Utils.murmur2` (MurmurHash2, 32 bits, seed 0x9747b28c) and
-`BuiltInPartitioner.partitionForKey`. The hash is computed key by key, or for a whole batch of equally long keys at
-once with NumPy, which costs a twentieth as much; NumPy is imported when the first such batch comes.
+`BuiltInPartitioner.partitionForKey`. Keys are hashed one by one, or a batch of equally long keys at once with NumPy,
+which costs a twentieth as much; NumPy is imported for the first such batch.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MASK = 0xFFFFFFFF
 POSITIVE = 0x7FFFFFFF
 
 VECTOR_MIN = 64
-"""Fewer keys than this are hashed one by one: below it the arrays cost more than they save."""
+"""Batches of fewer keys are hashed one by one: for them, the arrays cost more than they save."""
 
 CACHED_KEY_MAX = 64
-"""Longer keys are not remembered, so that the cache of recent keys stays under a megabyte."""
+"""Hashes of longer keys are not cached, so that the cache stays under a megabyte."""
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -54,8 +54,8 @@ _recent = lru_cache(maxsize=4096)(murmur2)  # all events of a chain share one ke
 
 
 def _vector_partitions(keys: Sequence[bytes], partitions: int) -> list[int]:
-    """`partition_for` of many keys of one length; 32-bit arrays wrap around just as the hash wants it."""
-    import numpy as np  # noqa: PLC0415 - costs 100 ms, and small buses never need it
+    """`partition_for` of many keys of one length; 32-bit arrays wrap around as the hash requires."""
+    import numpy as np  # noqa: PLC0415 - takes 100 ms, and small buses never need it
 
     length = len(keys[0])
     words = length >> 2

@@ -1,4 +1,4 @@
-"""Waking tasks that wait for news: the one place where the in-process bus sleeps."""
+"""Tasks that wait until something changes in the broker; they run on one event loop."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import asyncio
 from collections.abc import Collection
 
 
-class Notices:
-    """Tasks wait under names, and are woken when one of the names is called. Nothing is remembered.
+class Watchers:
+    """Tasks waiting under keys: topics, groups, members. `notify` wakes those of a key; a notification is not stored.
 
-    Look first, then wait, with no `await` between: then no news can be missed, because all run on one event loop.
+    A waiter misses nothing if it checks its condition and then calls `wait` without an `await` in between.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._futures: dict[str, set[asyncio.Future[None]]] = {}
 
-    def call(self, name: str) -> None:
-        """Wake everybody who waits under this name."""
-        for future in self._waiting.pop(name, ()):
+    def notify(self, key: str) -> None:
+        """Wake all tasks waiting under this key."""
+        for future in self._futures.pop(key, ()):
             if not future.done() and not future.get_loop().is_closed():
                 future.set_result(None)
 
-    async def wait(self, names: Collection[str], timeout: float | None = None) -> None:
-        """Sleep until one of the names is called, or for `timeout` seconds."""
+    async def wait(self, keys: Collection[str], timeout: float | None = None) -> None:
+        """Wait until one of the keys is notified, or for `timeout` seconds."""
         future = asyncio.get_running_loop().create_future()
-        for name in names:
-            self._waiting.setdefault(name, set()).add(future)
+        for key in keys:
+            self._futures.setdefault(key, set()).add(future)
         try:
             async with asyncio.timeout(timeout):
                 await future
         except TimeoutError:
             pass
         finally:
-            for name in names:
-                self._forget(name, future)
+            for key in keys:
+                self._discard(key, future)
 
-    def _forget(self, name: str, future: asyncio.Future[None]) -> None:
-        waiting = self._waiting.get(name)
-        if waiting is not None:
-            waiting.discard(future)
-            if not waiting:
-                del self._waiting[name]
+    def _discard(self, key: str, future: asyncio.Future[None]) -> None:
+        futures = self._futures.get(key)
+        if futures is not None:
+            futures.discard(future)
+            if not futures:
+                del self._futures[key]
 
     def __len__(self) -> int:
-        """How many names somebody waits under."""
-        return len(self._waiting)
+        """Number of keys that tasks are waiting under."""
+        return len(self._futures)

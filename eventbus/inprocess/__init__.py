@@ -1,4 +1,4 @@
-"""A bus in this process: topics, partitions and consumer groups without a broker."""
+"""The bus in this process: a client of the broker that runs on the same event loop."""
 
 from eventbus.inprocess.bus import InProcessBus
 

@@ -1,4 +1,4 @@
-"""The bus without a broker: Kafka's model in this process, on one event loop, in bounded memory."""
+"""The in-process bus: Kafka's model on one event loop, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import islice
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from eventbus.broker.batch import Columns
+from eventbus.broker.batch import RecordColumns
 from eventbus.broker.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
-from eventbus.broker.coordinator import COMMITTED, Hub
+from eventbus.broker.coordinator import OFFSETS_COMMITTED, GroupCoordinator
 from eventbus.bus import AutoOffsetReset, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
@@ -23,23 +23,23 @@ T = TypeVar("T")
 Label = TypeVar("Label", bound=Hashable)
 
 OnFull = Literal["block", "drop_oldest", "raise"]
-"""What a publisher does at a full partition whose oldest records a group has yet to commit: wait for that group, drop
-them (counted as lost where they are missed), or refuse with `BufferFull`. Without such a group the oldest just go."""
+"""What publishing does when a partition is full of records that a group has yet to commit: wait for that group, drop
+the oldest (the group counts them as lost), or raise `BufferFull`. Records that every group has committed are dropped."""
 
 CHUNK = 1000
-"""Records that `publish_many` handles between two turns of the event loop."""
+"""Records that `publish_many` appends before it yields to the event loop."""
 
 PUBLISHES_PER_TURN = 100
-"""After so many calls `publish` gives the event loop a turn, so that consumers keep up with a tight loop."""
+"""Calls of `publish` after which it yields to the event loop, so that consumers keep up with a tight loop."""
 
-FIRST_TURNS = 10
-"""Turns of the event loop that `settled` leaves to consumers whose tasks were only just created."""
+STARTUP_TURNS = 10
+"""Turns of the event loop that `settled` grants to tasks of consumers that were just created."""
 
 
 class InProcessBus:
-    """Topics, partitions, offsets, consumer groups, retention: an `EventBus` that needs no server.
+    """An `EventBus` without a server: topics, partitions, offsets, consumer groups, retention.
 
-    It works as soon as it is made; `async with` closes it at the end. All its users share one event loop.
+    It is open once created; `async with` closes it at the end. All its users share one event loop.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class InProcessBus:
     ) -> None:
         """
         Args:
-            topics: how an event type finds its topic.
-            partitions: of a topic that is made because somebody uses it; a mapping gives them by topic name.
-            retention_bytes: most that one partition holds in memory (Kafka's `retention.bytes`).
-            retention_ms: records older than this are dropped, by their timestamps; None keeps them.
-            on_full: what happens when a partition is full and a group has yet to read its oldest records.
-            max_block_ms: how long a publisher waits before it gives up with `BufferFull` (as in Kafka's producer).
-            session_timeout_ms: a group member that asks for nothing for so long is put out (`max.poll.interval.ms`).
-            rebalance_timeout_ms: how long a rebalance waits for members that still have records in hand.
-            clock: of retention and group timeouts.
+            topic_strategy: maps an event type to a topic.
+            partitions: of a topic that is created on first use, or a mapping from topic to their number.
+            retention_bytes: memory limit for one partition (Kafka's `retention.bytes`).
+            retention_ms: records with older timestamps are dropped; None keeps them.
+            on_full: what publishing does when a partition is full of records that a group has yet to commit.
+            max_block_ms: how long publishing waits before it raises `BufferFull` (Kafka's `max.block.ms`).
+            session_timeout_ms: a group member that does not poll for so long is evicted (`max.poll.interval.ms`).
+            rebalance_timeout_ms: how long a rebalance waits for members with records in flight.
+            clock: the time of retention and group timeouts. Tasks that wait sleep on the event loop's clock.
         """
         self._broker = Broker(
             partitions=partitions,
@@ -75,16 +75,15 @@ class InProcessBus:
             rebalance_timeout_ms=rebalance_timeout_ms,
         )
         self._clock = clock or SystemClock()
-        self._hub = Hub(self._broker, self._clock)
-        self._broker.on_append = self._hub.notices.call
+        self._coordinator = GroupCoordinator(self._broker, self._clock)
+        self._broker.on_append = self._coordinator.watchers.notify
         self._topic_of = topic_namer(topic_strategy)
         self._on_full = on_full
         self._max_block = max_block_ms / 1000
         self._published = 0
         self._closed = False
         self.id = new_id(now_us())
-        """Tells its offsets from those of any other bus, and from those before a `reset` or the deletion of a topic,
-        where something about them outlives it (a UUID of version 7)."""
+        """A UUIDv7, replaced by `reset` and `delete_topic`: stored offsets are valid only for a bus of the same id."""
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -100,31 +99,31 @@ class InProcessBus:
         await self.close()
 
     async def close(self) -> None:
-        """Close all subscriptions and consumers: their iterations end. What was published can still be inspected."""
+        """Close all subscriptions and consumers, which ends their iterations. The log can still be inspected."""
         self.close_nowait()
 
     def close_nowait(self) -> None:
-        """`close`, for those who have no event loop (any more)."""
+        """`close` without an event loop."""
         self._closed = True
-        for consumer in list(self._hub.consumers):
+        for consumer in list(self._coordinator.consumers):
             consumer.close_nowait()
-        self._hub.notices.call(COMMITTED)
+        self._coordinator.watchers.notify(OFFSETS_COMMITTED)
 
     # Publishing
 
     async def publish(self, event: Event, *, topic: str | None = None) -> RecordMetadata:
-        """Put one event into the log.
+        """Append one event to the log.
 
         Raises:
             BusClosed
             BufferFull: see `on_full`.
-            InvalidTopic: a name that Kafka would refuse.
+            InvalidTopic: Kafka would refuse the name.
         """
         self._check_open()
         record = record_of(event, topic or self._topic_of(event.event_type))
         [number] = self._broker.route(record.topic, [record.key])
         partition = TopicPartition(record.topic, number)
-        row = Columns([record.key], [record.value], [record.timestamp], [record.headers])
+        row = RecordColumns([record.key], [record.value], [record.timestamp], [record.headers])
         offset = await self._append(partition, row)
         self._published += 1
         if not self._published % PUBLISHES_PER_TURN:
@@ -132,25 +131,25 @@ class InProcessBus:
         return RecordMetadata(record.topic, number, offset)
 
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
-        """Put many into the log, in order within each partition; returns how many.
+        """Append many events or records to the log, in order within each partition; returns their number.
 
-        Takes them in chunks, so an endless iterable is fine, and the event loop has its turn before each.
+        Takes them in chunks and yields to the event loop before each, so that an endless iterable is fine.
 
         Raises:
-            TypeError: something is neither an event nor a record; nothing of its chunk was published.
-            BusClosed, BufferFull, InvalidTopic: as `publish`; chunks before are in the log, and of the last one what
-                other partitions had room for.
+            TypeError: an item is neither an event nor a record; nothing of its chunk is in the log.
+            BusClosed, BufferFull, InvalidTopic: as in `publish`. Earlier chunks are in the log; of the last chunk, a
+                part may be.
         """
         count = 0
-        rest = iter(events)
-        while chunk := list(islice(rest, CHUNK)):
-            await asyncio.sleep(0)  # not after it: who is cancelled here has published nothing of the chunk
+        items = iter(events)
+        while chunk := list(islice(items, CHUNK)):
+            await asyncio.sleep(0)  # before the chunk: when cancelled here, none of it is in the log
             self._check_open()
             records = [item if type(item) is ProducerRecord else self._record(item) for item in chunk]
-            for topic, same_topic in _grouped(records, [record.topic for record in records]):
-                numbers = self._broker.route(topic, [record.key for record in same_topic])
-                for number, same_partition in _grouped(same_topic, numbers):
-                    await self._append(TopicPartition(topic, number), Columns.of(same_partition))
+            for topic, of_topic in _grouped(records, [record.topic for record in records]):
+                partitions = self._broker.route(topic, [record.key for record in of_topic])
+                for partition, of_partition in _grouped(of_topic, partitions):
+                    await self._append(TopicPartition(topic, partition), RecordColumns.of(of_partition))
             count += len(records)
         return count
 
@@ -164,11 +163,10 @@ class InProcessBus:
         auto_offset_reset: AutoOffsetReset = "earliest",
         auto_commit: bool = True,
     ) -> InProcessSubscription:
-        """Read topics: as a member of `group` from its committed offsets on, or alone from `start`.
+        """Read topics from a group's committed offsets on, or from `auto_offset_reset` where there are none.
 
-        Topics that do not exist yet are created. `lost` of the subscription counts records it came too late for.
-        A subscription that is dropped unclosed (a loop broken off, a task cancelled) leaves its group when Python
-        frees it; `async with` does so at once.
+        Topics that do not exist are created. A subscription dropped without `close()` (a loop left by `break`, a
+        cancelled task) leaves its group when it is garbage-collected; `async with` leaves at once.
         """
         consumer = self.consumer(topics, group=group, auto_offset_reset=auto_offset_reset)
         return InProcessSubscription(consumer, auto_commit=auto_commit and group is not None)
@@ -181,51 +179,51 @@ class InProcessBus:
         auto_offset_reset: AutoOffsetReset = "earliest",
         on_rebalance: OnRebalance | None = None,
     ) -> InProcessConsumer:
-        """The lower level of `subscribe`: whole batches as columns, positions and commits in the caller's hands.
+        """A consumer of whole batches as columns, with explicit positions and commits: the level below `subscribe`.
 
         Args:
-            on_rebalance: called (and awaited) inside `poll` with the partitions assigned and those revoked; commits
-                are still good while it is told of a revocation.
+            on_rebalance: called (and awaited) in `poll` with the partitions assigned and those revoked. Revoked
+                partitions can still be committed during the call.
         """
         self._check_open()
         names = [topics] if isinstance(topics, str) else topics
         return InProcessConsumer(
-            self._hub, names, group=group, auto_offset_reset=auto_offset_reset, on_rebalance=on_rebalance
+            self._coordinator, names, group=group, auto_offset_reset=auto_offset_reset, on_rebalance=on_rebalance
         )
 
     # Topics
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
-        """Create the topics that do not exist yet, with this many partitions each."""
+        """Create the topics that do not exist, with these numbers of partitions."""
         self._check_open()
         self._broker.create_topics(partitions)
 
     async def delete_topic(self, name: str) -> None:
-        """Drop a topic with its records and the groups' offsets in it.
+        """Delete a topic, its records and its offsets.
 
         Raises:
-            UnknownTopic: there is none of this name.
+            UnknownTopic: no such topic.
         """
         self._broker.delete_topic(name, self._clock.now_ms())
         self.id = new_id(now_us())
-        self._start_over()
+        self._reset_positions()
 
     def reset(self) -> None:
-        """Forget all records and offsets. Topics and open subscriptions stay, and begin anew at offset 0."""
+        """Delete all records and offsets. Topics and open subscriptions stay and start over at offset 0."""
         self.id = new_id(now_us())
         self._broker.clear(self._clock.now_ms())
-        self._start_over()
+        self._reset_positions()
 
-    # Looking in
+    # Inspecting
 
     def records(self, topic: str | None = None, *, key: bytes | None = None) -> list[ConsumerRecord]:
-        """What is in the log, by topic, partition and offset; `topic` and `key` pick from it."""
-        self._broker.enforce_retention_time(self._clock.now_ms())
+        """The records in the log, ordered by topic, partition and offset, filtered by the arguments given."""
+        self._broker.enforce_retention(self._clock.now_ms())
         topics = [name for name in sorted(self._broker.topics) if topic in (None, name)]
         return [
             record
             for partition in self._broker.topic_partitions(topics)
-            for batch in self._broker.fetch(partition, self._broker.log(partition).start_offset)
+            for batch in self._broker.fetch(partition, self._broker.log(partition).log_start_offset)
             for record in batch.records(*partition)
             if key is None or record.key == key
         ]
@@ -233,42 +231,41 @@ class InProcessBus:
     def events(
         self, topic: str | None = None, *, event_type: str | None = None, correlation_id: str | None = None
     ) -> list[Event]:
-        """The events in the log in the order of their timestamps; each argument picks from them.
+        """The events in the log, ordered by timestamp, filtered by the arguments given.
 
         Raises:
-            InvalidEvent: a record is not an event; `records` shows it.
+            InvalidEvent: a record is not an event; see `records`.
         """
         key = correlation_id.encode() if correlation_id else None
         events = (record.event for record in self.records(topic, key=key))
-        picked = (event for event in events if event_type in (None, event.event_type))
-        return sorted(picked, key=lambda event: event.timestamp)
+        matches = (event for event in events if event_type in (None, event.event_type))
+        return sorted(matches, key=lambda event: event.timestamp)
 
     async def settled(self, group: str, topic: str | None = None) -> None:
-        """Wait until the group has committed every record that is in the log now.
+        """Wait until the group has committed all records that are in the log now.
 
         Args:
-            topic: only this one; by default all that the group reads.
+            topic: wait for this topic alone; by default for all topics of the group.
 
         Raises:
-            NoActiveMembers: there are records left, but nobody in the group to process them; or nobody of this name
-                has ever read anything.
+            NoActiveMembers: the group has a lag but no members, or has never read anything.
         """
-        for _ in range(FIRST_TURNS):
+        for _ in range(STARTUP_TURNS):
             await asyncio.sleep(0)
-        members = self._broker.group(group)
-        ends = self._broker.ends(members, topic)
-        if not ends:
+        consumer_group = self._broker.group(group)
+        end_offsets = self._broker.end_offsets(consumer_group, topic)
+        if not end_offsets:
             raise NoActiveMembers(f"no member of a group {group!r} has read anything yet")
-        while behind := self._broker.behind(members, ends):
-            if not members.members:
-                raise NoActiveMembers(f"group {group!r} has no members, and {behind} records to process")
-            await self._hub.notices.wait((COMMITTED,))
+        while lag := self._broker.lag(consumer_group, end_offsets):
+            if not consumer_group.members:
+                raise NoActiveMembers(f"group {group!r} has no members, and {lag} records to process")
+            await self._coordinator.watchers.wait((OFFSETS_COMMITTED,))
 
     def statistics(self) -> BrokerStatistics:
-        """Records and bytes kept, end offsets, lag and losses of each group: a snapshot."""
+        """Records and bytes in the log, end offsets, lag and lost records of each group."""
         return self._broker.statistics()
 
-    # Inside
+    # Internals
 
     def _check_open(self) -> None:
         if self._closed:
@@ -281,13 +278,13 @@ class InProcessBus:
             return item
         raise TypeError(f"expected an Event or a ProducerRecord, got {type(item).__name__}")
 
-    async def _append(self, partition: TopicPartition, rows: Columns) -> int:
-        """Put rows into a partition as soon as there is room; a run too large to be trimmed at once goes in parts."""
+    async def _append(self, partition: TopicPartition, rows: RecordColumns) -> int:
+        """Append rows to a partition once there is room; long runs are split, since trimming drops whole batches."""
         size = rows.size_bytes()
         if size > self._broker.run_bytes and len(rows) > 1:
             middle = len(rows) // 2
-            offset = await self._append(partition, rows.cut(0, middle))
-            await self._append(partition, rows.cut(middle, len(rows)))
+            offset = await self._append(partition, rows.slice(0, middle))
+            await self._append(partition, rows.slice(middle, len(rows)))
             return offset
         if not self._has_room(partition, size):
             await self._wait_for_room(partition, size)
@@ -295,28 +292,28 @@ class InProcessBus:
 
     def _has_room(self, partition: TopicPartition, size: int) -> bool:
         now = self._clock.now_ms()
-        return self._broker.make_room(partition, size, now, force=self._on_full == "drop_oldest")
+        return self._broker.reserve(partition, size, now, force=self._on_full == "drop_oldest")
 
     async def _wait_for_room(self, partition: TopicPartition, size: int) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self._max_block if self._on_full == "block" else 0)
         while not self._has_room(partition, size):
-            left = deadline - loop.time()
-            if left <= 0:
-                slow = ", ".join(group.name for group in self._broker.readers(partition.topic))
-                raise BufferFull(f"{partition} is full of records not yet committed by group {slow}")
-            await self._hub.notices.wait((COMMITTED,), left)
+            remaining = deadline - loop.time()
+            if remaining <= 0:
+                groups = ", ".join(group.name for group in self._broker.readers(partition.topic))
+                raise BufferFull(f"{partition} is full of records not yet committed by group {groups}")
+            await self._coordinator.watchers.wait((OFFSETS_COMMITTED,), remaining)
             self._check_open()
 
-    def _start_over(self) -> None:
-        for consumer in list(self._hub.consumers):
-            consumer.start_over()
+    def _reset_positions(self) -> None:
+        for consumer in list(self._coordinator.consumers):
+            consumer.reset_positions()
         for group in self._broker.groups.values():
-            self._hub.group_changed(group)
+            self._coordinator.on_rebalance(group)
 
 
 def _grouped(items: list[T], labels: Sequence[Label]) -> ItemsView[Label, list[T]]:
-    """The items under their labels, in order."""
+    """The items by label, in order."""
     if len(set(labels)) == 1:
         return {labels[0]: items}.items()
     groups: dict[Label, list[T]] = {}

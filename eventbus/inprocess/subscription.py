@@ -1,4 +1,4 @@
-"""Reading the in-process bus record by record, or list by list, with the commits done on the way."""
+"""Subscription of the in-process bus: records from a consumer's batches, committed as they are processed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Self
 
 from eventbus.errors import BusClosed, IllegalGeneration, UnknownMember
 from eventbus.inprocess.consumer import InProcessConsumer, Partitions
-from eventbus.prefetch import HandsOut, partition_of
+from eventbus.prefetch import PrefetchingSubscription, partition_of_records
 from eventbus.record import TopicPartition
 
 
-class InProcessSubscription(HandsOut):
-    """`eventbus.bus.Subscription` on the in-process bus; made by `InProcessBus.subscribe`."""
+class InProcessSubscription(PrefetchingSubscription):
+    """An `eventbus.bus.Subscription` of the in-process bus; created by `InProcessBus.subscribe`."""
 
     poll_records = 500
 
@@ -27,7 +27,7 @@ class InProcessSubscription(HandsOut):
 
     @property
     def lost(self) -> int:
-        """Records that were trimmed before this subscription got them."""
+        """Records trimmed before this subscription fetched them."""
         return self._consumer.lost
 
     async def __aenter__(self) -> Self:
@@ -35,55 +35,55 @@ class InProcessSubscription(HandsOut):
         return self
 
     async def commit(self) -> None:
-        """Commit everything handed out so far.
+        """Commit all records delivered so far.
 
         Raises:
-            NoGroup: this subscription reads alone.
-            IllegalGeneration: the group has rebalanced since these records were handed out.
-            UnknownMember: this member was put out of the group.
+            NoGroup: this subscription has no group.
+            IllegalGeneration: the group has rebalanced since these records were delivered.
+            UnknownMember: this member was evicted from the group.
         """
-        self._consumer.commit(self._handed_out)
-        self._handed_out.clear()
+        self._consumer.commit(self._delivered)
+        self._delivered.clear()
         self._consumer.release()
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on from this offset.
+        """Continue from this offset.
 
         Raises:
             NotAssigned, OffsetOutOfRange
         """
         await self._consumer.ready()
-        self._put_back()
+        self._return_prefetched()
         self._consumer.seek(partition, offset)
 
     async def seek_to_timestamp(self, timestamp: int) -> None:
-        """Position every assigned partition at its first record of at least this time (ms), else at its end."""
+        """Set each assigned partition to its first record with at least this timestamp (ms), else to its end."""
         await self._consumer.ready()
-        self._put_back()
+        self._return_prefetched()
         for partition in self._consumer.assignment():
             offset = self._consumer.offset_for_timestamp(partition, timestamp)
-            self._consumer.seek(partition, self._consumer.highwater(partition) if offset is None else offset)
+            self._consumer.seek(partition, self._consumer.high_watermark(partition) if offset is None else offset)
 
     def assignment(self) -> Partitions:
         return self._consumer.assignment()
 
     async def close(self) -> None:
-        """Leave; what was handed out last is not committed. Iterations that wait end."""
-        self._lists.clear()
+        """Leave without committing the last records delivered. Iterations that wait end."""
+        self._prefetched.clear()
         self._current = iter(())
-        self._handed_out.clear()
+        self._delivered.clear()
         await self._consumer.close()
 
-    def _note_processed(self) -> None:
-        """Commit what was handed out, since more is asked for; refused commits mean that another member has it now."""
-        if self._auto_commit and self._handed_out:
+    def _mark_processed(self) -> None:
+        """Commit the delivered records. An error means that another member has their partitions now."""
+        if self._auto_commit and self._delivered:
             try:  # noqa: SIM105 - `suppress` would cost as much as the commit
-                self._consumer.commit(self._handed_out)
-            except (IllegalGeneration, UnknownMember):  # they come again, to their new owner
+                self._consumer.commit(self._delivered)
+            except (IllegalGeneration, UnknownMember):  # the new owner reads them again
                 pass
-            self._handed_out.clear()
+            self._delivered.clear()
 
-    def _is_fresh(self) -> bool:
+    def _is_valid(self) -> bool:
         return self._epoch == self._consumer.epoch and self._consumer.is_current()
 
     async def _poll(self, max_records: int) -> None:
@@ -91,17 +91,17 @@ class InProcessSubscription(HandsOut):
             polled = await self._consumer.poll(max_records)
         except BusClosed:
             raise StopAsyncIteration from None
-        if self._epoch != self._consumer.epoch:  # after a rebalance these are others' to commit
+        if self._epoch != self._consumer.epoch:  # after a rebalance, other members commit these
             self._epoch = self._consumer.epoch
-            self._handed_out.clear()
-        self._lists = deque(
+            self._delivered.clear()
+        self._prefetched = deque(
             [record for batch in batches for record in batch.records(*partition)]
             for partition, batches in polled.items()
         )
 
-    def _put_back(self) -> None:
-        """Give up what was polled and not handed out."""
-        rest = list(self._current) if self._is_fresh() else []
-        for records in filter(None, (rest, *self._lists)):
-            self._consumer.rewind(partition_of(records), records[0].offset)
-        self._lists.clear()
+    def _return_prefetched(self) -> None:
+        """Return records that were polled but not delivered."""
+        rest = list(self._current) if self._is_valid() else []
+        for records in filter(None, (rest, *self._prefetched)):
+            self._consumer.rewind(partition_of_records(records), records[0].offset)
+        self._prefetched.clear()

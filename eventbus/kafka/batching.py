@@ -74,7 +74,7 @@ def pack(
     return batches
 
 
-def partition_of(record: ProducerRecord, count: int) -> int:
+def choose_partition(record: ProducerRecord, count: int) -> int:
     """Where Kafka's default partitioner puts one record."""
     return _partitions([record], count)[0]
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from eventbus.errors import AccessDenied, AuthenticationFailed, BrokerUnreachable, DeliveryFailed, EventBusError
-from eventbus.kafka.batching import CHUNK_BYTES, headers_for, pack, partition_of, take_chunk
+from eventbus.kafka.batching import CHUNK_BYTES, choose_partition, headers_for, pack, take_chunk
 from eventbus.kafka.connection import Connection
 from eventbus.kafka.errors import translate, translated
 from eventbus.kafka.topics import Topics
@@ -249,7 +249,7 @@ class Producer:
 async def _submit_one(producer: AIOKafkaProducer, delivery: Delivery) -> None:
     """aiokafka collects records of concurrent calls into batches."""
     [record] = delivery.records
-    partition = partition_of(record, len(await producer.partitions_for(record.topic)))
+    partition = choose_partition(record, len(await producer.partitions_for(record.topic)))
     promise = await producer.send(
         record.topic,
         record.value,

@@ -16,7 +16,7 @@ from eventbus.errors import BusClosed, EventBusError, NoGroup, NotAssigned, Offs
 from eventbus.kafka.connection import Connection
 from eventbus.kafka.errors import translated
 from eventbus.kafka.topics import Topics
-from eventbus.prefetch import HandsOut
+from eventbus.prefetch import PrefetchingSubscription
 from eventbus.record import ConsumerRecord, TopicPartition
 
 COMMIT_INTERVAL = 1.0
@@ -31,7 +31,7 @@ WAIT_MS = 1000
 Offsets = dict[TopicPartition, int]
 
 
-class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """`eventbus.bus.Subscription` on Kafka; made by `KafkaBus.subscribe`.
 
     While the brokers are away it waits for them, as every Kafka consumer does.
@@ -89,7 +89,7 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
         self._check_open()
         if self._group is None:
             raise NoGroup
-        await self._commit(self._processed | self._handed_out)
+        await self._commit(self._processed | self._delivered)
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
         """Go on from this offset.
@@ -106,13 +106,13 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
             end = (await consumer.end_offsets([place]))[place]
         if not earliest <= offset <= end:
             raise OffsetOutOfRange(f"expected an offset from {earliest} to {end} of {partition}, got {offset}")
-        self._put_back(consumer)
+        self._return_prefetched(consumer)
         consumer.seek(place, offset)
 
     async def seek_to_timestamp(self, timestamp: int) -> None:
         """Position every assigned partition at its first record of at least this time (ms), else at its end."""
         consumer = await self._joined()
-        self._put_back(consumer)
+        self._return_prefetched(consumer)
         with translated("seek to a timestamp"):
             found = await consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), timestamp))
             for place, hit in found.items():
@@ -191,23 +191,23 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
     async def _poll(self, max_records: int) -> None:
         try:
             consumer = await self._joined()
-            while not self._lists:
+            while not self._prefetched:
                 await self._commit_in_time()
                 with translated(f"fetch from {', '.join(self._topics)}"):
                     fetched = await consumer.getmany(timeout_ms=WAIT_MS, max_records=max_records)
-                self._lists.extend(converted(place, records) for place, records in fetched.items())
+                self._prefetched.extend(converted(place, records) for place, records in fetched.items())
                 if self._closed:
                     raise StopAsyncIteration
         except BusClosed:
             raise StopAsyncIteration from None
 
-    def _is_fresh(self) -> bool:
+    def _is_valid(self) -> bool:
         return True  # a rebalance takes away what is at hand (`_forget`)
 
-    def _note_processed(self) -> None:
-        if self._auto_commit and self._handed_out:
-            self._processed.update(self._handed_out)
-            self._handed_out.clear()
+    def _mark_processed(self) -> None:
+        if self._auto_commit and self._delivered:
+            self._processed.update(self._delivered)
+            self._delivered.clear()
 
     async def _commit_in_time(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -227,7 +227,7 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
             with translated(f"commit for group {self._group}"):
                 await self._consumer.commit(noted)
         for partition, offset in list(offsets.items()):
-            for known in (self._processed, self._handed_out):
+            for known in (self._processed, self._delivered):
                 if known.get(partition) == offset:
                     del known[partition]
 
@@ -238,18 +238,18 @@ class KafkaSubscription(HandsOut, ConsumerRebalanceListener):  # type: ignore[mi
         except asyncio.CancelledError:
             await consumer._client.close()  # `stop` was waiting for a coordinator that does not answer
 
-    def _put_back(self, consumer: AIOKafkaConsumer) -> None:
+    def _return_prefetched(self, consumer: AIOKafkaConsumer) -> None:
         """Fetch again later what was fetched and not handed out."""
-        for records in filter(None, (list(self._current), *self._lists)):
+        for records in filter(None, (list(self._current), *self._prefetched)):
             place = KafkaPartition(records[0].topic, records[0].partition)
             consumer.seek(place, records[0].offset)
-        self._lists.clear()
+        self._prefetched.clear()
 
     def _forget(self) -> None:
         """These records are others' to hand out and to commit."""
-        self._lists.clear()
+        self._prefetched.clear()
         self._current = iter(())
-        self._handed_out.clear()
+        self._delivered.clear()
         self._processed.clear()
 
 

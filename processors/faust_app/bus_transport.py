@@ -132,7 +132,7 @@ class BusConsumer(ChunkConsumer):
 
     async def seek_rest(self, partitions: set[TP]) -> dict[TP, int]:
         committed = {tp: self.reader.committed(_ours(tp)) for tp in partitions}
-        positions = {tp: self.reader.earliest(_ours(tp)) if at is None else at for tp, at in committed.items()}
+        positions = {tp: self.reader.beginning_offset(_ours(tp)) if at is None else at for tp, at in committed.items()}
         for tp, offset in positions.items():
             await self._seek(tp, offset)
         return positions
@@ -152,16 +152,16 @@ class BusConsumer(ChunkConsumer):
         return self.reader.position(_ours(tp))
 
     async def bounds(self, partitions: Iterable[TP]) -> dict[TP, Bounds]:
-        return {tp: Bounds(self.reader.earliest(_ours(tp)), self.highwater(tp)) for tp in partitions}
+        return {tp: Bounds(self.reader.beginning_offset(_ours(tp)), self.highwater(tp)) for tp in partitions}
 
     def highwater(self, tp: TP) -> int:
-        return self.reader.highwater(_ours(tp))
+        return self.reader.high_watermark(_ours(tp))
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.highwater(tp) for tp in partitions}
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self.reader.earliest(_ours(tp)) for tp in partitions}
+        return {tp: self.reader.beginning_offset(_ours(tp)) for tp in partitions}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:

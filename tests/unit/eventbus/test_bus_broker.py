@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from eventbus import InvalidTopic, TopicPartition, UnknownMember, UnknownTopic
-from eventbus.broker.batch import RECORD_OVERHEAD, Columns, encode
+from eventbus.broker.batch import RECORD_OVERHEAD, RecordColumns, encode
 from eventbus.broker.broker import TIME_CHECK_MS, Broker
 from eventbus.broker.groups import GroupState
 
@@ -15,9 +15,9 @@ TP = TopicPartition("t", 0)
 ROW_BYTES = RECORD_OVERHEAD + 40
 
 
-def rows(count: int, timestamp: int = 0) -> Columns:
+def rows(count: int, timestamp: int = 0) -> RecordColumns:
     """Records of `ROW_BYTES` each."""
-    return Columns([None] * count, [b"x" * 40] * count, [timestamp] * count, [()] * count)
+    return RecordColumns([None] * count, [b"x" * 40] * count, [timestamp] * count, [()] * count)
 
 
 def small(records: int = 8, **options: int) -> Broker:
@@ -29,7 +29,7 @@ def publish(broker: Broker, count: int, now: int = 0, *, force: bool = False) ->
     """Put in one by one what finds room; returns how many."""
     broker.partitions_of("t")
     for done in range(count):
-        if not broker.make_room(TP, ROW_BYTES, now, force=force):
+        if not broker.reserve(TP, ROW_BYTES, now, force=force):
             return done
         broker.append(TP, rows(1, now))
     return count
@@ -95,7 +95,7 @@ def test_nobody_reading_means_the_oldest_go() -> None:
     assert statistics.bytes <= 8 * ROW_BYTES
     assert (statistics.appended, statistics.records) == (100, 8)
     assert statistics.trimmed == 92
-    assert broker.log(TP).start_offset == 92
+    assert broker.log(TP).log_start_offset == 92
 
 
 def test_a_group_keeps_what_it_needs() -> None:
@@ -106,7 +106,7 @@ def test_a_group_keeps_what_it_needs() -> None:
     assert publish(broker, 100) == 8
     group.commit({TP: 3}, member_id="m", generation=1)
     assert publish(broker, 100) == 3
-    assert broker.log(TP).start_offset == 3
+    assert broker.log(TP).log_start_offset == 3
 
 
 def test_a_group_without_members_holds_nothing_back() -> None:
@@ -130,16 +130,16 @@ def test_force_takes_what_is_needed() -> None:
     broker = small(8)
     broker.group("g").join("m", {"t"}, 0)
     assert publish(broker, 100, force=True) == 100
-    assert broker.log(TP).start_offset == 92
+    assert broker.log(TP).log_start_offset == 92
 
 
 def test_one_run_is_let_in_whatever_its_size() -> None:
     """A run beyond the limit enters an empty partition: it could never come in otherwise."""
     broker = small(4)
     broker.partitions_of("t")
-    assert broker.make_room(TP, 50 * ROW_BYTES, 0)
+    assert broker.reserve(TP, 50 * ROW_BYTES, 0)
     broker.append(TP, rows(50))
-    assert broker.make_room(TP, ROW_BYTES, 0)
+    assert broker.reserve(TP, ROW_BYTES, 0)
     assert len(broker.log(TP)) == 0
 
 
@@ -149,12 +149,12 @@ def test_retention_by_time_goes_by_the_records() -> None:
     broker.partitions_of("t")
     for timestamp in (1_000, 5_000, 9_000):
         broker.append(TP, rows(1, timestamp))
-    broker.enforce_retention_time(11_000)
-    assert broker.log(TP).start_offset == 0
-    broker.enforce_retention_time(11_000 + TIME_CHECK_MS)
-    assert broker.log(TP).start_offset == 1
-    broker.enforce_retention_time(19_001)
-    assert broker.log(TP).start_offset == 3
+    broker.enforce_retention(11_000)
+    assert broker.log(TP).log_start_offset == 0
+    broker.enforce_retention(11_000 + TIME_CHECK_MS)
+    assert broker.log(TP).log_start_offset == 1
+    broker.enforce_retention(19_001)
+    assert broker.log(TP).log_start_offset == 3
 
 
 def test_deleting_a_topic_takes_its_offsets_along() -> None:
@@ -167,7 +167,7 @@ def test_deleting_a_topic_takes_its_offsets_along() -> None:
     with pytest.raises(UnknownTopic):
         broker.delete_topic("t", 0)
     assert publish(broker, 1) == 1
-    assert broker.log(TP).end_offset == 1
+    assert broker.log(TP).log_end_offset == 1
 
 
 def test_clearing_keeps_topics_and_members() -> None:
@@ -225,7 +225,7 @@ def test_what_is_counted_is_what_is_held() -> None:
             numbers = range(start, start + 100)
             keys: list[bytes | None] = [b"%036d" % number for number in numbers]
             values: list[bytes | None] = [b"%0300d" % number for number in numbers]
-            broker.append(TP, Columns(keys, values, [10**12 + number for number in numbers], [None] * 100))
+            broker.append(TP, RecordColumns(keys, values, [10**12 + number for number in numbers], [None] * 100))
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

@@ -101,7 +101,7 @@ async def test_positions_commits_and_ends() -> None:
     assert (consumer.position(partition), consumer.committed(partition)) == (4, 4)
     consumer.commit({partition: 2})
     assert consumer.committed(partition) == 2
-    assert (consumer.earliest(partition), consumer.highwater(partition)) == (0, 10)
+    assert (consumer.beginning_offset(partition), consumer.high_watermark(partition)) == (0, 10)
     assert consumer.offset_for_timestamp(partition, 7) == 7
     assert consumer.offset_for_timestamp(partition, 99) is None
 

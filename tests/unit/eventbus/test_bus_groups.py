@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventbus import IllegalGeneration, TopicPartition, UnknownMember
-from eventbus.broker.groups import TRANSITIONS, Change, ConsumerGroup, GroupState, range_assignment
+from eventbus.broker.groups import PREVIOUS_STATES, ConsumerGroup, GroupState, range_assignment
 
 PARTITIONS = {"a": 4, "b": 3, "c": 1}
 SESSION_MS = 100
@@ -32,18 +30,18 @@ class GroupMachine(RuleBasedStateMachine):
         self.group = new_group()
         self.now = 1000
         self.generation = 0
-        self.seen: dict[str, int] = {}
+        self.last_heartbeat: dict[str, int] = {}
         self.held: dict[str, int] = {}
         """Generation in which each member took its partitions."""
 
     @rule(name=names, topics=topic_sets)
     def join(self, name: str, topics: frozenset[str]) -> None:
         self.group.join(name, topics, self.now)
-        self.seen[name] = self.now
+        self.last_heartbeat[name] = self.now
         self.held.pop(name, None)
 
     @rule()
-    def all_come_back(self) -> None:
+    def all_join_again(self) -> None:
         for name, member in list(self.group.members.items()):
             if not member.joined:
                 self.join(name, member.topics)
@@ -64,7 +62,7 @@ class GroupMachine(RuleBasedStateMachine):
     def heartbeat(self, name: str) -> None:
         if name in self.group.members:
             self.group.heartbeat(name, self.now)
-            self.seen[name] = self.now
+            self.last_heartbeat[name] = self.now
         else:
             with pytest.raises(UnknownMember):
                 self.group.heartbeat(name, self.now)
@@ -79,8 +77,8 @@ class GroupMachine(RuleBasedStateMachine):
             and not member.joined
             and self.now >= self.group.rebalance_deadline
         }
-        silent = {name for name in self.group.members if self.now - self.seen[name] > SESSION_MS}
-        assert set(self.group.expire(self.now)) == waited_for | silent
+        silent = {name for name in self.group.members if self.now - self.last_heartbeat[name] > SESSION_MS}
+        assert set(self.group.evict_expired(self.now)) == waited_for | silent
 
     @precondition(lambda self: self.group.members)
     @rule(data=st.data(), offset=st.integers(0, 9))
@@ -135,7 +133,7 @@ class GroupMachine(RuleBasedStateMachine):
 
     @invariant()
     def those_of_one_generation_do_not_overlap(self) -> None:
-        """Members that believe in the current generation hold different partitions, also while others come."""
+        """Members of the current generation hold different partitions, also while others join."""
         current = [name for name, generation in self.held.items() if generation == self.group.generation]
         owned = [p for name in current if name in self.group.members for p in self.group.assignment(name)]
         assert len(owned) == len(set(owned))
@@ -145,18 +143,18 @@ TestGroupMachine = GroupMachine.TestCase
 TestGroupMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
-def test_the_table_is_complete() -> None:
-    """Every change is possible in every state but for the endings of what has not begun."""
-    impossible = {
-        (GroupState.EMPTY, Change.LAST_LEFT),
-        (GroupState.EMPTY, Change.ALL_JOINED),
-        (GroupState.STABLE, Change.ALL_JOINED),
-    }
-    assert set(TRANSITIONS) | impossible == set(product(GroupState, Change))
+def test_a_group_is_stable_only_after_a_rebalance() -> None:
+    """A group without members has none to assign partitions to, and a stable one has assigned them."""
+    assert set(PREVIOUS_STATES) == set(GroupState)
+    assert PREVIOUS_STATES[GroupState.STABLE] == {GroupState.PREPARING_REBALANCE}
+    assert GroupState.EMPTY not in PREVIOUS_STATES[GroupState.EMPTY]
+    group = new_group()
+    with pytest.raises(AssertionError, match="from EMPTY to STABLE"):
+        group._transition(GroupState.STABLE)
 
 
 def test_a_rebalance_waits_for_every_member() -> None:
-    """Nobody gets a partition before its owner has come back, and the newcomer then has its share."""
+    """A partition is assigned again only after its owner has joined again, and the new member gets its share."""
     group = new_group()
     group.join("m1", {"a"}, 0)
     assert (group.generation, len(group.assignment("m1"))) == (1, 4)
@@ -168,8 +166,8 @@ def test_a_rebalance_waits_for_every_member() -> None:
     assert {len(group.assignment(name)) for name in ("m1", "m2")} == {2}
 
 
-def test_a_member_may_commit_until_it_has_come_back() -> None:
-    """While a rebalance gathers its members, the generation stands, so that work in hand can still be noted."""
+def test_a_member_may_commit_until_it_has_joined_again() -> None:
+    """While a rebalance waits for its members, the generation stands, so that records in flight can be committed."""
     group = new_group()
     group.join("m1", {"c"}, 0)
     group.join("m2", {"c"}, 1)
@@ -180,12 +178,12 @@ def test_a_member_may_commit_until_it_has_come_back() -> None:
     assert group.committed == {TopicPartition("c", 0): 7}
 
 
-def test_forgetting_a_topic_fences_commits_on_their_way() -> None:
-    """Offsets of a topic that was emptied cannot come back by a commit of what was read before."""
+def test_deleting_offsets_fences_late_commits() -> None:
+    """Offsets of a topic that was emptied do not come back by a commit of what was read before."""
     group = new_group()
     group.join("m1", {"a", "c"}, 0)
     group.commit({TopicPartition("a", 0): 3, TopicPartition("c", 0): 4}, member_id="m1", generation=1)
-    group.forget("a", 1)
+    group.delete_offsets("a", 1)
     assert group.committed == {TopicPartition("c", 0): 4}
     with pytest.raises(IllegalGeneration):
         group.commit({TopicPartition("a", 0): 3}, member_id="m1", generation=1)

@@ -145,7 +145,7 @@ async def test_a_blocked_publisher_can_be_cancelled() -> None:
         await turns()
         await stop(publisher)
         assert bus.statistics().appended == 8
-        assert len(bus._hub.notices) == 0
+        assert len(bus._coordinator.watchers) == 0
 
 
 async def test_a_publisher_cancelled_at_its_turn_has_published_nothing() -> None:
@@ -428,7 +428,7 @@ async def test_a_cancelled_reader_leaves_the_group_and_no_waiter() -> None:
     await turns(1)  # asyncio itself holds the task until then
     gc.collect()
     assert bus.statistics().groups["g"].members == 0
-    assert len(bus._hub.notices) == 0
+    assert len(bus._coordinator.watchers) == 0
 
 
 async def test_closing_the_bus_ends_every_loop() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from eventbus import OffsetOutOfRange
-from eventbus.broker.batch import RECORD_OVERHEAD, Columns, encode
+from eventbus.broker.batch import RECORD_OVERHEAD, RecordColumns, encode
 from eventbus.broker.log import PartitionLog
 
 Row = tuple[bytes | None, bytes | None, int]
@@ -17,9 +17,9 @@ row = st.tuples(st.none() | st.just(b"key"), st.none() | st.binary(max_size=30),
 rows = st.lists(row, min_size=1, max_size=6)
 
 
-def columns(rows: list[Row]) -> Columns:
+def columns(rows: list[Row]) -> RecordColumns:
     keys, values, timestamps = zip(*rows, strict=True)
-    return Columns(list(keys), list(values), list(timestamps), [()] * len(rows))
+    return RecordColumns(list(keys), list(values), list(timestamps), [()] * len(rows))
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -42,65 +42,65 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), most=st.integers(1, 20))
     def read(self, data: st.DataObject, most: int) -> None:
-        offset = data.draw(st.integers(self.log.start_offset, self.log.end_offset))
+        offset = data.draw(st.integers(self.log.log_start_offset, self.log.log_end_offset))
         got = [record for batch in self.log.read(offset, max_records=most) for record in batch.records("t", 0)]
         assert [record.offset for record in got] == list(range(offset, min(offset + most, len(self.model))))
         assert [(r.key, r.value, r.timestamp) for r in got] == self.model[offset : offset + most]
 
     @rule(max_bytes=st.integers(0, 2000))
     def read_bytes(self, max_bytes: int) -> None:
-        batches = self.log.read(self.log.start_offset, max_bytes=max_bytes)
+        batches = self.log.read(self.log.log_start_offset, max_bytes=max_bytes)
         assert sum(batch.size_bytes for batch in batches[:-1]) <= max_bytes
         assert bool(batches) == bool(len(self.log))
 
     @rule(data=st.data())
     def read_all_in_steps(self, data: st.DataObject) -> None:
-        offset = self.log.start_offset
+        offset = self.log.log_start_offset
         got: list[Row] = []
         while batches := self.log.read(offset, max_records=data.draw(st.integers(1, 9))):
             got += [(k, v, t) for b in batches for k, v, t in zip(b.keys, b.values, b.timestamps, strict=True)]
             offset = batches[-1].next_offset
-        assert got == self.model[self.log.start_offset :]
+        assert got == self.model[self.log.log_start_offset :]
 
     @rule(offset=st.integers(-3, 3))
     def read_outside(self, offset: int) -> None:
-        for wrong in (self.log.start_offset - 1 - abs(offset), self.log.end_offset + 1 + abs(offset)):
+        for wrong in (self.log.log_start_offset - 1 - abs(offset), self.log.log_end_offset + 1 + abs(offset)):
             with pytest.raises(OffsetOutOfRange):
                 self.log.read(wrong)
 
     @rule(timestamp=st.integers(0, 110))
     def find_time(self, timestamp: int) -> None:
-        kept = range(self.log.start_offset, self.log.end_offset)
+        kept = range(self.log.log_start_offset, self.log.log_end_offset)
         expected = next((offset for offset in kept if self.model[offset][2] >= timestamp), None)
         assert self.log.offset_for_timestamp(timestamp) == expected
 
     @rule(limit=st.integers(0, 3000), keep=st.integers(0, 40))
     def trim_to_bytes(self, limit: int, keep: int) -> None:
-        before = self.log.start_offset
+        before = self.log.log_start_offset
         keep_from = before + keep
-        assert self.log.trim_to_bytes(limit, keep_from=keep_from) == self.log.start_offset - before
-        assert self.log.start_offset <= max(keep_from, before)
+        assert self.log.trim_to_bytes(limit, keep_from=keep_from) == self.log.log_start_offset - before
+        assert self.log.log_start_offset <= max(keep_from, before)
         if self.log.size_bytes > limit:  # then only because the next batch is still needed
-            assert self.log.read(self.log.start_offset)[0].next_offset > keep_from
+            assert self.log.read(self.log.log_start_offset)[0].next_offset > keep_from
 
     @rule(timestamp=st.integers(0, 110))
     def trim_to_time(self, timestamp: int) -> None:
-        before = self.log.start_offset
-        assert self.log.trim_to_time(timestamp) == self.log.start_offset - before
-        assert all(when < timestamp for _, _, when in self.model[before : self.log.start_offset])
+        before = self.log.log_start_offset
+        assert self.log.trim_to_time(timestamp) == self.log.log_start_offset - before
+        assert all(when < timestamp for _, _, when in self.model[before : self.log.log_start_offset])
 
     @rule(ahead=st.integers(0, 20))
     def trim_to_offset(self, ahead: int) -> None:
-        target = self.log.start_offset + ahead
+        target = self.log.log_start_offset + ahead
         self.log.trim_to_offset(target)
-        assert self.log.start_offset <= target
+        assert self.log.log_start_offset <= target
 
     @invariant()
     def counts(self) -> None:
-        assert self.log.end_offset == len(self.model)
-        assert len(self.log) == self.log.end_offset - self.log.start_offset
+        assert self.log.log_end_offset == len(self.model)
+        assert len(self.log) == self.log.log_end_offset - self.log.log_start_offset
         assert (self.log.size_bytes == 0) == (len(self.log) == 0)
-        assert self.log.size_bytes == sum(batch.size_bytes for batch in self.log.read(self.log.start_offset))
+        assert self.log.size_bytes == sum(batch.size_bytes for batch in self.log.read(self.log.log_start_offset))
 
 
 TestLogMachine = LogMachine.TestCase

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import ConsumerRecord, CorruptBatch, Event
-from eventbus.broker.batch import Columns, RecordBatch, encode
+from eventbus.broker.batch import RecordBatch, RecordColumns, encode
 from eventbus.event import Headers
 
 Row = tuple[bytes | None, bytes | None, int, Headers]
@@ -20,9 +20,9 @@ row = st.tuples(st.none() | st.binary(max_size=40), st.none() | st.binary(max_si
 rows = st.lists(row, min_size=1, max_size=30)
 
 
-def columns_of(rows: list[Row]) -> Columns:
+def columns_of(rows: list[Row]) -> RecordColumns:
     keys, values, timestamps, heads = zip(*rows, strict=True)
-    return Columns(list(keys), list(values), list(timestamps), list(heads))
+    return RecordColumns(list(keys), list(values), list(timestamps), list(heads))
 
 
 @given(rows, st.integers(0, 2**40))
@@ -52,12 +52,12 @@ def test_what_other_clients_compress_can_be_read() -> None:
 def test_derived_headers_are_encoded() -> None:
     """Headers that belong to the event are written out for clients that know no events."""
     event = Event.new("omninode.agent.execution.started.v1", {})
-    batch = RecordBatch(0, Columns([event.key], [event.to_bytes()], [5], [None]))
+    batch = RecordBatch(0, RecordColumns([event.key], [event.to_bytes()], [5], [None]))
     assert batch.headers == [event.headers]
     assert RecordBatch.from_encoded(0, batch.encoded).headers == [event.headers]
 
 
-WHOLE = encode(0, Columns([b"k"] * 3, [b"v"] * 3, [1, 2, 3], [()] * 3))
+WHOLE = encode(0, RecordColumns([b"k"] * 3, [b"v"] * 3, [1, 2, 3], [()] * 3))
 
 
 @pytest.mark.parametrize("cut", range(len(WHOLE)))
@@ -107,14 +107,14 @@ def test_a_cut_is_the_offsets_asked_for(rows: list[Row], one: int, other: int) -
     """Cutting by offsets gives those records at those offsets, and the batch itself when that is all of it."""
     batch = RecordBatch(100, columns_of(rows))
     start, stop = 100 + min(one, len(rows) - 1), 101 + max(one, other)
-    cut = batch.cut(start, stop)
+    cut = batch.slice(start, stop)
     assert cut.records("t", 1) == batch.records("t", 1)[start - 100 : stop - 100]
     assert (cut is batch) == (start == 100 and stop >= batch.next_offset)
 
 
 def test_records_are_consumer_records() -> None:
     """The shortcut that makes them gives what the constructor gives."""
-    batch = RecordBatch(7, Columns([b"k", None], [b"v", None], [1, 2], [None, (("a", b"b"),)]))
+    batch = RecordBatch(7, RecordColumns([b"k", None], [b"v", None], [1, 2], [None, (("a", b"b"),)]))
     assert batch.records("t", 3) == [
         ConsumerRecord("t", 3, 7, 1, b"k", b"v", None),
         ConsumerRecord("t", 3, 8, 2, None, None, (("a", b"b"),)),
@@ -124,6 +124,6 @@ def test_records_are_consumer_records() -> None:
 
 def test_the_state_can_be_seen() -> None:
     """`repr` tells offsets, size and form."""
-    batch = RecordBatch(7, Columns([None], [b"1234"], [1], [()]))
+    batch = RecordBatch(7, RecordColumns([None], [b"1234"], [1], [()]))
     assert repr(batch) == "<RecordBatch 7..7, 164 bytes, columns>"
     assert "encoded" in repr(RecordBatch.from_encoded(0, WHOLE))
