@@ -24,7 +24,7 @@ Label = TypeVar("Label", bound=Hashable)
 
 OnFull = Literal["block", "drop_oldest", "raise"]
 """What publishing does when a partition is full of records that a group has yet to commit: wait for that group, drop
-the oldest (the group counts them as lost), or raise `BufferFull`. Records that every group has committed are dropped."""
+the oldest (the group counts them as lost), or raise `BufferFull`. Records committed by every group are dropped."""
 
 CHUNK = 1000
 """Records that `publish_many` appends before it yields to the event loop."""
