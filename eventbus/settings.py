@@ -17,7 +17,7 @@ DEFAULT_BROKERS = "127.0.0.1:9092"
 class Settings(BaseSettings):
     """The variables that a deployment sets: `EVENTBUS_` and the field's name, except for the aliases below.
 
-    A command's options take precedence over them. `faust -A eventbus.processors.faust_app.app worker` has no options
+    A command's options take precedence over them. `faust -A eventbus.processors.worker worker` has no options
     of ours and reads everything from here.
     """
 

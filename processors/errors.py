@@ -1,4 +1,4 @@
-"""Every error of this package, under one root, so that one `except ProcessorError` is enough."""
+"""The exceptions of `eventbus.processors`; all derive from `ProcessorError`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ProcessorError(Exception):
 
 
 class UnsupportedFaust(ProcessorError):
-    """The installed Faust is not the release whose internals are relied upon."""
+    """The installed release of Faust is not the one whose internals this package overrides."""
 
 
 class Stalled(ProcessorError):
-    """Events wait, but none was stored for too long."""
+    """Events are waiting, but none has been stored for too long."""
 
 
 class StoreError(ProcessorError):
@@ -27,11 +27,11 @@ class StoreError(ProcessorError):
 
 
 class StoreUnreachable(StoreError, ConnectionError):
-    """No PostgreSQL answers at the address given."""
+    """No PostgreSQL server answers at the given address."""
 
 
 class PostgresTooOld(StoreError):
-    """PostgreSQL 18 or newer is needed."""
+    """PostgreSQL 18 or newer is required."""
 
 
 class SchemaTooNew(StoreError):
@@ -47,17 +47,19 @@ class EmbeddedServerFailed(StoreError):
 
 
 class Fenced(ProcessorError):
-    """Another writer moved these offsets: what was not yet written of them was dropped; assign them again.
+    """Another writer has committed these offsets: the unwritten events of the partitions were dropped.
+
+    Assign the partitions again to continue.
 
     Args:
-        partitions: those whose unwritten events were dropped.
+        partitions: the partitions whose unwritten events were dropped.
     """
 
     def __init__(self, partitions: Iterable[TopicPartition]) -> None:
         self.partitions = frozenset(partitions)
-        shown = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(self.partitions))
-        super().__init__(f"the offsets of {shown} were moved by another writer; assign them again")
+        names = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(self.partitions))
+        super().__init__(f"the offsets of {names} were moved by another writer; assign them again")
 
 
 class InvalidCursor(StoreError, ValueError):
-    """The cursor is not one that a page of events gave."""
+    """The cursor is not the `next_cursor` of a page of events."""

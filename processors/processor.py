@@ -1,47 +1,27 @@
-"""The processor as a part of a program: Faust's application on the loop that is running."""
+"""The processor as a part of a program: runs the Faust application on the current event loop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
 
-from eventbus.bus import AutoOffsetReset
+from eventbus.bus import SINGLE_TOPIC, AutoOffsetReset
 from eventbus.catalog import Catalog
 from eventbus.event import now_us, uuid7
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import StoreError
-from eventbus.processors.faust_app.app import create_app
-from eventbus.processors.store.offsets import fold_runs
-from eventbus.record import TopicPartition
+from eventbus.processors.faust_app.app import EventApp
+from eventbus.processors.ingest.pipeline import Pipeline, ProcessorStatistics
+from eventbus.processors.ingest.router import PartitionRouter
+from eventbus.processors.store.definitions import ChainDefinitions
+from eventbus.processors.store.offsets import archive_runs, reset_offsets
 
-KEEP_RUNS = 7 * 86_400_000_000
-"""Microseconds after which nobody will ask about the offsets of an in-process bus."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessorStatistics:
-    """What a processor has done since it was made. Always `read == new + duplicates + dead`."""
-
-    read: int = 0
-    """Records committed to the database."""
-    new: int = 0
-    duplicates: int = 0
-    dead: int = 0
-    batches: int = 0
-    """Transactions."""
-    retries: int = 0
-    """Transactions that had to be tried again."""
-    fences: int = 0
-    """Batches dropped because another worker owned their partitions."""
-    idle_seconds: float = 0.0
-    """Since the last progress, or since there was nothing to do."""
-    last_error: str | None = None
-    lag: Mapping[TopicPartition, int] = field(default_factory=dict)
-    """Records in the log that the database does not have, by assigned partition."""
+RUN_RETENTION = 7 * 86_400_000_000
+"""Microseconds for which the offsets of in-process runs are kept, before they are archived."""
 
 
 class Processor:
@@ -52,15 +32,18 @@ class Processor:
 
     Args:
         dsn: a PostgreSQL URL.
-        catalog: says which events make up a chain.
-        bus: an in-process bus; or
-        bootstrap_servers: of a Kafka cluster, `host:port`, separated by commas.
+        catalog: defines the chains; the shipped catalog by default.
+        bus: an in-process bus to read from; or
+        bootstrap_servers: addresses of a Kafka cluster, `host:port`, separated by commas.
         topics: to read; by default those of the catalog's domains, and `omninode.events`.
         group: the consumer group.
-        pipelines: connections that write, each for its own partitions.
-        auto_offset_reset: where a partition starts for which the group has no offset.
+        pipelines: number of connections that write, each for its own partitions.
+        auto_offset_reset: where to begin partitions that the group has not read yet.
         stall_timeout: seconds without progress, while there is a lag, after which `wait` raises.
-        options: of Faust, such as `broker_credentials`.
+        options: settings of Faust, such as `broker_credentials`.
+
+    Raises:
+        TypeError: neither or both of `bus` and `bootstrap_servers` are given.
     """
 
     def __init__(
@@ -77,18 +60,24 @@ class Processor:
         stall_timeout: float = 60.0,
         **options: Any,
     ) -> None:
-        self.app = create_app(
-            dsn,
-            catalog=catalog,
-            bus=bus,
-            bootstrap_servers=bootstrap_servers,
-            topics=topics,
-            group=group,
-            pipelines=pipelines,
+        if (bus is None) == (bootstrap_servers is None):
+            raise TypeError("expected either a bus or bootstrap_servers")
+        catalog = catalog or Catalog.default()
+        definitions = ChainDefinitions.of(catalog)
+        if bootstrap_servers is not None:
+            options["broker"] = [f"kafka://{server}" for server in bootstrap_servers.split(",")]
+
+        def offsets_group() -> str:
+            """Offsets of an in-process bus are valid for that bus only, until it is reset."""
+            return group if bus is None else f"{group}@{bus.id}"
+
+        router = PartitionRouter(
+            topics or {SINGLE_TOPIC, *(event.domain for event in catalog.events.values())},
+            [Pipeline(dsn, definitions, group=offsets_group) for _ in range(pipelines)],
+            lambda offsets: reset_offsets(dsn, offsets_group(), offsets),
             auto_offset_reset=auto_offset_reset,
-            stall_timeout=stall_timeout,
-            **options,
         )
+        self.app = EventApp(group, router, bus=bus, stall_timeout=stall_timeout, **options)
         """Faust's application: declare agents of your own before `start`."""
         self._runs = None if bus is None else (dsn, group)
 
@@ -114,22 +103,22 @@ class Processor:
         try:
             await self.app.start()
             if self._runs is not None:
-                await fold_runs(*self._runs, before=uuid7(now_us() - KEEP_RUNS, 0))
+                await archive_runs(*self._runs, before=uuid7(now_us() - RUN_RETENTION, 0))
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Write what was taken, leave the group, disconnect. Takes less than 3 s, whatever state the others are in."""
+        """Write the records taken, leave the group, disconnect; takes up to 3 s if broker or database do not answer."""
         await self.app.stop()
 
     async def wait(self) -> None:
         """Wait until the processor has stopped.
 
         Raises:
-            Stalled: nothing moved for too long.
-            StoreError: the database refuses what a person has to look at.
-            Exception: what else made it end by itself.
+            Stalled: nothing was stored for too long.
+            StoreError: PostgreSQL raises an error that a retry does not resolve.
+            Exception: another error that stopped the processor.
         """
         await self.app.wait()
         reason = self.app.crash_reason
@@ -140,15 +129,6 @@ class Processor:
 
     def statistics(self) -> ProcessorStatistics:
         """A snapshot."""
-        parts = [pipeline.statistics() for pipeline in self.app.progress.pipelines]
-        sums = {
-            name: sum(getattr(part, name) for part in parts)
-            for name in ("read", "new", "duplicates", "dead", "batches", "retries", "fences")
-        }
-        errors = [part.last_error for part in parts if part.last_error]
-        return ProcessorStatistics(
-            **sums,
-            idle_seconds=self.app.idle_seconds,
-            last_error=errors[-1] if errors else None,
-            lag=self.app.lag(),
-        )
+        app = self.app
+        total = ProcessorStatistics.total([pipeline.statistics() for pipeline in app.partition_router.pipelines])
+        return replace(total, idle_seconds=app.idle_seconds, lag=app.lag())

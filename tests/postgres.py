@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from eventbus.processors.postgres.server import EmbeddedServer
+from eventbus.processors.postgres import EmbeddedServer
 from eventbus.processors.store.connect import connect
 from eventbus.processors.testing import TemporaryServer
 

@@ -21,8 +21,9 @@ from eventbus.cli.options import topics_of
 from eventbus.cli.render.dashboard import Display, Snapshot
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import StoreError
+from eventbus.processors.ingest.pipeline import ProcessorStatistics
 from eventbus.processors.postgres import Database
-from eventbus.processors.processor import Processor, ProcessorStatistics
+from eventbus.processors.processor import Processor
 from eventbus.processors.store import EventStore
 
 REFRESH = 0.5

@@ -1,1 +1,1 @@
-"""Everything that knows Faust."""
+"""Everything that depends on Faust: the application, its agents, and two transports."""

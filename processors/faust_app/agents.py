@@ -1,37 +1,33 @@
-"""The agent that stores events, and what other agents on the same topics need to read them.
+"""The agent that stores events, and `events`, with which other agents read the same topics.
 
-Topics that are stored arrive in chunks, so that Faust handles one message where the log has hundreds of records.
-An agent of your own, on the same application, unpacks them with `events`:
+Stored topics are delivered in batches, so that Faust handles one message instead of hundreds of records. An agent of
+your own on the same application iterates over their events:
 
     @app.agent(app.topic("omninode.agent"))
     async def alert(stream):
         async for event in events(stream):
             ...
 
-It follows the progress of the storing agent: after a crash it may see some events again, or miss some that were stored
-already but still waited in its buffer. What must not be missed belongs into a group of its own, or into a query.
+It reads from the offsets of the storing agent: after a crash it may see some events again, and miss others that were
+stored but still in its buffer. An agent that must not miss events needs its own consumer group, or a query.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from faust.types import StreamT
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
-from eventbus.processors.faust_app.chunks import Chunk
+from eventbus.processors.ingest.router import FetchedBatch, PartitionRouter
 from eventbus.record import TopicPartition
 
-if TYPE_CHECKING:
-    from eventbus.processors.faust_app.app import EventApp
 
-
-async def events(stream: StreamT[Chunk]) -> AsyncIterator[Event]:
-    """The events of a stream of chunks, in order; what is no event is skipped, and stored as a dead letter."""
-    async for chunk in stream:
-        for _, value in chunk.records:
+async def events(stream: StreamT[FetchedBatch]) -> AsyncIterator[Event]:
+    """The events of a stream of batches, in order; records that are not events are skipped."""
+    async for batch in stream:
+        for _, value in batch.records:
             try:
                 event = Event.from_bytes(value or b"")
             except InvalidEvent:
@@ -39,16 +35,23 @@ async def events(stream: StreamT[Chunk]) -> AsyncIterator[Event]:
             yield event
 
 
-def add_storing_agent(app: EventApp) -> None:
-    """Declare the agent that hands every chunk to the writer."""
+async def store(
+    stream: StreamT[FetchedBatch],
+    router: PartitionRouter,
+    *,
+    reseek: Callable[[], Awaitable[object]],
+    crash: Callable[[BaseException], Awaitable[object]],
+) -> None:
+    """Pass every batch to the router. Raises nothing: Faust would restart the agent behind the batch that failed.
 
-    @app.agent(app.topic(*sorted(app.progress.topics)), name="store")
-    async def store(stream: StreamT[Chunk]) -> None:
-        """Chunks → PostgreSQL. Raises nothing: Faust would restart it behind the chunk that failed."""
-        async for event in stream.events():
-            try:
-                if not await app.progress.put(TopicPartition(*event.message.tp), event.value):
-                    await app.consumer.perform_seek()
-            except Exception as error:
-                await app.crash(error)
-                return
+    Args:
+        reseek: called when batches are missing, to fetch them again.
+        crash: called with an error of the writer, to stop the application.
+    """
+    async for event in stream.events():
+        try:
+            if not await router.put(TopicPartition(*event.message.tp), event.value):
+                await reseek()
+        except Exception as error:
+            await crash(error)
+            return

@@ -1,4 +1,4 @@
-"""Faust over the in-process bus: no broker, no threads, no waiting for a group to form."""
+"""A Faust transport for the in-process bus: without a broker, threads, or the delay of a group rebalance."""
 
 from __future__ import annotations
 
@@ -17,50 +17,55 @@ from eventbus.errors import BusClosed, IllegalGeneration, NotAssigned, UnknownMe
 from eventbus.event import now_us
 from eventbus.inprocess import InProcessBus
 from eventbus.inprocess.consumer import InProcessConsumer
-from eventbus.processors.faust_app.chunks import Bounds, Chunk, ChunkConsumer
+from eventbus.processors.faust_app.consumer import BatchConsumer
+from eventbus.processors.ingest.router import FetchedBatch, OffsetRange
 from eventbus.record import ConsumerRecord, ProducerRecord, TopicPartition
 
 Partitions = frozenset[TopicPartition]
 
 
-class BusConsumer(ChunkConsumer):
-    """A member of a group of the bus."""
+class BusConsumer(BatchConsumer):
+    """A member of a consumer group of the bus."""
 
     consumer_stopped_errors = (BusClosed,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._reader: InProcessConsumer | None = None
+        self._member: InProcessConsumer | None = None
         self._subscribed = asyncio.Event()
         self._fetched: asyncio.Queue[tuple[int, dict[TP, Any]]] = asyncio.Queue(maxsize=1)
-        self._seeks = 0  # what was fetched before the latest seek is not wanted any more
+        self._seeks = 0  # records fetched before the latest seek are dropped
         self._next: dict[TP, int] = {}
         self._generation = 0
 
     @property
-    def reader(self) -> InProcessConsumer:
-        assert self._reader is not None, "subscribe first"
-        return self._reader
+    def member(self) -> InProcessConsumer:
+        """The bus's own consumer."""
+        assert self._member is not None, "subscribe first"
+        return self._member
 
     async def on_stop(self) -> None:
         await super().on_stop()
-        if self._reader is not None:
-            await self._reader.close()
+        if self._member is not None:
+            await self._member.close()
 
     # Membership
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         bus = cast(BusTransport, self.transport).bus
-        left, self._reader = self._reader, bus.consumer(topics, group=self.app.conf.id, on_rebalance=self._rebalanced)
-        if left is not None:
-            await left.close()
+        previous, self._member = (
+            self._member,
+            bus.consumer(topics, group=self.app.conf.id, on_rebalance=self._on_rebalance),
+        )
+        if previous is not None:
+            await previous.close()
         self._subscribed.set()
 
     def assignment(self) -> set[TP]:
-        return {TP(*partition) for partition in self._reader.assignment()} if self._reader else set()
+        return {TP(*partition) for partition in self._member.assignment()} if self._member else set()
 
-    async def _rebalanced(self, assigned: Partitions, revoked: Partitions) -> None:
-        """Called by the bus, as a Kafka client would call its rebalance listener."""
+    async def _on_rebalance(self, assigned: Partitions, revoked: Partitions) -> None:
+        """The rebalance listener."""
         if revoked or not self.app.rebalancing:
             self.app.on_rebalance_start()
             self._next.clear()
@@ -74,39 +79,41 @@ class BusConsumer(ChunkConsumer):
 
     @Service.task
     async def _read(self) -> None:
-        """Poll for as long as we run: records, and the membership that Faust's own fetching waits for."""
+        """Poll records until the consumer stops; polling also joins the group, which Faust's own fetching waits for."""
         await self._subscribed.wait()
-        await self.reader.ready()
-        if not self.reader.assignment():
-            await self._rebalanced(frozenset(), frozenset())  # other members have it all; Faust waits for an answer
+        await self.member.ready()
+        if not self.member.assignment():
+            await self._on_rebalance(
+                frozenset(), frozenset()
+            )  # other members have all partitions; Faust waits for an assignment
         while not self.should_stop:
-            reader = self.reader
+            member = self.member
             try:
-                found = await reader.poll(self.app.conf.broker_max_poll_records)
+                polled = await member.poll(self.app.conf.broker_max_poll_records)
             except BusClosed:
-                if reader is self._reader and not self.should_stop:
+                if member is self._member and not self.should_stop:
                     raise
-                continue  # subscribed anew, or stopping
-            cuts = {TP(*p): cut for p, batches in found.items() if (cut := self._cut(p, batches))}
-            await self._fetched.put((self._seeks, cuts))
+                continue  # subscribed again, or stopping
+            fetched = {TP(*p): records for p, batches in polled.items() if (records := self._records(p, batches))}
+            await self._fetched.put((self._seeks, fetched))
 
-    def _cut(self, partition: TopicPartition, batches: list[RecordBatch]) -> Any:
-        """A chunk; nothing before the first seek of an assignment."""
-        if not self.is_chunked(tp := TP(*partition)):
+    def _records(self, partition: TopicPartition, batches: list[RecordBatch]) -> Any:
+        """A fetched batch, or the records of a topic that is not stored; None before the first seek."""
+        if not self.is_stored(tp := TP(*partition)):
             return [record for batch in batches for record in batch.records(*partition)]
         start, end = self._next.get(tp), batches[-1].next_offset
         if start is None:
             return None
         self._next[tp] = end
         values = chain.from_iterable(batch.values for batch in batches)
-        return Chunk(start, end, list(zip(range(batches[0].base_offset, end), values, strict=True)))
+        return FetchedBatch(start, end, list(zip(range(batches[0].base_offset, end), values, strict=True)))
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Any]:
         try:
-            seeks, cuts = await asyncio.wait_for(self._fetched.get(), timeout)
+            seeks, fetched = await asyncio.wait_for(self._fetched.get(), timeout)
         except TimeoutError:
             return {}
-        return cuts if seeks == self._seeks else {}
+        return fetched if seeks == self._seeks else {}
 
     def _to_message(self, tp: TP, record: ConsumerRecord) -> ConsumerMessage:
         return ConsumerMessage(
@@ -125,14 +132,14 @@ class BusConsumer(ChunkConsumer):
 
     # Positions
 
-    async def seek_chunks(self, offsets: Mapping[TP, int]) -> None:
+    async def seek_stored(self, offsets: Mapping[TP, int]) -> None:
         for tp, offset in offsets.items():
             self._next[tp] = offset
             await self._seek(tp, offset)
 
-    async def seek_rest(self, partitions: set[TP]) -> dict[TP, int]:
-        committed = {tp: self.reader.committed(_ours(tp)) for tp in partitions}
-        positions = {tp: self.reader.beginning_offset(_ours(tp)) if at is None else at for tp, at in committed.items()}
+    async def seek_others(self, partitions: set[TP]) -> dict[TP, int]:
+        committed = {tp: self.member.committed(_partition(tp)) for tp in partitions}
+        positions = {tp: self.member.beginning_offset(_partition(tp)) if at is None else at for tp, at in committed.items()}
         for tp, offset in positions.items():
             await self._seek(tp, offset)
         return positions
@@ -140,57 +147,57 @@ class BusConsumer(ChunkConsumer):
     async def _seek(self, partition: TP, offset: int) -> None:
         self._seeks += 1
         try:
-            self.reader.seek(_ours(partition), offset)
+            self.member.seek(_partition(partition), offset)
         except NotAssigned:
-            self.log.info("%s was revoked while it was being sought", partition)
+            self.log.info("%s was revoked during a seek", partition)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         for tp, offset in partitions.items():
             await self.seek(tp, offset)
 
     async def position(self, tp: TP) -> int:
-        return self.reader.position(_ours(tp))
+        return self.member.position(_partition(tp))
 
-    async def bounds(self, partitions: Iterable[TP]) -> dict[TP, Bounds]:
-        return {tp: Bounds(self.reader.beginning_offset(_ours(tp)), self.highwater(tp)) for tp in partitions}
+    async def offset_ranges(self, partitions: Iterable[TP]) -> dict[TP, OffsetRange]:
+        return {tp: OffsetRange(self.member.beginning_offset(_partition(tp)), self.highwater(tp)) for tp in partitions}
 
     def highwater(self, tp: TP) -> int:
-        return self.reader.high_watermark(_ours(tp))
+        return self.member.high_watermark(_partition(tp))
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.highwater(tp) for tp in partitions}
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self.reader.beginning_offset(_ours(tp)) for tp in partitions}
+        return {tp: self.member.beginning_offset(_partition(tp)) for tp in partitions}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
-            self.reader.commit({_ours(tp): offset for tp, offset in offsets.items()})
+            self.member.commit({_partition(tp): offset for tp, offset in offsets.items()})
         except (IllegalGeneration, UnknownMember):
-            return False  # a rebalance came first
+            return False  # after a rebalance
         return True
 
     async def publish(self, offsets: Mapping[TP, int]) -> None:
         assigned = self.assignment()
         await self._commit({tp: offset for tp, offset in offsets.items() if tp in assigned})
 
-    # The rest of what Faust asks a consumer
+    # Other methods that Faust requires
 
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
 
     def topic_partitions(self, topic: str) -> int | None:
-        return sum(partition.topic == topic for partition in self.reader.assignment()) or None
+        return sum(partition.topic == topic for partition in self.member.assignment()) or None
 
     def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
-        return partition  # the bus routes
+        return partition  # the bus chooses the partition
 
     async def create_topic(self, topic: str, partitions: int, replication: int, **_: Any) -> None:
         await cast(BusTransport, self.transport).bus.create_topics({topic: partitions})
 
 
 class BusProducer(base.Producer):
-    """What `topic.send` of an agent needs. Offsets are not told (-1), as by a Kafka producer with acks=0."""
+    """Publishes what agents `send` to topics. The offset is unknown (-1), as with a Kafka producer with acks=0."""
 
     async def send(  # noqa: PLR0917 - Faust's signature
         self,
@@ -204,12 +211,12 @@ class BusProducer(base.Producer):
         transactional_id: str | None = None,
     ) -> Awaitable[RecordMetadata]:
         if partition is not None:
-            raise ValueError(f"expected no partition, because the bus routes by key; got {partition}")
-        when = now_us() // 1000 if timestamp is None else int(timestamp * 1000)
+            raise ValueError(f"expected no partition, because the bus chooses it by key; got {partition}")
+        timestamp_ms = now_us() // 1000 if timestamp is None else int(timestamp * 1000)
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-        await self._bus.publish_many([ProducerRecord(topic, key, value, when, tuple(pairs))])
+        await self._bus.publish_many([ProducerRecord(topic, key, value, timestamp_ms, tuple(pairs))])
         sent: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        sent.set_result(RecordMetadata(topic, -1, TP(topic, -1), -1, when, 0))
+        sent.set_result(RecordMetadata(topic, -1, TP(topic, -1), -1, timestamp_ms, 0))
         return sent
 
     async def send_and_wait(self, *args: Any, **options: Any) -> RecordMetadata:
@@ -230,10 +237,10 @@ class BusProducer(base.Producer):
 
 
 class BusTransport(base.Transport):
-    """Give it to `app.transport`; the application must have a `progress`.
+    """The transport of an `EventApp` that reads from an in-process bus.
 
     Args:
-        bus: lives on the loop that runs the application.
+        bus: on the event loop that runs the application.
         app: the Faust application.
     """
 
@@ -246,5 +253,5 @@ class BusTransport(base.Transport):
         self.bus = bus
 
 
-def _ours(tp: TP) -> TopicPartition:
+def _partition(tp: TP) -> TopicPartition:
     return TopicPartition(tp.topic, tp.partition)

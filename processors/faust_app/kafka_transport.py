@@ -1,4 +1,4 @@
-"""Faust's own Kafka transport, with chunks instead of messages and PostgreSQL as the keeper of progress."""
+"""Faust's Kafka transport, with stored topics delivered in batches."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.auth import CredentialsT
 
-from eventbus.processors.faust_app.chunks import Bounds, Chunk, ChunkConsumer, PositionMoved
+from eventbus.processors.faust_app.consumer import BatchConsumer, OffsetReset
+from eventbus.processors.ingest.router import FetchedBatch, OffsetRange
 
-PUBLISH_WITHIN = 0.5
-"""Seconds: nobody waits for what is only shown."""
+PUBLISH_TIMEOUT = 0.5
+"""Seconds; the published offsets are only displayed."""
 
-LEAVE_WITHIN = 1.0
-"""Seconds."""
+LEAVE_TIMEOUT = 1.0
+"""Seconds to leave the group."""
 
 
-class ChunkThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to Kafka. It cuts the chunks, because only here seeking and fetching have an order."""
+class BatchThread(driver.AIOKafkaConsumerThread):
+    """The thread that reads from Kafka. It creates the batches, because only here seeks and fetches are ordered."""
 
     consumer: KafkaConsumer
 
@@ -35,32 +36,32 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self._ends: dict[TP, int] = {}
 
     def highwater(self, tp: TP) -> int:
-        """As of the latest fetch, so that it can be asked at any time and from the other thread."""
+        """The high watermark of the latest fetch; may be called at any time, and from the application's thread."""
         return self._ends.get(tp, 0)
 
-    async def seek_chunks(self, offsets: Mapping[TP, int]) -> None:
-        await self.call_thread(self._seek_chunks, offsets)
+    async def seek_stored(self, offsets: Mapping[TP, int]) -> None:
+        await self.call_thread(self._seek_stored, offsets)
 
-    async def _seek_chunks(self, offsets: Mapping[TP, int]) -> None:
+    async def _seek_stored(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
             try:
                 consumer.seek(_kafka(tp), offset)
             except IllegalStateError:
-                self.log.info("%s was revoked while it was being sought", tp)
+                self.log.info("%s was revoked during a seek", tp)
             else:
                 self._next[tp] = offset
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, Any]:
         fetched = await super()._fetch_records(consumer, *args, **kwargs)
-        others = {TP(*tp): records for tp, records in fetched.items() if not self.consumer.is_chunked(TP(*tp))}
-        chunks = {tp: self._chunk(tp, fetched.get(tp, []), state) for tp, state in _states(consumer)}
-        return {**others, **{tp: chunk for tp, chunk in chunks.items() if chunk}}
+        others = {TP(*tp): records for tp, records in fetched.items() if not self.consumer.is_stored(TP(*tp))}
+        batches = {tp: self._batch(tp, fetched.get(tp, []), state) for tp, state in _states(consumer)}
+        return {**others, **{tp: batch for tp, batch in batches.items() if batch}}
 
-    def _chunk(self, tp: TP, records: list[Any], state: Any) -> Chunk | None:
-        """What the position has moved over, be it without a record: a transaction's mark, something compacted away.
+    def _batch(self, tp: TP, records: list[Any], state: Any) -> FetchedBatch | None:
+        """The offsets that the position has passed, even without a record (transaction markers, compaction).
 
-        Nothing before the first seek of an assignment, when aiokafka reads from where it likes.
+        None before the first seek of an assignment, because aiokafka starts at an offset of its own.
         """
         self._ends[tp] = state.highwater or self._ends.get(tp, 0)
         start = self._next.get(tp)
@@ -70,9 +71,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if end == start:
             return None
         if end < start:
-            raise PositionMoved(f"{tp}: expected to read on from {start}, but the log was read from {end} on")
+            raise OffsetReset(f"{tp}: expected to continue at offset {start}, but the position was reset to {end}")
         self._next[tp] = end
-        return Chunk(start, end, [(record.offset, record.value) for record in records])
+        return FetchedBatch(start, end, [(record.offset, record.value) for record in records])
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._next.clear()
@@ -80,25 +81,25 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_revoked(revoked)
 
     async def on_thread_stop(self) -> None:
-        """Say goodbye to the group; a broker that does not answer is left without."""
+        """Leave the group; gives up if the broker does not answer."""
         try:
-            async with asyncio.timeout(LEAVE_WITHIN):
+            async with asyncio.timeout(LEAVE_TIMEOUT):
                 await super().on_thread_stop()
-        except (KafkaError, TimeoutError, asyncio.CancelledError):  # aiokafka lets out the cancelling of its fetches
-            self.log.info("The broker does not answer; it will miss us when the session times out")
+        except (KafkaError, TimeoutError, asyncio.CancelledError):  # aiokafka raises the cancellation of its fetches
+            self.log.info("the broker does not answer; the group removes this member when its session times out")
 
-    async def bounds(self, partitions: Iterable[TP]) -> dict[TP, Bounds]:
-        found: dict[TP, Bounds] = await self.call_thread(self._bounds, [_kafka(tp) for tp in partitions])
-        return found
+    async def offset_ranges(self, partitions: Iterable[TP]) -> dict[TP, OffsetRange]:
+        ranges: dict[TP, OffsetRange] = await self.call_thread(self._offset_ranges, list(map(_kafka, partitions)))
+        return ranges
 
-    async def _bounds(self, partitions: list[KafkaPartition]) -> dict[TP, Bounds]:
+    async def _offset_ranges(self, partitions: list[KafkaPartition]) -> dict[TP, OffsetRange]:
         consumer = self._ensure_consumer()
-        earliest = await consumer.beginning_offsets(partitions)
+        beginnings = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         self._ends |= {TP(*tp): end for tp, end in ends.items()}
-        return {TP(*tp): Bounds(earliest[tp], ends[tp]) for tp in partitions}
+        return {TP(*tp): OffsetRange(beginnings[tp], ends[tp]) for tp in partitions}
 
-    async def seek_rest(self, partitions: set[TP]) -> Mapping[TP, int]:
+    async def seek_others(self, partitions: set[TP]) -> Mapping[TP, int]:
         seek = self._ensure_consumer().seek_to_committed
         committed: Mapping[TP, int] = await self.call_thread(seek, *map(_kafka, partitions))
         return committed
@@ -108,43 +109,43 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     async def _publish(self, offsets: Mapping[TP, int]) -> None:
         assigned = self.assignment()
-        told = {_kafka(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in assigned}
+        commits = {_kafka(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in assigned}
         try:
-            async with asyncio.timeout(PUBLISH_WITHIN):
-                await self._ensure_consumer().commit(told)
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                await self._ensure_consumer().commit(commits)
         except (KafkaError, TimeoutError) as error:
-            self.log.info("Lag tools will show an older position, nothing else: %r", error)
+            self.log.info("offsets not published, lag tools show older ones: %r", error)
 
 
-class KafkaConsumer(ChunkConsumer, driver.Consumer):
-    """The side of the consumer that lives on the application's loop, as does the connection to PostgreSQL."""
+class KafkaConsumer(BatchConsumer, driver.Consumer):
+    """The part of the consumer that runs on the application's event loop, like the connection to PostgreSQL."""
 
-    _thread: ChunkThread
+    _thread: BatchThread
 
-    def _new_consumer_thread(self) -> ChunkThread:
-        return ChunkThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def bounds(self, partitions: Iterable[TP]) -> dict[TP, Bounds]:
-        return await self._thread.bounds(partitions)
+    async def offset_ranges(self, partitions: Iterable[TP]) -> dict[TP, OffsetRange]:
+        return await self._thread.offset_ranges(partitions)
 
-    async def seek_chunks(self, offsets: Mapping[TP, int]) -> None:
-        await self._thread.seek_chunks(offsets)
+    async def seek_stored(self, offsets: Mapping[TP, int]) -> None:
+        await self._thread.seek_stored(offsets)
 
-    async def seek_rest(self, partitions: set[TP]) -> Mapping[TP, int]:
-        return await self._thread.seek_rest(partitions) if partitions else {}
+    async def seek_others(self, partitions: set[TP]) -> Mapping[TP, int]:
+        return await self._thread.seek_others(partitions) if partitions else {}
 
     async def publish(self, offsets: Mapping[TP, int]) -> None:
         await self._thread.publish(offsets)
 
 
 class KafkaTransport(driver.Transport):
-    """Give it to `app.transport`; the application must have a `progress`."""
+    """The transport of an `EventApp` that reads from Kafka."""
 
     Consumer = KafkaConsumer
 
 
 def _states(consumer: Any) -> Iterator[tuple[TP, Any]]:
-    """aiokafka's own account of each assigned partition."""
+    """aiokafka's internal state of each assigned partition."""
     assignment = consumer._subscription.subscription.assignment
     for partition in consumer.assignment():
         yield TP(*partition), assignment.state_value(partition)

@@ -1,1 +1,1 @@
-"""Records become rows: routed, batched, decoded and written in one exact transaction."""
+"""From fetched records to rows: routed, batched, decoded, and written in exactly-once transactions."""

@@ -1,4 +1,4 @@
-"""What one transaction writes, and from which records it came."""
+"""The rows that one transaction writes, and the records they come from."""
 
 from __future__ import annotations
 
@@ -7,99 +7,91 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from eventbus.errors import InvalidEvent
-from eventbus.processors.ingest.rows import EVENT_ID, RowMaker
+from eventbus.processors.ingest.rows import EVENT_ID, RowEncoder
+from eventbus.processors.store.dead_letters import DeadLetter
 from eventbus.record import TopicPartition
 
 Record = tuple[int, bytes | None]
 """Offset and value."""
 
 
-class DeadLetter(NamedTuple):
-    """A record that cannot be stored as an event."""
-
-    partition: TopicPartition
-    offset: int
-    value: bytes | None
-    error: str
-
-
 @dataclass(slots=True)
-class Span:
-    """What a batch takes from one partition."""
+class PartitionProgress:
+    """Counts of the records that a batch takes from one partition."""
 
-    next: int
-    """The offset after the last one read."""
+    next_offset: int
+    """The offset after the last record."""
     read: int = 0
     duplicates: int = 0
     dead: int = 0
 
     @property
     def new(self) -> int:
-        """Rows, unless the database knows some of them already."""
+        """Rows of the batch, of which some may be stored already."""
         return self.read - self.duplicates - self.dead
 
 
-class Run(NamedTuple):
-    """Rows of a batch that came from one list of records."""
+class RowRange(NamedTuple):
+    """Consecutive rows of a batch, from one list of records."""
 
     partition: TopicPartition
     records: list[Record]
     end: int
-    """The number of rows in the batch up to here."""
+    """Index of the row after the last one."""
 
 
 @dataclass(slots=True)
-class Batch:
+class RowBatch:
     """What one transaction writes."""
 
     rows: list[bytes] = field(default_factory=list)
-    """Of a binary COPY into `COLUMNS`."""
-    dead: list[DeadLetter] = field(default_factory=list)
-    spans: dict[TopicPartition, Span] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
+    """Rows of a binary COPY of the columns `COLUMNS`."""
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    progress: dict[TopicPartition, PartitionProgress] = field(default_factory=dict)
+    ranges: list[RowRange] = field(default_factory=list)
 
     @property
     def read(self) -> int:
-        """Records in it, of whatever kind."""
-        return sum(span.read for span in self.spans.values())
+        """Number of records, duplicates and dead letters included."""
+        return sum(progress.read for progress in self.progress.values())
 
-    def bury(self, reasons: Mapping[int, str]) -> None:
-        """Turn rows that the database refused into dead letters.
+    def dead_letter(self, reasons: Mapping[int, str]) -> None:
+        """Turn rows that the database rejected into dead letters.
 
         Args:
-            reasons: why, by the number of the row.
+            reasons: error messages by row index.
         """
-        kept: list[bytes] = []
-        runs: list[Run] = []
+        rows: list[bytes] = []
+        ranges: list[RowRange] = []
         begin = 0
-        for run in self.runs:
-            for number in range(begin, run.end):
-                if number in reasons:
-                    offset, value = _origin(run.records, self.rows[number])
-                    self.dead.append(DeadLetter(run.partition, offset, value, reasons[number]))
-                    self.spans[run.partition].dead += 1
+        for rows_range in self.ranges:
+            for index in range(begin, rows_range.end):
+                if index in reasons:
+                    offset, value = _record_of(rows_range.records, self.rows[index])
+                    self.dead_letters.append(DeadLetter(rows_range.partition, offset, value, reasons[index]))
+                    self.progress[rows_range.partition].dead += 1
                 else:
-                    kept.append(self.rows[number])
-            begin = run.end
-            runs.append(run._replace(end=len(kept)))
-        self.rows, self.runs = kept, runs
+                    rows.append(self.rows[index])
+            begin = rows_range.end
+            ranges.append(rows_range._replace(end=len(rows)))
+        self.rows, self.ranges = rows, ranges
 
-    def owners(self) -> Iterator[tuple[TopicPartition, bytes]]:
+    def event_ids(self) -> Iterator[tuple[TopicPartition, bytes]]:
         """The partition and the event id of each row."""
         begin = 0
-        for run in self.runs:
-            for row in self.rows[begin : run.end]:
-                yield run.partition, row[EVENT_ID]
-            begin = run.end
+        for rows_range in self.ranges:
+            for row in self.rows[begin : rows_range.end]:
+                yield rows_range.partition, row[EVENT_ID]
+            begin = rows_range.end
 
 
-def _origin(records: list[Record], row: bytes) -> Record:
-    maker = RowMaker()
-    return next(record for record in records if _is_row(maker, record[1], row))
+def _record_of(records: list[Record], row: bytes) -> Record:
+    encoder = RowEncoder()
+    return next(record for record in records if _encodes_to(encoder, record[1], row))
 
 
-def _is_row(maker: RowMaker, value: bytes | None, row: bytes) -> bool:
+def _encodes_to(encoder: RowEncoder, value: bytes | None, row: bytes) -> bool:
     try:
-        return maker.row(value) == row
+        return encoder.encode(value) == row
     except InvalidEvent:
         return False

@@ -1,117 +1,126 @@
-"""Records in, rows out: write whenever the database is free, and what arrives meanwhile is the next batch.
+"""Batches records without a timer: whatever arrives while a batch is written forms the next one.
 
-No timer and no batch size to tune: an idle pipeline writes an event at once, a busy one writes large batches. It holds
-at most two batches, the one being written and the one being made; then `put` waits.
+An idle pipeline writes an event at once; a busy one writes large batches. It holds at most two batches, one being
+written and one being filled; when that is full, `put` waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
 from eventbus.processors.errors import Fenced
-from eventbus.processors.ingest.batch import Batch, Record
+from eventbus.processors.ingest.batch import Record, RowBatch
 from eventbus.processors.ingest.decode import Decoder
-from eventbus.processors.ingest.writer import Backoff, Group, Writer, Written
-from eventbus.processors.store.definitions import Facts
+from eventbus.processors.ingest.dedup import CACHE_SIZE
+from eventbus.processors.ingest.retry import ExponentialBackoff
+from eventbus.processors.ingest.writer import GroupId, Writer, Written
+from eventbus.processors.store.definitions import ChainDefinitions
 from eventbus.record import TopicPartition
 
 SLICE = 64
-"""Records decoded at a stretch: a third of a millisecond, for so long a COPY under way waits to send more."""
+"""Records decoded without yielding to the event loop, in about 0.3 ms; a concurrent COPY waits that long to send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """What a pipeline has done since it was made. Always `read == new + duplicates + dead`."""
+class ProcessorStatistics:
+    """Counters of a processor, or of one of its pipelines, since it was created: `read == new + duplicates + dead`."""
 
     read: int = 0
-    """Records committed."""
+    """Records committed to the database."""
     new: int = 0
     duplicates: int = 0
     dead: int = 0
+    """Dead letters."""
     batches: int = 0
+    """Transactions."""
     retries: int = 0
+    """Transactions and other database operations repeated after transient errors."""
     fences: int = 0
+    """Batches dropped because another writer had committed offsets of their partitions."""
     stale: int = 0
-    """Records offered again that were taken already, and dropped."""
+    """Records dropped because they had been read before."""
     seconds: float = 0.0
-    """Spent in transactions, retries included."""
+    """Time spent in transactions, retries included."""
+    idle_seconds: float = 0.0
+    """Time since the last progress; 0 while there is no lag."""
     last_error: str | None = None
-    next: Mapping[TopicPartition, int] = field(default_factory=dict)
-    """The next offset of each assigned partition, as committed."""
+    lag: Mapping[TopicPartition, int] = field(default_factory=dict)
+    """Records in the log that the database does not have, by assigned partition."""
 
-    def lag(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Records in the log that are not committed here, of each assigned partition.
+    @classmethod
+    def total(cls, parts: Sequence[Self]) -> Self:
+        """The sums of the counters, and one of the last errors."""
+        sums = {name: sum(getattr(part, name) for part in parts) for name in COUNTERS}
+        return cls(**sums, last_error=next((part.last_error for part in reversed(parts) if part.last_error), None))
 
-        Args:
-            ends: the offset after the last record of each.
-        """
-        return {p: max(0, ends[p] - offset) for p, offset in self.next.items() if p in ends}
+
+COUNTERS = ("read", "new", "duplicates", "dead", "batches", "retries", "fences", "stale", "seconds")
 
 
 class Pipeline:
-    """Decodes the records of the partitions assigned to it and writes them, over one connection.
+    """Decodes and writes the records of the partitions assigned to it, over one connection.
 
-    Crash only: after an error, `put` and `drain` raise it until `assign` begins again at the offsets of the database.
+    Crash-only: after an error, `put` and `drain` raise it until `assign` starts again at the offsets of the database.
 
     Args:
         dsn: a PostgreSQL URL.
-        facts: of the catalog.
-        group: the consumer group whose offsets are kept; a function is asked anew at each assignment.
-        limit: records in a batch, above which `put` waits.
-        recent: ids remembered to drop near duplicates without asking the database.
+        definitions: of the catalog.
+        group: the consumer group of the offsets; a function is called at each assignment.
+        limit: records in a batch above which `put` waits; a slice of records may exceed it.
+        cache_size: of the `DedupCache`.
         clock: seconds, for the statistics.
     """
 
     def __init__(
         self,
         dsn: str,
-        facts: Facts,
+        definitions: ChainDefinitions,
         *,
-        group: Group = "eventbus",
+        group: GroupId = "eventbus",
         limit: int = 10_000,
-        recent: int = 100_000,
-        backoff: Backoff | None = None,
+        cache_size: int = CACHE_SIZE,
+        backoff: ExponentialBackoff | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.limit = limit
-        self._writer = Writer(dsn, group, facts, backoff=backoff)
-        self._recent = recent
+        self._writer = Writer(dsn, group, definitions, backoff=backoff)
+        self._cache_size = cache_size
         self._clock = clock
-        self._decoder = Decoder(recent)
-        self._batch = Batch()
-        self._position: dict[TopicPartition, int] = {}  # the offset after the last record taken
-        self._assignment = 0  # counts them: a `put` that began under an earlier one must not go on
+        self._decoder = Decoder(cache_size)
+        self._batch = RowBatch()
+        self._positions: dict[TopicPartition, int] = {}  # the offset after the last record taken
+        self._assignment = 0  # its number: a `put` that began under an earlier one must stop
         self._failure: Exception | None = None
-        self._statistics = Statistics()
+        self._statistics = ProcessorStatistics()
         self._ready, self._room, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = "failed" if self._failure else "idle" if self._idle.is_set() else "writing"
-        return f"<Pipeline {state} {len(self._position)} partitions {self._batch.read} waiting>"
+        return f"<Pipeline {state} {len(self._positions)} partitions {self._batch.read} waiting>"
 
     @property
-    def next(self) -> Mapping[TopicPartition, int]:
+    def next_offsets(self) -> Mapping[TopicPartition, int]:
         """The next offset of each assigned partition, as committed."""
-        return self._writer.next
+        return self._writer.next_offsets
 
     @property
     def failure(self) -> Exception | None:
-        """What `put` and `drain` would raise now."""
+        """The error that `put` and `drain` raise."""
         return self._failure
 
-    def statistics(self) -> Statistics:
-        """A snapshot."""
-        writer = self._writer
-        errors = {"last_error": str(self._failure)} if self._failure else {"last_error": writer.last_error}
-        return replace(self._statistics, retries=writer.retries, next=dict(writer.next), **errors)
+    def statistics(self) -> ProcessorStatistics:
+        """A snapshot, without lag and idle time."""
+        retry = self._writer.retry
+        last_error = str(self._failure) if self._failure else retry.last_error
+        return replace(self._statistics, retries=retry.count, last_error=last_error)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -129,7 +138,7 @@ class Pipeline:
     async def open(
         self, partitions: Iterable[TopicPartition] | Mapping[TopicPartition, int] = ()
     ) -> dict[TopicPartition, int]:
-        """Connect, and take over partitions (see `assign`).
+        """Connect, and `assign` partitions.
 
         Raises:
             StoreError: the database cannot be used.
@@ -141,63 +150,63 @@ class Pipeline:
     async def assign(
         self, partitions: Iterable[TopicPartition] | Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, int]:
-        """Take over these partitions, and no others; what was taken and not written is dropped, read it again.
+        """Take over exactly these partitions; records taken but not written are dropped and have to be `put` again.
 
         Args:
-            partitions: a mapping says where to begin a partition that the group never read; otherwise at 0.
+            partitions: a mapping has the offset at which to begin a partition that the group has not read; otherwise 0.
 
         Returns:
-            the offset of each from which to `put` now.
+            the offset from which to `put` next, by partition.
         """
-        first = dict(partitions) if isinstance(partitions, Mapping) else dict.fromkeys(partitions, 0)
+        first_offsets = dict(partitions) if isinstance(partitions, Mapping) else dict.fromkeys(partitions, 0)
         self._assignment += 1
         self._drop()
         await self._idle.wait()  # the batch being written may still be committed
         self._failure = None
-        self._position = await self._writer.assign(first)
-        return dict(self._position)
+        self._positions = await self._writer.assign(first_offsets)
+        return dict(self._positions)
 
     async def put(self, partition: TopicPartition, records: list[Record], *, end: int | None = None) -> None:
         """Take records of a partition, in offset order; returns when there is room for more.
 
-        Records that were taken before are dropped, and gaps are accepted: Kafka leaves them when it compacts. So
-        nothing may be offered that was fetched before the latest `assign`. Of a partition that is not assigned,
-        nothing is taken.
+        Drops records that were taken before, and all records of a partition that is not assigned. Accepts gaps, because
+        compaction leaves them; therefore records fetched before the latest `assign` must not be passed.
 
         Args:
-            end: the offset after them, when that is not simply the one after the last record; there may be none.
+            end: the offset after the records, if it is not the one after the last; `records` may then be empty.
 
         Raises:
-            Fenced: another writer owns the partition, or did; what was not written is dropped. Assign it again.
-            Exception: what made the last batch fail.
+            Fenced: another writer has committed the offsets; unwritten records were dropped. Call `assign`.
+            Exception: the error of an earlier batch.
         """
         self._raise_failure()
         assignment = self._assignment
-        records = self._unseen(partition, records)
+        records = self._drop_stale(partition, records)
         for begin in range(0, len(records), SLICE):
-            await self._wait_room()
+            await self._wait_for_room()
             if assignment != self._assignment:
                 return
             part = records[begin : begin + SLICE]
-            last = end if end is not None and begin + SLICE >= len(records) else part[-1][0] + 1
-            self._take(partition, part, last)
+            is_last = begin + SLICE >= len(records)
+            self._take(partition, part, end if end is not None and is_last else part[-1][0] + 1)
             await asyncio.sleep(0)
-        if not records and end is not None and end > self._position.get(partition, end):
+        if not records and end is not None and end > self._positions.get(partition, end):
             self._take(partition, [], end)
 
     async def drain(self) -> None:
-        """Wait until all that was taken is committed.
+        """Wait until all records taken are committed.
 
         Raises:
             Fenced: see `put`.
+            Exception: the error of a batch.
         """
         await self._idle.wait()
         self._raise_failure()
 
     async def stop(self) -> None:
-        """Disconnect at once; what was not written is read again next time (to have it written, `drain` first)."""
+        """Disconnect at once, without writing the records taken; call `drain` first to write them."""
         self._assignment += 1
-        await self._writer.close()  # first, so that cancelling finds no statement that the server had to be told of
+        await self._writer.close()  # before the cancellation, which would otherwise wait to cancel a statement
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -206,23 +215,23 @@ class Pipeline:
         self._idle.set()
         await self._writer.close()
 
-    def _unseen(self, partition: TopicPartition, records: list[Record]) -> list[Record]:
-        position = self._position.get(partition)
+    def _drop_stale(self, partition: TopicPartition, records: list[Record]) -> list[Record]:
+        position = self._positions.get(partition)
         if position is None:
             return []
         if not records or records[0][0] >= position:
             return records
-        unseen = [record for record in records if record[0] >= position]
-        self._count(stale=len(records) - len(unseen))
-        return unseen
+        fresh = [record for record in records if record[0] >= position]
+        self._count(stale=len(records) - len(fresh))
+        return fresh
 
     def _take(self, partition: TopicPartition, records: list[Record], end: int) -> None:
         self._decoder.add(self._batch, partition, records, end)
-        self._position[partition] = end
+        self._positions[partition] = end
         self._idle.clear()
         self._ready.set()
 
-    async def _wait_room(self) -> None:
+    async def _wait_for_room(self) -> None:
         self._raise_failure()
         while self._batch.read >= self.limit:
             self._room.clear()
@@ -239,29 +248,29 @@ class Pipeline:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            batch, self._batch = self._batch, Batch()
+            batch, self._batch = self._batch, RowBatch()
             self._room.set()
             await self._write(batch)
             if not self._ready.is_set():
                 self._idle.set()
 
-    async def _write(self, batch: Batch) -> None:
-        if not batch.spans:
+    async def _write(self, batch: RowBatch) -> None:
+        if not batch.progress:
             return
         begin = self._clock()
         try:
             self._count_written(await self._writer.write(batch), self._clock() - begin)
-        except Exception as error:  # kept, and raised to whoever puts or drains
+        except Exception as error:  # raised by the next `put` or `drain`
             if isinstance(error, Fenced):
                 self._count(fences=1)
-                error = Fenced(self._position)
+                error = Fenced(self._positions)
             self._failure = error
             self._drop()
 
     def _drop(self) -> None:
-        self._batch = Batch()
-        self._decoder = Decoder(self._recent)  # what it remembers as seen may be what is dropped
-        self._position = {}
+        self._batch = RowBatch()
+        self._decoder = Decoder(self._cache_size)  # its cache holds ids of the dropped batch
+        self._positions = {}
         self._ready.clear()
         self._room.set()
 
@@ -275,7 +284,7 @@ class Pipeline:
             seconds=seconds,
         )
 
-    def _count(self, **more: float) -> None:
+    def _count(self, **counts: float) -> None:
         self._statistics = replace(
-            self._statistics, **{name: getattr(self._statistics, name) + n for name, n in more.items()}
+            self._statistics, **{name: getattr(self._statistics, name) + n for name, n in counts.items()}
         )

@@ -1,7 +1,8 @@
-"""Between Faust and the writer: a chunk is taken only where the last one of its partition ended.
+"""Routes fetched batches to pipelines, and accepts each only where the previous one of its partition ended.
 
-Faust may deliver a chunk twice, late, after a rebalance, or not at all. None of it matters here: what was seen
-already is cut off, and what would leave a hole is refused and asked for again from where the database is.
+Faust may deliver a batch twice, late, after a rebalance, or not at all. The router trims what was taken before, and
+refuses a batch that would leave a gap: the consumer then seeks to the offsets of the database.
+(Tested by `test_any_delivery` in tests/faust/test_faust_ingest.py.)
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from eventbus.bus import AutoOffsetReset
 from eventbus.processors.errors import Fenced
-from eventbus.processors.faust_app.chunks import Bounds, Chunk
+from eventbus.processors.ingest.batch import Record
 from eventbus.processors.ingest.pipeline import Pipeline
 from eventbus.record import TopicPartition
 
@@ -21,36 +23,55 @@ logger = logging.getLogger(__name__)
 
 Offsets = Mapping[TopicPartition, int]
 
-MOST_FENCES = 5
-"""In a row, without a batch written in between: then two workers fight for the same offsets, and one has to go."""
+MAX_FENCES = 5
+"""Fences without a committed batch in between, after which the worker gives up: another commits the same offsets."""
 
 
-class Ingest:
-    """Sends the chunks of each partition to its pipeline, and knows where every partition goes on.
+class FetchedBatch(NamedTuple):
+    """Everything that the log of a partition holds from offset `start` up to, not including, `end`."""
+
+    start: int
+    """The requested offset; the first record may have a higher one (compaction, transaction markers)."""
+    end: int
+    records: list[Record]
+
+
+class OffsetRange(NamedTuple):
+    """The offsets that a log holds: from `beginning` up to, not including, `end`."""
+
+    beginning: int
+    end: int
+
+
+FetchRanges = Callable[[], Awaitable[Mapping[TopicPartition, OffsetRange]]]
+
+
+class PartitionRouter:
+    """Passes the fetched batches of each partition to its pipeline, and keeps track of the next offsets.
 
     Args:
-        topics: read in chunks, with their progress in PostgreSQL.
-        pipelines: each with a connection of its own; a partition always goes to the same one.
-        rewind: moves offsets in the database, when the log they belonged to is gone.
-        auto_offset_reset: where a partition starts for which the database has no offset.
+        topics: to store, with their offsets in PostgreSQL.
+        pipelines: each with its own connection; a partition always goes to the same one.
+        reset_offsets: sets offsets in the database, when the log they belonged to was replaced.
+        auto_offset_reset: where a partition begins that the database has no offset for.
     """
 
     def __init__(
         self,
         topics: Iterable[str],
         pipelines: Sequence[Pipeline],
-        rewind: Callable[[Offsets], Awaitable[None]],
+        reset_offsets: Callable[[Offsets], Awaitable[None]],
         *,
         auto_offset_reset: AutoOffsetReset = "earliest",
     ) -> None:
         self.topics = frozenset(topics)
         self.pipelines = tuple(pipelines)
-        self._rewind = rewind
+        self._store_offsets = reset_offsets
         self._auto_offset_reset = auto_offset_reset
         self._expected: dict[TopicPartition, int] = {}
         self._assigning = asyncio.Lock()
         self._fences = 0
-        self._batches_before = -1
+        self._batches_at_fence = -1
 
     async def open(self) -> None:
         """Connect.
@@ -62,130 +83,134 @@ class Ingest:
             await pipeline.open()
 
     async def stop(self) -> None:
-        """Finish what was taken, as far as that goes quickly, and disconnect; what is left is read again next time."""
-        with suppress(Exception):  # told already to whoever waits for us
-            await self.finish(timeout=0.7)
+        """Write the batches taken, within 0.7 s, and disconnect; the rest is read again by the next owner."""
+        with suppress(Exception):  # `put` or `check` has raised it already
+            await self.flush(timeout=0.7)
         for pipeline in self.pipelines:
             await pipeline.stop()
 
-    async def assign(
-        self, partitions: Iterable[TopicPartition], bounds: Callable[[], Awaitable[Mapping[TopicPartition, Bounds]]]
-    ) -> Offsets:
-        """Take over exactly these partitions; what was not written of earlier ones is dropped, others read it again.
+    async def assign(self, partitions: Iterable[TopicPartition], fetch_ranges: FetchRanges) -> Offsets:
+        """Take over exactly these partitions; unwritten records of earlier ones are dropped.
 
         Args:
-            bounds: asks the log what it holds of them now.
+            fetch_ranges: returns the offsets that the logs of the partitions hold at the moment.
 
         Returns:
-            the offset to read next of each.
+            the offset to read next, by partition.
         """
         async with self._assigning:
             self._expected = {}
-            self._expected = await self._where_to_go_on(partitions, bounds)
+            self._expected = await self._next_offsets(partitions, fetch_ranges)
             return dict(self._expected)
 
-    async def finish(self, timeout: float = 5.0) -> None:
-        """Write what was taken, so that the next owner need not do it again; it can, should this take too long."""
+    async def flush(self, timeout: float = 5.0) -> None:
+        """Write the batches taken, so that the next owner does not read them again; stops after `timeout` seconds."""
         with suppress(TimeoutError, Fenced):
             async with asyncio.timeout(timeout):
                 for pipeline in self.pipelines:
                     await pipeline.drain()
 
-    async def put(self, partition: TopicPartition, chunk: Chunk) -> bool:
-        """Hand a chunk to the writer; returns when there is room for the next one.
+    async def put(self, partition: TopicPartition, batch: FetchedBatch) -> bool:
+        """Pass a batch to its pipeline; returns when there is room for the next one.
 
         Returns:
-            False when chunks are missing: seek, and so `assign`, to have them again.
+            False if batches are missing: seek, which calls `assign`, to fetch them again.
 
         Raises:
-            Exception: the writer cannot go on; the process should end.
+            Exception: the writer failed; the process should end.
         """
         expected = self._expected.get(partition)
-        if expected is None or chunk.end <= expected:
+        if expected is None or batch.end <= expected:
             return True
-        if chunk.start > expected:
+        if batch.start > expected:
             self._expected = {}
             return False
-        self._expected[partition] = chunk.end
+        self._expected[partition] = batch.end
         try:
-            await self._pipeline(partition).put(partition, chunk.records, end=chunk.end)
+            await self._pipeline(partition).put(partition, batch.records, end=batch.end)
         except Fenced as fenced:
-            self._give_way(fenced)
+            self._on_fenced(fenced)
             return False
         return True
 
     def check(self) -> bool:
-        """Whether all is well, asked from time to time: with nothing to `put`, nobody would learn what went wrong.
+        """Check for errors of the writer; to be called regularly, because without records `put` is not called.
 
         Returns:
-            False when chunks are missing, as for `put`.
+            False if batches are missing, as for `put`.
 
         Raises:
-            Exception: the writer cannot go on; the process should end.
+            Exception: the writer failed; the process should end.
         """
         for failure in (pipeline.failure for pipeline in self.pipelines if self._expected):
             if isinstance(failure, Fenced):
-                self._give_way(failure)
+                self._on_fenced(failure)
                 return False
             if failure is not None:
                 raise failure
         return True
 
     def committed(self) -> Offsets:
-        """The next offset of each assigned partition, as the database has it."""
-        return {partition: offset for pipeline in self.pipelines for partition, offset in pipeline.next.items()}
+        """The next offset of each assigned partition, as committed to the database."""
+        return {p: offset for pipeline in self.pipelines for p, offset in pipeline.next_offsets.items()}
 
-    async def _where_to_go_on(
-        self, partitions: Iterable[TopicPartition], bounds: Callable[[], Awaitable[Mapping[TopicPartition, Bounds]]]
+    def lag(self, end_offset: Callable[[TopicPartition], int | None]) -> dict[TopicPartition, int]:
+        """Records in the log that are not committed, by assigned partition.
+
+        Args:
+            end_offset: returns the offset after a partition's last record; None while it is unknown.
+        """
+        return {p: max(0, (end_offset(p) or 0) - offset) for p, offset in self.committed().items()}
+
+    async def _next_offsets(
+        self, partitions: Iterable[TopicPartition], fetch_ranges: FetchRanges
     ) -> dict[TopicPartition, int]:
-        held = await bounds()
-        first = {p: held[p].earliest if self._auto_offset_reset == "earliest" else held[p].end for p in partitions}
-        expected = await self._assign(first)
-        if any(offset > held[p].end for p, offset in expected.items()):
-            held = await bounds()  # unless the log has grown meanwhile, and another worker has read it
-            lost = {p: held[p] for p, offset in expected.items() if offset > held[p].end}
-            expected = await self._begin_anew(lost, expected, first)
-        return {p: self._kept(p, offset, held[p]) for p, offset in expected.items()}
+        ranges = await fetch_ranges()
+        earliest = self._auto_offset_reset == "earliest"
+        first_offsets = {p: ranges[p].beginning if earliest else ranges[p].end for p in partitions}
+        offsets = await self._assign(first_offsets)
+        if any(offset > ranges[p].end for p, offset in offsets.items()):
+            ranges = await fetch_ranges()  # another worker may have read records appended since the first call
+            replaced = {p: ranges[p] for p, offset in offsets.items() if offset > ranges[p].end}
+            if replaced:
+                await self._reset_offsets(replaced, offsets)
+                offsets = await self._assign(first_offsets)
+        return {p: self._after_retention(p, offset, ranges[p]) for p, offset in offsets.items()}
 
-    async def _assign(self, first: Offsets) -> dict[TopicPartition, int]:
-        expected: dict[TopicPartition, int] = {}
+    async def _assign(self, first_offsets: Offsets) -> dict[TopicPartition, int]:
+        offsets: dict[TopicPartition, int] = {}
         for pipeline in self.pipelines:
-            expected |= await pipeline.assign({p: o for p, o in first.items() if self._pipeline(p) is pipeline})
-        return expected
+            offsets |= await pipeline.assign({p: o for p, o in first_offsets.items() if self._pipeline(p) is pipeline})
+        return offsets
 
-    async def _begin_anew(
-        self, lost: Mapping[TopicPartition, Bounds], expected: dict[TopicPartition, int], first: Offsets
-    ) -> dict[TopicPartition, int]:
-        for partition, held in lost.items():
+    async def _reset_offsets(self, replaced: Mapping[TopicPartition, OffsetRange], offsets: Offsets) -> None:
+        for partition, log in replaced.items():
             logger.error(
-                "%s[%d]: expected offset %d, but the log ends at %d: the topic was deleted and created anew, or it is "
-                "another cluster; reading it from its beginning, where events that are stored already will be known",
+                "%s[%d]: expected offset %d, but the log ends at %d: the topic was deleted and created anew, or it "
+                "belongs to another cluster; reading it from its beginning, where stored events count as duplicates",
                 *partition,
-                expected[partition],
-                held.end,
+                offsets[partition],
+                log.end,
             )
-        if not lost:
-            return expected
-        await self._rewind({p: held.earliest for p, held in lost.items()})
-        return await self._assign(first)
+        await self._store_offsets({p: log.beginning for p, log in replaced.items()})
 
-    def _kept(self, partition: TopicPartition, offset: int, held: Bounds) -> int:
-        if offset < held.earliest:
+    def _after_retention(self, partition: TopicPartition, offset: int, log: OffsetRange) -> int:
+        if offset < log.beginning:
             logger.error(
                 "%s[%d]: offsets %d to %d were deleted by retention before they were read",
                 *partition,
                 offset,
-                held.earliest - 1,
+                log.beginning - 1,
             )
-        return max(offset, held.earliest)
+        return max(offset, log.beginning)
 
-    def _give_way(self, fenced: Fenced) -> None:
-        """Begin again at the offsets of the database, unless it is the same each time."""
+    def _on_fenced(self, fenced: Fenced) -> None:
+        """Log the error and start again at the offsets of the database; raise it after too many fences in a row."""
         self._expected = {}
         batches = sum(pipeline.statistics().batches for pipeline in self.pipelines)
-        self._fences = self._fences + 1 if batches == self._batches_before else 1
-        self._batches_before = batches
-        if self._fences > MOST_FENCES:
+        self._fences = self._fences + 1 if batches == self._batches_at_fence else 1
+        self._batches_at_fence = batches
+        if self._fences > MAX_FENCES:
             raise fenced
         logger.warning("%s", fenced)
 

@@ -1,12 +1,12 @@
-"""An event's JSON as a row of a binary COPY, without I/O.
+"""Encodes the JSON of an event as a row of PostgreSQL's binary COPY format.
 
-There are two ways to the same row. A value exactly as `Event.to_bytes` writes it (fields in their order, no white
-space, no escapes before the payload) is taken apart by one regular expression, and its payload goes to PostgreSQL as
-the bytes that came: nothing is encoded again, and no number loses a digit. Everything else goes through
-`Event.from_bytes`, which alone decides what an event is; the quick way accepts nothing that it would refuse.
+There are two paths to the same row. The fast path splits a value as `Event.to_bytes` writes it (fields in order, no
+white space, no escapes before the payload) with one regular expression. All other values take the slow path, through
+`Event.from_bytes`, which defines what an event is; the fast path accepts no value that it refuses (tested by
+tests/unit/processors/test_decode.py). On both, the bytes of the payload are kept, so that numbers lose no digits.
 
-Format: PostgreSQL documentation, COPY, "Binary Format"; timestamps are microseconds since 2000-01-01 UTC, `jsonb` is
-its text after a version byte.
+Format: PostgreSQL documentation, COPY, "Binary Format". Timestamps are microseconds since 2000-01-01 UTC; `jsonb` is a
+version byte followed by text.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ import re
 from binascii import unhexlify
 from datetime import UTC, datetime, timedelta
 from struct import Struct
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, type_pattern
 
-COLUMNS = (
+if TYPE_CHECKING:
+    from eventbus.processors.store.connect import Connection
+
+COLUMNS = (  # of the table `events`
     "event_id",
     "timestamp",
     "correlation_id",
@@ -37,16 +41,16 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 
 EVENT_ID = slice(6, 22)
-"""Where a row holds its event id."""
+"""The bytes of a row that hold the event id."""
 
-LONGEST_TEXT = 1_000
-"""Bytes of a type, tenant, namespace, source or version: an index of PostgreSQL takes up to 2,700 of them together."""
+MAX_TEXT = 1_000
+"""Bytes of a type, tenant, namespace, source or version; an index entry of PostgreSQL is limited to about 2,700."""
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 EARLIEST, LATEST = ((edge.replace(tzinfo=UTC) - EPOCH) // MICROSECOND for edge in (datetime.min, datetime.max))
 
-_uuid = rb".{8}-.{4}-.{4}-.{4}-.{12}"  # that these are hexadecimal digits is seen when they are turned into bytes
+_uuid = rb".{8}-.{4}-.{4}-.{4}-.{12}"  # unhexlify checks the digits
 _text = rb'"[^"]+"'
 canonical = re.compile(
     rb'\{"event_id":"(' + _uuid + rb')","event_type":(' + _text + rb'),"timestamp":"([^"]+)","correlation_id":"('
@@ -64,49 +68,49 @@ _length = Struct(">i").pack
 _jsonb_head = Struct(">ib").pack
 
 
-class RowMaker:
-    """Makes rows; remembers the texts that come again and again: types, tenants, sources."""
+class RowEncoder:
+    """Encodes events as rows; caches the encoded texts (type, tenant, namespace, source, version)."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[bytes, bytes], bytes] = {}
 
-    def row(self, value: bytes | None) -> bytes:
+    def encode(self, value: bytes | None) -> bytes:
         """The row of an event.
 
         Raises:
-            InvalidEvent: it is none, or PostgreSQL could not store it.
+            InvalidEvent: the value is not an event, or PostgreSQL cannot store it.
         """
-        found = canonical.fullmatch(value) if value is not None else None
-        if found is not None:
+        match = canonical.fullmatch(value) if value is not None else None
+        if match is not None:
             try:
-                return self._canonical_row(found)
+                return self._encode_canonical(match)
             except (ValueError, TypeError, InvalidEvent):
-                pass  # unusual in one way or another: decided below
-        return _any_row(value)
+                pass  # left to the slow path
+        return _encode_any(value)
 
-    def _canonical_row(self, found: re.Match[bytes]) -> bytes:
-        event_id, kind, time, correlation, cause, rest, payload = found.groups()
+    def _encode_canonical(self, match: re.Match[bytes]) -> bytes:
+        event_id, event_type, time, correlation, cause, texts_json, payload = match.groups()
         if b"\\" in payload and b"\\u0000" in payload:
-            raise ValueError("perhaps a NUL")
-        [_] = orjson.loads(b"[%b]" % payload)  # one level deeper, as it was in the value: there is a limit to depth
+            raise ValueError("the payload may hold U+0000")
+        [_] = orjson.loads(b"[%b]" % payload)  # nested as deeply as in the value: orjson limits the depth
         instant = (datetime.fromisoformat(time.decode()) - EPOCH) // MICROSECOND
         digits = (event_id + correlation + (cause or b"")).replace(b"-", b"")
         if not digits.islower() or len(digits) != (96 if cause else 64):
-            raise ValueError("upper case, or a dash too many (or no letter at all, which is a rare coincidence)")
-        texts = self._texts.get((kind, rest)) or self._learn_texts(kind, rest)
+            raise ValueError("upper case letters, misplaced dashes, or (rarely) no letters in the ids")
+        texts = self._texts.get((event_type, texts_json)) or self._cache_texts(event_type, texts_json)
         return _row(unhexlify(digits), instant, texts, payload)
 
-    def _learn_texts(self, kind: bytes, rest: bytes) -> bytes:
-        if b"\\" in kind or b"\\" in rest:
-            raise ValueError("escapes")  # a quote may be one of the text
-        fields = orjson.loads(b'{"event_type":%b,%b}' % (kind, rest))
+    def _cache_texts(self, event_type: bytes, texts_json: bytes) -> bytes:
+        if b"\\" in event_type or b"\\" in texts_json:
+            raise ValueError("escapes")  # the regular expression may have ended a text at an escaped quote
+        fields = orjson.loads(b'{"event_type":%b,%b}' % (event_type, texts_json))
         if len(self._texts) >= 10_000:
             self._texts.clear()
-        self._texts[kind, rest] = texts = _checked_texts(fields)
+        self._texts[event_type, texts_json] = texts = _checked_texts(fields)
         return texts
 
 
-def _any_row(value: bytes | None) -> bytes:
+def _encode_any(value: bytes | None) -> bytes:
     if value is None:
         raise InvalidEvent("expected a JSON object, got no value (a tombstone)")
     event = Event.from_bytes(value)
@@ -126,9 +130,9 @@ def _any_row(value: bytes | None) -> bytes:
 
 
 def raw_payload(value: bytes) -> bytes:
-    """The bytes of the member `payload` of a JSON object that is known to be valid; of several, the last.
+    """The bytes of the member `payload` of a valid JSON object; of several, the last.
 
-    It is not decoded and encoded again, because that turns an integer of more than 64 bits into a float.
+    Decoding and encoding it instead would turn integers of more than 64 bits into floats.
     """
     depth = start = 0
     name = payload = b""
@@ -150,7 +154,7 @@ def raw_payload(value: bytes) -> bytes:
 
 
 def _row(ids: bytes, instant: int, texts: bytes, payload: bytes) -> bytes:
-    """A row; `ids` are 16 bytes each of the event, its correlation and, unless it is a root, its cause."""
+    """A row; `ids` has 16 bytes for each of event, correlation and, unless the event is a root, causation id."""
     if not EARLIEST <= instant <= LATEST:
         raise InvalidEvent("expected a time within the years 1 to 9999 UTC", field="timestamp")
     if len(ids) == 48:
@@ -174,6 +178,13 @@ def _encoded_text(name: str, text: str) -> bytes:
     encoded = text.encode()
     if b"\0" in encoded:
         raise InvalidEvent("the character U+0000 cannot be stored by PostgreSQL", field=name)
-    if len(encoded) > LONGEST_TEXT:
-        raise InvalidEvent(f"expected at most {LONGEST_TEXT} bytes, got {len(encoded)}", field=name)
+    if len(encoded) > MAX_TEXT:
+        raise InvalidEvent(f"expected at most {MAX_TEXT} bytes, got {len(encoded)}", field=name)
     return _length(len(encoded)) + encoded
+
+
+async def copy_rows(connection: Connection, rows: list[bytes], table: str, *, schema: str) -> None:
+    """COPY rows into a table with the columns `COLUMNS`."""
+    # a memoryview, because asyncpg takes bytes for a file name, and hangs on an iterable if the connection dies
+    source: Any = memoryview(b"".join((COPY_HEADER, *rows, COPY_TRAILER)))
+    await connection.copy_to_table(table, schema_name=schema, source=source, columns=COLUMNS, format="binary")

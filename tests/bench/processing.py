@@ -25,8 +25,7 @@ import faust
 from eventbus import InProcessBus, KafkaBus
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.processors.faust_app.app import create_app
-from eventbus.processors.postgres.server import EmbeddedServer
+from eventbus.processors.postgres import EmbeddedServer
 from eventbus.processors.processor import Processor
 from eventbus.processors.store.connect import connect
 from eventbus.processors.store.migrate import migrate
@@ -96,7 +95,7 @@ async def stock_from_bus(dsn: str, records: list[ProducerRecord], topic: str) ->
     await empty(dsn)
     async with InProcessBus() as bus:
         await bus.publish_many(records)
-        return await stock(create_app(dsn, bus=bus, topics=["stored"], group=topic), dsn, topic, len(records))
+        return await stock(Processor(dsn, bus=bus, topics=["stored"], group=topic).app, dsn, topic, len(records))
 
 
 async def stock_from_kafka(dsn: str, bootstrap: str, records: list[ProducerRecord], topic: str) -> float:

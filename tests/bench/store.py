@@ -18,12 +18,12 @@ import orjson
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.event import Event
-from eventbus.processors.ingest.batch import Batch, Record
+from eventbus.processors.ingest.batch import Record, RowBatch
 from eventbus.processors.ingest.decode import Decoder
 from eventbus.processors.ingest.pipeline import Pipeline
 from eventbus.processors.ingest.rows import COLUMNS, COPY_HEADER, COPY_TRAILER
 from eventbus.processors.postgres import EmbeddedServer
-from eventbus.processors.store import EventStore, Facts
+from eventbus.processors.store import ChainDefinitions, EventStore
 from eventbus.processors.store.connect import connect
 from eventbus.processors.store.migrate import migrate
 from eventbus.record import TopicPartition
@@ -55,7 +55,7 @@ def rows() -> Iterator[Row]:
 
 
 def decode(values: list[bytes]) -> int:
-    decoder, batch = Decoder(), Batch()
+    decoder, batch = Decoder(), RowBatch()
     decoder.add(batch, PARTITIONS[0], list(enumerate(values)), len(values))
     return len(batch.rows)
 
@@ -83,7 +83,7 @@ async def write(dsn: str, values: list[bytes], pipelines: int) -> float:
     for number, value in enumerate(values):  # whole chains are close together, so a run of 1000 keeps most of them
         part = log[PARTITIONS[number // 1000 % 2]]
         part.append((len(part), value))
-    made = [Pipeline(dsn, Facts.of(Catalog.default()), group="bench", limit=BATCH) for _ in range(pipelines)]
+    made = [Pipeline(dsn, ChainDefinitions.of(Catalog.default()), group="bench", limit=BATCH) for _ in range(pipelines)]
     owned = [PARTITIONS[number::pipelines] for number in range(pipelines)]
     for pipeline, mine in zip(made, owned, strict=True):
         await pipeline.open(mine)
@@ -107,7 +107,7 @@ async def feed(pipeline: Pipeline, log: dict[TopicPartition, list[Record]]) -> N
 async def copy_alone(dsn: str, values: list[bytes]) -> float:
     """COPY of rows that are ready into a table with the same indexes and no trigger."""
     await empty(dsn)
-    batch, decoder = Batch(), Decoder()
+    batch, decoder = RowBatch(), Decoder()
     decoder.add(batch, PARTITIONS[0], list(enumerate(values)), len(values))
     connection = await connect(dsn)
     await connection.execute(BARE_TABLE)

@@ -1,4 +1,4 @@
-"""What Faust may do wrong between a log and the writer, and that it does not matter."""
+"""The router loses and repeats nothing, however Faust delivers the batches."""
 
 from __future__ import annotations
 
@@ -13,45 +13,48 @@ from hypothesis import strategies as st
 
 from eventbus.bus import AutoOffsetReset
 from eventbus.processors.errors import Fenced
-from eventbus.processors.faust_app.chunks import Bounds, Chunk
 from eventbus.processors.ingest.pipeline import Pipeline
-from eventbus.processors.ingest.router import MOST_FENCES, Ingest
-from eventbus.processors.store.definitions import Facts
-from eventbus.processors.store.offsets import rewind
+from eventbus.processors.ingest.router import MAX_FENCES, FetchedBatch, OffsetRange, PartitionRouter
+from eventbus.processors.store.definitions import ChainDefinitions
+from eventbus.processors.store.offsets import reset_offsets
 from eventbus.record import TopicPartition
 from tests.faust.world import CATALOG, fetch, generated
 
-FACTS = Facts.of(CATALOG)
+DEFINITIONS = ChainDefinitions.of(CATALOG)
 PARTITION = TopicPartition("omninode.agent", 0)
 VALUES = [event.to_bytes() for event in generated(30)]
 _groups = itertools.count()
 
 
 class Log:
-    """A partition as the broker has it: `bounds` is what an ingest asks for."""
+    """The offsets that a partition's log holds."""
 
     def __init__(self, end: int = len(VALUES), earliest: int = 0) -> None:
-        self.held = Bounds(earliest, end)
+        self.range = OffsetRange(earliest, end)
 
-    async def bounds(self) -> Mapping[TopicPartition, Bounds]:
-        return {PARTITION: self.held}
+    async def fetch_ranges(self) -> Mapping[TopicPartition, OffsetRange]:
+        return {PARTITION: self.range}
 
 
-def chunk(start: int, end: int, first: int | None = None) -> Chunk:
+def batch(start: int, end: int, first: int | None = None) -> FetchedBatch:
     """The records from `start` to `end`; those before `first` do not exist any more."""
-    return Chunk(start, end, [(offset, VALUES[offset]) for offset in range(start if first is None else first, end)])
+    return FetchedBatch(
+        start, end, [(offset, VALUES[offset]) for offset in range(start if first is None else first, end)]
+    )
 
 
 @asynccontextmanager
-async def ingest(dsn: str, group: str, reset: AutoOffsetReset = "earliest") -> AsyncIterator[Ingest]:
-    made = Ingest(
-        [PARTITION.topic], [Pipeline(dsn, FACTS, group=group)], partial(rewind, dsn, group), auto_offset_reset=reset
-    )
-    await made.open()
+async def opened(
+    dsn: str, group: str, auto_offset_reset: AutoOffsetReset = "earliest"
+) -> AsyncIterator[PartitionRouter]:
+    pipelines = [Pipeline(dsn, DEFINITIONS, group=group)]
+    reset = partial(reset_offsets, dsn, group)
+    router = PartitionRouter([PARTITION.topic], pipelines, reset, auto_offset_reset=auto_offset_reset)
+    await router.open()
     try:
-        yield made
+        yield router
     finally:
-        await made.stop()
+        await router.stop()
 
 
 @pytest.fixture
@@ -66,100 +69,102 @@ async def account(dsn: str, group: str) -> tuple[object, ...]:
     return row
 
 
-async def test_chunks_in_order(postgres_dsn: str, group: str) -> None:
-    """Chunks that follow each other are taken."""
-    async with ingest(postgres_dsn, group) as taking:
-        assert await taking.assign([PARTITION], Log().bounds) == {PARTITION: 0}
-        assert await taking.put(PARTITION, chunk(0, 10))
-        assert await taking.put(PARTITION, chunk(10, 20))
-        await taking.finish()
-        assert taking.committed() == {PARTITION: 20}
+async def test_batches_in_order(postgres_dsn: str, group: str) -> None:
+    """Consecutive batches are taken."""
+    async with opened(postgres_dsn, group) as router:
+        assert await router.assign([PARTITION], Log().fetch_ranges) == {PARTITION: 0}
+        assert await router.put(PARTITION, batch(0, 10))
+        assert await router.put(PARTITION, batch(10, 20))
+        await router.flush()
+        assert router.committed() == {PARTITION: 20}
+        assert router.lag(lambda partition: 25) == {PARTITION: 5}
+        assert router.lag(lambda partition: None) == {PARTITION: 0}, "no end is known yet"
     assert await account(postgres_dsn, group) == (0, 20, 20)
 
 
-async def test_chunks_again(postgres_dsn: str, group: str) -> None:
-    """A chunk that comes again is passed over, and of one that overlaps only the rest is taken."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        for part in (chunk(0, 10), chunk(0, 10), chunk(5, 15), chunk(3, 4)):
-            assert await taking.put(PARTITION, part)
+async def test_repeated_batches(postgres_dsn: str, group: str) -> None:
+    """A repeated batch is ignored; of one that overlaps, only the rest is taken."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        for part in (batch(0, 10), batch(0, 10), batch(5, 15), batch(3, 4)):
+            assert await router.put(PARTITION, part)
     assert await account(postgres_dsn, group) == (0, 15, 15)
 
 
-async def test_missing_chunk(postgres_dsn: str, group: str) -> None:
-    """Behind a hole nothing is taken until the partition is assigned anew, from where the database is."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        assert await taking.put(PARTITION, chunk(0, 10))
-        assert not await taking.put(PARTITION, chunk(15, 20))
-        assert await taking.put(PARTITION, chunk(10, 15)), "dropped, without asking again"
-        await taking.finish()
-        assert await taking.assign([PARTITION], Log().bounds) == {PARTITION: 10}
-        assert await taking.put(PARTITION, chunk(10, 20))
+async def test_missing_batch(postgres_dsn: str, group: str) -> None:
+    """After a gap nothing is taken until the partition is assigned again, at the offset of the database."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        assert await router.put(PARTITION, batch(0, 10))
+        assert not await router.put(PARTITION, batch(15, 20))
+        assert await router.put(PARTITION, batch(10, 15)), "dropped, without asking again"
+        await router.flush()
+        assert await router.assign([PARTITION], Log().fetch_ranges) == {PARTITION: 10}
+        assert await router.put(PARTITION, batch(10, 20))
     assert await account(postgres_dsn, group) == (0, 20, 20)
 
 
 async def test_other_partitions(postgres_dsn: str, group: str) -> None:
-    """What is not assigned is not taken."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        assert await taking.put(TopicPartition(PARTITION.topic, 1), chunk(0, 10))
-        await taking.assign([], Log().bounds)
-        assert await taking.put(PARTITION, chunk(0, 10))
-        await taking.finish()
+    """Batches of partitions that are not assigned are ignored."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        assert await router.put(TopicPartition(PARTITION.topic, 1), batch(0, 10))
+        await router.assign([], Log().fetch_ranges)
+        assert await router.put(PARTITION, batch(0, 10))
+        await router.flush()
     assert await account(postgres_dsn, group) == (0, 0, 0)
 
 
 async def test_offsets_without_records(postgres_dsn: str, group: str) -> None:
-    """Offsets that hold no record are passed over, at the end of a chunk and in a chunk of nothing else."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        assert await taking.put(PARTITION, Chunk(0, 15, chunk(0, 10).records))
-        assert await taking.put(PARTITION, Chunk(15, 20, []))
-        assert await taking.put(PARTITION, chunk(20, 30, first=25))
+    """Offsets without a record count as read, at the end of a batch and in an empty batch."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        assert await router.put(PARTITION, FetchedBatch(0, 15, batch(0, 10).records))
+        assert await router.put(PARTITION, FetchedBatch(15, 20, []))
+        assert await router.put(PARTITION, batch(20, 30, first=25))
     assert await account(postgres_dsn, group) == (0, 30, 15)
 
 
-@pytest.mark.parametrize(("reset", "first"), [("earliest", 5), ("latest", 20)])
-async def test_first_assignment(postgres_dsn: str, group: str, reset: AutoOffsetReset, first: int) -> None:
-    """A partition that the group has never read begins where it was told, and that is noted at once."""
-    async with ingest(postgres_dsn, group, reset) as taking:
-        assert await taking.assign([PARTITION], Log(end=20, earliest=5).bounds) == {PARTITION: first}
-    async with ingest(postgres_dsn, group, reset) as taking:
-        assert await taking.assign([PARTITION], Log(end=30).bounds) == {PARTITION: first}
+@pytest.mark.parametrize(("start", "first"), [("earliest", 5), ("latest", 20)])
+async def test_first_assignment(postgres_dsn: str, group: str, start: AutoOffsetReset, first: int) -> None:
+    """A partition that the group has not read yet begins at the configured end; the offset is stored at once."""
+    async with opened(postgres_dsn, group, start) as router:
+        assert await router.assign([PARTITION], Log(end=20, earliest=5).fetch_ranges) == {PARTITION: first}
+    async with opened(postgres_dsn, group, start) as router:
+        assert await router.assign([PARTITION], Log(end=30).fetch_ranges) == {PARTITION: first}
 
 
 async def test_deleted_before_it_was_read(postgres_dsn: str, group: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What retention took before it was read is said loudly; reading goes on with the oldest that is there."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        assert await taking.assign([PARTITION], Log(earliest=10).bounds) == {PARTITION: 10}
+    """Records deleted by retention before they were read are logged; reading continues at the oldest left."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        assert await router.assign([PARTITION], Log(earliest=10).fetch_ranges) == {PARTITION: 10}
         assert "offsets 0 to 9 were deleted by retention" in caplog.text
-        assert await taking.put(PARTITION, chunk(10, 20))
+        assert await router.put(PARTITION, batch(10, 20))
     assert await account(postgres_dsn, group) == (0, 20, 10)
 
 
 async def test_log_made_anew(postgres_dsn: str, group: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An offset beyond the end of the log is said loudly, and reading begins at the start of that other log."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        await taking.put(PARTITION, chunk(0, 20))
-        await taking.finish()
-        assert await taking.assign([PARTITION], Log(end=8, earliest=3).bounds) == {PARTITION: 3}
+    """An offset beyond the end of the log is logged as an error, and the log is read from its beginning."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        await router.put(PARTITION, batch(0, 20))
+        await router.flush()
+        assert await router.assign([PARTITION], Log(end=8, earliest=3).fetch_ranges) == {PARTITION: 3}
         assert "expected offset 20, but the log ends at 8" in caplog.text
-        assert await taking.put(PARTITION, chunk(3, 8))
+        assert await router.put(PARTITION, batch(3, 8))
     assert await account(postgres_dsn, group) == (-17, 8, 25)
 
 
 async def test_dead_letters_of_a_log_made_anew(postgres_dsn: str, group: str) -> None:
-    """What was no event in the old log is kept beside what is none at the same offset of the new one."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        await taking.put(PARTITION, Chunk(0, 4, [(offset, b"old %d" % offset) for offset in range(4)]))
-        await taking.finish()
-        await taking.assign([PARTITION], Log(end=2).bounds)
-        await taking.put(PARTITION, Chunk(0, 2, [(offset, b"new %d" % offset) for offset in range(2)]))
-    query = "SELECT off, value FROM eventbus.dead_letter WHERE consumer_group = $1 ORDER BY off"
+    """Dead letters of a replaced log are kept beside those at the same offsets of the new one."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        await router.put(PARTITION, FetchedBatch(0, 4, [(offset, b"old %d" % offset) for offset in range(4)]))
+        await router.flush()
+        await router.assign([PARTITION], Log(end=2).fetch_ranges)
+        await router.put(PARTITION, FetchedBatch(0, 2, [(offset, b"new %d" % offset) for offset in range(2)]))
+    query = "SELECT record_offset, value FROM eventbus.dead_letter WHERE consumer_group = $1 ORDER BY record_offset"
     assert await fetch(postgres_dsn, query, group) == [
         (-4, b"old 0"),
         (-3, b"old 1"),
@@ -171,47 +176,47 @@ async def test_dead_letters_of_a_log_made_anew(postgres_dsn: str, group: str) ->
 
 
 async def test_log_that_grew_meanwhile(postgres_dsn: str, group: str, caplog: pytest.LogCaptureFixture) -> None:
-    """When the log ended sooner only because it was asked before another worker read on, nothing is wrong."""
-    async with ingest(postgres_dsn, group) as taking:
-        await taking.assign([PARTITION], Log().bounds)
-        await taking.put(PARTITION, chunk(0, 20))
-        await taking.finish()
-        answers = iter([{PARTITION: Bounds(0, 10)}, {PARTITION: Bounds(0, 25)}])
+    """Nothing is reset if the log has grown, and another worker has read on, since its end was fetched."""
+    async with opened(postgres_dsn, group) as router:
+        await router.assign([PARTITION], Log().fetch_ranges)
+        await router.put(PARTITION, batch(0, 20))
+        await router.flush()
+        answers = iter([{PARTITION: OffsetRange(0, 10)}, {PARTITION: OffsetRange(0, 25)}])
 
-        async def bounds() -> Mapping[TopicPartition, Bounds]:
+        async def fetch_ranges() -> Mapping[TopicPartition, OffsetRange]:
             return next(answers)
 
-        assert await taking.assign([PARTITION], bounds) == {PARTITION: 20}
+        assert await router.assign([PARTITION], fetch_ranges) == {PARTITION: 20}
     assert not caplog.text
 
 
 async def test_fenced(postgres_dsn: str, group: str) -> None:
-    """A worker that lost its partition writes nothing more, and begins again where the new owner is."""
-    async with ingest(postgres_dsn, group) as old, ingest(postgres_dsn, group) as new:
+    """A worker that lost its partition writes nothing more, and starts again at the offset of the new owner."""
+    async with opened(postgres_dsn, group) as old, opened(postgres_dsn, group) as new:
         for owner in (old, new):
-            await owner.assign([PARTITION], Log().bounds)
-        await new.put(PARTITION, chunk(0, 10))
-        await new.finish()
-        assert await old.put(PARTITION, chunk(0, 8))
-        await old.finish()
-        assert not old.check(), "noticed without another chunk"
-        assert await old.put(PARTITION, chunk(8, 16)), "dropped"
-        assert await old.assign([PARTITION], Log().bounds) == {PARTITION: 10}
+            await owner.assign([PARTITION], Log().fetch_ranges)
+        await new.put(PARTITION, batch(0, 10))
+        await new.flush()
+        assert await old.put(PARTITION, batch(0, 8))
+        await old.flush()
+        assert not old.check(), "noticed without another batch"
+        assert await old.put(PARTITION, batch(8, 16)), "dropped"
+        assert await old.assign([PARTITION], Log().fetch_ranges) == {PARTITION: 10}
         assert old.check()
-        assert await old.put(PARTITION, chunk(10, 20))
+        assert await old.put(PARTITION, batch(10, 20))
     assert await account(postgres_dsn, group) == (0, 20, 20)
 
 
 async def test_fenced_for_ever(postgres_dsn: str, group: str) -> None:
-    """Two workers that both believe to own a partition do not fight for ever: the one that never wins ends."""
-    async with ingest(postgres_dsn, group) as weak, ingest(postgres_dsn, group) as strong:
-        for offset in range(MOST_FENCES + 1):
+    """Of two workers that both believe to own a partition, the one that never commits gives up."""
+    async with opened(postgres_dsn, group) as weak, opened(postgres_dsn, group) as strong:
+        for offset in range(MAX_FENCES + 1):
             for owner in (weak, strong):
-                await owner.assign([PARTITION], Log().bounds)
+                await owner.assign([PARTITION], Log().fetch_ranges)
             for owner in (strong, weak):
-                await owner.put(PARTITION, chunk(offset, offset + 1))
-                await owner.finish()
-            if offset < MOST_FENCES:
+                await owner.put(PARTITION, batch(offset, offset + 1))
+                await owner.flush()
+            if offset < MAX_FENCES:
                 assert not weak.check()
         with pytest.raises(Fenced):
             weak.check()
@@ -223,16 +228,16 @@ deliveries = st.lists(st.tuples(st.integers(0, len(VALUES) - 1), st.integers(1, 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deliveries=deliveries)
 async def test_any_delivery(postgres_dsn: str, deliveries: list[tuple[int, int, bool]]) -> None:
-    """Law: chunks may come in any order, again, or not at all, partitions be assigned at any time; in the end, when
-    the log has been read to its end, every record was read exactly once."""
+    """Law: batches may come in any order, repeatedly or not at all, and partitions be assigned at any time: once the
+    log has been read to its end, every record was read exactly once."""
     group = f"group-{next(_groups)}"
     async with AsyncExitStack() as stack:
-        taking = await stack.enter_async_context(ingest(postgres_dsn, group))
-        await taking.assign([PARTITION], Log().bounds)
+        router = await stack.enter_async_context(opened(postgres_dsn, group))
+        await router.assign([PARTITION], Log().fetch_ranges)
         for start, length, assign in deliveries:
-            if not await taking.put(PARTITION, chunk(start, min(start + length, len(VALUES)))) or assign:
-                await taking.assign([PARTITION], Log().bounds)
-        position = (await taking.assign([PARTITION], Log().bounds))[PARTITION]
+            if not await router.put(PARTITION, batch(start, min(start + length, len(VALUES)))) or assign:
+                await router.assign([PARTITION], Log().fetch_ranges)
+        position = (await router.assign([PARTITION], Log().fetch_ranges))[PARTITION]
         for start in range(position, len(VALUES), 7):
-            assert await taking.put(PARTITION, chunk(start, min(start + 7, len(VALUES))))
+            assert await router.put(PARTITION, batch(start, min(start + 7, len(VALUES))))
     assert await account(postgres_dsn, group) == (0, len(VALUES), len(VALUES))

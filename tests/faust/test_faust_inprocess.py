@@ -15,10 +15,10 @@ from eventbus.chains import ChainGenerator
 from eventbus.event import Event, now_us, uuid7
 from eventbus.processors.errors import Stalled, StoreError, StoreUnreachable
 from eventbus.processors.faust_app.agents import events as events_of
-from eventbus.processors.faust_app.chunks import Chunk
-from eventbus.processors.processor import KEEP_RUNS, Processor
+from eventbus.processors.ingest.router import FetchedBatch
+from eventbus.processors.processor import RUN_RETENTION, Processor
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.offsets import fold_runs
+from eventbus.processors.store.offsets import archive_runs
 from eventbus.record import ProducerRecord
 from tests.faust.world import CATALOG, assert_exact, fetch, generated, kill_writers, sums, until
 
@@ -91,7 +91,7 @@ async def test_poison(postgres_dsn: str, bus: InProcessBus) -> None:
         await bus.publish_many([*events[:10], *poison, *events[10:]])
         await bus.settled(GROUP)
     assert await sums(postgres_dsn) == (len(events) + 3, len(events), 0, 3)
-    rows = await fetch(postgres_dsn, "SELECT value, error FROM eventbus.dead_letter ORDER BY off")
+    rows = await fetch(postgres_dsn, "SELECT value, error FROM eventbus.dead_letter ORDER BY record_offset")
     assert [value for value, _ in rows] == [b"{", None, b"[]"]
     assert all("JSON" in str(error) for _, error in rows)
     await assert_exact(postgres_dsn, events)
@@ -147,13 +147,13 @@ async def test_two_runs_at_once(postgres_dsn: str) -> None:
 async def test_old_runs_are_folded(postgres_dsn: str) -> None:
     """The offsets of runs of long ago shrink to one row a partition, which keeps their counts; young ones stay."""
     rows = "INSERT INTO eventbus.offsets VALUES ($1, 'omninode.agent', 0, 0, $2, $2, $2, 0, 0)"
-    old, young = (uuid7(now_us() - age, 0) for age in (2 * KEEP_RUNS, 0))
-    other = uuid7(now_us() - 3 * KEEP_RUNS, 0)
+    old, young = (uuid7(now_us() - age, 0) for age in (2 * RUN_RETENTION, 0))
+    other = uuid7(now_us() - 3 * RUN_RETENTION, 0)
     for group, count in ((f"eventbus@{old}", 5), (f"eventbus@{young}", 7), ("eventbus", 11), (f"audit@{old}", 13)):
         await fetch(postgres_dsn, rows, group, count)
-    assert await fold_runs(postgres_dsn, "eventbus", uuid7(now_us() - KEEP_RUNS, 0)) == 1
+    assert await archive_runs(postgres_dsn, "eventbus", uuid7(now_us() - RUN_RETENTION, 0)) == 1
     await fetch(postgres_dsn, rows, f"eventbus@{other}", 17)
-    assert await fold_runs(postgres_dsn, "eventbus", uuid7(now_us() - KEEP_RUNS, 0)) == 1
+    assert await archive_runs(postgres_dsn, "eventbus", uuid7(now_us() - RUN_RETENTION, 0)) == 1
     left = await fetch(postgres_dsn, "SELECT consumer_group, next_offset, new FROM eventbus.offsets ORDER BY new")
     assert left == [
         (f"eventbus@{young}", 7, 7),
@@ -262,7 +262,7 @@ async def test_own_agent(postgres_dsn: str, bus: InProcessBus) -> None:
     topic = app.topic("alerts", value_serializer="json")
 
     @app.agent(app.topic("omninode.agent"))
-    async def alert(stream: faust.StreamT[Chunk]) -> None:
+    async def alert(stream: faust.StreamT[FetchedBatch]) -> None:
         async for event in events_of(stream):
             if event.event_type.endswith(".failed.v1"):
                 failed.append(event)

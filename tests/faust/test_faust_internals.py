@@ -24,8 +24,9 @@ from mode import Service
 
 from eventbus import InProcessBus
 from eventbus.processors.errors import UnsupportedFaust
-from eventbus.processors.faust_app.app import EventApp, create_app
-from eventbus.processors.faust_app.chunks import FAUST, require_faust
+from eventbus.processors.faust_app.app import EventApp
+from eventbus.processors.faust_app.consumer import FAUST_VERSION, require_faust
+from eventbus.processors.processor import Processor
 from eventbus.record import ProducerRecord
 from tests.faust.world import CATALOG
 
@@ -89,10 +90,10 @@ def test_source(function: Callable[..., Any]) -> None:
 
 def test_other_releases_are_refused() -> None:
     """A Faust that nobody has read is refused, with both versions in the message."""
-    require_faust(FAUST)
+    require_faust(FAUST_VERSION)
     with pytest.raises(UnsupportedFaust, match=r"expected faust-streaming 0\.15\.3.*got 0\.15\.4"):
         require_faust("0.15.4")
-    assert faust.__version__ == FAUST
+    assert faust.__version__ == FAUST_VERSION
 
 
 def test_compiled_parts_are_there() -> None:
@@ -103,7 +104,7 @@ def test_compiled_parts_are_there() -> None:
 
 @pytest.fixture
 def app(postgres_dsn: str) -> EventApp:
-    return create_app(postgres_dsn, catalog=CATALOG, bus=InProcessBus(), topics=["stored"])
+    return Processor(postgres_dsn, catalog=CATALOG, bus=InProcessBus(), topics=["stored"]).app
 
 
 def test_no_web_server(app: EventApp) -> None:

@@ -126,7 +126,7 @@ async def test_progress_is_published(postgres_dsn: str, kafka_bootstrap: str, to
     await produce(kafka_bootstrap, topic, events)
     async with processor(postgres_dsn, kafka_bootstrap, topic) as running:
         await until(lambda: running.statistics().read == len(events))
-    stored = await fetch(postgres_dsn, "SELECT part, next_offset FROM eventbus.offsets ORDER BY part")
+    stored = await fetch(postgres_dsn, "SELECT partition_id, next_offset FROM eventbus.offsets ORDER BY partition_id")
     assert await committed(kafka_bootstrap, topic) == [offset for _, offset in stored]
 
 
@@ -151,7 +151,10 @@ async def test_poison(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> No
     await produce(kafka_bootstrap, topic, events[100:])
     async with processor(postgres_dsn, kafka_bootstrap, topic) as running:
         await until(lambda: running.statistics().read == len(events) + 2)
-    assert await fetch(postgres_dsn, "SELECT value FROM eventbus.dead_letter ORDER BY off") == [(b"\xff",), (None,)]
+    assert await fetch(postgres_dsn, "SELECT value FROM eventbus.dead_letter ORDER BY record_offset") == [
+        (b"\xff",),
+        (None,),
+    ]
     await assert_exact(postgres_dsn, events)
 
 
@@ -295,7 +298,7 @@ async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str)
         "EVENTBUS_TOPICS": topic,
         "EVENTBUS_GROUP": topic,
     }
-    command = [sys.executable, "-m", "faust", "-A", "eventbus.processors.faust_app.app", "worker", "-l", "error"]
+    command = [sys.executable, "-m", "faust", "-A", "eventbus.processors.worker", "worker", "-l", "error"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
     try:
         await stored_more_than(postgres_dsn, len(events) - 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.processors.postgres.server import EmbeddedServer
+from eventbus.processors.postgres import EmbeddedServer
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from contextlib import suppress
 
 from eventbus.processors.errors import Fenced
 from eventbus.processors.ingest.pipeline import Pipeline
-from eventbus.processors.ingest.writer import Backoff
-from eventbus.processors.store.definitions import Facts
+from eventbus.processors.ingest.retry import ExponentialBackoff
+from eventbus.processors.store.definitions import ChainDefinitions
 from eventbus.record import TopicPartition
-from tests.processors.feeding import FACTS
+from tests.processors.feeding import DEFINITIONS
 from tests.processors.traffic import Log
 
-IMPATIENT = Backoff(base=0.001, cap=0.02)
+IMPATIENT = ExponentialBackoff(base=0.001, cap=0.02)
 
 
 async def nothing() -> None:
@@ -28,7 +28,7 @@ async def consume_log(
     *,
     seed: int,
     group: str = "test",
-    facts: Facts = FACTS,
+    definitions: ChainDefinitions = DEFINITIONS,
     chaos: Callable[[], Awaitable[None]] = nothing,
 ) -> Pipeline:
     """Process these partitions of a log to their end, in random chunks and batches, assigning again when fenced.
@@ -38,7 +38,12 @@ async def consume_log(
     """
     rng = random.Random(seed)
     pipeline = Pipeline(
-        dsn, facts, group=group, limit=rng.choice([1, 50, 700]), recent=rng.choice([1, 50, 100_000]), backoff=IMPATIENT
+        dsn,
+        definitions,
+        group=group,
+        limit=rng.choice([1, 50, 700]),
+        cache_size=rng.choice([1, 50, 100_000]),
+        backoff=IMPATIENT,
     )
     await pipeline.open()
     done = False

@@ -11,10 +11,10 @@ from eventbus.catalog import Catalog
 from eventbus.event import Event, microseconds, uuid7
 from eventbus.processors.ingest.batch import Record
 from eventbus.processors.ingest.pipeline import Pipeline
-from eventbus.processors.store.definitions import Facts
+from eventbus.processors.store.definitions import ChainDefinitions
 from eventbus.record import TopicPartition
 
-FACTS = Facts.of(Catalog.default())
+DEFINITIONS = ChainDefinitions.of(Catalog.default())
 PARTITION = TopicPartition("omninode.agent", 0)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,8 +55,10 @@ def records(values: Iterable[Event | bytes | None], first: int = 0) -> list[Reco
     return [(first + n, v.to_bytes() if isinstance(v, Event) else v) for n, v in enumerate(values)]
 
 
-async def store_all(dsn: str, *values: Event | bytes | None, facts: Facts = FACTS, group: str = "test") -> None:
+async def store_all(
+    dsn: str, *values: Event | bytes | None, definitions: ChainDefinitions = DEFINITIONS, group: str = "test"
+) -> None:
     """Append the values to one partition, and wait until they are committed."""
-    async with Pipeline(dsn, facts, group=group) as pipeline:
+    async with Pipeline(dsn, definitions, group=group) as pipeline:
         position = await pipeline.assign([PARTITION])
         await pipeline.put(PARTITION, records(values, position[PARTITION]))

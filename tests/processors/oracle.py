@@ -13,9 +13,9 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.definitions import Facts, TypeFact
+from eventbus.processors.store.definitions import ChainDefinitions, TypeDefinition
 
-UNKNOWN = TypeFact(None, 0, 1 << 62)
+UNKNOWN = TypeDefinition(None, 0, 1 << 62)
 
 
 class Chain(NamedTuple):
@@ -39,7 +39,7 @@ class Tables:
     chain_counts: dict[tuple[datetime, str, str, int, int], int]
 
 
-def expected(values: Iterable[bytes | None], facts: Facts) -> Tables:
+def expected(values: Iterable[bytes | None], definitions: ChainDefinitions) -> Tables:
     """What the tables must hold once all these values were processed, whatever happened on the way."""
     events: dict[str, Event] = {}
     for value in values:
@@ -52,24 +52,24 @@ def expected(values: Iterable[bytes | None], facts: Facts) -> Tables:
     by_chain: dict[str, list[Event]] = {}
     for event in events.values():
         by_chain.setdefault(event.correlation_id, []).append(event)
-    chains = {name: _chain(members, facts) for name, members in by_chain.items()}
+    chains = {name: _chain(members, definitions) for name, members in by_chain.items()}
     return Tables(events, dict(counts), chains, dict(Counter(filter(None, map(_place, chains.values())))))
 
 
-def _chain(events: list[Event], facts: Facts) -> Chain:
-    every = [(facts.types.get(e.event_type, UNKNOWN), e) for e in events]
-    causing = [(fact, e) for fact, e in every if fact.causing]
+def _chain(events: list[Event], definitions: ChainDefinitions) -> Chain:
+    every = [(definitions.types.get(e.event_type, UNKNOWN), e) for e in events]
+    causing = [(definition, e) for definition, e in every if definition.causing]
     known = causing or every  # what a chain has caused does not count beside it
     outcome = seen = 0
-    for fact, _ in every:
-        seen |= fact.bit
-    for fact, _ in known:
-        outcome |= {3: 1, 4: 2}.get(fact.role, 0)
+    for definition, _ in every:
+        seen |= definition.bit
+    for definition, _ in known:
+        outcome |= {3: 1, 4: 2}.get(definition.role, 0)
 
     def earliest(*roles: int) -> datetime | None:
-        return min((e.timestamp for fact, e in known if fact.role in roles), default=None)
+        return min((e.timestamp for definition, e in known if definition.role in roles), default=None)
 
-    name = min((fact.chain for fact, _ in known if fact.role == 1 and fact.chain), default=None)
+    name = min((definition.chain for definition, _ in known if definition.role == 1 and definition.chain), default=None)
     tenant = min(e.tenant_id for e in events)
     return Chain(tenant, name, earliest(1), earliest(2), earliest(3, 4), outcome, len(events), seen)
 
@@ -111,9 +111,9 @@ async def stored(dsn: str) -> Tables:
     )
 
 
-async def assert_exact(dsn: str, values: Iterable[bytes | None], facts: Facts) -> None:
+async def assert_exact(dsn: str, values: Iterable[bytes | None], definitions: ChainDefinitions) -> None:
     """The tables hold what they must, and every partition's account is closed."""
-    want, got = expected(values, facts), await stored(dsn)
+    want, got = expected(values, definitions), await stored(dsn)
     assert got.events == want.events
     assert got.event_counts == want.event_counts
     assert got.chains == want.chains

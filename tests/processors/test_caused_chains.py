@@ -13,24 +13,27 @@ from eventbus.chains import ChainGenerator
 from eventbus.event import Event
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.definitions import Facts
+from eventbus.processors.store.definitions import ChainDefinitions
 from tests.postgres import execute
 from tests.processors.consuming import consume_log
-from tests.processors.feeding import AGENT_EXECUTION, FACTS, START, agent_execution, chain_of, records, store_all
+from tests.processors.feeding import AGENT_EXECUTION, DEFINITIONS, START, agent_execution, chain_of, records, store_all
 from tests.processors.oracle import assert_exact
 from tests.processors.traffic import PARTITIONS, VAULT_READ, Log, values_of
 
 ORDERS = Path(__file__).parent.parent / "unit" / "chains" / "orders.yaml"
 
-CAUSED = sum({FACTS.types[name].bit for name in (*AGENT_EXECUTION, "omninode.agent.execution.failed.v1")})
+CAUSED = sum({DEFINITIONS.types[name].bit for name in (*AGENT_EXECUTION, "omninode.agent.execution.failed.v1")})
 
 
-def causing_facts() -> Facts:
+def causing_definitions() -> ChainDefinitions:
     """As if a vault read could cause agent executions."""
-    types = {name: fact._replace(causing=fact.chain == "vault-read") for name, fact in FACTS.types.items()}
+    types = {
+        name: definition._replace(causing=definition.chain == "vault-read")
+        for name, definition in DEFINITIONS.types.items()
+    }
     for name in VAULT_READ:
         types[name] = types[name]._replace(causing=True)
-    return Facts(types, FACTS.paths, {"vault-read": CAUSED})
+    return ChainDefinitions(types, DEFINITIONS.paths, {"vault-read": CAUSED})
 
 
 def one_in_the_other(*, end: bool = True, inside: tuple[str, ...] = AGENT_EXECUTION) -> list[Event]:
@@ -49,7 +52,7 @@ async def test_what_causes_counts(postgres_dsn: str, seed: int) -> None:
     events = one_in_the_other()
     random.Random(seed).shuffle(events)
     for event in events:
-        await store_all(postgres_dsn, event, facts=causing_facts())
+        await store_all(postgres_dsn, event, definitions=causing_definitions())
     async with EventStore.open(postgres_dsn) as store:
         chain = await store.chain(events[0].correlation_id)
         statistics = await store.statistics()
@@ -64,7 +67,7 @@ async def test_what_causes_counts(postgres_dsn: str, seed: int) -> None:
 async def test_what_is_caused_does_not_end_it(postgres_dsn: str) -> None:
     """While the causing chain has not ended, it is in flight, whatever has come of what it caused."""
     events = one_in_the_other(end=False)
-    await store_all(postgres_dsn, *events, facts=causing_facts())
+    await store_all(postgres_dsn, *events, definitions=causing_definitions())
     async with EventStore.open(postgres_dsn) as store:
         chain = await store.chain(events[0].correlation_id)
     assert chain is not None
@@ -74,7 +77,7 @@ async def test_what_is_caused_does_not_end_it(postgres_dsn: str) -> None:
 async def test_it_may_cause_only_what_the_catalog_says(postgres_dsn: str) -> None:
     """Events of a chain that it may not cause are unexpected in it."""
     events = one_in_the_other(inside=("omninode.code.generation.requested.v1", "omninode.code.generation.started.v1"))
-    await store_all(postgres_dsn, *events, facts=causing_facts())
+    await store_all(postgres_dsn, *events, definitions=causing_definitions())
     async with EventStore.open(postgres_dsn) as store:
         chain = await store.chain(events[0].correlation_id)
     assert chain is not None
@@ -88,15 +91,15 @@ async def test_any_order_and_any_writers(postgres_dsn: str) -> None:
     events = [event for event in events if rng.random() < 0.95]
     rng.shuffle(events)
     log: Log = {partition: records(events[n::4]) for n, partition in enumerate(PARTITIONS)}
-    await consume_log(postgres_dsn, log, PARTITIONS, seed=1, facts=causing_facts())
-    await assert_exact(postgres_dsn, values_of(log), causing_facts())
+    await consume_log(postgres_dsn, log, PARTITIONS, seed=1, definitions=causing_definitions())
+    await assert_exact(postgres_dsn, values_of(log), causing_definitions())
 
 
 async def test_older_databases_are_counted_again(postgres_dsn: str) -> None:
     """What was stored before the catalog said what causes what is folded again."""
     events = one_in_the_other()
     await store_all(postgres_dsn, *events)
-    await store_all(postgres_dsn, *agent_execution(), facts=causing_facts(), group="later")
+    await store_all(postgres_dsn, *agent_execution(), definitions=causing_definitions(), group="later")
     async with EventStore.open(postgres_dsn) as store:
         chain = await store.chain(events[0].correlation_id)
     assert chain is not None
@@ -109,11 +112,11 @@ async def test_older_databases_are_counted_again(postgres_dsn: str) -> None:
 async def test_generated_trees_conform(postgres_dsn: str) -> None:
     """Chains with forks, retries and caused chains conform, whatever became of what they caused."""
     catalog = Catalog.load(ORDERS).only("order")
-    facts = Facts.of(catalog)
+    definitions = ChainDefinitions.of(catalog)
     values = [value for lines in ChainGenerator(catalog, seed=3).lines(chains=300) for value in lines]
     random.Random(3).shuffle(values)
-    await store_all(postgres_dsn, *values, facts=facts)
-    await assert_exact(postgres_dsn, values, facts)
+    await store_all(postgres_dsn, *values, definitions=definitions)
+    await assert_exact(postgres_dsn, values, definitions)
     connection = await connect(postgres_dsn)
     rows = await connection.fetch(
         "SELECT chain, verdict, outcome, count(*) AS n FROM eventbus.chain_states GROUP BY chain, verdict, outcome"

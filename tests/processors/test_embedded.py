@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 
 from eventbus.processors.errors import EmbeddedServerFailed, NoDatabase
+from eventbus.processors.postgres import EmbeddedServer, ExternalServer, database, default_data_dir
 from eventbus.processors.postgres.binaries import SYSTEM_USER
-from eventbus.processors.postgres.server import EmbeddedServer, ExternalServer, database, default_data_dir
 from tests.postgres import execute
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ AS_ROOT = os.geteuid() == 0
 HOLD = """
 import sys
 from pathlib import Path
-from eventbus.processors.store.embedded import EmbeddedServer
+from eventbus.processors.postgres import EmbeddedServer
 with EmbeddedServer(Path(sys.argv[1])):
     print("up", flush=True)
     sys.stdin.read()
@@ -192,7 +192,7 @@ def test_normal_user(server_dir: Path) -> None:
     except (PermissionError, subprocess.CalledProcessError):
         pytest.skip("the user `nobody` may not enter this environment")
     script = (
-        "import sys; from pathlib import Path; from eventbus.processors.postgres.server import EmbeddedServer\n"
+        "import sys; from pathlib import Path; from eventbus.processors.postgres import EmbeddedServer\n"
         "with EmbeddedServer(Path(sys.argv[1])) as server: print(server.is_running())"
     )
     command = [sys.executable, "-c", script, str(server_dir / "data")]

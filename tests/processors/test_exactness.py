@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventbus.event import Event
-from eventbus.processors.ingest.batch import Batch
+from eventbus.processors.ingest.batch import RowBatch
 from eventbus.processors.ingest.decode import Decoder
 from eventbus.processors.ingest.writer import Writer
-from eventbus.processors.postgres.server import EmbeddedServer
+from eventbus.processors.postgres import EmbeddedServer
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.definitions import Facts
+from eventbus.processors.store.definitions import ChainDefinitions
 from eventbus.record import TopicPartition
 from tests.processors.consuming import consume_log
-from tests.processors.feeding import AGENT_EXECUTION, EXECUTION_FAILED, FACTS, PARTITION, chain_of, records
+from tests.processors.feeding import AGENT_EXECUTION, DEFINITIONS, EXECUTION_FAILED, PARTITION, chain_of, records
 from tests.processors.oracle import assert_exact
 from tests.processors.traffic import PARTITIONS, POISON, VAULT_READ, make_log, values_of
 
@@ -46,7 +46,7 @@ async def test_two_writers(postgres_dsn: str, by_key: bool) -> None:
     await asyncio.gather(
         consume_log(postgres_dsn, log, PARTITIONS[:2], seed=1), consume_log(postgres_dsn, log, PARTITIONS[2:], seed=2)
     )
-    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
     poison = sorted((*partition, offset) for partition in log for offset, v in log[partition] if v in POISON)
     assert await dead_offsets(postgres_dsn) == poison
 
@@ -56,7 +56,7 @@ async def test_replay_changes_nothing(postgres_dsn: str) -> None:
     log = make_log(2)
     await consume_log(postgres_dsn, log, PARTITIONS, seed=1)
     await consume_log(postgres_dsn, log, PARTITIONS, seed=2, group="again")
-    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
     async with EventStore.open(postgres_dsn) as store:
         again = [account for account in await store.conservation() if account.group == "again"]
     assert sum(account.new for account in again) == 0
@@ -68,7 +68,7 @@ async def test_split_brain(postgres_dsn: str) -> None:
     """Two writers of one group that both believe to own everything fence each other, and nothing counts twice."""
     log = make_log(3)
     pipelines = await asyncio.gather(*(consume_log(postgres_dsn, log, PARTITIONS, seed=seed) for seed in (1, 2)))
-    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
     assert sum(pipeline.statistics().fences for pipeline in pipelines) > 0
 
 
@@ -88,7 +88,7 @@ async def test_killed_connections(postgres_dsn: str, owners: tuple[list[TopicPar
         *(consume_log(postgres_dsn, log, mine, seed=seed, chaos=kill_sometimes) for seed, mine in enumerate(owners))
     )
     await admin.close()
-    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
     assert sum(pipeline.statistics().retries for pipeline in pipelines) > 0
 
 
@@ -121,7 +121,7 @@ async def test_killed_process(postgres_dsn: str, tmp_path: Path) -> None:
         )
         kills += await worker.wait() == -signal.SIGKILL
     assert kills == 4
-    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
 
 
 async def test_killed_server(own_server: EmbeddedServer) -> None:
@@ -140,7 +140,7 @@ async def test_killed_server(own_server: EmbeddedServer) -> None:
         consume_log(own_server.dsn, log, PARTITIONS[:2], seed=1, chaos=kill_once),
         consume_log(own_server.dsn, log, PARTITIONS[2:], seed=2),
     )
-    await assert_exact(own_server.dsn, values_of(log), FACTS)
+    await assert_exact(own_server.dsn, values_of(log), DEFINITIONS)
     assert chunks >= 10
     assert sum(pipeline.statistics().retries for pipeline in pipelines) > 0
 
@@ -167,32 +167,32 @@ async def test_order_and_borders_change_nothing(
         eventbus.dead_letter"""
     )
     await connection.close()
-    writer = Writer(postgres_dsn, "test", FACTS)
+    writer = Writer(postgres_dsn, "test", DEFINITIONS)
     await writer.open()
     await writer.assign({PARTITION: 0})
     decoder, log = Decoder(), records(values)
     while log:
-        size, batch = order.randint(1, 5), Batch()
+        size, batch = order.randint(1, 5), RowBatch()
         decoder.add(batch, PARTITION, log[:size], log[:size][-1][0] + 1)
         await writer.write(batch)
         log = log[size:]
     await writer.close()
-    await assert_exact(postgres_dsn, values, FACTS)
+    await assert_exact(postgres_dsn, values, DEFINITIONS)
 
 
 async def test_changed_catalog_counts_everything_again(postgres_dsn: str) -> None:
     """When the catalog changes its mind about stored types, chains and counts become what they would have been."""
     log = make_log(7)
-    writer = Writer(postgres_dsn, "other", Facts())  # knows nothing
+    writer = Writer(postgres_dsn, "other", ChainDefinitions())  # knows nothing
     await writer.open()
     await writer.assign({PARTITION: 0})
-    batch = Batch()
+    batch = RowBatch()
     Decoder().add(batch, PARTITION, log[PARTITION], log[PARTITION][-1][0] + 1)
     await writer.write(batch)
     await writer.close()
-    await assert_exact(postgres_dsn, [value for _, value in log[PARTITION]], Facts())
+    await assert_exact(postgres_dsn, [value for _, value in log[PARTITION]], ChainDefinitions())
     await consume_log(postgres_dsn, log, PARTITIONS, seed=1)
-    await assert_exact(postgres_dsn, values_of(log), FACTS)
+    await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
 
 
 async def test_counting_again_takes_its_time(postgres_dsn: str) -> None:
@@ -201,15 +201,15 @@ async def test_counting_again_takes_its_time(postgres_dsn: str) -> None:
     connection = await connect(postgres_dsn)
     async with connection.transaction():
         await connection.execute("LOCK TABLE eventbus.events IN SHARE MODE")
-        writer = Writer(postgres_dsn, "other", Facts(), timeout=1.0)
+        writer = Writer(postgres_dsn, "other", ChainDefinitions(), timeout=1.0)
         opening = asyncio.create_task(writer.open())
         await asyncio.wait([opening], timeout=1.5)
         assert not opening.done()
     await connection.close()
     await opening
     await writer.close()
-    assert writer.retries == 0
-    await assert_exact(postgres_dsn, values_of(make_log(8)), Facts())
+    assert writer.retry.count == 0
+    await assert_exact(postgres_dsn, values_of(make_log(8)), ChainDefinitions())
 
 
 async def test_whoever_inserts_an_event(postgres_dsn: str) -> None:
@@ -230,4 +230,4 @@ async def test_whoever_inserts_an_event(postgres_dsn: str) -> None:
     )
     await connection.execute("UPDATE eventbus.offsets SET read = 1, new = 1, next_offset = 1")
     await connection.close()
-    await assert_exact(postgres_dsn, [event.to_bytes()], FACTS)
+    await assert_exact(postgres_dsn, [event.to_bytes()], DEFINITIONS)

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 from eventbus.processors.errors import PostgresTooOld, SchemaTooNew, StoreError, StoreUnreachable
-from eventbus.processors.store.connect import connect, version_problem, without_password
+from eventbus.processors.postgres.external import without_password
+from eventbus.processors.store.connect import connect, version_problem
 from eventbus.processors.store.migrate import migrate, migrations
 from eventbus.processors.store.queries import SQL
 from tests.postgres import execute

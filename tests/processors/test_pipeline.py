@@ -12,13 +12,13 @@ import pytest
 
 from eventbus.processors.errors import Fenced, StoreUnreachable
 from eventbus.processors.ingest.batch import Record
-from eventbus.processors.ingest.pipeline import Pipeline, Statistics
-from eventbus.processors.ingest.writer import Backoff
+from eventbus.processors.ingest.pipeline import Pipeline, ProcessorStatistics
+from eventbus.processors.ingest.retry import ExponentialBackoff
 from eventbus.processors.store import EventStore
 from eventbus.processors.store.connect import connect
 from eventbus.record import TopicPartition
 from tests.postgres import execute
-from tests.processors.feeding import FACTS, PARTITION, agent_execution, records, store_all
+from tests.processors.feeding import DEFINITIONS, PARTITION, agent_execution, records, store_all
 from tests.processors.oracle import assert_exact
 from tests.processors.proxy import Proxy
 
@@ -29,9 +29,9 @@ async def test_open_gives_the_next_offsets(postgres_dsn: str) -> None:
     """A partition that was never read begins where it is told, any other where the database is."""
     events = agent_execution()
     await store_all(postgres_dsn, *events)
-    pipeline = Pipeline(postgres_dsn, FACTS, group="test")
+    pipeline = Pipeline(postgres_dsn, DEFINITIONS, group="test")
     assert await pipeline.open({PARTITION: 0, OTHER: 500}) == {PARTITION: 4, OTHER: 500}
-    assert pipeline.next == {PARTITION: 4, OTHER: 500}
+    assert pipeline.next_offsets == {PARTITION: 4, OTHER: 500}
     await pipeline.stop()
 
 
@@ -39,26 +39,25 @@ async def test_what_was_taken_before_is_dropped(postgres_dsn: str) -> None:
     """Chunks that come again, whole or in part, are dropped and counted; gaps are accepted."""
     events = agent_execution() + agent_execution()
     log: list[Record] = [(10 + 2 * n, event.to_bytes()) for n, event in enumerate(events)]
-    async with Pipeline(postgres_dsn, FACTS, group="test") as pipeline:
+    async with Pipeline(postgres_dsn, DEFINITIONS, group="test") as pipeline:
         await pipeline.assign({PARTITION: 10})
         for begin, end in ((0, 3), (0, 3), (1, 6), (6, 8), (2, 4)):
             await pipeline.put(PARTITION, log[begin:end])
         await pipeline.put(OTHER, log)
         await pipeline.drain()
         statistics = pipeline.statistics()
-    await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
+    await assert_exact(postgres_dsn, [value for _, value in log], DEFINITIONS)
     assert (statistics.read, statistics.new, statistics.stale) == (8, 8, 7)
-    assert statistics.next == {PARTITION: 25}
-    assert statistics.lag({PARTITION: 30, OTHER: 99}) == {PARTITION: 5}
+    assert pipeline.next_offsets == {PARTITION: 25}
 
 
 async def test_end_beyond_the_last_record(postgres_dsn: str) -> None:
     """Offsets without records at the end of a chunk, such as marks of a transaction, are not asked for again."""
-    async with Pipeline(postgres_dsn, FACTS, group="test") as pipeline:
+    async with Pipeline(postgres_dsn, DEFINITIONS, group="test") as pipeline:
         await pipeline.assign([PARTITION])
         await pipeline.put(PARTITION, records(agent_execution()), end=7)
         await pipeline.drain()
-        assert pipeline.next == {PARTITION: 7}
+        assert pipeline.next_offsets == {PARTITION: 7}
     async with EventStore.open(postgres_dsn) as store:
         (account,) = await store.conservation()
     assert (account.read, account.skipped, account.holds) == (4, 3, True)
@@ -78,7 +77,7 @@ async def test_put_waits_while_the_database_is_busy(postgres_dsn: str) -> None:
     """One batch is written and one is made; a further one waits until there is room, and none is lost."""
     events = [event for _ in range(10) for event in agent_execution()]
     log = records(events)
-    async with Pipeline(postgres_dsn, FACTS, group="test", limit=10) as pipeline:
+    async with Pipeline(postgres_dsn, DEFINITIONS, group="test", limit=10) as pipeline:
         await pipeline.assign([PARTITION])
         async with locked_events(postgres_dsn):
             feeding = asyncio.create_task(_put_one_by_one(pipeline, log))
@@ -91,7 +90,7 @@ async def test_put_waits_while_the_database_is_busy(postgres_dsn: str) -> None:
             assert not feeding.done()
             assert repr(pipeline) == "<Pipeline writing 1 partitions 10 waiting>"
         await feeding
-    await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
+    await assert_exact(postgres_dsn, [value for _, value in log], DEFINITIONS)
 
 
 async def _put_one_by_one(pipeline: Pipeline, log: list[Record]) -> None:
@@ -103,7 +102,7 @@ async def test_fenced_pipeline_begins_again_where_the_database_is(postgres_dsn: 
     """When another writer has moved the offsets, everything raises until they are assigned again."""
     events = agent_execution()
     log = records(events)
-    first = Pipeline(postgres_dsn, FACTS, group="test")
+    first = Pipeline(postgres_dsn, DEFINITIONS, group="test")
     await first.open([PARTITION])
     await store_all(postgres_dsn, *events[:2])
     await first.put(PARTITION, log[:1])
@@ -117,13 +116,13 @@ async def test_fenced_pipeline_begins_again_where_the_database_is(postgres_dsn: 
     await first.drain()
     assert first.statistics().fences == 1
     await first.stop()
-    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
 async def test_assign_drops_what_was_not_written(postgres_dsn: str) -> None:
     """After an assignment only what is put from its offsets on is taken; a `put` that was waiting gives up."""
     log = records([event for _ in range(5) for event in agent_execution()])
-    async with Pipeline(postgres_dsn, FACTS, group="test", limit=1) as pipeline:
+    async with Pipeline(postgres_dsn, DEFINITIONS, group="test", limit=1) as pipeline:
         await pipeline.assign([PARTITION])
         async with locked_events(postgres_dsn):
             feeding = asyncio.create_task(_put_one_by_one(pipeline, log))
@@ -135,7 +134,7 @@ async def test_assign_drops_what_was_not_written(postgres_dsn: str) -> None:
         feeding.cancel()
         assert position < len(log)
         await pipeline.put(PARTITION, log[position:])
-    await assert_exact(postgres_dsn, [value for _, value in log], FACTS)
+    await assert_exact(postgres_dsn, [value for _, value in log], DEFINITIONS)
 
 
 async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: str) -> None:
@@ -145,7 +144,7 @@ async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: 
     bad = {5, 17, 18}
     log = records(event.evolve(payload={"n": 13}) if n in bad else event for n, event in enumerate(events))
     await store_all(postgres_dsn, events[0])
-    async with Pipeline(postgres_dsn, FACTS, group="other") as pipeline:
+    async with Pipeline(postgres_dsn, DEFINITIONS, group="other") as pipeline:
         await pipeline.assign([PARTITION])
         await pipeline.put(PARTITION, log)
         await pipeline.drain()
@@ -155,7 +154,7 @@ async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: 
         letters = await store.dead_letters()
     assert {letter.offset for letter in letters} == bad
     assert all("violates check constraint" in letter.error for letter in letters)
-    await assert_exact(postgres_dsn, [value for n, (_, value) in enumerate(log) if n not in bad], FACTS)
+    await assert_exact(postgres_dsn, [value for n, (_, value) in enumerate(log) if n not in bad], DEFINITIONS)
 
 
 async def test_number_beyond_postgresql(postgres_dsn: str) -> None:
@@ -171,7 +170,7 @@ async def test_number_beyond_postgresql(postgres_dsn: str) -> None:
 async def test_error_that_a_person_must_see(postgres_dsn: str) -> None:
     """What neither passes nor is the fault of a row is raised, and shown in the statistics; nothing is dropped."""
     log = records(agent_execution())
-    pipeline = Pipeline(postgres_dsn, FACTS, group="test")
+    pipeline = Pipeline(postgres_dsn, DEFINITIONS, group="test")
     await pipeline.open([PARTITION])
     await execute(postgres_dsn, "ALTER TABLE eventbus.events RENAME TO gone")
     await pipeline.put(PARTITION, log)
@@ -191,7 +190,7 @@ async def test_first_content_of_an_id_wins(postgres_dsn: str) -> None:
     other = events[1].evolve(payload={"other": True})
     await store_all(postgres_dsn, *events[:2], other, *events[2:])
     await store_all(postgres_dsn, other)
-    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
 @pytest.mark.parametrize("word", [b"COMMIT", b"COPY "])
@@ -204,7 +203,7 @@ async def test_connection_lost_before_the_answer(
     if careful:
         await store_all(postgres_dsn, events[0], group="earlier")
     async with Proxy(postgres_dsn, tmp_path_factory.mktemp("p")) as proxy:
-        pipeline = Pipeline(proxy.dsn, FACTS, group="test", backoff=Backoff(base=0.0))
+        pipeline = Pipeline(proxy.dsn, DEFINITIONS, group="test", backoff=ExponentialBackoff(base=0.0))
         await pipeline.open([PARTITION])
         if careful:  # so that the statements are prepared
             await pipeline.put(PARTITION, records(events[:1]))
@@ -216,7 +215,7 @@ async def test_connection_lost_before_the_answer(
         await pipeline.stop()
     assert statistics.retries >= 1
     assert (statistics.read, statistics.new, statistics.duplicates) == (4, 3 if careful else 4, 1 if careful else 0)
-    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
 async def test_line_that_stays_dead_after_the_commit(
@@ -226,7 +225,7 @@ async def test_line_that_stays_dead_after_the_commit(
     events = agent_execution()
     async with (
         Proxy(postgres_dsn, tmp_path_factory.mktemp("p")) as proxy,
-        Pipeline(proxy.dsn, FACTS, group="test", backoff=Backoff(base=0.0)) as pipeline,
+        Pipeline(proxy.dsn, DEFINITIONS, group="test", backoff=ExponentialBackoff(base=0.0)) as pipeline,
     ):
         await pipeline.assign([PARTITION])
         proxy.cut_after, proxy.cut_next = b"COMMIT", 3
@@ -234,12 +233,12 @@ async def test_line_that_stays_dead_after_the_commit(
         await pipeline.drain()
         statistics = pipeline.statistics()
     assert (statistics.read, statistics.new, statistics.retries, statistics.fences) == (4, 4, 4, 0)
-    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], FACTS)
+    await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
 async def test_database_that_is_away_at_the_start(tmp_path: Path) -> None:
     """Who cannot connect at all is told at once, rather than left waiting."""
-    pipeline = Pipeline(f"postgresql://postgres@/x?host={quote(str(tmp_path), safe='')}", FACTS)
+    pipeline = Pipeline(f"postgresql://postgres@/x?host={quote(str(tmp_path), safe='')}", DEFINITIONS)
     with pytest.raises(StoreUnreachable):
         await pipeline.open([PARTITION])
 
@@ -250,12 +249,12 @@ async def _no_sleep(seconds: float) -> None:
 
 def test_backoff_grows_to_a_cap_with_full_jitter() -> None:
     """Delays lie evenly between 0 and an upper bound that doubles up to the cap."""
-    highest = Backoff(base=0.1, cap=30.0, random=lambda: 1.0, sleep=_no_sleep)
+    highest = ExponentialBackoff(base=0.1, cap=30.0, random=lambda: 1.0, sleep=_no_sleep)
     assert [highest.delay(attempt) for attempt in range(4)] == pytest.approx([0.1, 0.2, 0.4, 0.8])
     assert highest.delay(100_000) == 30.0
-    assert Backoff(random=lambda: 0.0).delay(5) == 0.0
+    assert ExponentialBackoff(random=lambda: 0.0).delay(5) == 0.0
 
 
 def test_statistics_begin_at_nothing() -> None:
     """A pipeline that was not opened has done nothing, and says so."""
-    assert Pipeline("postgresql://", FACTS).statistics() == Statistics()
+    assert Pipeline("postgresql://", DEFINITIONS).statistics() == ProcessorStatistics()

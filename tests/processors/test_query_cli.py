@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from eventbus.cli import cli
 from eventbus.event import uuid7
-from eventbus.processors.postgres.server import EmbeddedServer
+from eventbus.processors.postgres import EmbeddedServer
 from tests.processors.feeding import (
     EXECUTION_COMPLETED,
     EXECUTION_FAILED,

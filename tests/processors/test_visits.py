@@ -5,7 +5,7 @@ from __future__ import annotations
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.processors.store.connect import connect
-from eventbus.processors.store.definitions import Facts
+from eventbus.processors.store.definitions import ChainDefinitions
 from tests.processors.feeding import store_all
 from tests.processors.oracle import assert_exact
 
@@ -13,10 +13,10 @@ from tests.processors.oracle import assert_exact
 async def test_sessions_conform(postgres_dsn: str) -> None:
     """Every session that has ended conforms, those that cause chains behind the scenes included."""
     catalog = Catalog.default().only("visitor-session")
-    facts = Facts.of(catalog)
+    definitions = ChainDefinitions.of(catalog)
     values = [value for lines in ChainGenerator(catalog, seed=3).lines(chains=150) for value in lines]
-    await store_all(postgres_dsn, *values, facts=facts)
-    await assert_exact(postgres_dsn, values, facts)
+    await store_all(postgres_dsn, *values, definitions=definitions)
+    await assert_exact(postgres_dsn, values, definitions)
     connection = await connect(postgres_dsn)
     rows = await connection.fetch(
         "SELECT chain, verdict, outcome, count(*) AS n FROM eventbus.chain_states GROUP BY 1, 2, 3"

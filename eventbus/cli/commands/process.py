@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from eventbus.catalog import Catalog
     from eventbus.kafka import KafkaSecurity
-    from eventbus.processors.postgres.server import Database
-    from eventbus.processors.processor import Processor, ProcessorStatistics
+    from eventbus.processors.ingest.pipeline import ProcessorStatistics
+    from eventbus.processors.postgres import Database
+    from eventbus.processors.processor import Processor
 
 REFRESH = 0.5
 """Seconds between two looks at the figures."""

@@ -1,33 +1,32 @@
--- Everything a processor writes, in one schema. Events are the truth; chains and counts are derived from them by the
--- statement trigger at the end, so that nobody who inserts an event, however it is done, can make them disagree.
--- Every merge in it is commutative (least, greatest, bit_or, +): the order of events and the borders of batches
--- change nothing, and a late event corrects the past. Texts that are compared are of the collation "C": the same order
--- on every server, and the fastest.
+-- The schema of the processor. Events are the source of truth; a statement trigger derives chains and counts from them,
+-- whoever inserts the events. Every merge in it is commutative and associative (least, bit_or, +), so that the result
+-- depends neither on the order of events nor on batch boundaries; a late event corrects earlier results. Compared text
+-- columns have the collation "C", which sorts alike on every server and is the fastest.
 
--- How far each consumer group has come. A transaction that writes events moves these rows too, or neither happens.
--- Laws: read = new + duplicates + dead, and next_offset - first_offset = read + offsets that held no record (compaction).
+-- Offsets of the consumer groups. The transaction that inserts events also commits their offsets.
+-- Laws: read = new + duplicates + dead; next_offset - first_offset = read + offsets without a record (compaction).
 CREATE TABLE eventbus.offsets (
   consumer_group text,
   topic text,
-  part int,
+  partition_id int,
   first_offset bigint NOT NULL,
   next_offset bigint NOT NULL,
   read bigint NOT NULL DEFAULT 0,
   new bigint NOT NULL DEFAULT 0,
-  duplicates bigint NOT NULL DEFAULT 0,             -- an event_id that is stored already; the first content wins
+  duplicates bigint NOT NULL DEFAULT 0,             -- event ids that were stored already; the first content is kept
   dead bigint NOT NULL DEFAULT 0,
-  PRIMARY KEY (consumer_group, topic, part)
+  PRIMARY KEY (consumer_group, topic, partition_id)
 ) WITH (fillfactor = 50);
 
--- What the catalog says of an event type; a type that is not here is a step, of no chain.
+-- Event types of the catalog. A type without a row is a step of no chain.
 CREATE TABLE eventbus.event_types (
   type text COLLATE "C" PRIMARY KEY,
-  chain text COLLATE "C",                           -- the one it belongs to; null for a step of several
+  chain text COLLATE "C",                           -- null for a step of several chains
   role smallint NOT NULL,                           -- 0 step, 1 requested, 2 started, 3 completed, 4 failed
-  bit bigint NOT NULL                               -- its place in chains.seen
+  bit bigint NOT NULL                               -- its bit in chains.seen
 );
 
--- The ways through a chain that its state machine knows: the sets of types that a finished one may have seen.
+-- Paths through the state machines: the sets of event types that a finished chain may have.
 CREATE TABLE eventbus.chain_paths (
   chain text COLLATE "C",
   mask bigint,
@@ -49,17 +48,17 @@ CREATE TABLE eventbus.events (
 CREATE INDEX events_correlation ON eventbus.events (correlation_id);
 CREATE INDEX events_newest ON eventbus.events (timestamp);
 
--- One row for each correlation id. No second index: updates stay on their page (HOT).
+-- One row per correlation id. Without a second index, updates are heap-only tuples (HOT).
 CREATE TABLE eventbus.chains (
   correlation_id uuid PRIMARY KEY,
   tenant_id text COLLATE "C" NOT NULL,
-  chain text COLLATE "C",                           -- null while its request has not been seen
+  chain text COLLATE "C",                           -- null until its request is stored
   requested_at timestamptz,
   started_at timestamptz,
-  ended_at timestamptz,                             -- the earliest ending
-  outcome smallint NOT NULL,                        -- 0 in flight, 1 completed, 2 failed, 3 both were seen
+  ended_at timestamptz,                             -- the earliest end
+  outcome smallint NOT NULL,                        -- 0 in flight, 1 completed, 2 failed, 3 both
   events int NOT NULL,
-  seen bigint NOT NULL                              -- event_types.bit of all its events; bit 62: a type of no chain
+  seen bigint NOT NULL                              -- bits of the types of its events; bit 62: unknown types
 ) WITH (fillfactor = 70);
 
 CREATE TABLE eventbus.event_counts (
@@ -70,45 +69,45 @@ CREATE TABLE eventbus.event_counts (
   PRIMARY KEY (minute, tenant_id, type)
 ) WITH (fillfactor = 50);
 
--- Chains by the minute of their request. Rows may fall to 0 when chains move on; only sums mean something.
+-- Chains by the minute of their request. Rows may drop to 0 when chains change their outcome; only sums are meaningful.
 CREATE TABLE eventbus.chain_counts (
   minute timestamptz,
   tenant_id text COLLATE "C",
   chain text COLLATE "C",
   outcome smallint,                                 -- 0 in flight, 1 completed, 2 failed (at least once)
-  bin int,                                          -- of the duration, see eventbus.bin; 0 in flight
+  bin int,                                          -- bin of the duration, see eventbus.bin; 0 in flight
   n bigint NOT NULL,
   PRIMARY KEY (minute, tenant_id, chain, outcome, bin)
 ) WITH (fillfactor = 50);
 
--- What could not be an event, where it was found: the key makes writing it twice harmless. The group belongs to it,
--- because each run of an in-process bus has a group and offsets of its own.
+-- Records that cannot be stored as events. The key is the record's position, so that inserting one again has no effect;
+-- it includes the group, because each run of an in-process bus has its own group and offsets.
 CREATE TABLE eventbus.dead_letter (
   consumer_group text,
   topic text,
-  part int,
-  off bigint,
+  partition_id int,
+  record_offset bigint,
   value bytea,                                      -- null: the record had no value
   error text NOT NULL,
   at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (consumer_group, topic, part, off)
+  PRIMARY KEY (consumer_group, topic, partition_id, record_offset)
 );
 
--- Logarithmic bins of 2 % in microseconds: any quantile read from them is off by at most 1 %, and bins can be added
--- and subtracted, which no sketch can do.
+-- Logarithmic bins of durations in microseconds, 2 % wide: quantiles have a relative error of at most 1 %, and counts
+-- can be added and subtracted.
 CREATE FUNCTION eventbus.bin(duration interval) RETURNS int LANGUAGE sql IMMUTABLE AS $$
   SELECT ceil(ln(greatest(date_part('epoch', duration) * 1e6, 1)) / ln(1.02::float8))::int
 $$;
 
--- The outcome that statistics count: a chain that both completed and failed has failed.
+-- The outcome in statistics: a chain that both completed and failed counts as failed.
 CREATE FUNCTION eventbus.counted(outcome smallint) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
   SELECT least(outcome, 2::smallint)
 $$;
 
--- `fresh` holds the rows that a statement inserted.
+-- Folds the events that a statement inserted (the transition table `fresh`) into chains and counts.
 CREATE FUNCTION eventbus.fold() RETURNS trigger LANGUAGE plpgsql
 SET search_path = eventbus, pg_temp
-SET plan_cache_mode = force_custom_plan             -- a plan for one row is a bad plan for ten thousand
+SET plan_cache_mode = force_custom_plan             -- a plan for one row does not suit ten thousand
 AS $$ BEGIN
   WITH touched AS (
     INSERT INTO chains AS c
@@ -122,7 +121,7 @@ AS $$ BEGIN
            count(*),
            bit_or(coalesce(bit, 1::bigint << 62))
     FROM fresh LEFT JOIN event_types USING (type)
-    GROUP BY 1 ORDER BY 1                           -- in order: two writers cannot wait for each other in a circle
+    GROUP BY 1 ORDER BY 1                           -- sorted: concurrent writers lock rows in the same order
     ON CONFLICT (correlation_id) DO UPDATE SET
       tenant_id = least(c.tenant_id, excluded.tenant_id),
       chain = least(c.chain, excluded.chain),
@@ -137,7 +136,7 @@ AS $$ BEGIN
       was.outcome AS outcome_0,
       got.tenant_id AS tenant_1, got.chain AS chain_1, got.requested_at AS requested_1, got.ended_at AS ended_1,
       got.outcome AS outcome_1),
-  moved AS (                                        -- each chain leaves its old place in the statistics for its new one
+  moved AS (                                        -- each chain moves from its old row of counts to its new one
     SELECT date_trunc('minute', requested, 'UTC') AS minute, tenant_id, chain, counted(outcome) AS outcome,
            CASE outcome WHEN 0 THEN 0 ELSE bin(ended - requested) END AS bin, sum(n) AS n
     FROM (SELECT requested_1, ended_1, tenant_1, chain_1, outcome_1, 1 FROM touched
@@ -159,10 +158,10 @@ END $$;
 CREATE TRIGGER fold AFTER INSERT ON eventbus.events REFERENCING NEW TABLE AS fresh
 FOR EACH STATEMENT EXECUTE FUNCTION eventbus.fold();
 
--- Chains and counts again from the events that are stored, by the same trigger, for when the catalog changed its mind.
+-- Derives chains and counts again from the stored events, by the same trigger, after a change of the catalog.
 CREATE FUNCTION eventbus.rebuild() RETURNS void LANGUAGE plpgsql
 SET search_path = eventbus, pg_temp AS $$ BEGIN
-  LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE;    -- no event arrives meanwhile
+  LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE;    -- blocks inserts
   TRUNCATE chains, event_counts, chain_counts;
   CREATE TEMP TABLE refold ON COMMIT DROP AS SELECT correlation_id, timestamp, tenant_id, type FROM events WITH NO DATA;
   CREATE TRIGGER fold AFTER INSERT ON refold REFERENCING NEW TABLE AS fresh
@@ -171,15 +170,16 @@ SET search_path = eventbus, pg_temp AS $$ BEGIN
   DROP TABLE refold;
 END $$;
 
--- Take over what the catalog says; true when that concerns events that are stored, and all was counted again.
-CREATE FUNCTION eventbus.learn(types text[], chains text[], roles smallint[], bits bigint[],
+-- Stores the definitions of a catalog. When they change types of stored events, derives everything again; returns
+-- whether it did.
+CREATE FUNCTION eventbus.sync_catalog(types text[], chains text[], roles smallint[], bits bigint[],
                                path_chains text[], path_masks bigint[]) RETURNS boolean LANGUAGE plpgsql
 SET search_path = eventbus, pg_temp AS $$
 DECLARE
   changed text[];
   stale boolean;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('eventbus.learn', 0));
+  PERFORM pg_advisory_xact_lock(hashtextextended('eventbus.sync_catalog', 0));
   DELETE FROM chain_paths WHERE (chain, mask) NOT IN (SELECT * FROM unnest(path_chains, path_masks));
   INSERT INTO chain_paths SELECT * FROM unnest(path_chains, path_masks) ON CONFLICT DO NOTHING;
 
@@ -201,13 +201,13 @@ BEGIN
   RETURN stale;
 END $$;
 
--- What a chain has come to, against the catalog. The first verdict that holds, from the worst down:
---   conflict      completed and failed were both seen
---   orphan        its request was never seen
+-- State and conformance of each chain. The verdict is the first of these that applies:
+--   conflict      both completed and failed
+--   orphan        no request stored
 --   out_of_order  started or ended before it was requested, or ended before it started
---   unexpected    types that no path of its chain holds together
+--   unexpected    no path of the chain has all its types
 --   in_flight     not ended
---   incomplete    ended, and types are missing
+--   incomplete    ended, with types missing
 --   conforms      exactly the types of a path
 CREATE VIEW eventbus.chain_states AS
 SELECT c.*,

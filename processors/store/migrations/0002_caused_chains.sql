@@ -1,31 +1,31 @@
--- Chains that cause others, under one correlation id: a visitor's session and the work that a click of it causes.
--- Such a correlation is the chain that causes: its events alone say when it began, how it ended, and which it is. What
--- it caused belongs to it and is not judged. So that the order of events changes nothing here either, a row gathers
--- both, the types of causing chains apart from all others, and whoever reads takes the one that counts.
+-- Chains that cause other chains with the same correlation id: a visitor's session, and the work that its clicks cause.
+-- Only events of the causing chain define name, start and outcome of the stored chain; those of caused chains belong to
+-- it without a verdict. To make the result independent of the order of events, a row collects both, those of causing
+-- chains apart from all others; readers use the causing chain if there is one.
 
-ALTER TABLE eventbus.event_types ADD causing boolean NOT NULL DEFAULT false;   -- its chain may cause others
+ALTER TABLE eventbus.event_types ADD causing boolean NOT NULL DEFAULT false;   -- whether its chain may cause others
 
--- The bits of the types that chains may cause.
+-- Types of the chains that a chain may cause, as a mask.
 CREATE TABLE eventbus.chain_caused (
   chain text COLLATE "C" PRIMARY KEY,
   bits bigint NOT NULL
 );
 
--- outcome gains bits: 4 a causing chain completed, 8 it failed, 16 an event of one was seen.
+-- Further bits of outcome: 4 a causing chain completed, 8 a causing chain failed, 16 an event of a causing chain.
 ALTER TABLE eventbus.chains
   ADD causing_chain text COLLATE "C",
   ADD causing_requested_at timestamptz,
   ADD causing_started_at timestamptz,
   ADD causing_ended_at timestamptz;
 
--- 0 in flight, 1 completed, 2 failed, 3 both, of the chain that counts.
+-- The outcome of the causing chain if there is one: 0 in flight, 1 completed, 2 failed, 3 both.
 CREATE FUNCTION eventbus.outcome_of(outcome smallint) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN outcome >= 16 THEN (outcome >> 2 & 3)::smallint ELSE outcome END
 $$;
 
 CREATE OR REPLACE FUNCTION eventbus.fold() RETURNS trigger LANGUAGE plpgsql
 SET search_path = eventbus, pg_temp
-SET plan_cache_mode = force_custom_plan             -- a plan for one row is a bad plan for ten thousand
+SET plan_cache_mode = force_custom_plan             -- a plan for one row does not suit ten thousand
 AS $$ BEGIN
   WITH touched AS (
     INSERT INTO chains AS c
@@ -44,7 +44,7 @@ AS $$ BEGIN
            min(timestamp) FILTER (WHERE role = 2 AND causing),
            min(timestamp) FILTER (WHERE role >= 3 AND causing)
     FROM fresh LEFT JOIN event_types USING (type)
-    GROUP BY 1 ORDER BY 1                           -- in order: two writers cannot wait for each other in a circle
+    GROUP BY 1 ORDER BY 1                           -- sorted: concurrent writers lock rows in the same order
     ON CONFLICT (correlation_id) DO UPDATE SET
       tenant_id = least(c.tenant_id, excluded.tenant_id),
       chain = least(c.chain, excluded.chain),
@@ -67,7 +67,7 @@ AS $$ BEGIN
       CASE WHEN got.outcome >= 16 THEN got.causing_chain ELSE got.chain END AS chain_1,
       CASE WHEN got.outcome >= 16 THEN got.causing_requested_at ELSE got.requested_at END AS requested_1,
       CASE WHEN got.outcome >= 16 THEN got.causing_ended_at ELSE got.ended_at END AS ended_1),
-  moved AS (                                        -- each chain leaves its old place in the statistics for its new one
+  moved AS (                                        -- each chain moves from its old row of counts to its new one
     SELECT date_trunc('minute', requested, 'UTC') AS minute, tenant_id, chain, counted(outcome) AS outcome,
            CASE outcome WHEN 0 THEN 0 ELSE bin(ended - requested) END AS bin, sum(n) AS n
     FROM (SELECT requested_1, ended_1, tenant_1, chain_1, outcome_1, 1 FROM touched
@@ -86,10 +86,11 @@ AS $$ BEGIN
   RETURN NULL;
 END $$;
 
-DROP FUNCTION eventbus.learn(text[], text[], smallint[], bigint[], text[], bigint[]);
+DROP FUNCTION eventbus.sync_catalog(text[], text[], smallint[], bigint[], text[], bigint[]);
 
--- Take over what the catalog says; true when that concerns events that are stored, and all was counted again.
-CREATE FUNCTION eventbus.learn(types text[], chains text[], roles smallint[], bits bigint[], causes boolean[],
+-- Stores the definitions of a catalog. When they change types of stored events, derives everything again; returns
+-- whether it did.
+CREATE FUNCTION eventbus.sync_catalog(types text[], chains text[], roles smallint[], bits bigint[], causes boolean[],
                                path_chains text[], path_masks bigint[],
                                causing_chains text[], caused_bits bigint[]) RETURNS boolean LANGUAGE plpgsql
 SET search_path = eventbus, pg_temp AS $$
@@ -97,7 +98,7 @@ DECLARE
   changed text[];
   stale boolean;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('eventbus.learn', 0));
+  PERFORM pg_advisory_xact_lock(hashtextextended('eventbus.sync_catalog', 0));
   DELETE FROM chain_paths WHERE (chain, mask) NOT IN (SELECT * FROM unnest(path_chains, path_masks));
   INSERT INTO chain_paths SELECT * FROM unnest(path_chains, path_masks) ON CONFLICT DO NOTHING;
   DELETE FROM chain_caused WHERE chain <> ALL (causing_chains);
@@ -124,17 +125,17 @@ BEGIN
   RETURN stale;
 END $$;
 
--- What a chain has come to, against the catalog. The first verdict that holds, from the worst down:
---   conflict      completed and failed were both seen
---   orphan        its request was never seen
+-- State and conformance of each chain. The verdict is the first of these that applies:
+--   conflict      both completed and failed
+--   orphan        no request stored
 --   out_of_order  started or ended before it was requested, or ended before it started
---   unexpected    types that no path of its chain holds together, and that it may not cause either
+--   unexpected    no path of the chain has all its types, those of caused chains aside
 --   in_flight     not ended
---   incomplete    ended, and types are missing
---   conforms      exactly the types of a path, and such as it may cause
+--   incomplete    ended, with types missing
+--   conforms      exactly the types of a path, those of caused chains aside
 DROP VIEW eventbus.chain_states;
 CREATE VIEW eventbus.chain_states AS
-WITH counting AS (                                  -- of each row the half that counts
+WITH counting AS (                                  -- the causing chain if there is one
   SELECT correlation_id, tenant_id, events, eventbus.outcome_of(outcome) AS outcome,
          CASE WHEN outcome >= 16 THEN causing_chain ELSE chain END AS chain,
          CASE WHEN outcome >= 16 THEN causing_requested_at ELSE requested_at END AS requested_at,

@@ -35,7 +35,7 @@ def test_an_address_that_is_none_is_said_in_one_line(address: str) -> None:
     """A database URL that cannot be read is an error like a server that does not answer."""
     result = CliRunner().invoke(cli, ["stats", "--database-url", address])
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: no PostgreSQL for us at {address}: ")
+    assert result.stderr.startswith(f"Error: cannot connect to PostgreSQL at {address}: ")
     assert result.stderr.count("\n") == 1
 
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
-from eventbus.processors.ingest.batch import Batch, DeadLetter
-from eventbus.processors.ingest.decode import Decoder, Recent
-from eventbus.processors.ingest.rows import RowMaker, canonical, raw_payload
+from eventbus.processors.ingest.batch import RowBatch
+from eventbus.processors.ingest.decode import Decoder
+from eventbus.processors.ingest.dedup import DedupCache
+from eventbus.processors.ingest.rows import RowEncoder, canonical, raw_payload
+from eventbus.processors.store.dead_letters import DeadLetter
 from eventbus.record import TopicPartition
 
 PARTITION = TopicPartition("omninode.agent", 0)
@@ -44,8 +46,8 @@ def with_payload(raw: bytes) -> bytes:
     return value()[: -len(b'{"query":"optimize database"}}')] + raw + b"}"
 
 
-def decode(*values: bytes | None) -> Batch:
-    batch = Batch()
+def decode(*values: bytes | None) -> RowBatch:
+    batch = RowBatch()
     Decoder().add(batch, PARTITION, list(enumerate(values)), len(values))
     return batch
 
@@ -69,10 +71,10 @@ def test_canonical_event_takes_the_quick_way() -> None:
 @pytest.mark.parametrize("fields", [FIELDS, {**FIELDS, "causation_id": OTHER_ID, "correlation_id": OTHER_ID}])
 def test_both_ways_give_the_same_row(fields: dict[str, Any]) -> None:
     """White space and the order of fields change nothing in the row, save the payload's own text."""
-    quick = RowMaker().row(orjson.dumps(fields))
+    quick = RowEncoder().encode(orjson.dumps(fields))
     slow = orjson.dumps(dict(sorted(fields.items(), reverse=True))).replace(b',"', b' ,\n "')
     assert not canonical.fullmatch(slow)
-    assert RowMaker().row(slow) == quick
+    assert RowEncoder().encode(slow) == quick
 
 
 NOT_EVENTS = {
@@ -129,8 +131,9 @@ def test_poison_is_a_dead_letter(poison: bytes) -> None:
     assert not is_event(poison)
     batch = decode(poison)
     assert batch.rows == []
-    assert batch.dead == [DeadLetter(PARTITION, 0, poison, batch.dead[0].error)]
-    assert "expected" in batch.dead[0].error or "required" in batch.dead[0].error or "unknown" in batch.dead[0].error
+    (letter,) = batch.dead_letters
+    assert letter == DeadLetter(PARTITION, 0, poison, letter.error)
+    assert any(word in letter.error for word in ("expected", "required", "unknown"))
 
 
 BEYOND_POSTGRESQL = {
@@ -241,23 +244,23 @@ def test_raw_payload_is_what_a_json_parser_sees(payload: dict[str, Any]) -> None
 def test_duplicates_nearby_are_dropped_and_counted() -> None:
     """The first content of an id wins; law: read = new + duplicates + dead."""
     batch = decode(value(), value(), b"{", value(event_id=OTHER_ID), value(source="another"))
-    span = batch.spans[PARTITION]
-    assert (span.read, span.new, span.duplicates, span.dead) == (5, 2, 2, 1)
+    progress = batch.progress[PARTITION]
+    assert (progress.read, progress.new, progress.duplicates, progress.dead) == (5, 2, 2, 1)
     assert len(batch.rows) == 2
 
 
 def test_recent_forgets_the_oldest_first() -> None:
     """Of more ids than it holds, the last `size` are always remembered."""
-    recent = Recent(size=10)
+    cache = DedupCache(size=10)
     ids = [bytes([n]) for n in range(35)]
     for event_id in ids:
-        assert not recent.seen(event_id)
-    assert all(recent.seen(event_id) for event_id in ids[-10:])
+        assert not cache.check_and_add(event_id)
+    assert all(cache.check_and_add(event_id) for event_id in ids[-10:])
 
 
 def test_row_has_the_documented_binary_form() -> None:
     """Ten fields, each with its length; the time in microseconds since 2000; the payload as jsonb version 1."""
-    row = RowMaker().row(value())
+    row = RowEncoder().encode(value())
     assert row[:2] == (10).to_bytes(2, "big")
     assert row[6:22].hex() == ID.replace("-", "")
     instant = datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC) - datetime(2000, 1, 1, tzinfo=UTC)
@@ -268,15 +271,15 @@ def test_row_has_the_documented_binary_form() -> None:
 def test_refused_row_becomes_a_dead_letter_with_its_origin() -> None:
     """A row that the database refuses is traced back to its record, between poison, duplicates and good rows."""
     batch = decode(b"{", value(), value(), value(event_id=OTHER_ID))
-    batch.bury({1: "too odd"})
-    assert batch.dead[-1] == DeadLetter(PARTITION, 3, value(event_id=OTHER_ID), "too odd")
-    assert [event_id.hex() for _, event_id in batch.owners()] == [ID.replace("-", "")]
-    span = batch.spans[PARTITION]
-    assert (span.read, span.new, span.duplicates, span.dead) == (4, 1, 1, 2)
+    batch.dead_letter({1: "too odd"})
+    assert batch.dead_letters[-1] == DeadLetter(PARTITION, 3, value(event_id=OTHER_ID), "too odd")
+    assert [event_id.hex() for _, event_id in batch.event_ids()] == [ID.replace("-", "")]
+    progress = batch.progress[PARTITION]
+    assert (progress.read, progress.new, progress.duplicates, progress.dead) == (4, 1, 1, 2)
 
 
 def test_reason_can_be_stored_whatever_came() -> None:
     """A dead letter quotes what came, but never a NUL, and never at length."""
     batch = decode(value(**{"\0" + "x" * 10_000: 1}))
-    assert "\0" not in batch.dead[0].error
-    assert len(batch.dead[0].error) <= 500
+    assert "\0" not in batch.dead_letters[0].error
+    assert len(batch.dead_letters[0].error) <= 500

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.processors.store.store import GAMMA, quantile, value_of
+from eventbus.processors.store.statistics import GAMMA, bin_value, quantile
 
 
 def bin_of(us: float) -> int:
@@ -29,7 +29,7 @@ def test_quantile_is_within_one_percent(durations: list[int], q: float) -> None:
 @given(st.integers(min_value=1, max_value=10**15))
 def test_value_of_a_bin_is_within_one_percent_of_all_in_it(us: int) -> None:
     """The value that stands for a bin."""
-    assert value_of(bin_of(us)) == pytest.approx(us, rel=0.0100001)
+    assert bin_value(bin_of(us)) == pytest.approx(us, rel=0.0100001)
 
 
 def test_nothing_has_no_quantile() -> None:

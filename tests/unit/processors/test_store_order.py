@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.event import Event
-from eventbus.processors.store.store import causal_order
+from eventbus.processors.store.chains import causal_order
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
