@@ -139,7 +139,9 @@ class BusConsumer(BatchConsumer):
 
     async def seek_others(self, partitions: set[TP]) -> dict[TP, int]:
         committed = {tp: self.member.committed(_partition(tp)) for tp in partitions}
-        positions = {tp: self.member.beginning_offset(_partition(tp)) if at is None else at for tp, at in committed.items()}
+        positions = {
+            tp: self.member.beginning_offset(_partition(tp)) if at is None else at for tp, at in committed.items()
+        }
         for tp, offset in positions.items():
             await self._seek(tp, offset)
         return positions
