@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from eventbus.catalog.model import Arrivals
     from eventbus.chains import ChainGenerator
-    from eventbus.cli.report.facts import Expected
+    from eventbus.chains.report.run import ExpectedChains
 
 
-def expected_chains(generator: ChainGenerator) -> Expected:
+def expected_chains(generator: ChainGenerator) -> ExpectedChains:
     """Of the generator's last paced run, or else of its virtual one."""
     return lambda since, until: generator.expected(_instant(since), _instant(until))
 

@@ -14,8 +14,8 @@ from eventbus.cli.typed import typed
 if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.pacing.summary import RunSummary
+    from eventbus.chains.report import RunReport
     from eventbus.cli.part import Part
-    from eventbus.cli.report.facts import Facts
 
 
 class ReportPath(click.Path):
@@ -69,15 +69,15 @@ class Reporting:
         if self._summary:
             click.echo(summary(self._census), err=True)
         if self._report:
+            from eventbus.chains.report import RunReport
             from eventbus.cli.expectation import expected_chains, zone_of
-            from eventbus.cli.report.facts import Facts
 
             since, until = part.span(generator, self._census.last_arrival)
-            facts = Facts(
+            report = RunReport(
                 command=typed(click.get_current_context()),
                 seed=generator.seed,
                 digest=digest,
-                census=self._census,
+                summary=self._census,
                 seconds=seconds,
                 since=since,
                 until=until,
@@ -85,7 +85,7 @@ class Reporting:
                 zone=zone_of(generator.arrivals),
                 faults=self.faults,
             )
-            write_report(self._report, facts)
+            write_report(self._report, report)
 
     @staticmethod
     def _counted(blocks: Iterator[Block], census: RunSummary) -> Iterator[Block]:
@@ -104,11 +104,11 @@ def reporting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return summary_option(report_option(with_reporting))
 
 
-def write_report(path: Path, facts: Facts) -> None:
+def write_report(path: Path, report: RunReport) -> None:
     """Write the page, or the picture, whole or not at all."""
-    from eventbus.cli.report.page import page, picture
+    from eventbus.chains.report import page, picture
 
-    text = picture(facts) if path.suffix == ".svg" else page(facts)
+    text = picture(report) if path.suffix == ".svg" else page(report)
     partial = path.with_name(f".{path.name}.part")
     try:
         partial.write_text(text, encoding="utf-8")

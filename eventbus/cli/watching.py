@@ -137,14 +137,14 @@ class Watch:
         """Write the page, if it is wanted."""
         if self.options.report is None:
             return
-        from eventbus.cli.report.facts import Facts, Pace
+        from eventbus.chains.report import Pace, RunReport
 
         since, until = self._span(run)
-        facts = Facts(
+        report = RunReport(
             command=typed(click.get_current_context()),
             seed=self._generator.seed,
             digest=self.digest.hexdigest(),
-            census=self.census,
+            summary=self.census,
             seconds=run.elapsed,
             since=since,
             until=until,
@@ -154,7 +154,7 @@ class Watch:
             sinks=sinks,
             faults=self.faults,
         )
-        write_report(self.options.report, facts)
+        write_report(self.options.report, report)
 
     def _span(self, run: RunStatistics) -> tuple[int, int]:
         """Virtual times between which chains could begin so far."""

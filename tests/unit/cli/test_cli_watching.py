@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from eventbus.cli import cli
 from eventbus.cli.typed import _shown
-from tests.unit.cli.pages import Page, rows
+from tests.unit.chains.pages import Page, rows
 
 RUN = ("--to", "bus", "--seed", "7", "--start", "2026-01-01", "--duration", "20s", "--rate", "100")
 

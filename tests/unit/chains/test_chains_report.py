@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,35 +16,32 @@ from hypothesis import strategies as st
 from eventbus.chains import ChainGenerator, RunStatistics
 from eventbus.chains.pacing.pacer import PublishedBatch
 from eventbus.chains.pacing.statistics import QUARTER
+from eventbus.chains.report.chart import Bar, Chart, duration, number, share, ticks, time_ticks
+from eventbus.chains.report.charts import events_over_time
+from eventbus.chains.report.page import draw, page
+from eventbus.chains.report.run import HOUR, Pace, RunReport, hours_of_day
 from eventbus.cli.expectation import expected_chains
-from eventbus.cli.report.chart import Bar, Chart
-from eventbus.cli.report.charts import over_time
-from eventbus.cli.report.facts import Facts, Pace
-from eventbus.cli.report.hours import HOUR, folded
-from eventbus.cli.report.markup import joined, tag
-from eventbus.cli.report.page import page
-from eventbus.cli.report.scale import duration, number, share, ticks, time_ticks
 from eventbus.event import microseconds
-from tests.unit.cli.pages import Page, rows
+from tests.unit.chains.pages import Page, rows
 
 
-def facts_of(generator: ChainGenerator, hours: float, **more: object) -> Facts:
+def report_of(generator: ChainGenerator, hours: float, **more: object) -> RunReport:
     """Of a run in virtual time."""
-    census = generator.census()
+    summary = generator.census()
     for block in generator.blocks(duration=hours * 3600):
-        census.add(block.table)
+        summary.add(block.table)
     since = microseconds(generator.start)
     settings: dict[str, object] = {
         "command": "eventbus generate",
         "seed": generator.seed,
         "digest": "d" * 64,
-        "census": census,
+        "summary": summary,
         "seconds": 2.0,
         "since": since,
         "until": since + round(hours * HOUR),
         "expected": expected_chains(generator),
     }
-    return Facts(**(settings | more))  # type: ignore[arg-type]
+    return RunReport(**(settings | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +51,7 @@ def run() -> ChainGenerator:
 
 @pytest.fixture(scope="module")
 def shown(run: ChainGenerator) -> Page:
-    return Page(page(facts_of(run, 30, faults={"late": 7, "drop": 12})))
+    return Page(page(report_of(run, 30, faults={"late": 7, "drop": 12})))
 
 
 def test_the_headline_is_the_run(run: ChainGenerator, shown: Page) -> None:
@@ -115,24 +111,28 @@ def test_every_chart_has_its_numbers(shown: Page) -> None:
 )
 def test_bars_over_time_are_rates(rate: float, unit: str, seconds: int) -> None:
     """Bars times their widths are the events, targets times their widths what was expected, in a readable unit."""
-    facts = facts_of(ChainGenerator(seed=3, rate=rate), 200 / 3600 / rate)
-    chart = over_time(facts)
+    report = report_of(ChainGenerator(seed=3, rate=rate), 200 / 3600 / rate)
+    chart = events_over_time(report)
     assert chart.up == f"events per {unit}"
-    assert sum(bar.value * (bar.end - bar.begin) for bar in chart.bars) / seconds == pytest.approx(facts.census.events)
+    assert sum(bar.value * (bar.end - bar.begin) for bar in chart.bars) / seconds == pytest.approx(
+        report.summary.events
+    )
     wanted = sum((bar.target or 0) * (bar.end - bar.begin) for bar in chart.bars) / seconds
-    assert wanted == pytest.approx(200 * facts.events_per_chain, rel=0.05)
-    assert sum(bar.value for bar in over_time(facts, together=2).bars) < sum(bar.value for bar in chart.bars)
+    assert wanted == pytest.approx(200 * report.events_per_chain, rel=0.05)
+    assert sum(bar.value for bar in events_over_time(report, bins_per_bar=2).bars) < sum(
+        bar.value for bar in chart.bars
+    )
 
 
 def test_the_target_of_a_paced_run_is_in_its_clocks_time(run: ChainGenerator) -> None:
     """At ten times the speed there are ten times as many a second, from the beginning to the end and not beyond."""
     since, began = microseconds(run.start), 1_800_000_000_000_000
-    facts = facts_of(run, 1, pace=Pace(began=began, speed=10.0, statistics=RunStatistics(began=began)))
-    second = facts.expected_events(began + 7_000_000, began + 8_000_000)
-    assert second == pytest.approx(10 * 0.05 * facts.events_per_chain)
-    assert facts.expected_events(began + 359_000_000, began + 999_000_000) == pytest.approx(second)
-    assert facts.expected_events(began - 9_000_000, began) == 0
-    assert facts.until == since + HOUR
+    report = report_of(run, 1, pace=Pace(began=began, speed=10.0, statistics=RunStatistics(began=began)))
+    second = report.expected_events(began + 7_000_000, began + 8_000_000)
+    assert second == pytest.approx(10 * 0.05 * report.events_per_chain)
+    assert report.expected_events(began + 359_000_000, began + 999_000_000) == pytest.approx(second)
+    assert report.expected_events(began - 9_000_000, began) == 0
+    assert report.until == since + HOUR
 
 
 def test_failures_over_time(shown: Page) -> None:
@@ -155,7 +155,7 @@ def test_durations_and_outcomes_by_chain(shown: Page) -> None:
 
 def test_it_needs_nothing_from_anywhere(shown: Page) -> None:
     """No script, no link, no address but the name of the drawings' language."""
-    text = page(facts_of(ChainGenerator(), 0.1))
+    text = page(report_of(ChainGenerator(), 0.1))
     assert not re.findall(r"<(script|link|img|iframe)|@import|url\(", text)
     assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
     assert "prefers-color-scheme: dark" in text
@@ -165,17 +165,17 @@ def test_it_needs_nothing_from_anywhere(shown: Page) -> None:
 def test_a_paced_run_has_lags_and_sinks() -> None:
     """Lags, late and dropped events, and the account of each sink; counted by the clock."""
     generator = ChainGenerator(seed=3)
-    census, began = generator.census(), 1_800_000_000_000_000
+    summary, began = generator.census(), 1_800_000_000_000_000
     block = next(iter(generator.blocks(chains=100)))
-    census.published(PublishedBatch([], block.emitters, block.table, np.full(len(block), 900), began + 500_000))
+    summary.published(PublishedBatch([], block.emitters, block.table, np.full(len(block), 900), began + 500_000))
     statistics = RunStatistics(began=began, late=3, lag_p99_ms=0.9, lag_max_ms=1.5)
-    facts = Facts(
-        command="eventbus stream", seed=3, digest=None, census=census, seconds=1.0,
+    report = RunReport(
+        command="eventbus stream", seed=3, digest=None, summary=summary, seconds=1.0,
         since=microseconds(generator.start), until=microseconds(generator.start) + 1_000_000,
         pace=Pace(began=began, speed=1.0, statistics=statistics),
         sinks={"bus": {"accepted": 9, "dead": 0, "failed": 2, "trouble": None}},
     )  # fmt: skip
-    shown = Page(page(facts))
+    shown = Page(page(report))
     assert shown.tiles()["late"] == "3"
     assert shown.tiles()["lag, 99th percentile"] == "900 µs max 1.5 ms"
     assert shown.tiles()["errors of sinks"] == "2"
@@ -186,7 +186,7 @@ def test_a_paced_run_has_lags_and_sinks() -> None:
 
 def test_an_empty_run_has_a_page_too() -> None:
     """Nothing has happened, and the page says so."""
-    shown = Page(page(facts_of(ChainGenerator(seed=3, rate=0.001), 0.0)))
+    shown = Page(page(report_of(ChainGenerator(seed=3, rate=0.001), 0.0)))
     assert shown.tiles()["events"] == "0"
 
 
@@ -198,7 +198,7 @@ def test_hours_of_the_day_cover_the_run(days: int, length: int, zone: str) -> No
     begin = microseconds(datetime(2026, 1, 1, 0, 10, tzinfo=UTC) + timedelta(days=days))
     end = begin + length * HOUR
     counts = dict.fromkeys(range(begin // QUARTER, -(-end // QUARTER)), 2)
-    found = folded(counts, begin, end, lambda since, until: (until - since) / HOUR, ZoneInfo(zone))
+    found = hours_of_day(counts, begin, end, lambda since, until: (until - since) / HOUR, ZoneInfo(zone))
     assert sum(hour.covered for hour in found) == pytest.approx(length)
     assert sum(hour.chains for hour in found) == 2 * len(counts)
     assert all(hour.target == pytest.approx(1.0) for hour in found)
@@ -207,7 +207,7 @@ def test_hours_of_the_day_cover_the_run(days: int, length: int, zone: str) -> No
 def test_an_hour_that_comes_twice() -> None:
     """On the night when clocks go back, the hour from 2 to 3 is two hours long."""
     begin = microseconds(datetime(2026, 10, 24, 22, tzinfo=UTC))
-    found = folded({}, begin, begin + 25 * HOUR, None, ZoneInfo("Europe/Berlin"))
+    found = hours_of_day({}, begin, begin + 25 * HOUR, None, ZoneInfo("Europe/Berlin"))
     assert {hour.hour: hour.covered for hour in found} == {hour: 2.0 if hour == 2 else 1.0 for hour in range(24)}
 
 
@@ -246,22 +246,21 @@ def test_numbers_are_readable() -> None:
     assert (share(1, 8), share(0, 0)) == ("12.5 %", "–")
 
 
-def test_whatever_is_no_markup_is_escaped() -> None:
+def test_names_are_escaped() -> None:
     """A name cannot break out of an element or an attribute."""
-    assert tag("p", "<script>", tag("b", "&"), title='"x') == '<p title="&quot;x">&lt;script&gt;<b>&amp;</b></p>'
-    assert joined("<", tag("br")) == "&lt;<br>"
+    report = report_of(ChainGenerator(), 0.1, command='eventbus "<script>"', faults={"<b>": 1})
+    text = page(report)
+    assert "<script>" not in text
+    assert "<b>" not in text
+    chart = Chart(title="<i>", up="&", across="a", bars=[Bar(0, 1, 1, "<u>")], marks=[])
+    assert "<title>&lt;i&gt;</title>" in draw(chart, 360, 240)
+    assert "<u>" not in draw(chart, 360, 240)
 
 
 def test_labels_do_not_overlap() -> None:
     """On a narrow drawing some labels are left out."""
     marks = [(float(hour), str(1_000_000 + hour)) for hour in range(24)]
     chart = Chart(title="t", up="u", across="a", bars=[Bar(0, 24, 1, "x")], marks=marks)
-    places = [float(x) for x in re.findall(r'class="x(?: end)?" x="([0-9.]+)"', chart.svg(360, 240))]
+    places = [float(x) for x in re.findall(r'class="x(?: end)?" x="([0-9.]+)"', draw(chart, 360, 240))]
     assert len(places) >= 3
     assert all(second - first >= 7 * 7 for first, second in pairwise(places))
-
-
-def test_style_sheets_are_part_of_the_package() -> None:
-    """They lie beside the code that reads them."""
-    folder = Path(__file__).parents[3] / "eventbus" / "cli" / "report"
-    assert {file.name for file in folder.glob("*.css")} == {"colours.css", "style.css", "chart.css"}
