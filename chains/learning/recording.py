@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import gzip
-import shutil
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from operator import itemgetter
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import cramjam
 import numpy as np
 import numpy.typing as npt
 import orjson
+import zstandard
 
 from eventbus.chains.errors import UnreadableStream
 from eventbus.chains.randomness import Integers
 from eventbus.event import FIELDS, microseconds, type_pattern
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # A payload field of many events as a column: 9 bytes for each value, whatever it is.
 
@@ -171,52 +170,68 @@ class Record:
             member.add(row, values)
 
 
-# Lines of a file that may be compressed, many at a time.
-
-
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-"""How files begin that are compressed (RFC 1952 §2.3.1, RFC 8878 §3.1.1)."""
-TOGETHER = 1 << 20
-"""Bytes of text read at once."""
+"""Magic numbers of compressed files (RFC 1952 §2.3.1, RFC 8878 §3.1.1)."""
+READ_BYTES = 1 << 20
+"""Bytes of text read at once, and of compressed data at most."""
 
 
 def batches(file: BinaryIO) -> Iterator[list[bytes]]:
-    """The lines of a file in lists of some thousands, decompressed if its first bytes say that it is compressed.
+    """Reads a file's lines in lists of some thousands; gzip and Zstandard are recognised by their magic numbers.
 
     Raises:
-        UnreadableStream: what is compressed cannot be decompressed.
+        UnreadableStream: compressed data is damaged or ends early.
     """
-    with _plain(file) as text:
-        try:
-            while lines := text.readlines(TOGETHER):
-                yield lines
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UnreadableStream(f"the gzip data ends early or is damaged: {error}") from error
-
-
-@contextmanager
-def _plain(file: BinaryIO) -> Iterator[BinaryIO]:
     start = file.peek(4)[:4] if isinstance(file, BufferedReader) else b""
+    text: BinaryIO = file
     if start.startswith(GZIP):
-        with gzip.open(file) as text:
-            yield cast(BinaryIO, text)
+        text = cast(BinaryIO, gzip.GzipFile(fileobj=file))
     elif start.startswith(ZSTD):
-        with tempfile.TemporaryDirectory() as folder, _unpacked(file, Path(folder)).open("rb") as text:
-            yield text
-    else:
-        yield file
-
-
-def _unpacked(file: BinaryIO, folder: Path) -> Path:
-    """The text of Zstandard frames as a file: the decompressor does not work piece by piece, but from file to file."""
-    packed, text = folder / "packed", folder / "text"
-    with packed.open("wb") as copy:
-        shutil.copyfileobj(file, copy)
+        text = cast(BinaryIO, BufferedReader(_ZstdReader(file), READ_BYTES))
     try:
-        cramjam.zstd.decompress_into(cramjam.File(str(packed)), cramjam.File(str(text)))
-    except cramjam.DecompressionError as error:
+        while lines := text.readlines(READ_BYTES):
+            yield lines
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UnreadableStream(f"the gzip data ends early or is damaged: {error}") from error
+    except zstandard.ZstdError as error:
         raise UnreadableStream(f"the Zstandard data ends early or is damaged: {error}") from error
-    return text
+
+
+class _ZstdReader(RawIOBase):
+    """Decompresses consecutive Zstandard frames as they are read.
+
+    Unlike `zstandard`'s own reader, it tells a frame that is cut off from one that is complete.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._packed = self._text = b""
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        while not self._text:
+            if not self._decompress():
+                return 0
+        size = min(len(view), len(self._text))
+        view[:size], self._text = self._text[:size], self._text[size:]
+        return size
+
+    def _decompress(self) -> bool:
+        """Decompresses the next piece; False at the end of the file."""
+        packed = self._packed or self._file.read(READ_BYTES // 8)
+        if not packed and not self._frame.eof:
+            raise zstandard.ZstdError("the last frame is incomplete")
+        if not packed:
+            return False
+        if self._frame.eof:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._text = self._frame.decompress(packed)
+        self._packed = self._frame.unused_data
+        return True
 
 
 TYPES: list[set[type]] = [{str}, {str}, {str}, {str}, {str, type(None)}, {str}, {str}, {str}, {str}, {dict}]
