@@ -185,7 +185,7 @@ class Application:
 
     def _providers(self) -> Providers:
         return Providers(
-            bus=self.bus.statistics if isinstance(self.bus, InProcessBus) else None,
+            bus=self.bus.broker_statistics if isinstance(self.bus, InProcessBus) else None,
             generator=self._generator_numbers if self.configuration.generate else None,
             pipeline=self._pipeline_numbers if self.processor else None,
         )

@@ -55,11 +55,13 @@ def of_topics(topics: tuple[str, ...], bootstrap_servers: str, security: KafkaSe
     """
     from eventbus.chains.verification.streams import RecordReader
     from eventbus.kafka.connection import Connection
-    from eventbus.kafka.snapshot import Snapshot
+    from eventbus.kafka.snapshot import TopicSnapshot
 
     async def read() -> Reading:
         reader = RecordReader(catalog)
-        async with Snapshot(Connection(bootstrap_servers=bootstrap_servers, security=security), topics) as snapshot:
+        async with TopicSnapshot(
+            Connection(bootstrap_servers=bootstrap_servers, security=security), topics
+        ) as snapshot:
             with _bar(snapshot.total) as advance:
                 async for records in snapshot.batches():
                     reader.add(records)

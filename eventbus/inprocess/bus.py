@@ -261,7 +261,7 @@ class InProcessBus:
                 raise NoActiveMembers(f"group {group!r} has no members, and {lag} records to process")
             await self._coordinator.watchers.wait((OFFSETS_COMMITTED,))
 
-    def statistics(self) -> BrokerStatistics:
+    def broker_statistics(self) -> BrokerStatistics:
         """Records and bytes in the log, end offsets, lag and lost records of each group."""
         return self._broker.statistics()
 

@@ -1,4 +1,4 @@
-"""The bus on a real Kafka."""
+"""The bus on a real Kafka or Redpanda."""
 
 from eventbus.kafka.bus import KafkaBus
 from eventbus.kafka.producer import Compression, DeliveryStatistics

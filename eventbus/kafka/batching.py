@@ -1,4 +1,4 @@
-"""Records into batches, one for each partition: encoded together, they cost half of what they cost one by one."""
+"""Packs records into batches by partition: encoding them together costs half of encoding them one by one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from eventbus.event import headers_of
 from eventbus.record import ProducerRecord
 
 CHUNK_BYTES = 1 << 20
-"""Keys and values taken together: large enough to fill batches, small enough that the event loop breathes."""
+"""Size of a chunk, keys and values: large enough to fill batches, small enough not to block the event loop."""
 
 CHUNK_RECORDS = 8192
 
 
-class Builder(Protocol):
+class BatchBuilder(Protocol):
     """The part of aiokafka's `BatchBuilder` used here."""
 
     def append(
@@ -26,21 +26,21 @@ class Builder(Protocol):
     def close(self) -> None: ...
 
 
-class Batch(NamedTuple):
-    """Records of one partition, encoded."""
+class PartitionBatch(NamedTuple):
+    """Encoded records of one partition."""
 
     topic: str
     partition: int
-    builder: Builder
+    builder: BatchBuilder
 
     @property
     def size(self) -> int:
-        """Records in it."""
+        """Number of records."""
         return self.builder.record_count()
 
 
 def take_chunk(records: Iterator[ProducerRecord]) -> list[ProducerRecord]:
-    """The next records, as many as are handed over in one piece; empty at the end."""
+    """The next records, up to a chunk; empty at the end."""
     chunk: list[ProducerRecord] = []
     size = 0
     for record in itertools.islice(records, CHUNK_RECORDS):
@@ -52,39 +52,39 @@ def take_chunk(records: Iterator[ProducerRecord]) -> list[ProducerRecord]:
 
 
 def pack(
-    chunk: list[ProducerRecord], partition_counts: Mapping[str, int], new_builder: Callable[[], Builder]
-) -> list[Batch]:
-    """Encode a chunk into closed batches; those of one partition are in the order of its records.
+    chunk: list[ProducerRecord], partition_counts: Mapping[str, int], new_builder: Callable[[], BatchBuilder]
+) -> list[PartitionBatch]:
+    """Encode a chunk into closed batches; within a partition, records keep their order.
 
     Args:
-        partition_counts: of every topic in the chunk.
-        new_builder: makes an empty batch; a full one refuses the next record.
+        partition_counts: number of partitions of each topic in the chunk.
+        new_builder: returns an empty builder; a full one refuses the next record.
     """
-    batches: list[Batch] = []
+    batches: list[PartitionBatch] = []
     for topic, records in _by_topic(chunk).items():
-        open_builders: dict[int, Builder] = {}
+        open_builders: dict[int, BatchBuilder] = {}
         for record, partition in zip(records, _partitions(records, partition_counts[topic]), strict=True):
             builder = open_builders.get(partition)
             if builder is None or not _append(builder, record):
                 open_builders[partition] = builder = new_builder()
-                batches.append(Batch(topic, partition, builder))
-                _append(builder, record)  # the first always fits; whether it is too large is the broker's to say
+                batches.append(PartitionBatch(topic, partition, builder))
+                _append(builder, record)  # a first record fits whatever its size; the broker may refuse it
     for batch in batches:
         batch.builder.close()
     return batches
 
 
 def choose_partition(record: ProducerRecord, count: int) -> int:
-    """Where Kafka's default partitioner puts one record."""
+    """The partition of a record, by Kafka's default partitioner."""
     return _partitions([record], count)[0]
 
 
 def headers_for(record: ProducerRecord) -> list[tuple[str, bytes]]:
-    """The record's headers as aiokafka takes them, worked out from its event when not given."""
+    """The headers of a record, or of its event where the record has none, as aiokafka takes them."""
     return list(headers_of(record.value) if record.headers is None else record.headers)
 
 
-def _append(builder: Builder, record: ProducerRecord) -> bool:
+def _append(builder: BatchBuilder, record: ProducerRecord) -> bool:
     added = builder.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers_for(record))
     return added is not None
 
@@ -96,11 +96,11 @@ def _by_topic(chunk: list[ProducerRecord]) -> dict[str, list[ProducerRecord]]:
     return topics
 
 
-_turn = itertools.count()
+_keyless_turn = itertools.count()
 
 
 def _partitions(records: list[ProducerRecord], count: int) -> list[int]:
-    """By the key's hash; records without a key share one partition, another in the next chunk (KIP-480)."""
-    keyless = next(_turn) % count
+    """By the hash of the key; the records of a chunk without a key share a partition, in turn by chunk (KIP-480)."""
+    keyless = next(_keyless_turn) % count
     keyed = iter(partitions_for([record.key for record in records if record.key is not None], count))
     return [keyless if record.key is None else next(keyed) for record in records]

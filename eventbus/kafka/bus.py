@@ -1,4 +1,4 @@
-"""The bus on a real Kafka or Redpanda: the same protocol as in process, on aiokafka."""
+"""The bus on a real Kafka or Redpanda, over aiokafka."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from eventbus.kafka.connection import Connection
 from eventbus.kafka.producer import Compression, DeliveryStatistics, Producer, ProducerSettings
 from eventbus.kafka.security import KafkaSecurity
 from eventbus.kafka.subscription import KafkaSubscription
-from eventbus.kafka.topics import DEFAULT_PARTITIONS, Topics
+from eventbus.kafka.topics import DEFAULT_PARTITIONS, TopicAdmin
 from eventbus.record import ProducerRecord, RecordMetadata, record_of
 
 PLAINTEXT = KafkaSecurity()
 
 
 class KafkaBus:
-    """An `EventBus` on Kafka: idempotent, acknowledged by all replicas in sync, and every record accounted for.
+    """An `EventBus` on Kafka with an idempotent producer and `acks=all`, which counts every record.
 
-    It connects on first use; `async with` connects at once, so that a wrong address or password shows there.
+    It connects on first use; `async with` connects at once and reports a wrong address or password.
     """
 
     def __init__(
@@ -45,19 +45,20 @@ class KafkaBus:
     ) -> None:
         """
         Args:
-            bootstrap_servers: `host:port`, several joined by commas.
-            topic_strategy: how an event type finds its topic.
-            partitions: of topics made here; a mapping gives them by topic or domain (`Catalog.partitions`).
+            bootstrap_servers: `host:port`, several separated by commas.
+            topic_strategy: maps an event type to a topic.
+            partitions: of topics created here, or a mapping from topic or domain to their number
+                (`Catalog.partitions`).
             compression: of record batches.
             linger_ms: milliseconds that `publish` waits for other records to share its batch.
-            max_in_flight_bytes: publishers wait while about so much is not acknowledged yet.
+            max_in_flight_bytes: approximate size of unacknowledged records beyond which publishing waits.
             connect_timeout: seconds until `BrokerUnreachable`.
             request_timeout: seconds for one request to one broker.
-            delivery_timeout: seconds until a record without acknowledgement has failed.
+            delivery_timeout: seconds until an unacknowledged record has failed.
             close_timeout: seconds that `close` waits for acknowledgements.
 
         Raises:
-            InvalidSettings: the address is not one.
+            InvalidSettings: an address is not `host:port`.
         """
         self._connection = Connection(
             bootstrap_servers=bootstrap_servers,
@@ -67,26 +68,26 @@ class KafkaBus:
             request_timeout=request_timeout,
         )
         self._topic_of = topic_namer(topic_strategy)
-        self._topics = Topics(self._connection, partitions)
+        self._admin = TopicAdmin(self._connection, partitions)
         settings = ProducerSettings(
             compression=compression,
             linger_ms=linger_ms,
             max_in_flight_bytes=max_in_flight_bytes,
             delivery_timeout=delivery_timeout,
         )
-        self._producer = Producer(self._connection, self._topics, settings)
+        self._producer = Producer(self._connection, self._admin, settings)
         self._subscriptions: WeakSet[KafkaSubscription] = WeakSet()
         self._close_timeout = close_timeout
         self._closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<KafkaBus {state} {self._connection.bootstrap_servers} {self.statistics()}>"
+        return f"<KafkaBus {state} {self._connection.bootstrap_servers} {self.delivery_statistics()}>"
 
     async def __aenter__(self) -> Self:
         """Raises BrokerUnreachable or AuthenticationFailed, within `connect_timeout`."""
         self._check_open()
-        await self._connection.probe()
+        await self._connection.check()
         return self
 
     async def __aexit__(
@@ -95,13 +96,13 @@ class KafkaBus:
         await self.close()
 
     async def close(self) -> None:
-        """Wait for acknowledgements and leave all groups; afterwards `sent = acknowledged + failed`."""
+        """Leave all groups and wait for acknowledgements; afterwards, `sent = acknowledged + failed`."""
         self._closed = True
         await asyncio.gather(*(subscription.close() for subscription in list(self._subscriptions)))
         await self._producer.close(self._close_timeout)
 
     async def publish(self, event: Event, *, topic: str | None = None) -> RecordMetadata:
-        """Publish one event and wait until all replicas in sync have it.
+        """Publish one event and wait until all in-sync replicas have it.
 
         Raises:
             BusClosed
@@ -111,15 +112,15 @@ class KafkaBus:
         return await self._producer.send(self._record(event, topic))
 
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
-        """Publish many, in order within each partition, and wait for all acknowledgements; returns how many.
+        """Publish many events, in order within each partition, and wait for all acknowledgements; returns their number.
 
-        When cancelled, what was taken from `events` is still delivered, at the latest by `close`.
+        When cancelled, the events taken so far are still delivered, at the latest by `close`.
 
         Raises:
-            TypeError: something is neither an event nor a record.
+            TypeError: an item is neither an event nor a record.
             BusClosed
-            DeliveryFailed: some were not acknowledged; it has the counts.
-            BrokerUnreachable, AuthenticationFailed, TopicDenied: none was, for this reason.
+            DeliveryFailed: some were not acknowledged; the exception has the counts.
+            BrokerUnreachable, AuthenticationFailed, TopicDenied: no event was acknowledged.
         """
         self._check_open()
         return await self._producer.send_many(self._records(events))
@@ -132,11 +133,11 @@ class KafkaBus:
         auto_offset_reset: AutoOffsetReset = "earliest",
         auto_commit: bool = True,
     ) -> KafkaSubscription:
-        """Read topics: as a member of `group` from its committed offsets on, or alone from `auto_offset_reset`."""
+        """Read topics from a group's committed offsets on, or from `auto_offset_reset` where there are none."""
         self._check_open()
         subscription = KafkaSubscription(
             self._connection,
-            self._topics,
+            self._admin,
             (topics,) if isinstance(topics, str) else tuple(topics),
             group=group,
             auto_offset_reset=auto_offset_reset,
@@ -147,17 +148,16 @@ class KafkaBus:
         return subscription
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
-        """Create the topics that do not exist yet, with this many partitions each.
+        """Create the topics that do not exist, with these numbers of partitions.
 
         Raises:
             TopicDenied, InvalidTopic, BrokerUnreachable
         """
         self._check_open()
-        await self._topics.create(partitions)
+        await self._admin.create(partitions)
 
     async def prepare(self, topics: Iterable[str]) -> None:
-        """Create those of the topics that do not exist yet, with the partitions this bus was given, and get ready to
-        send, so that the first event does not wait for all that.
+        """Create those of the topics that do not exist and connect, so that the first event need not wait for it.
 
         Raises:
             TopicDenied, InvalidTopic, BrokerUnreachable
@@ -165,8 +165,8 @@ class KafkaBus:
         self._check_open()
         await self._producer.prepare(topics)
 
-    def statistics(self) -> DeliveryStatistics:
-        """How many records were sent, acknowledged and failed."""
+    def delivery_statistics(self) -> DeliveryStatistics:
+        """Records sent, acknowledged and failed."""
         return self._producer.statistics()
 
     def _records(self, events: Iterable[Event | ProducerRecord]) -> Iterator[ProducerRecord]:

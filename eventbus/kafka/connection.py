@@ -1,4 +1,4 @@
-"""Where the brokers are, and the first contact: it finds out within seconds why there will be no second."""
+"""Address and credentials of a cluster, and a check that says within seconds why it cannot be used."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from eventbus.kafka.security import KafkaSecurity
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """How to reach a cluster, and how long to wait for it."""
+    """How to connect to a cluster."""
 
     bootstrap_servers: str
-    """`host:port`, several joined by commas."""
+    """`host:port`, several separated by commas."""
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
     client_id: str = "eventbus"
     connect_timeout: float = 5.0
-    """Seconds until a cluster that does not answer is reported as unreachable."""
+    """Seconds until a cluster without an answer is reported as unreachable."""
     request_timeout: float = 10.0
     """Seconds for one request to one broker."""
 
@@ -36,7 +36,7 @@ class Connection:
                 raise InvalidSettings(f"bootstrap servers: expected host:port[,host:port…], got {server!r}")
 
     def client_arguments(self) -> dict[str, Any]:
-        """Keyword arguments that every aiokafka client takes."""
+        """The settings as keyword arguments of an aiokafka client."""
         return {
             "bootstrap_servers": self.bootstrap_servers,
             "client_id": self.client_id,
@@ -44,20 +44,20 @@ class Connection:
             **self.security.client_arguments(),
         }
 
-    async def probe(self) -> None:
-        """Log in at one of the servers and leave again.
+    async def check(self) -> None:
+        """Log in at one of the brokers and disconnect.
 
-        aiokafka's own start only says that it could not bootstrap; this says why.
+        aiokafka's clients report only that bootstrapping failed; this check reports the reason.
 
         Raises:
-            AuthenticationFailed: a server answered and refused the credentials.
-            BrokerUnreachable: none answered within `connect_timeout`.
+            AuthenticationFailed: a broker refused the credentials.
+            BrokerUnreachable: no broker answered within `connect_timeout`.
         """
         problems: list[str] = []
         try:
             async with asyncio.timeout(self.connect_timeout):
                 for host, port, _ in collect_hosts(self.bootstrap_servers):
-                    problem = await self._knock(host, port)
+                    problem = await self._check_broker(host, port)
                     if problem is None:
                         return
                     problems.append(problem)
@@ -65,23 +65,23 @@ class Connection:
             problems.append("no answer")
         raise self.unreachable("; ".join(dict.fromkeys(problems)))
 
-    def unreachable(self, why: str) -> BrokerUnreachable:
-        """The error that says where nobody answered, and why."""
+    def unreachable(self, reason: str) -> BrokerUnreachable:
+        """The exception for a cluster that does not answer at these addresses."""
         return BrokerUnreachable(
-            f"no Kafka broker answered at {self.bootstrap_servers} within {self.connect_timeout:g} s: {why}"
+            f"no Kafka broker answered at {self.bootstrap_servers} within {self.connect_timeout:g} s: {reason}"
         )
 
-    async def _knock(self, host: str, port: int) -> str | None:
-        """None when the server lets us in, else what went wrong."""
+    async def _check_broker(self, host: str, port: int) -> str | None:
+        """None if the broker accepts the login, else the reason why it cannot be used."""
         arguments = self.client_arguments()
         del arguments["bootstrap_servers"]
         connection = None
         try:
             connection = await create_conn(host, port, **arguments)
-            await connection.send(MetadataRequest([]))  # the first question that needs a login where there is one
+            await connection.send(MetadataRequest([]))  # the first request that needs a login
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
-            who = f"{self.security.username} by {self.security.mechanism}"
-            raise AuthenticationFailed(f"{host}:{port} refused to log in {who}: {reason(error)}") from error
+            login = f"{self.security.username} by {self.security.mechanism}"
+            raise AuthenticationFailed(f"{host}:{port} refused to log in {login}: {reason(error)}") from error
         except ssl.SSLError as error:
             return f"TLS failed: {getattr(error, 'verify_message', '') or error.reason or error}"
         except KafkaError as error:

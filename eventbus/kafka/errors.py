@@ -1,4 +1,4 @@
-"""The one seam where aiokafka's exceptions become ours."""
+"""Maps aiokafka's exceptions to `eventbus.errors`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eventbus.errors import (
     UnknownTopic,
 )
 
-KINDS: tuple[tuple[tuple[type[Exception], ...], type[EventBusError]], ...] = (
+MAPPING: tuple[tuple[tuple[type[Exception], ...], type[EventBusError]], ...] = (
     (
         (
             kafka.SaslAuthenticationFailed,
@@ -73,27 +73,27 @@ KINDS: tuple[tuple[tuple[type[Exception], ...], type[EventBusError]], ...] = (
 )
 
 
-def translate(error: Exception, doing: str) -> EventBusError:
-    """Our error for one of aiokafka's, saying what was being done; one of ours stays what it is."""
+def map_exception(error: Exception, action: str) -> EventBusError:
+    """The mapped exception; its message begins with the action that failed. An `EventBusError` is returned as it is."""
     if isinstance(error, EventBusError):
         return error
-    for theirs, ours in KINDS:
-        if isinstance(error, theirs):
-            return ours(f"{doing}: {reason(error)}")
-    return EventBusError(f"{doing}: {reason(error)}")
+    for kafka_errors, mapped in MAPPING:
+        if isinstance(error, kafka_errors):
+            return mapped(f"{action}: {reason(error)}")
+    return EventBusError(f"{action}: {reason(error)}")
 
 
 def reason(error: Exception) -> str:
-    """What the broker said, in one line."""
-    words = ", ".join(word for word in error.args if isinstance(word, str) and word)
+    """The message of an aiokafka exception, in one line."""
+    message = ", ".join(argument for argument in error.args if isinstance(argument, str) and argument)
     description = getattr(error, "description", None)
-    return " ".join((words or description or type(error).__name__).split())
+    return " ".join((message or description or type(error).__name__).split())
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raise ours `from` theirs for anything that goes wrong inside."""
+def map_exceptions(action: str) -> Iterator[None]:
+    """Raises mapped exceptions in place of aiokafka's, with those as their cause."""
     try:
         yield
     except (kafka.KafkaError, kafka.ConsumerStoppedError, kafka.IllegalOperation, OSError) as error:
-        raise translate(error, doing) from error
+        raise map_exception(error, action) from error

@@ -1,4 +1,4 @@
-"""The sending half of a Kafka bus: everything sent is accounted for, as acknowledged or as failed."""
+"""Producer of the Kafka bus: counts every record sent as acknowledged or failed."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from aiokafka.errors import KafkaError
 from eventbus.errors import AccessDenied, AuthenticationFailed, BrokerUnreachable, DeliveryFailed, EventBusError
 from eventbus.kafka.batching import CHUNK_BYTES, choose_partition, headers_for, pack, take_chunk
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.errors import translate, translated
-from eventbus.kafka.topics import Topics
+from eventbus.kafka.errors import map_exception, map_exceptions
+from eventbus.kafka.topics import TopicAdmin
 from eventbus.record import ProducerRecord, RecordMetadata
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 BATCH_BYTES = 256 * 1024
-"""Of one partition before compression; a broker takes 1 MiB unless told otherwise."""
+"""Size limit of a batch before compression; brokers accept 1 MiB by default."""
 
-GOODBYE_TIMEOUT = 0.5
-"""Seconds that leaving a broker may take once nothing is in flight."""
+CLOSE_TIMEOUT = 0.5
+"""Seconds for closing the connections once nothing is in flight."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProducerSettings:
-    """How records travel."""
+    """How records are batched, compressed and given up."""
 
     compression: Compression = "zstd"
-    """Here a fifth of the time that lz4 takes, which aiokafka runs at its slowest level, and smaller."""
+    """zstd takes a fifth of the time of lz4, which aiokafka runs at its slowest level, and compresses better."""
     linger_ms: int = 0
-    """Milliseconds that a record published alone waits for company; `publish_many` never waits."""
+    """Milliseconds that a single record waits for others to share its batch; `publish_many` does not wait."""
     max_in_flight_bytes: int = 16 << 20
-    """Unacknowledged keys and values, about; what exceeds it waits."""
+    """Approximate limit of unacknowledged keys and values; `publish_many` waits beyond it."""
     delivery_timeout: float = 30.0
-    """Seconds until a record without acknowledgement is reported as failed (it may still be in the log)."""
+    """Seconds until an unacknowledged record is reported as failed, although it may be in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatistics:
-    """What became of the records: `sent = acknowledged + failed + in_flight`. A closed bus has none in flight."""
+    """Counters of the producer: `sent = acknowledged + failed + in_flight`. A closed bus has none in flight."""
 
     sent: int = 0
     acknowledged: int = 0
@@ -54,114 +54,115 @@ class DeliveryStatistics:
 
 
 @dataclass(eq=False)
-class Channel:
-    """One aiokafka producer, and how many deliveries are using it."""
+class ProducerSession:
+    """An aiokafka producer and the number of pending batches that use it."""
 
     producer: AIOKafkaProducer
     users: int = 0
     retired: bool = False
+    """Set after a failure: no further batch uses it."""
 
 
 @dataclass(eq=False)
-class Delivery:
-    """Records on their way together: aiokafka's futures, each with the records it stands for, and the end."""
+class PendingBatch:
+    """Records sent together, with aiokafka's futures and the number of records of each."""
 
     records: list[ProducerRecord]
-    promises: list[tuple[asyncio.Future[Any], int]] = field(default_factory=list)
+    futures: list[tuple[asyncio.Future[Any], int]] = field(default_factory=list)
     error: EventBusError | None = None
 
     @property
     def acknowledged(self) -> int:
-        return sum(count for promise, count in self.promises if _kept(promise))
+        return sum(count for future, count in self.futures if _succeeded(future))
 
     @property
     def failed(self) -> int:
         return len(self.records) - self.acknowledged
 
 
-Submit = Callable[[AIOKafkaProducer, Delivery], Awaitable[None]]
+Submit = Callable[[AIOKafkaProducer, PendingBatch], Awaitable[None]]
 
 
 class Producer:
-    """An idempotent producer with `acks=all` whose records are counted, and given up after a stated time.
+    """An idempotent producer with `acks=all` that counts its records and gives up after `delivery_timeout`.
 
-    aiokafka retries an idempotent record for ever, and a record it refuses leaves a gap in the sequence numbers, for
-    which the broker refuses the next ones. So after a failure the channel is retired: deliveries under way may end
-    on it, and the next record opens another.
+    aiokafka retries an idempotent record without limit, and a refused record leaves a gap in the sequence numbers that
+    makes the broker refuse the following ones. So a failure retires the session: pending batches finish on it, and the
+    next record opens a new one.
     """
 
-    def __init__(self, connection: Connection, topics: Topics, settings: ProducerSettings) -> None:
+    def __init__(self, connection: Connection, topics: TopicAdmin, settings: ProducerSettings) -> None:
         self._connection = connection
         self._topics = topics
         self._settings = settings
-        self._channel: Channel | None = None
+        self._session: ProducerSession | None = None
         self._order = asyncio.Lock()
         self._window = asyncio.Semaphore(max(1, settings.max_in_flight_bytes // CHUNK_BYTES))
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sent = self._acknowledged = self._failed = 0
 
     def statistics(self) -> DeliveryStatistics:
-        """A snapshot of the account."""
+        """Records sent, acknowledged and failed so far."""
         return DeliveryStatistics(self._sent, self._acknowledged, self._failed)
 
     async def prepare(self, topics: Iterable[str]) -> None:
-        """Do beforehand what the first record to these topics would wait for."""
+        """Connect and create the topics, so that the first record need not wait for it."""
         async with self._order:
-            channel = await self._open()
-            channel.users -= 1
+            session = await self._open()
+            session.users -= 1
             await self._topics.ensure(topics)
             for topic in topics:
-                with translated(f"topic {topic}"):
-                    await channel.producer.partitions_for(topic)
+                with map_exceptions(f"topic {topic}"):
+                    await session.producer.partitions_for(topic)
 
     async def send(self, record: ProducerRecord) -> RecordMetadata:
         """Send one record and wait until it is acknowledged.
 
         Raises:
-            TopicDenied, AccessDenied, AuthenticationFailed, BrokerUnreachable, DeliveryFailed: it was not.
+            TopicDenied, AccessDenied, AuthenticationFailed, BrokerUnreachable, DeliveryFailed: it was not acknowledged.
         """
-        delivery = await asyncio.shield(self._start([record], _submit_one))
-        if delivery.error:
-            raise delivery.error
-        place = delivery.promises[0][0].result()
-        return RecordMetadata(place.topic, place.partition, place.offset)
+        pending = await asyncio.shield(self._start([record], _submit_one))
+        if pending.error:
+            raise pending.error
+        metadata = pending.futures[0][0].result()
+        return RecordMetadata(metadata.topic, metadata.partition, metadata.offset)
 
     async def send_many(self, records: Iterator[ProducerRecord]) -> int:
-        """Send all, some chunks at a time, and wait until they are acknowledged; returns how many.
+        """Send all records in chunks and wait until they are acknowledged; returns their number.
 
-        When this is cancelled, the chunks already taken go on, and `close` waits for them. After a failure nothing
-        more is taken from `records`.
+        When cancelled, the chunks taken so far are still delivered, at the latest by `close`. After a failure, no more
+        records are taken.
 
         Raises:
-            DeliveryFailed: some were not acknowledged; it has the counts.
-            TopicDenied, AccessDenied, AuthenticationFailed, BrokerUnreachable: none was, for this reason.
+            DeliveryFailed: some were not acknowledged; the exception has the counts.
+            TopicDenied, AccessDenied, AuthenticationFailed, BrokerUnreachable: no record was acknowledged.
         """
-        tasks: list[asyncio.Task[Delivery]] = []
+        tasks: list[asyncio.Task[PendingBatch]] = []
         while chunk := await self._next_chunk(records):
             task = self._start(chunk, _submit_batches)
             task.add_done_callback(lambda _: self._window.release())
             tasks.append(task)
-            await asyncio.sleep(0)  # let it and others run: packing a chunk takes milliseconds
+            await asyncio.sleep(0)  # lets other tasks run: packing a chunk takes milliseconds
             if any(task.done() and task.result().error for task in tasks):
                 break
         if tasks:
             await asyncio.wait(tasks)
-        return _account([task.result() for task in tasks])
+        return _count_acknowledged([task.result() for task in tasks])
 
     async def close(self, timeout: float) -> None:
-        """Wait for the deliveries under way, at most `timeout` seconds; what is left then has failed."""
+        """Wait at most `timeout` seconds for pending batches; the rest has failed."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._channel:
-            await _leave(self._channel.producer)
-            self._channel = None
+        if self._session:
+            await _close_producer(self._session.producer)
+            self._session = None
 
     async def _next_chunk(self, records: Iterator[ProducerRecord]) -> list[ProducerRecord]:
-        """Waits for room first: what was taken could be lost by a cancellation. Empty at the end."""
+        """The next records, empty at the end; waits for room before taking them, so that a cancellation loses none."""
         await self._window.acquire()
         chunk: list[ProducerRecord] = []
         try:
@@ -171,59 +172,59 @@ class Producer:
                 self._window.release()
         return chunk
 
-    def _start(self, records: list[ProducerRecord], submit: Submit) -> asyncio.Task[Delivery]:
-        """In a task of its own, so that who waits for it may stop waiting."""
+    def _start(self, records: list[ProducerRecord], submit: Submit) -> asyncio.Task[PendingBatch]:
+        """Deliver in a task, which goes on when the caller is cancelled."""
         self._sent += len(records)
-        task = asyncio.get_running_loop().create_task(self._deliver(Delivery(records), submit))
+        task = asyncio.get_running_loop().create_task(self._deliver(PendingBatch(records), submit))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _deliver(self, delivery: Delivery, submit: Submit) -> Delivery:
-        channel = None
+    async def _deliver(self, pending: PendingBatch, submit: Submit) -> PendingBatch:
+        session = None
         try:
             async with asyncio.timeout(self._settings.delivery_timeout):
-                async with self._order:  # first come, first submitted
-                    await self._topics.ensure({record.topic for record in delivery.records})
-                    channel = await self._open()
-                    await submit(channel.producer, delivery)
-                await asyncio.wait([promise for promise, _ in delivery.promises])
+                async with self._order:  # submits in the order of the calls
+                    await self._topics.ensure({record.topic for record in pending.records})
+                    session = await self._open()
+                    await submit(session.producer, pending)
+                await asyncio.wait([future for future, _ in pending.futures])
         except asyncio.CancelledError:
-            delivery.error = DeliveryFailed("the bus was closed before the broker acknowledged")
+            pending.error = DeliveryFailed("the bus was closed before the broker acknowledged")
         except TimeoutError:
-            delivery.error = DeliveryFailed(
+            pending.error = DeliveryFailed(
                 f"{self._connection.bootstrap_servers} did not acknowledge within {self._settings.delivery_timeout:g} s"
             )
         except (KafkaError, EventBusError, OSError) as error:
-            delivery.error = translate(error, _about(delivery))
+            pending.error = map_exception(error, _action(pending))
         finally:
-            await self._settle(delivery, channel)
-        return delivery
+            await self._finish(pending, session)
+        return pending
 
-    async def _settle(self, delivery: Delivery, channel: Channel | None) -> None:
-        """Write the account, and let go of the channel."""
-        if delivery.failed and delivery.error is None:
-            delivery.error = _refusal(delivery)
-        self._acknowledged += delivery.acknowledged
-        self._failed += delivery.failed
-        if channel is None:
+    async def _finish(self, pending: PendingBatch, session: ProducerSession | None) -> None:
+        """Count the records, and close the session if it is retired and unused."""
+        if pending.failed and pending.error is None:
+            pending.error = _delivery_error(pending)
+        self._acknowledged += pending.acknowledged
+        self._failed += pending.failed
+        if session is None:
             return
-        channel.users -= 1
-        channel.retired |= delivery.error is not None
-        if channel.retired and self._channel is channel:
-            self._channel = None
-        if channel.retired and not channel.users:
-            await _leave(channel.producer)
+        session.users -= 1
+        session.retired |= pending.error is not None
+        if session.retired and self._session is session:
+            self._session = None
+        if session.retired and not session.users:
+            await _close_producer(session.producer)
 
-    async def _open(self) -> Channel:
-        """The channel to send on, connected; the caller is counted as one of its users."""
-        if self._channel is None:
-            self._channel = Channel(await self._connect())
-        self._channel.users += 1
-        return self._channel
+    async def _open(self) -> ProducerSession:
+        """The current session, connected, with the caller counted among its users."""
+        if self._session is None:
+            self._session = ProducerSession(await self._connect())
+        self._session.users += 1
+        return self._session
 
     async def _connect(self) -> AIOKafkaProducer:
-        await self._connection.probe()
+        await self._connection.check()
         settings = self._settings
         producer = AIOKafkaProducer(
             **self._connection.client_arguments(),
@@ -234,7 +235,7 @@ class Producer:
             max_batch_size=BATCH_BYTES,
         )
         try:
-            with translated(f"connect to {self._connection.bootstrap_servers}"):
+            with map_exceptions(f"connect to {self._connection.bootstrap_servers}"):
                 async with asyncio.timeout(self._connection.connect_timeout):
                     await producer.start()
         except BaseException as error:
@@ -246,11 +247,11 @@ class Producer:
         return producer
 
 
-async def _submit_one(producer: AIOKafkaProducer, delivery: Delivery) -> None:
-    """aiokafka collects records of concurrent calls into batches."""
-    [record] = delivery.records
+async def _submit_one(producer: AIOKafkaProducer, pending: PendingBatch) -> None:
+    """Submit one record; aiokafka collects those of concurrent calls into batches."""
+    [record] = pending.records
     partition = choose_partition(record, len(await producer.partitions_for(record.topic)))
-    promise = await producer.send(
+    future = await producer.send(
         record.topic,
         record.value,
         record.key,
@@ -258,47 +259,47 @@ async def _submit_one(producer: AIOKafkaProducer, delivery: Delivery) -> None:
         timestamp_ms=record.timestamp,
         headers=headers_for(record),
     )
-    delivery.promises.append((promise, 1))
+    pending.futures.append((future, 1))
 
 
-async def _submit_batches(producer: AIOKafkaProducer, delivery: Delivery) -> None:
-    topics = {record.topic for record in delivery.records}
+async def _submit_batches(producer: AIOKafkaProducer, pending: PendingBatch) -> None:
+    topics = {record.topic for record in pending.records}
     counts = {topic: len(await producer.partitions_for(topic)) for topic in topics}
-    for batch in pack(delivery.records, counts, producer.create_batch):
-        promise = await producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
-        delivery.promises.append((promise, batch.size))
+    for batch in pack(pending.records, counts, producer.create_batch):
+        future = await producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
+        pending.futures.append((future, batch.size))
 
 
-async def _leave(producer: AIOKafkaProducer) -> None:
-    """What `AIOKafkaProducer.stop` does, without its flush, which waits for ever when the broker is gone."""
+async def _close_producer(producer: AIOKafkaProducer) -> None:
+    """`AIOKafkaProducer.stop` without its flush, which does not end while the broker is away."""
     producer._closed = True
     sender = producer._sender.sender_task
     sender.cancel()
-    await asyncio.wait([sender], timeout=GOODBYE_TIMEOUT)
+    await asyncio.wait([sender], timeout=CLOSE_TIMEOUT)
     closing = asyncio.ensure_future(producer.client.close())
-    await asyncio.wait([closing], timeout=GOODBYE_TIMEOUT)
+    await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
 
 
-def _kept(promise: asyncio.Future[Any]) -> bool:
-    return promise.done() and not promise.cancelled() and promise.exception() is None
+def _succeeded(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _refusal(delivery: Delivery) -> EventBusError:
-    """Why the first of the records that failed did."""
-    errors = (promise.exception() for promise, _ in delivery.promises if promise.done())
+def _delivery_error(pending: PendingBatch) -> EventBusError:
+    """The error of the first record that failed."""
+    errors = (future.exception() for future, _ in pending.futures if future.done())
     error = next((error for error in errors if isinstance(error, Exception)), DeliveryFailed())
-    return translate(error, _about(delivery))
+    return map_exception(error, _action(pending))
 
 
-def _about(delivery: Delivery) -> str:
-    return f"publish to {', '.join(sorted({record.topic for record in delivery.records}))}"
+def _action(pending: PendingBatch) -> str:
+    return f"publish to {', '.join(sorted({record.topic for record in pending.records}))}"
 
 
-def _account(deliveries: list[Delivery]) -> int:
-    """The number acknowledged when all were, else the error."""
-    acknowledged = sum(delivery.acknowledged for delivery in deliveries)
-    failed = sum(delivery.failed for delivery in deliveries)
-    error = next((delivery.error for delivery in deliveries if delivery.error), None)
+def _count_acknowledged(batches: list[PendingBatch]) -> int:
+    """The number of records acknowledged; raises if one failed."""
+    acknowledged = sum(pending.acknowledged for pending in batches)
+    failed = sum(pending.failed for pending in batches)
+    error = next((pending.error for pending in batches if pending.error), None)
     if error is None:
         return acknowledged
     if not acknowledged and isinstance(error, AccessDenied | AuthenticationFailed | BrokerUnreachable):

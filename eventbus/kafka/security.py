@@ -1,4 +1,4 @@
-"""How a client proves who it is, and how the line is protected."""
+"""Authentication and encryption of a Kafka client."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSecurity:
-    """Security settings of a Kafka client; the names are those of Kafka's own clients.
+    """Security settings of a Kafka client, named as in Kafka's own clients.
 
     Raises:
-        InvalidSettings: settings that contradict each other, such as SASL without a password.
+        InvalidSettings: the settings contradict each other, such as SASL without a password.
     """
 
     protocol: SecurityProtocol = "PLAINTEXT"
@@ -27,11 +27,11 @@ class KafkaSecurity:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     cafile: Path | None = None
-    """Certificates to trust, PEM; None: those of the system."""
+    """Trusted certificates, PEM; None: those of the system."""
     certfile: Path | None = None
-    """The client's own certificate, PEM, where the broker asks for one."""
+    """The client's certificate, PEM, for brokers that require one."""
     keyfile: Path | None = None
-    """Its private key, PEM; None: it is in `certfile`."""
+    """The private key of the certificate, PEM; None: it is in `certfile`."""
 
     def __post_init__(self) -> None:
         if self.uses_sasl and not (self.username and self.password):
@@ -52,7 +52,7 @@ class KafkaSecurity:
         return self.protocol.endswith("SSL")
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What TLS needs; None without TLS.
+        """The TLS context; None without TLS.
 
         Raises:
             InvalidSettings: a certificate or key cannot be read.
@@ -69,7 +69,7 @@ class KafkaSecurity:
         return context
 
     def client_arguments(self) -> dict[str, Any]:
-        """The same settings as keyword arguments of an aiokafka client."""
+        """The settings as keyword arguments of an aiokafka client."""
         return {
             "security_protocol": self.protocol,
             "ssl_context": self.ssl_context(),

@@ -14,27 +14,27 @@ from aiokafka import TopicPartition as KafkaPartition
 from eventbus.bus import AutoOffsetReset
 from eventbus.errors import BusClosed, EventBusError, NoGroup, NotAssigned, OffsetOutOfRange
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.errors import translated
-from eventbus.kafka.topics import Topics
+from eventbus.kafka.errors import map_exceptions
+from eventbus.kafka.topics import TopicAdmin
 from eventbus.prefetch import PrefetchingSubscription
 from eventbus.record import ConsumerRecord, TopicPartition
 
 COMMIT_INTERVAL = 1.0
-"""Seconds between automatic commits: what is delivered again after a crash."""
+"""Seconds between automatic commits, which bounds what is delivered again after a crash."""
 
 HEARTBEAT_MS = 1000
-"""How soon a member learns of a rebalance."""
+"""Milliseconds until a member learns of a rebalance."""
 
-WAIT_MS = 1000
-"""One wait for records; the loop around it goes on until there are some."""
+POLL_MS = 1000
+"""Milliseconds of one poll; polling is repeated until there are records."""
 
 Offsets = dict[TopicPartition, int]
 
 
 class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """`eventbus.bus.Subscription` on Kafka; made by `KafkaBus.subscribe`.
+    """An `eventbus.bus.Subscription` on Kafka; created by `KafkaBus.subscribe`.
 
-    While the brokers are away it waits for them, as every Kafka consumer does.
+    While the brokers are away it waits for them, as Kafka consumers do.
     """
 
     poll_records = 1000
@@ -42,7 +42,7 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
     def __init__(
         self,
         connection: Connection,
-        known: Topics,
+        admin: TopicAdmin,
         topics: tuple[str, ...],
         *,
         group: str | None,
@@ -52,7 +52,7 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
     ) -> None:
         super().__init__()
         self._connection = connection
-        self._known = known
+        self._admin = admin
         self._topics = topics
         self._group = group
         self._auto_offset_reset = auto_offset_reset
@@ -62,7 +62,7 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
         self._joining = asyncio.Lock()
         self._closed = False
         self._processed: Offsets = {}
-        """What was handed out before more was asked for: what the next automatic commit says."""
+        """Offsets of the next automatic commit, after the records marked as processed."""
         self._next_commit = 0.0
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
 
     @property
     def lost(self) -> int:
-        """Always 0: Kafka does not tell a reader what retention has taken from it."""
+        """Always 0: Kafka does not report what retention dropped."""
         return 0
 
     async def __aenter__(self) -> Self:
@@ -79,11 +79,11 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
         return self
 
     async def commit(self) -> None:
-        """Commit everything handed out so far.
+        """Commit all records delivered so far.
 
         Raises:
-            NoGroup: this subscription reads alone.
-            IllegalGeneration: the group has rebalanced since these records were handed out.
+            NoGroup: this subscription has no group.
+            IllegalGeneration: the group has rebalanced since these records were delivered.
             BusClosed
         """
         self._check_open()
@@ -92,7 +92,7 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
         await self._commit(self._processed | self._delivered)
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on from this offset.
+        """Continue from this offset.
 
         Raises:
             NotAssigned, OffsetOutOfRange
@@ -100,37 +100,34 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
         consumer = await self._joined()
         if partition not in self.assignment():
             raise NotAssigned(f"{partition} is not assigned to this subscription")
-        place = KafkaPartition(*partition)
-        with translated(f"seek in {partition}"):
-            earliest = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
-        if not earliest <= offset <= end:
-            raise OffsetOutOfRange(f"expected an offset from {earliest} to {end} of {partition}, got {offset}")
+        kafka_partition = KafkaPartition(*partition)
+        with map_exceptions(f"seek in {partition}"):
+            beginning = (await consumer.beginning_offsets([kafka_partition]))[kafka_partition]
+            end = (await consumer.end_offsets([kafka_partition]))[kafka_partition]
+        if not beginning <= offset <= end:
+            raise OffsetOutOfRange(f"expected an offset from {beginning} to {end} of {partition}, got {offset}")
         self._return_prefetched(consumer)
-        consumer.seek(place, offset)
+        consumer.seek(kafka_partition, offset)
 
     async def seek_to_timestamp(self, timestamp: int) -> None:
-        """Position every assigned partition at its first record of at least this time (ms), else at its end."""
+        """Set each assigned partition to its first record with at least this timestamp (ms), else to its end."""
         consumer = await self._joined()
         self._return_prefetched(consumer)
-        with translated("seek to a timestamp"):
-            found = await consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), timestamp))
-            for place, hit in found.items():
-                if hit is not None:
-                    consumer.seek(place, hit.offset)
-            if rest := [place for place, hit in found.items() if hit is None]:
-                await consumer.seek_to_end(*rest)
+        with map_exceptions("seek to a timestamp"):
+            offsets = await consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), timestamp))
+            for partition, offset in offsets.items():
+                if offset is not None:
+                    consumer.seek(partition, offset.offset)
+            if without := [partition for partition, offset in offsets.items() if offset is None]:
+                await consumer.seek_to_end(*without)
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """The partitions this subscription reads now; none before it has joined."""
-        return (
-            frozenset(TopicPartition(*place) for place in self._consumer.assignment())
-            if self._consumer
-            else frozenset()
-        )
+        """The assigned partitions; none before this subscription has joined."""
+        assigned = self._consumer.assignment() if self._consumer else ()
+        return frozenset(TopicPartition(*partition) for partition in assigned)
 
     async def close(self) -> None:
-        """Commit what was processed and leave, within a bounded time. What was handed out last is not committed."""
+        """Commit the processed records, but not those delivered last, and leave within twice `close_timeout`."""
         if self._closed:
             return
         self._closed = True
@@ -139,29 +136,29 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
             return
         leaving = asyncio.ensure_future(self._leave(consumer))
         await asyncio.wait([leaving], timeout=self._close_timeout)
-        if not leaving.done():  # the brokers are away: the group finds out by itself
+        if not leaving.done():  # the brokers are away, and the session will time out
             leaving.cancel()
             await asyncio.wait([leaving], timeout=self._close_timeout)
-        self._forget()
+        self._drop_records()
 
-    # What the consumer tells while the group rebalances
+    # Rebalance listener
 
     async def on_partitions_revoked(self, revoked: Collection[KafkaPartition]) -> None:
         await self._commit_processed()
-        self._forget()
+        self._drop_records()
 
     async def on_partitions_assigned(self, assigned: Collection[KafkaPartition]) -> None:
-        """Nothing to do: positions come from the committed offsets."""
+        """Does nothing: positions come from the committed offsets."""
 
     # Joining, fetching, committing, leaving
 
     async def _joined(self) -> AIOKafkaConsumer:
-        """The consumer, in the group and with its partitions; joins on first use."""
+        """The consumer with its partitions assigned; joins on first use."""
         async with self._joining:
             self._check_open()
             if self._consumer is None:
-                await self._connection.probe()
-                await self._known.ensure(self._topics)
+                await self._connection.check()
+                await self._admin.ensure(self._topics)
                 self._consumer = await self._join()
             return self._consumer
 
@@ -169,16 +166,16 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
         consumer = AIOKafkaConsumer(
             **self._connection.client_arguments(),
             group_id=self._group,
-            enable_auto_commit=False,  # aiokafka would commit what was handed out before it is processed
+            enable_auto_commit=False,  # aiokafka would commit records before they are processed
             auto_offset_reset=self._auto_offset_reset,
             heartbeat_interval_ms=HEARTBEAT_MS,
         )
         consumer.subscribe(self._topics, listener=self)
         try:
-            with translated(f"subscribe to {', '.join(self._topics)}"):
+            with map_exceptions(f"subscribe to {', '.join(self._topics)}"):
                 await consumer.start()
-                for place in consumer.assignment():  # what "latest" means is decided now, not at the first fetch
-                    await consumer.position(place)
+                for partition in consumer.assignment():  # resolves "latest" now, not at the first fetch
+                    await consumer.position(partition)
         except BaseException:
             await consumer.stop()
             raise
@@ -192,68 +189,68 @@ class KafkaSubscription(PrefetchingSubscription, ConsumerRebalanceListener):  # 
         try:
             consumer = await self._joined()
             while not self._prefetched:
-                await self._commit_in_time()
-                with translated(f"fetch from {', '.join(self._topics)}"):
-                    fetched = await consumer.getmany(timeout_ms=WAIT_MS, max_records=max_records)
-                self._prefetched.extend(converted(place, records) for place, records in fetched.items())
+                await self._commit_if_due()
+                with map_exceptions(f"fetch from {', '.join(self._topics)}"):
+                    fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=max_records)
+                self._prefetched.extend(consumer_records(partition, records) for partition, records in fetched.items())
                 if self._closed:
                     raise StopAsyncIteration
         except BusClosed:
             raise StopAsyncIteration from None
 
     def _is_valid(self) -> bool:
-        return True  # a rebalance takes away what is at hand (`_forget`)
+        return True  # a rebalance drops the prefetched records (`_drop_records`)
 
     def _mark_processed(self) -> None:
         if self._auto_commit and self._delivered:
             self._processed.update(self._delivered)
             self._delivered.clear()
 
-    async def _commit_in_time(self) -> None:
+    async def _commit_if_due(self) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._next_commit:
             self._next_commit = now + COMMIT_INTERVAL
             await self._commit_processed()
 
     async def _commit_processed(self) -> None:
-        """A refused commit means that another member has these partitions now, and gets their records again."""
+        """Commit the processed records. On an error, another member has their partitions and reads them again."""
         if self._auto_commit and self._processed:
             with suppress(EventBusError):
                 await self._commit(self._processed)
 
     async def _commit(self, offsets: Offsets) -> None:
-        noted = {KafkaPartition(*partition): offset for partition, offset in offsets.items()}
-        if noted and self._consumer:
-            with translated(f"commit for group {self._group}"):
-                await self._consumer.commit(noted)
+        kafka_offsets = {KafkaPartition(*partition): offset for partition, offset in offsets.items()}
+        if kafka_offsets and self._consumer:
+            with map_exceptions(f"commit for group {self._group}"):
+                await self._consumer.commit(kafka_offsets)
         for partition, offset in list(offsets.items()):
-            for known in (self._processed, self._delivered):
-                if known.get(partition) == offset:
-                    del known[partition]
+            for uncommitted in (self._processed, self._delivered):
+                if uncommitted.get(partition) == offset:
+                    del uncommitted[partition]
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         try:
             await self._commit_processed()
             await consumer.stop()
         except asyncio.CancelledError:
-            await consumer._client.close()  # `stop` was waiting for a coordinator that does not answer
+            await consumer._client.close()  # `stop` waits for a coordinator that does not answer
 
     def _return_prefetched(self, consumer: AIOKafkaConsumer) -> None:
-        """Fetch again later what was fetched and not handed out."""
+        """Seek back to the records that were fetched but not delivered."""
         for records in filter(None, (list(self._current), *self._prefetched)):
-            place = KafkaPartition(records[0].topic, records[0].partition)
-            consumer.seek(place, records[0].offset)
+            partition = KafkaPartition(records[0].topic, records[0].partition)
+            consumer.seek(partition, records[0].offset)
         self._prefetched.clear()
 
-    def _forget(self) -> None:
-        """These records are others' to hand out and to commit."""
+    def _drop_records(self) -> None:
+        """Drop records and offsets of partitions that are not assigned any more."""
         self._prefetched.clear()
         self._current = iter(())
         self._delivered.clear()
         self._processed.clear()
 
 
-def converted(place: KafkaPartition, records: list[KafkaRecord]) -> list[ConsumerRecord]:
-    """Our records for aiokafka's."""
-    topic, partition = place
+def consumer_records(kafka_partition: KafkaPartition, records: list[KafkaRecord]) -> list[ConsumerRecord]:
+    """aiokafka's records of a partition as `ConsumerRecord`s."""
+    topic, partition = kafka_partition
     return [ConsumerRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in records]

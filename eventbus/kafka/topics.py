@@ -1,4 +1,4 @@
-"""Topics made on first use, because a well-kept broker does not make them by itself."""
+"""Creates topics on first use, since many brokers do not create them automatically."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPart
 from eventbus.errors import UnknownTopic
 from eventbus.event import domain_of
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.errors import translate, translated
+from eventbus.kafka.errors import map_exception, map_exceptions
 
 DEFAULT_PARTITIONS = 4
 
 
-class Topics:
-    """The topics this bus knows to exist, and how many partitions a new one gets.
+class TopicAdmin:
+    """Creates and lists topics, and remembers those that exist.
 
     Args:
-        partitions: of each new topic, or a mapping from topic or domain to its number (others get 4).
+        partitions: of each new topic, or a mapping from topic or domain to their number; the default is 4.
     """
 
     def __init__(self, connection: Connection, partitions: int | Mapping[str, int]) -> None:
@@ -30,46 +30,46 @@ class Topics:
         self._known: set[str] = set()
 
     def partitions_of(self, topic: str) -> int:
-        """How many partitions `topic` gets when it is made here."""
+        """The number of partitions with which a topic is created."""
         if isinstance(self._partitions, int):
             return self._partitions
         return self._partitions.get(topic) or self._partitions.get(domain_of(topic)) or DEFAULT_PARTITIONS
 
     async def ensure(self, topics: Iterable[str]) -> None:
-        """See to it that these topics exist.
+        """Create those of these topics that do not exist.
 
         Raises:
             BrokerUnreachable, AuthenticationFailed
-            TopicDenied: the credentials may not see or not create one.
+            TopicDenied: the credentials do not allow to describe or create a topic.
         """
         unknown = set(topics) - self._known
         if unknown:
             await self.create({topic: self.partitions_of(topic) for topic in sorted(unknown)})
 
-    async def named(self, patterns: Sequence[str]) -> list[str]:
-        """The topics that exist of these names, in which `*` stands for anything.
+    async def matching(self, patterns: Sequence[str]) -> list[str]:
+        """The existing topics that match these names or patterns with `*`.
 
         Raises:
-            UnknownTopic: there is none of a name.
+            UnknownTopic: no topic matches one of them.
             BrokerUnreachable, AuthenticationFailed
         """
-        await self._connection.probe()
-        with translated("list topics"):
+        await self._connection.check()
+        with map_exceptions("list topics"):
             async with self._admin() as admin:
-                known = await admin.list_topics()
-        found = {pattern: fnmatch.filter(known, pattern) for pattern in patterns}
-        if missing := [pattern for pattern, names in found.items() if not names]:
+                existing = await admin.list_topics()
+        matches = {pattern: fnmatch.filter(existing, pattern) for pattern in patterns}
+        if missing := [pattern for pattern, names in matches.items() if not names]:
             raise UnknownTopic(f"no topic {', '.join(missing)} at {self._connection.bootstrap_servers}")
-        return sorted({name for names in found.values() for name in names if not name.startswith("__")})
+        return sorted({name for names in matches.values() for name in names if not name.startswith("__")})
 
     async def create(self, partitions: Mapping[str, int]) -> None:
-        """Create those that do not exist yet.
+        """Create the topics that do not exist.
 
         Raises:
             BrokerUnreachable, AuthenticationFailed, TopicDenied, InvalidTopic
         """
-        await self._connection.probe()
-        with translated(f"create topics {', '.join(partitions)}"):
+        await self._connection.check()
+        with map_exceptions(f"create topics {', '.join(partitions)}"):
             async with self._admin() as admin:
                 missing = await _missing(admin, list(partitions))
                 await _create(admin, {topic: partitions[topic] for topic in missing})
@@ -86,14 +86,14 @@ class Topics:
 
 
 async def _missing(admin: AIOKafkaAdminClient, topics: list[str]) -> list[str]:
-    """Ask before creating: who may write to a topic need not be allowed to create it."""
+    """The topics that do not exist. Asked before creating, since permission to write does not imply that to create."""
     missing = []
-    for answer in await admin.describe_topics(topics):
-        error = for_code(answer["error_code"])
+    for description in await admin.describe_topics(topics):
+        error = for_code(description["error_code"])
         if error is UnknownTopicOrPartitionError:
-            missing.append(answer["topic"])
+            missing.append(description["topic"])
         elif error is not NoError:
-            raise translate(error(), f"topic {answer['topic']}")
+            raise map_exception(error(), f"topic {description['topic']}")
     return missing
 
 
@@ -103,12 +103,12 @@ async def _create(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> 
     new = [_new_topic(topic, count) for topic, count in partitions.items()]
     for topic, code, *message in (await admin.create_topics(new)).topic_errors:
         error = for_code(code)
-        if error not in (NoError, TopicAlreadyExistsError):  # another process may have been faster
-            raise translate(error(*message), f"create topic {topic}")
+        if error not in (NoError, TopicAlreadyExistsError):  # another process may have created it
+            raise map_exception(error(*message), f"create topic {topic}")
 
 
 def _new_topic(name: str, partitions: int) -> NewTopic:
-    """With the broker's own replication factor (KIP-464): aiokafka can send it, but takes no -1 as an argument."""
+    """A topic with the broker's default replication factor: -1 (KIP-464), which aiokafka's constructor refuses."""
     topic = NewTopic(name, partitions, replication_factor=1)
     topic.replication_factor = -1
     return topic

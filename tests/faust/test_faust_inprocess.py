@@ -180,7 +180,7 @@ async def test_cancelled(postgres_dsn: str, bus: InProcessBus) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert bus.statistics().groups[GROUP].members == 0
+    assert bus.broker_statistics().groups[GROUP].members == 0
     await bus.publish_many(events)  # some of it twice
     async with processor(postgres_dsn, bus):
         await bus.settled(GROUP)
@@ -310,7 +310,7 @@ async def test_no_database(bus: InProcessBus) -> None:
     running = processor("postgresql://nobody@127.0.0.1:1/none", bus)
     with pytest.raises(StoreUnreachable):
         await running.start()
-    assert not bus.statistics().groups
+    assert not bus.broker_statistics().groups
 
 
 async def test_bus_or_brokers(postgres_dsn: str, bus: InProcessBus) -> None:

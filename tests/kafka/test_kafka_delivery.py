@@ -96,8 +96,8 @@ async def test_a_record_too_large_fails_alone(kafka_bootstrap: str, kafka_topic:
         with pytest.raises(DeliveryFailed, match="1 failed"):
             await bus.publish_many([*records, giant])
         assert await bus.publish_many(records) == 10
-    assert bus.statistics().failed == 1
-    assert await end_offsets(kafka_bootstrap, kafka_topic) == bus.statistics().acknowledged == 20
+    assert bus.delivery_statistics().failed == 1
+    assert await end_offsets(kafka_bootstrap, kafka_topic) == bus.delivery_statistics().acknowledged == 20
 
 
 async def test_a_cancelled_call_still_delivers_what_it_took(kafka_bootstrap: str, kafka_topic: str) -> None:
@@ -108,7 +108,7 @@ async def test_a_cancelled_call_still_delivers_what_it_took(kafka_bootstrap: str
     def endless() -> Iterator[ProducerRecord]:
         nonlocal taken
         for taken, record in enumerate(numbered(kafka_topic, 10**9), start=1):  # noqa: B007  counts for the test
-            if bus.statistics().acknowledged:
+            if bus.delivery_statistics().acknowledged:
                 under_way.set()
             yield record
 
@@ -119,9 +119,9 @@ async def test_a_cancelled_call_still_delivers_what_it_took(kafka_bootstrap: str
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing
-    assert bus.statistics().in_flight
+    assert bus.delivery_statistics().in_flight
     await bus.close()
-    account = bus.statistics()
+    account = bus.delivery_statistics()
     assert account.sent == account.acknowledged == taken
     assert await end_offsets(kafka_bootstrap, kafka_topic) == taken
 
@@ -134,7 +134,7 @@ async def test_publishers_wait_while_too_much_is_unacknowledged(kafka_bootstrap:
     async def watch(bus: KafkaBus) -> None:
         nonlocal most
         while True:
-            most = max(most, bus.statistics().in_flight)
+            most = max(most, bus.delivery_statistics().in_flight)
             await asyncio.sleep(0)
 
     async with KafkaBus(kafka_bootstrap, compression="none", max_in_flight_bytes=2 << 20) as bus:
@@ -147,6 +147,6 @@ async def test_publishers_wait_while_too_much_is_unacknowledged(kafka_bootstrap:
 async def test_statistics_are_a_snapshot(kafka_bootstrap: str, kafka_topic: str) -> None:
     """The account handed out does not change any more."""
     async with KafkaBus(kafka_bootstrap) as bus:
-        before = bus.statistics()
+        before = bus.delivery_statistics()
         await bus.publish(EVENT, topic=kafka_topic)
-        assert (before.sent, bus.statistics().sent, bus.statistics().in_flight) == (0, 1, 0)
+        assert (before.sent, bus.delivery_statistics().sent, bus.delivery_statistics().in_flight) == (0, 1, 0)

@@ -73,7 +73,7 @@ async def test_a_closed_port_is_reported_at_once() -> None:
         with pytest.raises(BrokerUnreachable, match=address):
             await bus.publish_many([EVENT, EVENT])
         await bus.close()
-        assert (bus.statistics().sent, bus.statistics().failed) == (3, 3)
+        assert (bus.delivery_statistics().sent, bus.delivery_statistics().failed) == (3, 3)
 
 
 async def test_a_silent_port_is_given_up_in_time() -> None:
@@ -167,7 +167,7 @@ async def test_a_topic_nobody_granted_is_denied(kafka_server: KafkaServer, kafka
             await guest.publish(EVENT, topic=kafka_topic)
         with within(5), pytest.raises(TopicDenied, match=kafka_topic):
             await anext(guest.subscribe(kafka_topic))
-        assert guest.statistics().failed == 1
+        assert guest.delivery_statistics().failed == 1
 
 
 @pytest.mark.kafka
@@ -190,7 +190,7 @@ async def test_a_topic_that_may_only_be_read_is_denied_to_publishers(
             await guest.publish_many([*records, *(record._replace(topic=allowed) for record in records[:2])])
         assert (caught.value.acknowledged, caught.value.failed) == (2, 3)
         assert (await guest.publish(EVENT, topic=allowed)).offset == 2
-    assert (guest.statistics().acknowledged, guest.statistics().failed) == (3, 6)
+    assert (guest.delivery_statistics().acknowledged, guest.delivery_statistics().failed) == (3, 6)
 
 
 @pytest.mark.kafka
@@ -215,7 +215,7 @@ async def test_a_killed_broker_fails_publishers_in_time(mortal_kafka: KafkaServe
         await publishing
     with within(4 * 1 + 2):
         await bus.close()
-    account = bus.statistics()
+    account = bus.delivery_statistics()
     assert account.in_flight == 0
     assert account.acknowledged >= caught.value.acknowledged
     assert caught.value.failed > 0
@@ -233,4 +233,4 @@ async def test_a_frozen_broker_is_waited_for_until_the_time_is_up(mortal_kafka: 
             await bus.publish(EVENT)
         mortal_kafka.thaw()
         assert (await bus.publish(EVENT)).offset >= 1
-    assert bus.statistics().acknowledged == 2
+    assert bus.delivery_statistics().acknowledged == 2

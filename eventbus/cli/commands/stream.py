@@ -231,7 +231,7 @@ async def run(
     from eventbus.cli.signals import stop_on_signals
 
     def account() -> Account:
-        return Account(run=generator.statistics(), delivery=bus.statistics(), seed=plan.seed)
+        return Account(run=generator.statistics(), delivery=bus.delivery_statistics(), seed=plan.seed)
 
     stop = stop_on_signals()
     connected = False
@@ -245,7 +245,7 @@ async def run(
         if connected:
             click.echo(final(watch, account(), as_json=as_json))
             watch.write_report(generator.statistics(), account().sinks())
-    if bus.statistics().failed:
+    if bus.delivery_statistics().failed:
         raise click.exceptions.Exit(1)
 
 

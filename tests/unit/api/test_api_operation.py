@@ -88,7 +88,7 @@ async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus:
         await anext(subscription)
         await subscription.commit()
     providers = Providers(
-        bus=bus.statistics,
+        bus=bus.broker_statistics,
         pipeline=lambda: PipelineNumbers(new=5, duplicate=1, dead=2, lag={TopicPartition("omninode.agent", 1): 4}),
         generator=lambda: GeneratorNumbers(events=7, late=1),
     )

@@ -223,7 +223,7 @@ async def test_a_member_that_does_not_come_back_is_put_out() -> None:
     new.commit()
     new.release()
     await back
-    assert bus.statistics().groups["g"].members == 2
+    assert bus.broker_statistics().groups["g"].members == 2
 
 
 async def test_a_silent_member_is_put_out_but_not_one_that_waits() -> None:
@@ -239,8 +239,8 @@ async def test_a_silent_member_is_put_out_but_not_one_that_waits() -> None:
     assert values(await bus.consumer("t", group="g").poll()) == [b"0"]
     latecomer = bus.consumer("other", group="g2")
     await latecomer.ready()
-    assert bus.statistics().groups["g"].members == 0  # the one that polled was dropped, and so has left
-    assert bus.statistics().groups["g2"].members == 2
+    assert bus.broker_statistics().groups["g"].members == 0  # the one that polled was dropped, and so has left
+    assert bus.broker_statistics().groups["g2"].members == 2
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 

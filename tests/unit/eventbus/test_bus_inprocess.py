@@ -66,11 +66,11 @@ async def test_a_publisher_waits_for_the_slowest_group() -> None:
         publisher = asyncio.create_task(bus.publish_many(map(record, range(100))))
         await turns()
         assert not publisher.done()
-        assert bus.statistics().records == 8
+        assert bus.broker_statistics().records == 8
         got = []
         async for item in slow:
             got.append(item.offset)
-            assert bus.statistics().bytes <= 8 * ROW_BYTES
+            assert bus.broker_statistics().bytes <= 8 * ROW_BYTES
             if len(got) == 100:
                 break
     assert await publisher == 100
@@ -103,7 +103,7 @@ async def test_waiting_ends_with_an_error_that_names_the_group() -> None:
     async with bus.subscribe("t", group="stuck"):
         with pytest.raises(BufferFull, match="not yet committed by group stuck"):
             await bus.publish_many(map(record, range(9)))
-    assert bus.statistics().appended == 8
+    assert bus.broker_statistics().appended == 8
 
 
 async def test_raise_refuses_at_once() -> None:
@@ -115,7 +115,7 @@ async def test_raise_refuses_at_once() -> None:
         for _ in range(5):
             await anext(slow)
         await bus.publish_many([record(8)])
-    assert bus.statistics().appended == 9
+    assert bus.broker_statistics().appended == 9
 
 
 async def test_drop_oldest_counts_what_is_lost(caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +127,7 @@ async def test_drop_oldest_counts_what_is_lost(caplog: pytest.LogCaptureFixture)
         assert first is not None
         assert (await anext(slow)).offset == 93
         assert slow.lost == 92
-        assert bus.statistics().groups["slow"].lost == 92
+        assert bus.broker_statistics().groups["slow"].lost == 92
         for _ in range(7):
             await anext(slow)
         await bus.publish_many(map(record, range(101, 201)))
@@ -144,7 +144,7 @@ async def test_a_blocked_publisher_can_be_cancelled() -> None:
         publisher = asyncio.create_task(bus.publish_many(map(record, range(9))))
         await turns()
         await stop(publisher)
-        assert bus.statistics().appended == 8
+        assert bus.broker_statistics().appended == 8
         assert len(bus._coordinator.watchers) == 0
 
 
@@ -155,7 +155,7 @@ async def test_a_publisher_cancelled_at_its_turn_has_published_nothing() -> None
     await asyncio.sleep(0)
     await stop(publisher)
     assert publisher.cancelled()
-    assert bus.statistics().appended == 0
+    assert bus.broker_statistics().appended == 0
 
 
 async def test_closing_the_bus_ends_waiting_publishers() -> None:
@@ -177,7 +177,7 @@ async def test_a_large_run_is_trimmed_in_parts() -> None:
     async def read() -> None:
         async for batch in bus.subscribe("t", group="g").batches():
             seen.extend(item.offset for item in batch)
-            assert bus.statistics().bytes <= 8 * ROW_BYTES
+            assert bus.broker_statistics().bytes <= 8 * ROW_BYTES
 
     reader = asyncio.create_task(read())
     await turns()
@@ -369,7 +369,7 @@ async def test_reset_begins_anew() -> None:
         assert [(await anext(s)).value for s in (lone, member)] == [record(3).value] * 2
         await member.commit()
         await bus.settled("g")
-    assert bus.statistics().appended == 1
+    assert bus.broker_statistics().appended == 1
 
 
 async def test_reset_settles_what_waits() -> None:
@@ -405,11 +405,11 @@ async def test_break_leaves_the_group() -> None:
     async for _ in bus.subscribe("t", group="g"):
         break
     gc.collect()
-    assert bus.statistics().groups["g"].members == 0
+    assert bus.broker_statistics().groups["g"].members == 0
     async for _ in bus.subscribe("t", group="h").batches():
         break
     gc.collect()
-    assert bus.statistics().groups["h"].state is GroupState.EMPTY
+    assert bus.broker_statistics().groups["h"].state is GroupState.EMPTY
 
 
 async def test_a_cancelled_reader_leaves_the_group_and_no_waiter() -> None:
@@ -422,12 +422,12 @@ async def test_a_cancelled_reader_leaves_the_group_and_no_waiter() -> None:
 
     task = asyncio.create_task(read())
     await turns()
-    assert bus.statistics().groups["g"].members == 1
+    assert bus.broker_statistics().groups["g"].members == 1
     await stop(task)
     del task
     await turns(1)  # asyncio itself holds the task until then
     gc.collect()
-    assert bus.statistics().groups["g"].members == 0
+    assert bus.broker_statistics().groups["g"].members == 0
     assert len(bus._coordinator.watchers) == 0
 
 
@@ -444,7 +444,7 @@ async def test_closing_the_bus_ends_every_loop() -> None:
     await turns()
     await bus.close()
     assert await asyncio.gather(*tasks) == ["ended"] * 3
-    assert bus.statistics().groups["g"].members == 0
+    assert bus.broker_statistics().groups["g"].members == 0
 
 
 def test_a_bus_outlives_its_event_loop() -> None:

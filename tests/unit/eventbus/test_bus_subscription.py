@@ -91,7 +91,7 @@ async def test_records_and_batches_can_take_turns() -> None:
         assert [record.offset for record in await anext(batches)] == [2, 3, 4, 5, 6]
         assert await offsets(subscription, 1) == [7]
         assert [record.offset for record in await anext(batches)] == [8, 9, 10, 11, 12]
-        assert bus.statistics().groups["g"].lag == 12
+        assert bus.broker_statistics().groups["g"].lag == 12
 
 
 async def test_seek_keeps_what_other_partitions_had_ready() -> None:
@@ -122,7 +122,7 @@ async def test_auto_commit_is_for_groups() -> None:
     bus = await one_partition(5)
     async with bus.subscribe("t") as subscription:
         await offsets(subscription, 5)
-    assert bus.statistics().groups == {}
+    assert bus.broker_statistics().groups == {}
 
 
 async def test_manual_commits_cover_everything_handed_out() -> None:
@@ -131,9 +131,9 @@ async def test_manual_commits_cover_everything_handed_out() -> None:
     await bus.publish_many(records(2000))
     async with bus.subscribe("t", group="g", auto_commit=False) as subscription:
         await offsets(subscription, 2000)
-        assert bus.statistics().groups["g"].lag == 2000
+        assert bus.broker_statistics().groups["g"].lag == 2000
         await subscription.commit()
-        assert bus.statistics().groups["g"].lag == 0
+        assert bus.broker_statistics().groups["g"].lag == 0
 
 
 async def test_the_state_can_be_seen() -> None:
@@ -153,4 +153,4 @@ async def test_what_was_handed_out_before_a_reset_is_not_committed_after_it() ->
         await offsets(subscription, 1)
         await subscription.commit()
         await bus.publish_many(records(2))
-        assert bus.statistics().groups["g"].lag == 2
+        assert bus.broker_statistics().groups["g"].lag == 2

@@ -1,4 +1,4 @@
-"""Chunks and batches hold every record once, in order, where Kafka's partitioner puts it."""
+"""Chunks and batches contain every record once, in order, in the partition of Kafka's partitioner."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from eventbus.record import ProducerRecord, record_of
 COUNTS = {"a": 1, "b": 3, "c": 7}
 
 
-class Page:
-    """A builder with room for a few records."""
+class SmallBuilder:
+    """A batch builder with room for a few records."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -49,10 +49,10 @@ def records_of(chunk: list[tuple[str, bytes | None]]) -> list[ProducerRecord]:
 
 @given(chunks, st.integers(1, 5))
 def test_batches_hold_every_record_once_and_in_order(chunk: list[tuple[str, bytes | None]], room: int) -> None:
-    """Packing loses nothing, doubles nothing, and keeps the order within a partition."""
+    """Packing neither loses nor duplicates a record, and keeps the order within a partition."""
     packed: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for batch in pack(records_of(chunk), COUNTS, lambda: Page(room)):
-        assert isinstance(batch.builder, Page)
+    for batch in pack(records_of(chunk), COUNTS, lambda: SmallBuilder(room)):
+        assert isinstance(batch.builder, SmallBuilder)
         assert batch.builder.closed
         assert 0 < batch.size <= room
         packed[batch.topic, batch.partition] += [int(value or b"") for value in batch.builder.records]
@@ -64,25 +64,25 @@ def test_batches_hold_every_record_once_and_in_order(chunk: list[tuple[str, byte
 def test_keys_go_where_other_kafka_clients_put_them(chunk: list[tuple[str, bytes | None]]) -> None:
     """A key's partition is the one of Kafka's default partitioner, as aiokafka implements it."""
     records = records_of(chunk)
-    for batch in pack(records, COUNTS, lambda: Page(1)):
-        assert isinstance(batch.builder, Page)
+    for batch in pack(records, COUNTS, lambda: SmallBuilder(1)):
+        assert isinstance(batch.builder, SmallBuilder)
         key = records[int(batch.builder.records[0] or b"")].key
-        everywhere = list(range(COUNTS[batch.topic]))
-        assert key is None or batch.partition == DefaultPartitioner()(key, everywhere, everywhere)
+        partitions = list(range(COUNTS[batch.topic]))
+        assert key is None or batch.partition == DefaultPartitioner()(key, partitions, partitions)
 
 
 def test_records_without_key_share_a_batch_and_take_turns() -> None:
-    """Records without a key fill one batch instead of three, and the next chunk goes elsewhere (KIP-480)."""
+    """Records of a chunk without a key fill one batch, and the next chunk takes another partition (KIP-480)."""
     records = records_of([("b", None)] * 10)
     partitions = []
     for _ in range(3):
-        [batch] = pack(records, COUNTS, lambda: Page(100))
+        [batch] = pack(records, COUNTS, lambda: SmallBuilder(100))
         partitions.append(batch.partition)
     assert sorted(partitions) == [0, 1, 2]
 
 
 def test_a_chunk_is_bounded_in_bytes_and_records() -> None:
-    """However large or small records are, a chunk stays small enough to be handled in one go."""
+    """A chunk of large records is limited in bytes, one of small records in number."""
     large = ProducerRecord("a", None, b"x" * (CHUNK_BYTES // 2), 0)
     small = ProducerRecord("a", None, b"", 0)
     assert len(take_chunk(iter([large] * 5))) == 2
@@ -91,7 +91,7 @@ def test_a_chunk_is_bounded_in_bytes_and_records() -> None:
 
 
 def test_headers_come_from_the_event_unless_given() -> None:
-    """A record without headers gets those of its event, and given ones, even none, are kept."""
+    """A record with None as headers gets those of its event; other headers, even an empty list, are kept."""
     event = Event.new("omninode.agent.execution.started.v1", {})
     record = record_of(event, "a")
     assert headers_for(record) == list(event.headers)

@@ -11,7 +11,7 @@ import pytest
 from eventbus.errors import InvalidSettings
 from eventbus.kafka import KafkaBus, KafkaSecurity
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.topics import Topics
+from eventbus.kafka.topics import TopicAdmin
 
 
 @pytest.mark.parametrize(
@@ -71,5 +71,5 @@ def test_addresses_may_be_several(servers: str) -> None:
 )
 def test_partitions_go_by_topic_or_domain(topic: str, partitions: int) -> None:
     """A topic gets the partitions of its own name, else of its domain, else four."""
-    topics = Topics(Connection(bootstrap_servers="localhost:9092"), {"omninode.agent": 8})
+    topics = TopicAdmin(Connection(bootstrap_servers="localhost:9092"), {"omninode.agent": 8})
     assert topics.partitions_of(topic) == partitions

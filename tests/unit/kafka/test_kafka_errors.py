@@ -1,4 +1,4 @@
-"""aiokafka's exceptions become ours, at one seam."""
+"""aiokafka's exceptions are mapped to those of `eventbus.errors`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from eventbus.errors import (
     TopicDenied,
     UnknownTopic,
 )
-from eventbus.kafka.errors import translate, translated
+from eventbus.kafka.errors import map_exception, map_exceptions
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("kafka_error", "mapped"),
     [
         (kafka.SaslAuthenticationFailed("wrong password"), AuthenticationFailed),
         (kafka.TopicAuthorizationFailedError("omninode.agent"), TopicDenied),
@@ -37,29 +37,29 @@ from eventbus.kafka.errors import translate, translated
         (kafka.PolicyViolationError("no"), EventBusError),
     ],
 )
-def test_each_kind_has_its_error(theirs: Exception, ours: type[EventBusError]) -> None:
-    """Every failure of aiokafka is one of our errors, says what was being done, and keeps its cause."""
+def test_each_exception_is_mapped(kafka_error: Exception, mapped: type[EventBusError]) -> None:
+    """The mapped exception names the action that failed and keeps its cause."""
     with (
         pytest.raises(EventBusError, match=r"^publish to omninode\.agent: .") as caught,
-        translated("publish to omninode.agent"),
+        map_exceptions("publish to omninode.agent"),
     ):
-        raise theirs
-    assert type(caught.value) is ours
-    assert caught.value.__cause__ is theirs
+        raise kafka_error
+    assert type(caught.value) is mapped
+    assert caught.value.__cause__ is kafka_error
 
 
-def test_our_own_errors_pass_unchanged() -> None:
-    """An error that is ours already is not wrapped again."""
+def test_an_event_bus_error_is_not_mapped() -> None:
+    """It is returned as it is."""
     error = TopicDenied("no")
-    assert translate(error, "publish") is error
+    assert map_exception(error, "publish") is error
 
 
 def test_a_message_is_one_line() -> None:
-    """What a broker says over several lines is shown in one."""
-    assert str(translate(kafka.PolicyViolationError("not\n  allowed"), "create")) == "create: not allowed"
+    """A broker's message of several lines is joined into one."""
+    assert str(map_exception(kafka.PolicyViolationError("not\n  allowed"), "create")) == "create: not allowed"
 
 
-def test_bugs_are_not_translated() -> None:
-    """A programming error stays what it is."""
-    with pytest.raises(ZeroDivisionError), translated("publish"):
+def test_other_exceptions_are_not_mapped() -> None:
+    """A programming error is raised as it is."""
+    with pytest.raises(ZeroDivisionError), map_exceptions("publish"):
         raise ZeroDivisionError
