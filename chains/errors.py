@@ -41,3 +41,7 @@ class UnreadableStream(ChainError):
 
 class NothingToLearn(ChainError):
     """A recording has no complete chain."""
+
+
+class NotResumable(ChainError):
+    """A partial file is not the beginning of the run that is to complete it."""

@@ -31,7 +31,8 @@ from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
     from eventbus.chains.clock import AsyncClock
-    from eventbus.chains.pacing.pacer import Observer, OnProgress, Pacer
+    from eventbus.chains.pacing.observers import Observer
+    from eventbus.chains.pacing.pacer import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

@@ -9,6 +9,9 @@ import numpy as np
 
 from eventbus.chains.randomness import Integers
 
+SECOND = 1_000_000
+"""Microseconds."""
+
 TIME, DELAY, BEGAN, CHAIN, STEP, EMITTER, CAUSE, ATTRIBUTES, TERMINAL = range(9)
 COLUMNS = 9
 

@@ -6,13 +6,9 @@ Deadlines are absolute, so waits do not add up; whatever is due goes out togethe
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,72 +17,17 @@ from eventbus.chains.clock import AsyncClock
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.faults.inject import ENDLESS, Middleware, PassThrough
 from eventbus.chains.faults.splice import FaultyBlock
+from eventbus.chains.pacing.observers import Observer, PublishedBatch
 from eventbus.chains.pacing.statistics import RunCounters, RunStatistics
 from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.table import EventTable
-from eventbus.record import ProducerRecord
 
 # Those who look on while a run is published: they count, digest or print, and change nothing.
 
 
-class PublishedBatch(NamedTuple):
-    """Events that the bus has taken together."""
-
-    records: Sequence[ProducerRecord]
-    emitters: Integers
-    """Of the records: indices of their emitters in the plan."""
-    events: EventTable
-    """As they were meant to be: faults change the records only, leave some out and repeat others."""
-    lags: Integers
-    """Microseconds from the intended time of each record to the acknowledgement; empty at unlimited speed."""
-    at: int
-    """Of the acknowledgement by the run's clock, microseconds since the Unix epoch."""
-
-
-class Observer(Protocol):
-    """Is told of everything that the bus has taken, in that order."""
-
-    def published(self, batch: PublishedBatch) -> None: ...
-
-
 # The SHA-256 of what was published: two runs with the same one had the same events in the same order.
-
-
-AT_ONCE = 1 << 16
-"""Bytes that are digested in less time than another thread takes to begin."""
-AHEAD = 8
-"""Texts that may wait for the other thread."""
-
-
-class Digest:
-    """Digests events as JSON lines, as `eventbus generate` writes them; a second thread does the work."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._beside = ThreadPoolExecutor(1)
-        self._waiting: deque[Future[None]] = deque()
-
-    def published(self, batch: PublishedBatch) -> None:
-        lines = [b"null" if record.value is None else record.value for record in batch.records]
-        lines.append(b"")
-        self.add(b"\n".join(lines))
-
-    def add(self, text: bytes) -> None:
-        """Digest lines behind those before."""
-        while self._waiting and (self._waiting[0].done() or len(self._waiting) == AHEAD):
-            self._waiting.popleft().result()
-        if not self._waiting and len(text) < AT_ONCE:
-            self._hash.update(text)
-        else:
-            self._waiting.append(self._beside.submit(self._hash.update, text))
-
-    def hexdigest(self) -> str:
-        """Of everything so far."""
-        while self._waiting:
-            self._waiting.popleft().result()
-        return self._hash.hexdigest()
 
 
 BATCH = 5000

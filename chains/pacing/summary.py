@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eventbus.chains.pacing.pacer import PublishedBatch
+from eventbus.chains.pacing.observers import PublishedBatch
 from eventbus.chains.pacing.statistics import LagHistogram, LagHistograms, QuarterHours, TimeBins
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers

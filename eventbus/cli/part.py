@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,8 +11,7 @@ import click
 from eventbus.cli.types import Instant
 
 if TYPE_CHECKING:
-    from eventbus.chains import Block, ChainGenerator
-    from eventbus.chains.rendering import Format
+    from eventbus.chains.window import Window
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -32,83 +30,24 @@ def part_options(command: C) -> C:
     return command
 
 
-@dataclass(frozen=True)
-class Part:
-    """What is wanted of a run."""
+def chosen_window(chains: int | None, duration: float | None, **options: Any) -> Window:
+    """The window that the options name; a run without bounds has 100 chains, unless `--until` ends it.
 
-    chains: int | None
-    duration: float | None
-    since: datetime | None = None
-    until: datetime | None = None
-    index: int | None = None
-    workers: int = 1
+    Raises:
+        click.UsageError: the options contradict each other, or the window would never end.
+    """
+    from eventbus.chains.window import Window
 
-    @classmethod
-    def chosen(cls, chains: int | None, duration: float | None, **options: Any) -> Part:
-        """The part that the options name; a run without bounds has 100 chains, unless `--until` ends it.
-
-        Raises:
-            click.UsageError: the options contradict each other, or the part would never end.
-        """
-        part = cls(chains, duration, **options)
-        bounds = (part.chains, part.duration, part.until)
-        if part.index is not None:
-            if any(bound is not None for bound in (*bounds, part.since)) or part.workers != 1:
-                raise click.UsageError("--index names a chain, whose events are all there are: no bound goes with it")
-            return part
-        if part.since and part.until and part.since >= part.until:
-            raise click.UsageError(f"expected --from before --until, got {part.since} and {part.until}")
-        if any(bound is not None for bound in bounds):
-            return part
-        if part.since is not None:
-            raise click.UsageError("--from alone would never end: add --until, --duration or --chains")
-        return cls(DEFAULT_CHAINS, duration, **options)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether this is all of the run."""
-        return self.since is None and self.until is None and self.index is None
-
-    def span(self, generator: ChainGenerator, last_arrival: int) -> tuple[int, int]:
-        """When chains of this part can begin: from, and up to; microseconds since the Unix epoch.
-
-        Args:
-            last_arrival: when the last chain began, which bounds a part that has no other bound.
-        """
-        from eventbus.event import microseconds
-
-        begin = microseconds(generator.start)
-        since = begin if self.since is None else max(begin, microseconds(self.since))
-        ends = [
-            last_arrival + 1 if self.chains is not None or self.index is not None else None,
-            None if self.until is None else microseconds(self.until),
-            None if self.duration is None else begin + round(self.duration * 1e6),
-        ]
-        return since, max(since, min(end for end in ends if end is not None))
-
-    def blocks(self, generator: ChainGenerator, format: Format | None = None) -> Iterator[Block]:
-        """The events.
-
-        Args:
-            format: their form. None: the JSON event.
-
-        Raises:
-            click.UsageError: the generator does not take the options.
-        """
-        from eventbus.chains import InvalidSetting
-        from eventbus.chains.rendering import JSON
-
-        format = format or JSON
-        if self.index is not None:
-            return iter([generator.alone(self.index, format=format)])
-        try:
-            return generator.window(
-                self.since,
-                self.until,
-                chains=self.chains,
-                duration=self.duration,
-                workers=self.workers,
-                format=format,
-            )
-        except InvalidSetting as error:
-            raise click.UsageError(str(error)) from error
+    window = Window(chains=chains, duration=duration, **options)
+    bounds = (window.chains, window.duration, window.until)
+    if window.index is not None:
+        if any(bound is not None for bound in (*bounds, window.since)) or window.workers != 1:
+            raise click.UsageError("--index names a chain, whose events are all there are: no bound goes with it")
+        return window
+    if window.since and window.until and window.since >= window.until:
+        raise click.UsageError(f"expected --from before --until, got {window.since} and {window.until}")
+    if any(bound is not None for bound in bounds):
+        return window
+    if window.since is not None:
+        raise click.UsageError("--from alone would never end: add --until, --duration or --chains")
+    return replace(window, chains=DEFAULT_CHAINS)

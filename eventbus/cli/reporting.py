@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.pacing.summary import RunSummary
     from eventbus.chains.report import RunReport
-    from eventbus.cli.part import Part
+    from eventbus.chains.window import Window
 
 
 class ReportPath(click.Path):
@@ -60,7 +60,7 @@ class Reporting:
         self._census = generator.census()
         return self._counted(blocks, self._census)
 
-    def finish(self, generator: ChainGenerator, part: Part, *, digest: str, seconds: float) -> None:
+    def finish(self, generator: ChainGenerator, window: Window, *, digest: str, seconds: float) -> None:
         """Print and write what is wanted."""
         if self._census is None:
             return
@@ -72,7 +72,7 @@ class Reporting:
             from eventbus.chains.report import RunReport
             from eventbus.cli.expectation import expected_chains, zone_of
 
-            since, until = part.span(generator, self._census.last_arrival)
+            since, until = window.arrival_span(generator, self._census.last_arrival)
             report = RunReport(
                 command=typed(click.get_current_context()),
                 seed=generator.seed,
@@ -81,7 +81,7 @@ class Reporting:
                 seconds=seconds,
                 since=since,
                 until=until,
-                expected=expected_chains(generator) if part.index is None else None,
+                expected=expected_chains(generator) if window.index is None else None,
                 zone=zone_of(generator.arrivals),
                 faults=self.faults,
             )

@@ -20,7 +20,7 @@ from eventbus.cli.types import Duration, Instant
 
 if TYPE_CHECKING:
     from eventbus.chains import ChainGenerator, RunStatistics
-    from eventbus.chains.pacing.pacer import Observer
+    from eventbus.chains.pacing.observers import Observer
     from eventbus.cli.render.figures import Figures
 
 SECOND = 1_000_000
@@ -99,7 +99,7 @@ class Watch:
         zone: tzinfo,
         events_per_chain: float,
     ) -> None:
-        from eventbus.chains.pacing.pacer import Digest
+        from eventbus.chains.pacing.observers import Digest
         from eventbus.cli.render.verbose import Verbose
 
         self.options = options

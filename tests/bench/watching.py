@@ -10,7 +10,7 @@ from typing import cast
 
 from eventbus.bus import EventBus
 from eventbus.chains import ChainGenerator
-from eventbus.chains.pacing.pacer import Digest, Observer
+from eventbus.chains.pacing.observers import Digest, Observer
 from eventbus.event import Event
 from eventbus.record import ProducerRecord
 from tests.bench.table import Row, best_rate

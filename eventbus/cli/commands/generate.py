@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +15,9 @@ import click
 from eventbus.cli.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.errors import INTERRUPTED
 from eventbus.cli.faults import fault_option, ledger_option
-from eventbus.cli.formats import file_format
 from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
-from eventbus.cli.part import DEFAULT_CHAINS, Part, part_options
+from eventbus.cli.part import DEFAULT_CHAINS, chosen_window, part_options
 from eventbus.cli.reporting import Reporting, reporting_options
-from eventbus.cli.resume import continued, resumable
 from eventbus.cli.scenario import scenario_options
 from eventbus.cli.signals import interrupted_by_sigterm
 from eventbus.cli.tenants import tenants_option
@@ -35,6 +30,9 @@ if TYPE_CHECKING:
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.faults.kinds import Fault
     from eventbus.chains.faults.splice import FaultyBlock
+    from eventbus.chains.output import EventWriter
+    from eventbus.chains.rendering import Format
+    from eventbus.chains.window import Window
 
     Advance = Callable[[Block | FaultyBlock], None]
 
@@ -108,13 +106,15 @@ def generate(
       eventbus generate --format avro --out events.avro
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
     """
+    from eventbus.chains.output import BINARY_FORMATS, EventWriter, file_format
+
     model = arrivals.model(rate) or (scenario.arrivals if scenario else None)
     if model and all(bound is None for bound in (chains, duration, until, index)):
         duration = model.duration
         if scenario and duration is None:
             click.echo(f"note: the scenario has no end; these are {DEFAULT_CHAINS} chains of it", err=True)
-    part = Part.chosen(chains, duration, since=since, until=until, index=index, workers=workers)
-    if (faults or ledger) and not part.is_whole:
+    window = chosen_window(chains, duration, since=since, until=until, index=index, workers=workers)
+    if (faults or ledger) and not window.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
     if resume and (out is None or index is not None or faults or ledger or form != "json"):
         raise click.UsageError(
@@ -127,28 +127,33 @@ def generate(
     )
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
-    written = file_format(form, generator.catalog, struck=bool(faults or ledger))
-    run = Run(written.framed, written.head)
+    with_faults = bool(faults or ledger)
+    if form in BINARY_FORMATS and with_faults:
+        raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
+    written = file_format(form, generator.catalog, with_faults=with_faults)
+    writer = EventWriter(written)
     try:
         with (
             interrupted_by_sigterm(),
-            resumable(out) if resume and out else opened(out) as file,
-            _bar(generator, part) if progress else nullcontext(_silent) as advance,
+            _resumable(out) if resume and out else opened(out) as file,
+            _bar(generator, window) if progress else nullcontext(_silent) as advance,
         ):
             blocks = (
-                continued(part, generator, out, file, run) if resume and out else part.blocks(generator, written.format)
+                _remaining(window, generator, out, file, writer)
+                if resume and out
+                else _blocks(window, generator, written.format)
             )
             with _injected(generator, reporting, blocks, faults, ledger) as chosen:
-                run.write(chosen, file, advance)
+                writer.write(chosen, file, advance)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except KeyboardInterrupt:
         kept = "; --resume goes on from there" if resume else f"; {out} was not written" if out else ""
-        click.echo(f"interrupted after {run.events:,} events{kept}", err=True)
+        click.echo(f"interrupted after {writer.events:,} events{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    click.echo(run.account(out), err=True)
-    reporting.finish(generator, part, digest=run.digest, seconds=run.seconds)
+    click.echo(_account(writer, out), err=True)
+    reporting.finish(generator, window, digest=writer.digest, seconds=writer.seconds)
 
 
 def chosen_generator(
@@ -189,60 +194,49 @@ def _injected(
         yield injector.blocks(blocks)
 
 
-class Run:
-    """What has been written.
+def _account(writer: EventWriter, out: Path | None) -> str:
+    """One line about what was written."""
+    where = f" to {out}" if out else ""
+    return (
+        f"{writer.events:,} events of {writer.chains:,} chains, {writer.bytes:,} bytes{where} in {writer.seconds:.1f} s"
+        f" ({writer.events / max(writer.seconds, 1e-9):,.0f} events/s), sha256 {writer.digest}"
+    )
 
-    Args:
-        framed: from a block to what is written.
-        head: what is written before all blocks.
-    """
 
-    def __init__(self, framed: Callable[[Block | FaultyBlock], bytes], head: bytes) -> None:
-        self._framed = framed
-        self._head = head
-        self.events = self.chains = self.bytes = 0
-        #: Until all was written.
-        self.seconds = 0.0
-        self._hash = hashlib.sha256()
-        self._began = time.monotonic()
+def _blocks(window: Window, generator: ChainGenerator, format: Format) -> Iterator[Block]:
+    from eventbus.chains import InvalidSetting
 
-    def include(self, text: bytes, *, events: int, chains: int) -> None:
-        """Count what was written before."""
-        self._hash.update(text)
-        self.events += events
-        self.chains += chains
-        self.bytes += len(text)
+    try:
+        return window.blocks(generator, format)
+    except InvalidSetting as error:
+        raise click.UsageError(str(error)) from error
 
-    def write(self, blocks: Iterator[Block | FaultyBlock], file: BinaryIO, advance: Advance) -> None:
-        """Write all blocks; a second thread works out the digest meanwhile."""
-        self.include(self._head, events=0, chains=0)
-        file.write(self._head)
-        with ThreadPoolExecutor(1) as beside:
-            hashed = beside.submit(self._hash.update, b"")
-            for block in blocks:
-                text = self._framed(block)
-                hashed.result()
-                hashed = beside.submit(self._hash.update, text)
-                file.write(text)
-                self.events += len(block)
-                self.chains += block.chains
-                self.bytes += len(text)
-                advance(block)
-        file.flush()
-        self.seconds = time.monotonic() - self._began
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of everything."""
-        return self._hash.hexdigest()
+def _remaining(
+    window: Window, generator: ChainGenerator, out: Path, file: BinaryIO, writer: EventWriter
+) -> Iterator[Block]:
+    from eventbus.chains import InvalidSetting
+    from eventbus.chains.errors import NotResumable
+    from eventbus.chains.output import partial_path, remaining_blocks
 
-    def account(self, out: Path | None) -> str:
-        """One line."""
-        where = f" to {out}" if out else ""
-        return (
-            f"{self.events:,} events of {self.chains:,} chains, {self.bytes:,} bytes{where} in {self.seconds:.1f} s"
-            f" ({self.events / max(self.seconds, 1e-9):,.0f} events/s), sha256 {self.digest}"
-        )
+    try:
+        return remaining_blocks(window, generator, file, writer)
+    except NotResumable:
+        partial = partial_path(out)
+        raise click.UsageError(f"{partial} is of another run: give the arguments that it had, or delete it") from None
+    except InvalidSetting as error:
+        raise click.UsageError(str(error)) from error
+
+
+@contextmanager
+def _resumable(out: Path) -> Iterator[BinaryIO]:
+    from eventbus.chains.output import resumable_file
+
+    try:
+        with resumable_file(out) as file:
+            yield file
+    except OSError as error:
+        raise click.FileError(str(out), hint=error.strerror) from error
 
 
 @contextmanager
@@ -273,16 +267,16 @@ def _silent(block: Block | FaultyBlock) -> None:
 
 
 @contextmanager
-def _bar(generator: ChainGenerator, part: Part) -> Iterator[Advance]:
+def _bar(generator: ChainGenerator, window: Window) -> Iterator[Advance]:
     """A progress bar on stderr, of chains or else of virtual time."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("generating", total=part.chains if part.duration is None else part.duration)
+        task = bar.add_task("generating", total=window.chains if window.duration is None else window.duration)
 
         def advance(block: Block | FaultyBlock) -> None:
-            if part.duration is None:
+            if window.duration is None:
                 bar.advance(task, block.chains)
             else:
                 bar.update(task, completed=(block.last - generator.start).total_seconds())

@@ -11,7 +11,7 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.pacer import PublishedBatch
+    from eventbus.chains.pacing.observers import PublishedBatch
     from eventbus.record import ProducerRecord
 
 FIELDS = 3

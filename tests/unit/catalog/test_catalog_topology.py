@@ -304,12 +304,12 @@ def test_retries_are_unfolded_and_counted(load_text: LoadText) -> None:
     """A state that is tried three times is three nodes; the last one has the `else` in place of a retry."""
     graph = graph_of(load_text(TRIP).chain("trip"))
     tries = [node for node in graph.nodes if node.state == "hotel"]
-    assert [[edge.retries for edge in node.edges] for node in tries] == [
+    assert [[edge.is_retry for edge in node.edges] for node in tries] == [
         [False, True, False],
         [False, True, False],
         [False, False, False],
     ]
-    assert [edge.delay for node in tries for edge in node.edges if edge.retries] == [Fixed(value=10), Fixed(value=20)]
+    assert [edge.delay for node in tries for edge in node.edges if edge.is_retry] == [Fixed(value=10), Fixed(value=20)]
 
 
 def test_a_timeout_splits_each_way(load_text: LoadText) -> None:

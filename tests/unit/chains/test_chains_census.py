@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.pacing.pacer import Digest
+from eventbus.chains.pacing.observers import Digest
 from eventbus.chains.pacing.statistics import QUARTER, SECOND, LagHistogram, QuarterHours, TimeBins
 from eventbus.chains.pacing.summary import EVENTS, RunSummary
 from eventbus.event import microseconds

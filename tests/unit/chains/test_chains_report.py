@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.chains import ChainGenerator, RunStatistics
-from eventbus.chains.pacing.pacer import PublishedBatch
+from eventbus.chains.pacing.observers import PublishedBatch
 from eventbus.chains.pacing.statistics import QUARTER
 from eventbus.chains.report.chart import Bar, Chart, duration, number, share, ticks, time_ticks
 from eventbus.chains.report.charts import events_over_time

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from eventbus.chains import ChainGenerator, RunStatistics
-from eventbus.chains.pacing.pacer import PublishedBatch
+from eventbus.chains.pacing.observers import PublishedBatch
 from eventbus.cli.render.figures import Figures, Group, breakdown, groups, lines, rate, rates
 from eventbus.cli.render.stream_panel import panel
 from eventbus.cli.render.stream_view import print_lines
