@@ -2,7 +2,7 @@
 
 from eventbus.api.app import create_app
 from eventbus.api.live.feed import LiveFeed
-from eventbus.api.metrics import GeneratorNumbers, PipelineNumbers, Providers
+from eventbus.api.metrics import GeneratorNumbers, ProcessorStats, Providers
 from eventbus.api.problems import ApiError, CannotListen, PortInUse
 from eventbus.api.server import Server
 from eventbus.api.store import Page, Store
@@ -13,8 +13,8 @@ __all__ = [
     "GeneratorNumbers",
     "LiveFeed",
     "Page",
-    "PipelineNumbers",
     "PortInUse",
+    "ProcessorStats",
     "Providers",
     "Server",
     "Store",

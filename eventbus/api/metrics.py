@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol
 
 from fastapi import Response
 from prometheus_client import CollectorRegistry, Histogram
@@ -24,19 +25,21 @@ ENDLESS = frozenset({"/api/event-bus/stream"})
 """Routes whose duration is the client's patience."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineNumbers:
-    """Counters of the processor since its start."""
+class ProcessorStats(Protocol):
+    """Counters of a processor since its start: the fields of `ProcessorStatistics` that are exported."""
 
-    new: int = 0
-    duplicate: int = 0
-    dead: int = 0
-    chunks: int = 0
-    """Transactions."""
-    errors: int = 0
-    """Chunks that had to be tried again."""
-    lag: Mapping[TopicPartition, int] = field(default_factory=dict)
-    """Records that are in the log and not in the database."""
+    @property
+    def new(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def lag(self) -> Mapping[TopicPartition, int]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class Providers:
 
     bus: Callable[[], BrokerStatistics] | None = None
     """`InProcessBus.statistics`; a real broker exports its own figures."""
-    pipeline: Callable[[], PipelineNumbers] | None = None
+    processor: Callable[[], ProcessorStats] | None = None
     generator: Callable[[], GeneratorNumbers] | None = None
 
 
@@ -75,8 +78,8 @@ class Snapshots(Collector):
         yield from _live(self._live())
         if self._providers.bus:
             yield from _bus(self._providers.bus())
-        if self._providers.pipeline:
-            yield from _pipeline(self._providers.pipeline())
+        if self._providers.processor:
+            yield from _processor(self._providers.processor())
         if self._providers.generator:
             yield from _generator(self._providers.generator())
 
@@ -145,12 +148,12 @@ def _bus(bus: BrokerStatistics) -> Iterator[Metric]:
     yield _by(CounterMetricFamily, "eventbus_consumer_lost", "Records trimmed before they were read.", ["group"], lost)
 
 
-def _pipeline(pipeline: PipelineNumbers) -> Iterator[Metric]:
-    outcomes = [(["new"], pipeline.new), (["duplicate"], pipeline.duplicate), (["dead"], pipeline.dead)]
+def _processor(processor: ProcessorStats) -> Iterator[Metric]:
+    outcomes = [(["new"], processor.new), (["duplicate"], processor.duplicates), (["dead"], processor.dead)]
     yield _by(CounterMetricFamily, "eventbus_processor_events", "Records processed.", ["outcome"], outcomes)
-    yield CounterMetricFamily("eventbus_processor_chunks", "Transactions.", pipeline.chunks)
-    yield CounterMetricFamily("eventbus_processor_errors", "Chunks tried again.", pipeline.errors)
-    lag = [([topic, str(partition)], behind) for (topic, partition), behind in pipeline.lag.items()]
+    yield CounterMetricFamily("eventbus_processor_chunks", "Transactions.", processor.batches)
+    yield CounterMetricFamily("eventbus_processor_errors", "Transactions tried again.", processor.retries)
+    lag = [([topic, str(partition)], behind) for (topic, partition), behind in processor.lag.items()]
     yield _by(GaugeMetricFamily, "eventbus_processor_lag", "Records not stored yet.", ["topic", "partition"], lag)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, Server, create_app
+from eventbus.api import GeneratorNumbers, Providers, Server, create_app
 from eventbus.bus import EventBus, Subscription
 from eventbus.catalog import Catalog, Phase
 from eventbus.catalog.model import Arrivals
@@ -187,7 +187,7 @@ class Application:
         return Providers(
             bus=self.bus.broker_statistics if isinstance(self.bus, InProcessBus) else None,
             generator=self._generator_numbers if self.configuration.generate else None,
-            pipeline=self._pipeline_numbers if self.processor else None,
+            processor=self.processor.statistics if self.processor else None,
         )
 
     def _generator_health(self) -> Mapping[str, Any]:
@@ -208,17 +208,6 @@ class Application:
             chains_in_flight=run.chains_in_flight,
             late=run.late,
             dropped=run.dropped,
-        )
-
-    def _pipeline_numbers(self) -> PipelineNumbers:
-        done = self.processed()
-        return PipelineNumbers(
-            new=done.new,
-            duplicate=done.duplicates,
-            dead=done.dead,
-            chunks=done.batches,
-            errors=done.retries,
-            lag=done.lag,
         )
 
 

@@ -2,7 +2,7 @@
 
 Faust may deliver a batch twice, late, after a rebalance, or not at all. The router trims what was taken before, and
 refuses a batch that would leave a gap: the consumer then seeks to the offsets of the database.
-(Tested by `test_any_delivery` in tests/faust/test_faust_ingest.py.)
+(Tested by `test_any_delivery` in tests/faust/test_partition_router.py.)
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from eventbus.api import GeneratorNumbers, PipelineNumbers, Providers, create_app
+from eventbus.api import GeneratorNumbers, Providers, create_app
 from eventbus.api.live.feed import LiveFeed
 from eventbus.api.models import CatalogAnswer, Statistics
 from eventbus.api.models import Health as HealthAnswer
@@ -20,6 +20,7 @@ from eventbus.api.routes.operation import Health
 from eventbus.catalog import Catalog
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
+from eventbus.processors.ingest.pipeline import ProcessorStatistics
 from eventbus.record import TopicPartition
 from tests.api.memory_store import MemoryStore
 from tests.unit.api.conftest import NOW, make_chain
@@ -89,7 +90,9 @@ async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus:
         await subscription.commit()
     providers = Providers(
         bus=bus.broker_statistics,
-        pipeline=lambda: PipelineNumbers(new=5, duplicate=1, dead=2, lag={TopicPartition("omninode.agent", 1): 4}),
+        processor=lambda: ProcessorStatistics(
+            new=5, duplicates=1, dead=2, batches=3, retries=6, lag={TopicPartition("omninode.agent", 1): 4}
+        ),
         generator=lambda: GeneratorNumbers(events=7, late=1),
     )
     app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", providers=providers)
@@ -101,6 +104,7 @@ async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus:
     assert found['eventbus_consumer_lag{group="storage"}'] == 2
     assert found['eventbus_processor_lag{partition="1",topic="omninode.agent"}'] == 4
     assert found['eventbus_processor_events_total{outcome="duplicate"}'] == 1
+    assert (found["eventbus_processor_chunks_total"], found["eventbus_processor_errors_total"]) == (3, 6)
     assert found["eventbus_generator_late_total"] == 1
     assert found["eventbus_live_clients"] == 0
 
