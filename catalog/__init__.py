@@ -1,4 +1,4 @@
-"""What exists on the bus: event types, chains, topics. Pure data and its description."""
+"""The catalog: what exists on the bus. Event types, chains, lists and topics, as values and as documents."""
 
 from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.errors import (

@@ -1,4 +1,4 @@
-"""The catalog as one value: what `Catalog.load` returns and everything else reads."""
+"""The catalog: event types, chains, lists and topics, loaded, validated and queried as one value."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ class Catalog(Sections):
 
     @classmethod
     def default(cls) -> Catalog:
-        """The catalog shipped with the package (loaded once for each process)."""
+        """The catalog shipped with the package, loaded once per process."""
         return _default()
 
     @classmethod
     def load(cls, *paths: str | Path, extend: bool = True) -> Catalog:
-        """Read YAML files, or folders of them, on top of the shipped catalog (`extend=False`: on their own).
+        """Load YAML files, or folders of them.
 
-        A later file's event type, chain or list replaces an earlier file's of the same name.
+        Definitions of a later path replace those of the same name in earlier ones.
+
+        Args:
+            extend: load them on top of the shipped catalog; False: on their own.
 
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
@@ -37,7 +40,7 @@ class Catalog(Sections):
         return cls(**vars(load_sections([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))))
 
     def validate(self, event_type: str, payload: Any) -> list[Problem]:
-        """Everything that is wrong with a payload of this type; empty when it fits.
+        """The problems of a payload of this type; empty if it is valid.
 
         Raises:
             UnknownName: no such event type.
@@ -48,16 +51,16 @@ class Catalog(Sections):
 
     @cached_property
     def conformance(self) -> Conformance:
-        """What finished chains of this catalog look like."""
+        """What complete chains of this catalog look like."""
         return Conformance(self)
 
     def differences(self, chain: str | None, seen: Collection[str], outcome: str | None) -> list[str]:
-        """How events of a chain differ from the nearest way that this catalog knows, a sentence each.
+        """How the events of a chain differ from the most similar path in this catalog, one sentence each.
 
         Args:
-            chain: its name; None, or one of another catalog, has no way to differ from.
-            seen: the event types it has.
-            outcome: None while it is in flight.
+            chain: its name; None, or a name of another catalog, has no path to compare with.
+            seen: the event types seen so far.
+            outcome: None while the chain is in flight.
         """
         if chain is None:
             return []
@@ -68,18 +71,18 @@ class Catalog(Sections):
     def with_visitors(
         self, *, journeys: str | None = None, behaviour: Behaviour | None = None, users: int | None = None
     ) -> Catalog:
-        """The same catalog with other visitors in all chains of sessions.
+        """A copy with other visitors in all chains of sessions.
 
         Args:
-            journeys: the set that takes part; None: as it is.
-            behaviour: what they do; None: as it is.
-            users: how many different ones there are (the chain's variable `user`); None: as it is.
+            journeys: the set in use; None: unchanged.
+            behaviour: how visitors behave; None: unchanged.
+            users: how many different users there are (the chain's variable `user`); None: unchanged.
 
         Raises:
-            UnknownName: a chain of sessions has no such set.
+            UnknownName: a chain of sessions has no set of this name.
         """
         sessions = [chain for chain in self.chains.values() if chain.visitors]
-        changed = {chain.name: _visited(chain, journeys, behaviour, users) for chain in sessions}
+        changed = {chain.name: _with_visitors(chain, journeys, behaviour, users) for chain in sessions}
         return replace(self, chains={**self.chains, **changed})
 
 
@@ -88,7 +91,7 @@ def _default() -> Catalog:
     return Catalog.load()
 
 
-def _visited(chain: Chain, journeys: str | None, behaviour: Behaviour | None, users: int | None) -> Chain:
+def _with_visitors(chain: Chain, journeys: str | None, behaviour: Behaviour | None, users: int | None) -> Chain:
     assert chain.visitors is not None
     if journeys is not None:
         lookup(chain.visitors.sets, journeys, "set of journeys")

@@ -1,19 +1,18 @@
-"""Every error of this package."""
+"""The errors of this package, and how messages word values, names and locations."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-# How values and names are worded in messages.
-
-
 Location = tuple[str | int, ...]
 """A path inside a document: `("chains", "vault-read", "states", "requested", "next", 0)`."""
+LocatedProblem = tuple[Location, str]
+"""What breaks a rule: where, and what was expected there in one sentence."""
 
 
 def format_value(value: Any) -> str:
-    """A value as it would be written in YAML or JSON, cut at 60 characters."""
+    """A value as YAML or JSON would write it, cut at 60 characters; mappings and lists are not spelled out."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "nothing"}[value]
     if isinstance(value, dict | list | tuple):
@@ -23,19 +22,19 @@ def format_value(value: Any) -> str:
 
 
 def join_names(names: Iterable[str], limit: int = 12) -> str:
-    """Names in the given order, joined by commas; long lists are cut."""
-    every = list(names)
-    if len(every) > limit:
-        return f"{', '.join(every[:limit])} and {len(every) - limit} more"
-    return ", ".join(every) or "none"
+    """Names in the given order, joined by commas; those beyond the limit are counted."""
+    listed = list(names)
+    if len(listed) > limit:
+        return f"{', '.join(listed[:limit])} and {len(listed) - limit} more"
+    return ", ".join(listed) or "none"
 
 
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """` (did you mean 'x'?)` when a known name is near, else nothing."""
+def did_you_mean(name: str, candidates: Collection[str]) -> str:
+    """` (did you mean 'x'?)` if a candidate is similar to the name, else an empty text."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed only after a mistake, and slow to import
 
-    near = get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    matches = get_close_matches(name, candidates, n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def format_path(path: Location) -> str:
@@ -51,15 +50,15 @@ class CatalogError(Exception):
 
 
 class UnknownName(CatalogError):
-    """A chain, event type or list was asked for that the catalog does not have."""
+    """The catalog has no chain, event type or list of the requested name."""
 
 
 class TooManyPaths(CatalogError):
-    """The walks of a chain leave more sets of event types behind than can be listed."""
+    """A chain has more states to expand, or more sets of event types to list, than the limit allows."""
 
 
 class Mistake(NamedTuple):
-    """One thing wrong in a catalog file."""
+    """One mistake in a catalog file."""
 
     file: str
     line: int
@@ -80,14 +79,14 @@ class Problem(NamedTuple):
     field: str
     """Path from the event: `payload.result.confidence`."""
     message: str
-    """What was expected and what came."""
+    """What was expected and what the payload has."""
 
 
 class InvalidCatalog(CatalogError):
-    """The catalog has mistakes; all of them are in `mistakes`, and in the text, one a line."""
+    """The catalog has mistakes: `mistakes` holds all of them, the message has one line for each."""
 
     document = "catalog"
-    """What the text calls it."""
+    """What the message calls the document."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
@@ -96,6 +95,6 @@ class InvalidCatalog(CatalogError):
 
 
 class InvalidScenario(InvalidCatalog):
-    """A scenario, or what changes it, has mistakes."""
+    """A scenario, or an override of it, has mistakes."""
 
     document = "scenario"

@@ -1,4 +1,4 @@
-"""A situation to be generated, as one value: who comes, what they do, what goes wrong, and where the events go."""
+"""Scenarios: a catalog, arrivals, faults, phases and output settings in one file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ SCENARIOS = DATA / "scenarios"
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario(ScenarioSettings):
-    """What a scenario file says, together with the catalog that it makes of another one."""
+    """The settings in a scenario file, with the catalog that its changes produce."""
 
     name: str
-    """Of a shipped one; else the file's."""
+    """The name of the file without its suffix."""
     catalog: Catalog
-    """With the weights, journeys and behaviour of this scenario."""
+    """With the weights, journeys and behaviour of the scenario."""
 
     @classmethod
     def load(cls, name: str | Path, overrides: Sequence[str] = (), *, catalog: Catalog | None = None) -> Scenario:
-        """Read a scenario.
+        """Load a scenario.
 
         Args:
-            name: of a shipped scenario, or the path of a file.
-            overrides: changes such as `simulation.num_users=50`, carried out before anything is checked.
-            catalog: what the scenario's names stand for. None: the shipped catalog.
+            name: the name of a shipped scenario, or the path of a file.
+            overrides: changes such as `simulation.num_users=50`, applied before validation.
+            catalog: the catalog that the scenario refers to and changes; None: the shipped one.
 
         Raises:
-            UnknownName: no shipped scenario is called that, and there is no such file.
+            UnknownName: there is neither a shipped scenario nor a file of this name.
             InvalidScenario: with every mistake of the file and the overrides.
         """
         path = file_of(str(name))
@@ -42,19 +42,21 @@ class Scenario(ScenarioSettings):
 
     @staticmethod
     def names() -> list[str]:
-        """The scenarios that come with the package."""
+        """The names of the shipped scenarios."""
         return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
 
 
 def file_of(name: str) -> Path:
-    """The file of a shipped scenario, or else the one that has this path.
+    """The file of a shipped scenario, or the file at a path.
 
     Raises:
         UnknownName: there is neither.
     """
-    known = Scenario.names()
-    if name in known:
+    shipped = Scenario.names()
+    if name in shipped:
         return SCENARIOS / f"{name}.yaml"
     if Path(name).is_file():
         return Path(name)
-    raise UnknownName(f"expected a scenario ({join_names(known)}) or a file, got {name!r}{did_you_mean(name, known)}")
+    raise UnknownName(
+        f"expected a scenario ({join_names(shipped)}) or a file, got {name!r}{did_you_mean(name, shipped)}"
+    )

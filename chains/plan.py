@@ -127,7 +127,7 @@ class Plan:
     def _walkers(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
         """Makes what walks a chain as it is, and in each phase that changes it or what it causes; their numbers."""
         family = [chain, *(self._catalog.chain(name) for name in sorted(chain.caused))]
-        variants = [family, *([phase.of(one) for one in family] for phase in phases)]
+        variants = [family, *([phase.apply(one) for one in family] for phase in phases)]
         distinct = {tuple(map(id, variant)): variant for variant in variants}
         walks = [self._walks(variant, outcome) for variant in distinct.values()]
         parents = [parent for parent, *_ in walks]

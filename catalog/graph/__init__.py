@@ -1,1 +1,1 @@
-"""The walks of a chain, unfolded, and what follows from them."""
+"""A chain as a graph of plain nodes and weighted edges, and the event types that complete chains leave behind."""

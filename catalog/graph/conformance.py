@@ -1,7 +1,7 @@
-"""What a finished chain must look like: the facts by which a processor judges the events it has seen.
+"""Conformance: whether the event types seen of a chain are those of a path through its graph.
 
-A walk through a chain's state machine leaves a set of event types behind. The sets of all complete walks are finite
-even where the machine loops, so "does this chain conform?" is a look-up of one bit mask.
+Each path through a chain's state machine leaves a set of event types behind. There are finitely many sets even if the
+machine loops, so that checking a chain is a look-up of one bit mask.
 """
 
 from __future__ import annotations
@@ -17,47 +17,44 @@ from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Graph, Split
 from eventbus.catalog.model import Chain, Sections, State
 
-# The sets of event types that the walks of a chain leave behind: those of branches that run side by side, combined.
-
-
 MAX_SETS = 10_000
 
 TypeSet = frozenset[str]
 NextTypes = dict[TypeSet, TypeSet]
-"""By what was seen: what may come next."""
+"""The event types that may come next, by the set of those seen."""
 
 
 def types_of(chain: Chain) -> list[str]:
-    """The event types of a chain, each once, in the order of its states."""
+    """The event types of a chain in the order of its states, without duplicates."""
     return list(dict.fromkeys(state.emits for state in chain.states.values()))
 
 
 def accepted_sets(chain: Chain) -> set[TypeSet]:
-    """The sets of event types of all complete walks, without those of chains that they cause.
+    """The sets of event types of all complete paths, without the events of caused chains.
 
     Raises:
-        TooManyPaths: more than 10,000 of them.
+        TooManyPaths: there are more than 10,000 sets.
     """
     reached = TypeSets(chain).reached(0)
-    return _limited(chain, {types for end in graph_of(chain).ends() for types in reached.get(end, ())})
+    return _check_size(chain, {types for end in graph_of(chain).ends() for types in reached.get(end, ())})
 
 
 def partial_sets(chain: Chain) -> NextTypes:
-    """The sets of event types that a walk may have left behind at any time, and what may come next then.
+    """The sets of event types that an unfinished path may have left behind, and the types that may come next.
 
-    Where branches run side by side, only the first 10,000 combinations.
+    Of branches that run in parallel, only the first 10,000 combinations are listed.
     """
     return TypeSets(chain).onward(0)
 
 
 def preceding_types(chain: Chain, event_type: str) -> set[str]:
-    """The event types of a chain that may come right before one of its types."""
+    """The event types of a chain that may directly precede one of its types."""
     graph = graph_of(chain)
-    return {graph.state(cause).emits for cause, effect in _pairs(graph) if graph.state(effect).emits == event_type}
+    return {graph.state(cause).emits for cause, effect in _links(graph) if graph.state(effect).emits == event_type}
 
 
 class TypeSets:
-    """What walks through a chain's graph leave behind."""
+    """The sets of event types that paths through a chain's graph leave behind."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
@@ -65,32 +62,32 @@ class TypeSets:
         self._joined: dict[int, set[tuple[int, TypeSet]]] = {}
 
     def reached(self, first: int) -> dict[int, set[TypeSet]]:
-        """For each node of a branch, the sets with which a walk from the branch's first node can stand there."""
+        """For each node of a branch, the sets of types on all paths from the branch's first node to it."""
         reached: dict[int, set[TypeSet]] = {}
         ahead = [(first, self._emitted([first]))]
         while ahead:
             number, types = ahead.pop()
-            known = reached.setdefault(number, set())
-            if types not in known:
-                known.add(types)
-                _limited(self._chain, known)
+            sets = reached.setdefault(number, set())
+            if types not in sets:
+                sets.add(types)
+                _check_size(self._chain, sets)
                 ahead += [(to, types | more) for to, more in self._steps(number)]
         return reached
 
     def onward(self, first: int) -> NextTypes:
-        """The sets of all unfinished walks from a branch's first node, and what may come next."""
-        found: NextTypes = {}
+        """The sets of all unfinished paths from a branch's first node, and the types that may come next."""
+        onward: NextTypes = {}
         for number, sets in self.reached(first).items():
             node = self._graph.nodes[number]
             if node.split is None:
-                _note(found, sets, self._emitted(edge.to for edge in node.edges))
+                _add(onward, sets, self._emitted(edge.to for edge in node.edges))
                 continue
-            for inside, following in self._side_by_side(node.split).items():
-                _note(found, [types | inside for types in sets], following)
-        return found
+            for inside, following in self._in_parallel(node.split).items():
+                _add(onward, [types | inside for types in sets], following)
+        return onward
 
     def _steps(self, number: int) -> Iterable[tuple[int, TypeSet]]:
-        """The nodes that follow in the same branch, and what comes until then, their own event included."""
+        """The nodes that follow in the same branch, with the types emitted on the way, their own included."""
         node = self._graph.nodes[number]
         if node.split is None:
             return ((edge.to, self._emitted([edge.to])) for edge in node.edges)
@@ -100,47 +97,53 @@ class TypeSets:
         return self._joined[number]
 
     def _joins(self, split: Split) -> Iterator[tuple[int, TypeSet]]:
-        """The nodes that may follow when all branches have ended, and what these have left behind."""
+        """The nodes that may follow once all branches have ended, with the sets that the branches leave behind."""
         reached = [self.reached(branch.edge.to) for branch in split.branches]
-        for kinds, edge in split.joins.items():
+        for classes, edge in split.joins.items():
             sets = [
-                {types for end in branch.ends[kind] for types in walks.get(end, ())}
-                for branch, kind, walks in zip(split.branches, kinds, reached, strict=True)
+                {types for end in branch.ends[number] for types in by_node.get(end, ())}
+                for branch, number, by_node in zip(split.branches, classes, reached, strict=True)
             ]
-            nothing: set[TypeSet] = {frozenset()}
-            for types in reduce(self._combined, sets, nothing):
+            initial: set[TypeSet] = {frozenset()}
+            for types in reduce(self._combined, sets, initial):
                 yield edge.to, types
 
-    def _combined(self, some: set[TypeSet], others: set[TypeSet]) -> set[TypeSet]:
+    def _combined(self, left: set[TypeSet], right: set[TypeSet]) -> set[TypeSet]:
         combined: set[TypeSet] = set()
-        for one, other in product(some, others):
-            combined.add(one | other)
-            _limited(self._chain, combined)
+        for types, more in product(left, right):
+            combined.add(types | more)
+            _check_size(self._chain, combined)
         return combined
 
-    def _side_by_side(self, split: Split) -> NextTypes:
+    def _in_parallel(self, split: Split) -> NextTypes:
+        """The sets that unfinished branches leave behind together, and the types that may come next."""
         together: NextTypes = {frozenset(): frozenset()}
         for branch in split.branches:
             inside = self.onward(branch.edge.to) | {frozenset(): self._emitted([branch.edge.to])}
             mixed: NextTypes = {}
-            for one, other in product(together, inside):
+            for types, more in product(together, inside):
                 if len(mixed) < MAX_SETS:
-                    _note(mixed, [one | other], together[one] | inside[other])
+                    _add(mixed, [types | more], together[types] | inside[more])
             together = mixed
         for to, types in self._joins(split):
-            _note(together, [types], self._emitted([to]))
+            _add(together, [types], self._emitted([to]))
         return together
 
     def _emitted(self, numbers: Iterable[int]) -> TypeSet:
         return frozenset(self._graph.state(number).emits for number in numbers)
 
 
-def _note(onward: NextTypes, sets: Iterable[TypeSet], following: TypeSet) -> None:
+def _add(onward: NextTypes, sets: Iterable[TypeSet], following: TypeSet) -> None:
     for types in sets:
         onward[types] = onward.get(types, frozenset()) | following
 
 
-def _limited(chain: Chain, sets: set[TypeSet]) -> set[TypeSet]:
+def _check_size(chain: Chain, sets: set[TypeSet]) -> set[TypeSet]:
+    """The same sets.
+
+    Raises:
+        TooManyPaths: there are more than 10,000.
+    """
     if len(sets) > MAX_SETS:
         raise TooManyPaths(
             f"the walks of {chain.name} leave more than {MAX_SETS:,} different sets of event types; "
@@ -149,8 +152,8 @@ def _limited(chain: Chain, sets: set[TypeSet]) -> set[TypeSet]:
     return sets
 
 
-def _pairs(graph: Graph) -> Iterator[tuple[int, int]]:
-    """Nodes and those that follow them at once; a join follows the ends of its branches."""
+def _links(graph: Graph) -> Iterator[tuple[int, int]]:
+    """Pairs of a node and one that directly follows it; a join follows the ends of its branches."""
     for number, node in enumerate(graph.nodes):
         for edge in node.edges:
             yield number, edge.to
@@ -160,39 +163,39 @@ def _pairs(graph: Graph) -> Iterator[tuple[int, int]]:
 
 
 def _joining(split: Split) -> Iterator[tuple[int, int]]:
-    for kinds, edge in split.joins.items():
-        for branch, kind in zip(split.branches, kinds, strict=True):
-            yield from ((end, edge.to) for end in branch.ends[kind])
+    for classes, edge in split.joins.items():
+        for branch, number in zip(split.branches, classes, strict=True):
+            yield from ((end, edge.to) for end in branch.ends[number])
 
 
 MAX_TYPES = 62
-"""Bits of a mask: it fits a signed 64-bit integer, and one bit stays free."""
+"""Bits of a mask, which is stored as a signed 64-bit integer; one bit stays free."""
 
 
 class Role(IntEnum):
-    """What an event of a type does to its chain."""
+    """What the events of a type mean for their chain."""
 
     STEP = 0
     REQUESTED = 1
     """Starts it."""
     STARTED = 2
-    """Says that the work began: the action `started`."""
+    """Reports that the work has started: the action `started`."""
     COMPLETED = 3
-    """Ends it well."""
+    """Ends it successfully."""
     FAILED = 4
-    """Ends it badly."""
+    """Ends it in failure."""
 
 
 @dataclass(frozen=True)
 class Conformance:
-    """The facts of one catalog."""
+    """Roles, type bits and accepted sets of the chains of one catalog."""
 
     catalog: Sections
 
     def classify(self, event_type: str) -> tuple[str | None, Role]:
         """The chain that an event type belongs to, and its role there.
 
-        The chain is None for a type of several chains, or of none (which is a step).
+        The chain is None for a type of several chains or of none; a type of none is a step.
         """
         return self._classes.get(event_type, (None, Role.STEP))
 
@@ -201,25 +204,25 @@ class Conformance:
         classes: dict[str, tuple[str | None, Role]] = {}
         for chain in self.catalog.chains.values():
             for state in chain.states.values():
-                other, _ = classes.get(state.emits, (chain.name, None))
-                classes[state.emits] = (chain.name if other == chain.name else None, role_of(chain, state))
+                owner, _ = classes.get(state.emits, (chain.name, None))
+                classes[state.emits] = (chain.name if owner == chain.name else None, role_of(chain, state))
         return classes
 
     @cached_property
     def type_bits(self) -> Mapping[str, int]:
-        """A bit number from 0 to 61 for each event type of a chain; types of one chain have different ones.
+        """A bit number from 0 to 61 for each event type of a chain; the types of one chain have different numbers.
 
         Raises:
-            CatalogError: the chains share so many types that 62 bits do not suffice.
+            CatalogError: the chains share so many types that 62 bits are not enough.
         """
         return assign_bits(types_of(chain) for chain in self.catalog.chains.values())
 
     @cached_property
     def accepted(self) -> Mapping[str, frozenset[int]]:
-        """For each chain the masks (bits of `type_bits`) of the event types of every complete walk.
+        """For each chain, the masks (bits of `type_bits`) of the event types of every complete path.
 
         Raises:
-            TooManyPaths: more than 10,000 masks for one chain.
+            TooManyPaths: a chain has more than 10,000 masks.
         """
         return {
             chain.name: frozenset(self.mask(types) for types in accepted_sets(chain))
@@ -227,19 +230,19 @@ class Conformance:
         }
 
     def mask(self, event_types: Iterable[str]) -> int:
-        """The bits of these event types together; types of no chain have none."""
+        """The mask of event types; types of no chain have no bit."""
         bits = 0
         for event_type in event_types:
             bits |= 1 << self.type_bits[event_type] if event_type in self.type_bits else 0
         return bits
 
     def explain(self, chain: str, seen: Collection[str], ended: bool) -> list[str]:
-        """What is missing or unexpected, compared with the nearest way through the chain; empty when all is well.
+        """What is missing or unexpected compared with the most similar path through the chain; empty if nothing is.
 
         Args:
             chain: name of a chain of the catalog.
             seen: the event types seen so far.
-            ended: whether a terminal event is among them, or nothing more is to come.
+            ended: whether a terminal event is among them, or no more events are expected.
 
         Raises:
             UnknownName: no such chain.
@@ -257,10 +260,10 @@ def role_of(chain: Chain, state: State) -> Role:
 
 
 def assign_bits(groups: Iterable[Iterable[str]]) -> dict[str, int]:
-    """Give each type the lowest number that no neighbour has; neighbours are types of one group.
+    """Give each type the lowest number that no other type of its groups has.
 
     Raises:
-        CatalogError: a number of 62 or more would be needed.
+        CatalogError: a type would need a number of 62 or more.
     """
     neighbours: dict[str, set[str]] = {}
     for group in map(set, groups):
@@ -268,37 +271,37 @@ def assign_bits(groups: Iterable[Iterable[str]]) -> dict[str, int]:
             neighbours.setdefault(name, set()).update(group - {name})
     numbers: dict[str, int] = {}
     for name in sorted(neighbours, key=lambda n: (-len(neighbours[n]), n)):  # the most constrained first
-        taken = {numbers[other] for other in neighbours[name] if other in numbers}
+        taken = {numbers[neighbour] for neighbour in neighbours[name] if neighbour in numbers}
         numbers[name] = next(number for number in range(len(taken) + 1) if number not in taken)
         if numbers[name] >= MAX_TYPES:
             raise CatalogError(f"the chains share too many event types: {MAX_TYPES} bits do not tell them apart")
     return numbers
 
 
-def explain(chain: Chain, seen: frozenset[str], ended: bool) -> list[str]:
+def explain(chain: Chain, seen: TypeSet, ended: bool) -> list[str]:
     """See `Conformance.explain`."""
     if ended:
         return _differences(chain, seen, _nearest(seen, accepted_sets(chain)))
     onward = partial_sets(chain)
-    path = _nearest(seen, onward)
-    after = [name for name in types_of(chain) if name in onward[path]]
-    return [*_differences(chain, seen, path), f"not ended yet: {' or '.join(after)} may come next"]
+    nearest = _nearest(seen, onward)
+    following = [name for name in types_of(chain) if name in onward[nearest]]
+    return [*_differences(chain, seen, nearest), f"not ended yet: {' or '.join(following)} may come next"]
 
 
-def _nearest(seen: frozenset[str], paths: Collection[frozenset[str]]) -> frozenset[str]:
-    """The path that explains most of what was seen; of several, the one with the fewest missing, then by name."""
-    return min(paths, key=lambda path: (len(seen - path), len(path - seen), sorted(path)))
+def _nearest(seen: TypeSet, sets: Collection[TypeSet]) -> TypeSet:
+    """The set that contains most of the types seen; of several, the one with the fewest missing, then by name."""
+    return min(sets, key=lambda types: (len(seen - types), len(types - seen), sorted(types)))
 
 
-def _differences(chain: Chain, seen: frozenset[str], path: frozenset[str]) -> list[str]:
+def _differences(chain: Chain, seen: TypeSet, accepted: TypeSet) -> list[str]:
     own = types_of(chain)
-    missing = [f"{name} is missing{_after(chain, name, path)}" for name in own if name in path - seen]
-    beside = [f"{name} does not go together with the other events" for name in own if name in seen - path]
+    missing = [f"{name} is missing{_expected_after(chain, name, accepted)}" for name in own if name in accepted - seen]
+    excess = [f"{name} does not go together with the other events" for name in own if name in seen - accepted]
     foreign = [f"{name} does not belong to {chain.name}" for name in sorted(seen - set(own))]
-    return missing + beside + foreign
+    return missing + excess + foreign
 
 
-def _after(chain: Chain, event_type: str, path: frozenset[str]) -> str:
+def _expected_after(chain: Chain, event_type: str, accepted: TypeSet) -> str:
     before = preceding_types(chain, event_type)
-    previous = next((name for name in types_of(chain) if name in before & path - {event_type}), None)
+    previous = next((name for name in types_of(chain) if name in before & accepted - {event_type}), None)
     return f": it is expected after {previous}" if previous else ": it starts the chain"

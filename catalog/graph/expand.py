@@ -1,4 +1,4 @@
-"""Unfolds a chain into the nodes of its graph: one for each state and what matters of the way that led there."""
+"""Expands a chain into its graph: one node for each state and each history that still matters there."""
 
 from __future__ import annotations
 
@@ -24,30 +24,33 @@ from eventbus.catalog.model import Chain, Delay, Fixed, Fork, State, Target, Tra
 
 MAX_NODES = 4096
 
-
-class NodeKey(NamedTuple):
-    """What tells a node from others of the same state."""
-
-    state: str
-    spent: tuple[int, ...]
-    """How often each retry of the chain was taken."""
-    done: tuple[str, ...]
-    """States that may have to be undone, the last one last."""
-    frame: BranchScope
-    undoing: Target | None = None
-    """In a compensation: where the chain goes when all is undone."""
+RetryCounts = tuple[int, ...]
+"""How often each retried transition of the chain was taken."""
+CompensationStack = tuple[str, ...]
+"""The states that may have to be compensated, the latest last."""
 
 
 class BranchScope(NamedTuple):
-    """The branch that a node lies in."""
+    """The branch that a node belongs to."""
 
     number: int = 0
     """0: none."""
-    lanes: int = 1
+    fan_out: int = 1
+
+
+class NodeKey(NamedTuple):
+    """What distinguishes a node from others of the same state."""
+
+    state: str
+    retry_counts: RetryCounts
+    stack: CompensationStack
+    scope: BranchScope
+    compensating: Target | None = None
+    """In a compensation: where the chain continues after the last one."""
 
 
 class DraftEdge(NamedTuple):
-    """An edge before its target has a number."""
+    """An edge whose target has no number yet."""
 
     target: NodeKey
     delay: Delay
@@ -57,45 +60,46 @@ class DraftEdge(NamedTuple):
 
 
 class BranchEnd(NamedTuple):
-    """What is left of a branch: equal ends are one class."""
+    """What the end of a branch leaves for the join; equal ends form one class."""
 
-    led: str | None
-    """The state in which it ended, where the join asks for it."""
-    spent: tuple[int, ...]
-    done: tuple[str, ...]
+    ended: str | None
+    """The state in which it ended, if a rule of the join asks for it."""
+    retry_counts: RetryCounts
+    stack: CompensationStack
 
 
 def graph_of(chain: Chain) -> Graph:
-    """The expanded graph of a chain whose targets all exist; built once for each `Chain` value.
+    """The graph of a chain whose targets all exist; built once for each `Chain` value.
 
     Raises:
         TooManyPaths: more than 4,096 nodes, or as many combinations of ends of branches.
     """
     graph: Graph | None = vars(chain).get("_graph")
     if graph is None:
-        unfolding = Expansion(chain)
-        unfolding.walk(unfolding.start())
-        nodes = tuple(unfolding.nodes[number] for number in range(len(unfolding.nodes)))
+        expansion = Expansion(chain)
+        expansion.walk(expansion.start())
+        nodes = tuple(expansion.nodes[number] for number in range(len(expansion.nodes)))
         graph = vars(chain)["_graph"] = Graph(chain, nodes)
     return graph
 
 
 class Expansion:
-    """Nodes by number, as far as they are known."""
+    """The nodes expanded so far, by number."""
 
     def __init__(self, chain: Chain) -> None:
         self.nodes: dict[int, GraphNode] = {}
         self._chain = chain
         self._numbers: dict[NodeKey, int] = {}
-        self._frames = 0
-        self._horizon = Reachability(chain)
-        self._retries = {(state, one): number for number, (state, one) in enumerate(retried_transitions(chain))}
+        self._branches = 0
+        self._reachability = Reachability(chain)
+        self._retries = {key: number for number, key in enumerate(retried_transitions(chain))}
 
     def start(self) -> NodeKey:
+        """The key of the first node."""
         return self._entered(self._chain.start, (0,) * len(self._retries), (), BranchScope())
 
     def walk(self, first: NodeKey) -> list[tuple[int, NodeKey]]:
-        """Add all nodes that follow in the same branch; returns those that have no next one."""
+        """Add all nodes that follow in the same branch; returns those without a successor."""
         ends, ahead = [], [first]
         while ahead:
             key = ahead.pop()
@@ -103,7 +107,7 @@ class Expansion:
             if number not in self.nodes:
                 self.nodes[number], following = self._node(key)
                 ahead += following
-                if not self.nodes[number].goes_on:
+                if not self.nodes[number].continues:
                     ends.append((number, key))
         return ends
 
@@ -117,16 +121,17 @@ class Expansion:
         return number
 
     def _node(self, key: NodeKey) -> tuple[GraphNode, list[NodeKey]]:
-        state, lanes = self._chain.states[key.state], key.frame.lanes
-        if key.undoing:
-            ways, stop = [self._reached(key, key.undoing, key.spent, key.done)], 0.0
+        state, fan_out = self._chain.states[key.state], key.scope.fan_out
+        if key.compensating:
+            drafts, abandon = [self._reached(key, key.compensating, key.retry_counts, key.stack)], 0.0
         elif state.fork:
             split, following = self._split(key, state.fork)
-            return GraphNode(state=key.state, split=split, lanes=lanes), following
+            return GraphNode(state=key.state, split=split, fan_out=fan_out), following
         else:
-            ways, stop = list(self._timed(key, state)), state.abandon
-        edges = tuple(self._edge(one) for one in ways)
-        return GraphNode(state=key.state, edges=edges, stop=stop, lanes=lanes), [one.target for one in ways]
+            drafts, abandon = list(self._timed(key, state)), state.abandon
+        edges = tuple(map(self._edge, drafts))
+        node = GraphNode(state=key.state, edges=edges, abandon=abandon, fan_out=fan_out)
+        return node, [draft.target for draft in drafts]
 
     def _edge(self, draft: DraftEdge) -> Edge:
         return Edge(
@@ -138,7 +143,7 @@ class Expansion:
         )
 
     def _timed(self, key: NodeKey, state: State) -> Iterator[DraftEdge]:
-        """The ways out of a state; with a timeout, each is shorter than it, and one more stands for the rest of all."""
+        """The edges out of a state; with a timeout, truncated to it, and one more for all that would take longer."""
         late = 0.0
         for draft in (self._taken(key, transition) for transition in state.next):
             if state.timeout is None:
@@ -149,79 +154,86 @@ class Expansion:
             if share > 0:
                 yield draft._replace(weight=draft.weight * share, delay=delay)
         if state.timeout and late > 0:
-            target = self._entered(state.timeout.to, key.spent, key.done, key.frame)
+            target = self._entered(state.timeout.to, key.retry_counts, key.stack, key.scope)
             yield DraftEdge(target, Fixed(value=state.timeout.after), late)
 
     def _taken(self, key: NodeKey, transition: Transition) -> DraftEdge:
+        """The edge of a transition, or of what replaces it once its retry limit is reached."""
         retry = transition.retry
-        spent, number = key.spent, self._retries.get((key.state, transition), 0)
-        way = Target(
-            to=transition.to, delay=transition.delay, compensate=transition.compensate, scaled_by=transition.scaled_by
+        counts, number = key.retry_counts, self._retries.get((key.state, transition), 0)
+        target = Target(
+            to=transition.to,
+            delay=transition.delay,
+            compensate=transition.compensate,
+            scaled_by=transition.scaled_by,
         )
-        if retry and spent[number] >= retry.limit:
-            return self._reached(key, retry.otherwise, spent, key.done)._replace(weight=transition.weight)
+        if retry and counts[number] >= retry.limit:
+            return self._reached(key, retry.otherwise, counts, key.stack)._replace(weight=transition.weight)
         if retry:
-            spent = (*spent[:number], spent[number] + 1, *spent[number + 1 :])
-            way = replace(way, delay=retry.backoff.delay(spent[number])) if retry.backoff else way
-        draft = self._reached(key, way, spent, key.done)
+            counts = (*counts[:number], counts[number] + 1, *counts[number + 1 :])
+            target = replace(target, delay=retry.backoff.delay(counts[number])) if retry.backoff else target
+        draft = self._reached(key, target, counts, key.stack)
         return draft._replace(weight=transition.weight, is_retry=retry is not None)
 
-    def _reached(self, key: NodeKey, way: Target, spent: tuple[int, ...], done: tuple[str, ...]) -> DraftEdge:
-        """The target of a way, or what is undone before."""
-        if not way.compensate or not done:
-            target = self._entered(way.to, spent, () if way.compensate else done, key.frame)
-            return DraftEdge(target, way.delay, scaled_by=way.scaled_by)
-        compensation = self._chain.states[done[-1]].compensation
+    def _reached(self, key: NodeKey, target: Target, counts: RetryCounts, stack: CompensationStack) -> DraftEdge:
+        """The edge to a target, or to the first of the compensations that run before it."""
+        if not target.compensate or not stack:
+            node = self._entered(target.to, counts, () if target.compensate else stack, key.scope)
+            return DraftEdge(node, target.delay, scaled_by=target.scaled_by)
+        compensation = self._chain.states[stack[-1]].compensation
         assert compensation
-        return DraftEdge(
-            NodeKey(compensation.to, self._counted(way.to, spent), done[:-1], key.frame, way), compensation.delay
-        )
+        node = NodeKey(compensation.to, self._relevant(target.to, counts), stack[:-1], key.scope, target)
+        return DraftEdge(node, compensation.delay)
 
-    def _entered(self, name: str, spent: tuple[int, ...], done: tuple[str, ...], frame: BranchScope) -> NodeKey:
-        """A state, with what can still matter after it."""
+    def _entered(self, name: str, counts: RetryCounts, stack: CompensationStack, scope: BranchScope) -> NodeKey:
+        """The node of a state, with the part of its history that still matters."""
         if self._chain.states[name].compensation:
-            done = (*(one for one in done if one != name), name)
-        return NodeKey(name, self._counted(name, spent), done if self._horizon.may_undo(name) else (), frame)
+            stack = (*(state for state in stack if state != name), name)
+        relevant = stack if self._reachability.may_compensate(name) else ()
+        return NodeKey(name, self._relevant(name, counts), relevant, scope)
 
-    def _counted(self, name: str, spent: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(n if alive else 0 for n, alive in zip(spent, self._horizon.retries_open(name), strict=True))
+    def _relevant(self, name: str, counts: RetryCounts) -> RetryCounts:
+        """Retry counts as seen from a state: 0 for transitions that cannot be reached any more."""
+        reachable = self._reachability.retries_open(name)
+        return tuple(count if is_open else 0 for count, is_open in zip(counts, reachable, strict=True))
 
     def _split(self, key: NodeKey, fork: Fork) -> tuple[Split, list[NodeKey]]:
-        found = [self._branch(key, way, fork) for way in fork.branches]
-        if prod(len(ends) for _, ends in found) > MAX_NODES:
+        branches = [self._branch(key, target, fork) for target in fork.branches]
+        if prod(len(classes) for _, classes in branches) > MAX_NODES:
             raise TooManyPaths(
                 f"the branches after {key.state} of {self._chain.name} end in more than {MAX_NODES:,} combinations"
             )
         joins = {
-            tuple(ends[end] for (_, ends), end in zip(found, combination, strict=True)): self._join(
-                key, fork, combination
-            )
-            for combination in product(*(ends for _, ends in found))
+            tuple(classes[end] for (_, classes), end in zip(branches, ends, strict=True)): self._join(key, fork, ends)
+            for ends in product(*(classes for _, classes in branches))
         }
-        edges = {kinds: self._edge(draft) for kinds, draft in joins.items()}
-        split = Split(branches=tuple(branch for branch, _ in found), joins=edges)
+        edges = {ends: self._edge(draft) for ends, draft in joins.items()}
+        split = Split(branches=tuple(branch for branch, _ in branches), joins=edges)
         return split, [draft.target for draft in joins.values()]
 
     def _join(self, key: NodeKey, fork: Fork, ends: tuple[BranchEnd, ...]) -> DraftEdge:
-        way = fork.target(frozenset(end.led for end in ends if end.led))
-        spent = tuple(n + sum(end.spent[i] - n for end in ends) for i, n in enumerate(key.spent))
-        return self._reached(key, way, spent, sum((end.done for end in ends), key.done))
+        target = fork.target(frozenset(end.ended for end in ends if end.ended))
+        counts = tuple(
+            count + sum(end.retry_counts[number] - count for end in ends)
+            for number, count in enumerate(key.retry_counts)
+        )
+        return self._reached(key, target, counts, sum((end.stack for end in ends), key.stack))
 
-    def _branch(self, key: NodeKey, way: Target, fork: Fork) -> tuple[Branch, dict[BranchEnd, int]]:
+    def _branch(self, key: NodeKey, target: Target, fork: Fork) -> tuple[Branch, dict[BranchEnd, int]]:
         """A branch with all its nodes, and the classes of its ends."""
-        self._frames += 1
-        first = self._entered(way.to, key.spent, (), BranchScope(self._frames, key.frame.lanes * len(fork.branches)))
+        self._branches += 1
+        scope = BranchScope(self._branches, key.scope.fan_out * len(fork.branches))
+        first = self._entered(target.to, key.retry_counts, (), scope)
         begin = self._number(first)
-        asked = {one.ended for one in fork.unless}
+        distinguished = {rule.ended for rule in fork.unless}
         classes: dict[BranchEnd, int] = {}
         members: dict[int, set[int]] = defaultdict(set)
-        for number, end in self.walk(first):
-            kind = classes.setdefault(
-                BranchEnd(end.state if end.state in asked else None, end.spent, end.done), len(classes)
-            )
-            self.nodes[number] = replace(self.nodes[number], end=kind)
-            members[kind].add(number)
+        for number, node in self.walk(first):
+            ended = node.state if node.state in distinguished else None
+            end = classes.setdefault(BranchEnd(ended, node.retry_counts, node.stack), len(classes))
+            self.nodes[number] = replace(self.nodes[number], end=end)
+            members[end].add(number)
         inside = {number: node for number, node in self.nodes.items() if number >= begin}
-        fewest = tuple(distances(inside, some).get(begin, -1) + 1 for some in members.values())
-        edge = Edge(to=begin, weight=1.0, delay=way.delay)
-        return Branch(edge=edge, ends=tuple(map(frozenset, members.values())), fewest=fewest), classes
+        min_events = tuple(distances(inside, numbers).get(begin, -1) + 1 for numbers in members.values())
+        edge = Edge(to=begin, weight=1.0, delay=target.delay)
+        return Branch(edge=edge, ends=tuple(map(frozenset, members.values())), min_events=min_events), classes

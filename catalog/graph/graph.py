@@ -1,6 +1,8 @@
-"""A chain unfolded: plain nodes and weighted edges, with retries counted, things to undo remembered, timeouts split.
+"""The graph of a chain: nodes and weighted edges in which retries are counted, timeouts are edges of their own, and
+compensations are spelled out.
 
-Whatever walks a chain, or judges a walk, does so here and needs to know nothing of retries, timeouts or compensation.
+The generator walks this graph and verification matches chains against it, so neither knows retries, timeouts or
+compensation. `expand` builds it.
 """
 
 from __future__ import annotations
@@ -8,137 +10,63 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain as joined
+from itertools import chain as concatenated
 
 from eventbus.catalog.errors import Location
 from eventbus.catalog.model import Chain, Delay, Fixed, State, Target, Transition
 
-# What may still come after a state: only that is worth remembering while a chain's walks are unfolded.
-
-
-def located_targets(state: State) -> Iterator[tuple[Location, Target]]:
-    """Everything that a state leads to by itself, with its path in the state's description."""
-    for number, one in enumerate(state.next):
-        yield ("next", number), Target(to=one.to, delay=one.delay, compensate=one.compensate)
-        if one.retry:
-            yield ("next", number, "retry", "else"), one.retry.otherwise
-    if state.timeout:
-        yield ("timeout",), Target(to=state.timeout.to, delay=Fixed(value=state.timeout.after))
-    if state.compensation:
-        yield ("compensation",), state.compensation
-    if state.fork:
-        yield from ((("fork", "branches", number), way) for number, way in enumerate(state.fork.branches))
-        yield ("fork", "join"), state.fork.join
-        yield from ((("fork", "join", "unless", number), one.target) for number, one in enumerate(state.fork.unless))
-
-
-def targets(state: State) -> Iterator[Target]:
-    """Everything that a state leads to by itself."""
-    return (way for _, way in located_targets(state))
-
-
-def retried_transitions(chain: Chain) -> list[tuple[str, Transition]]:
-    """The transitions of a chain that are taken a few times at most, with their states."""
-    return [(state.name, one) for state in chain.states.values() for one in state.next if one.retry]
-
-
-class Reachability:
-    """The states that may follow each state, at once or later, and what may be done there."""
-
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-        self._ways: dict[str, list[Target]] = {name: list(targets(state)) for name, state in chain.states.items()}
-        self._retried = [name for name, _ in retried_transitions(chain)]
-        self.after: Mapping[str, frozenset[str]] = self._closure()
-        for state in chain.states.values():
-            if state.fork:
-                self._add_joins(state)
-        self.after = self._closure()
-
-    def retries_open(self, state: str) -> list[bool]:
-        """For each retry of the chain, whether it may still be asked how often it was taken."""
-        return [name in self.after[state] for name in self._retried]
-
-    def may_undo(self, state: str) -> bool:
-        """Whether a way that compensates may still be taken."""
-        return any(way.compensate for name in self.after[state] for way in self._ways[name])
-
-    def _add_joins(self, forking: State) -> None:
-        """Where the branches of a fork end, its join follows."""
-        assert forking.fork
-        inside = joined.from_iterable(self.after[way.to] for way in forking.fork.branches)
-        for name in {name for name in inside if _ends(self._chain.states[name])}:
-            self._ways[name] += [forking.fork.join, *(one.target for one in forking.fork.unless)]
-
-    def _closure(self) -> Mapping[str, frozenset[str]]:
-        return {name: frozenset(self._following(name)) for name in self._chain.states}
-
-    def _following(self, name: str) -> set[str]:
-        found, ahead = set(), [name]
-        while ahead:
-            here = ahead.pop()
-            if here not in found:
-                found.add(here)
-                ahead += [way.to for way in self._ways[here]]
-        return found
-
-
-def _ends(state: State) -> bool:
-    return not state.next and not state.fork and not state.outcome
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """One way on."""
+    """One way from a node to another."""
 
     to: int
     """Number of a node."""
     weight: float
     delay: Delay
     scaled_by: str | None = None
-    """A variable with a `factor`, by which the delay is multiplied."""
+    """A variable with a `factor`, which multiplies the delay."""
     is_retry: bool = False
-    """Whether taking it is a retry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """One of the walks that a node splits into."""
+    """One of the branches that a node splits into."""
 
     edge: Edge
     """To its first node."""
     ends: tuple[frozenset[int], ...]
-    """The nodes in which it may end, in classes: where the chain goes on hangs on the class alone."""
-    fewest: tuple[int, ...]
-    """Events in the shortest walk to each class; 0: there is none."""
+    """The nodes in which it may end, by class: the class alone decides where the chain continues."""
+    min_events: tuple[int, ...]
+    """Number of events on the shortest path to each class; 0: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Branches that run side by side; when the last has ended, its end causes what comes next."""
+    """Branches that run in parallel; the end of the last one causes what comes next."""
 
     branches: tuple[Branch, ...]
     joins: Mapping[tuple[int, ...], Edge]
-    """The way on, by the class of each branch's end."""
+    """The edge that follows, by the class of each branch's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphNode:
-    """A state at one point of its walks: one event, and what may follow. One edge is taken, or all branches are."""
+    """A state at one point of a chain: it emits one event, then one edge is taken, or all branches are."""
 
     state: str
     edges: tuple[Edge, ...] = ()
-    stop: float = 0.0
-    """Weight of walks that are abandoned here, beside those of the edges."""
+    abandon: float = 0.0
+    """Weight of the chains that are abandoned here, beside those of the edges."""
     split: Split | None = None
     end: int | None = None
-    """Where a branch ends: the class."""
-    lanes: int = 1
-    """How many branches may run side by side here, this one included."""
+    """The class of the node if a branch ends here."""
+    fan_out: int = 1
+    """The maximum number of branches that run in parallel here, this one included."""
 
     @property
-    def goes_on(self) -> bool:
-        """Whether anything may follow in the same walk."""
+    def continues(self) -> bool:
+        """Whether anything may follow on the same path."""
         return bool(self.edges) or self.split is not None
 
     @property
@@ -152,7 +80,7 @@ class GraphNode:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """All walks of a chain. Branches are closed: their edges lead to nodes of the same branch only."""
+    """All paths of a chain. Branches are closed: their edges lead to nodes of the same branch only."""
 
     chain: Chain
     nodes: tuple[GraphNode, ...]
@@ -164,48 +92,127 @@ class Graph:
 
     def ends(self) -> list[int]:
         """The nodes in which the chain ends with an outcome."""
-        return [n for n, node in enumerate(self.nodes) if not node.goes_on and self.state(n).outcome]
+        return [n for n, node in enumerate(self.nodes) if not node.continues and self.state(n).outcome]
 
     def trapped(self) -> list[int]:
-        """The nodes from which no walk comes to an end, of its branch at least; there should be none."""
-        stops = [number for number, node in enumerate(self.nodes) if not node.goes_on]
-        far = self.distances(stops)
-        return [number for number in range(len(self.nodes)) if number not in far]
+        """The nodes from which no path leads to an end, not even of their branch; a valid chain has none."""
+        leaves = [number for number, node in enumerate(self.nodes) if not node.continues]
+        lengths = self.distances(leaves)
+        return [number for number in range(len(self.nodes)) if number not in lengths]
 
     @cached_property
-    def farthest(self) -> int:
-        """The most further events, on the shortest way, from any node to an end."""
+    def max_distance(self) -> int:
+        """The largest distance of any node to its nearest end."""
         return max(self.distances(self.ends()).values(), default=0)
 
     def distances(self, goals: Iterable[int]) -> dict[int, int]:
-        """Fewest further events from each node to a goal; a node that cannot reach one is absent."""
+        """The smallest number of further events from each node to a goal; nodes that cannot reach one are absent."""
         return distances(dict(enumerate(self.nodes)), goals)
 
 
 def distances(nodes: Mapping[int, GraphNode], goals: Iterable[int]) -> dict[int, int]:
-    """See `Graph.distances`, for some of the nodes."""
-    far = dict.fromkeys(goals, 0)
+    """Like `Graph.distances`, for a subset of the nodes."""
+    lengths = dict.fromkeys(goals, 0)
     backwards = sorted(nodes, reverse=True)
-    while sum(_nearer(number, nodes[number], far) for number in backwards):
+    while sum(_shorten(number, nodes[number], lengths) for number in backwards):
         pass
-    return far
+    return lengths
 
 
-def _nearer(number: int, node: GraphNode, far: dict[int, int]) -> bool:
-    """Notes a shorter way than known so far."""
-    lengths = _lengths(node, far)
-    if not lengths or min(lengths) >= far.get(number, min(lengths) + 1):
+def _shorten(number: int, node: GraphNode, lengths: dict[int, int]) -> bool:
+    """Enter a node's distance if it is shorter than the known one; returns whether it was."""
+    options = _lengths(node, lengths)
+    if not options or min(options) >= lengths.get(number, min(options) + 1):
         return False
-    far[number] = min(lengths)
+    lengths[number] = min(options)
     return True
 
 
-def _lengths(node: GraphNode, far: Mapping[int, int]) -> Collection[int]:
+def _lengths(node: GraphNode, lengths: Mapping[int, int]) -> Collection[int]:
     if node.split is None:
-        return [far[edge.to] + 1 for edge in node.edges if edge.weight > 0 and edge.to in far]
+        return [lengths[edge.to] + 1 for edge in node.edges if edge.weight > 0 and edge.to in lengths]
     branches = node.split.branches
     return [
-        sum(branch.fewest[kind] for branch, kind in zip(branches, kinds, strict=True)) + far[edge.to] + 1
-        for kinds, edge in node.split.joins.items()
-        if edge.to in far and all(branch.fewest[kind] for branch, kind in zip(branches, kinds, strict=True))
+        sum(branch.min_events[end] for branch, end in zip(branches, ends, strict=True)) + lengths[edge.to] + 1
+        for ends, edge in node.split.joins.items()
+        if edge.to in lengths and all(branch.min_events[end] for branch, end in zip(branches, ends, strict=True))
     ]
+
+
+# States, before they are expanded to nodes.
+
+
+def located_targets(state: State) -> Iterator[tuple[Location, Target]]:
+    """The targets of a state in its own description, each with its path there; caused chains are not among them."""
+    for number, transition in enumerate(state.next):
+        yield (
+            ("next", number),
+            Target(to=transition.to, delay=transition.delay, compensate=transition.compensate),
+        )
+        if transition.retry:
+            yield ("next", number, "retry", "else"), transition.retry.otherwise
+    if state.timeout:
+        yield ("timeout",), Target(to=state.timeout.to, delay=Fixed(value=state.timeout.after))
+    if state.compensation:
+        yield ("compensation",), state.compensation
+    if state.fork:
+        yield from ((("fork", "branches", number), branch) for number, branch in enumerate(state.fork.branches))
+        yield ("fork", "join"), state.fork.join
+        yield from ((("fork", "join", "unless", number), rule.target) for number, rule in enumerate(state.fork.unless))
+
+
+def targets(state: State) -> Iterator[Target]:
+    """The targets of a state in its own description."""
+    return (target for _, target in located_targets(state))
+
+
+def retried_transitions(chain: Chain) -> list[tuple[str, Transition]]:
+    """The transitions of a chain that have a retry limit, each with the name of its state."""
+    return [
+        (state.name, transition) for state in chain.states.values() for transition in state.next if transition.retry
+    ]
+
+
+class Reachability:
+    """The states reachable from each state: retry counts and compensations that no longer matter can be forgotten."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._targets: dict[str, list[Target]] = {name: list(targets(state)) for name, state in chain.states.items()}
+        self._retried = [name for name, _ in retried_transitions(chain)]
+        self.after: Mapping[str, frozenset[str]] = self._closure()
+        for state in chain.states.values():
+            if state.fork:
+                self._add_joins(state)
+        self.after = self._closure()
+
+    def retries_open(self, state: str) -> list[bool]:
+        """For each retried transition of the chain, whether it can still be reached from a state."""
+        return [name in self.after[state] for name in self._retried]
+
+    def may_compensate(self, state: str) -> bool:
+        """Whether a target that runs compensations can still be reached from a state."""
+        return any(target.compensate for name in self.after[state] for target in self._targets[name])
+
+    def _add_joins(self, forking: State) -> None:
+        """Let the join of a fork follow the states in which its branches end."""
+        assert forking.fork
+        inside = concatenated.from_iterable(self.after[branch.to] for branch in forking.fork.branches)
+        for name in {name for name in inside if _ends_branch(self._chain.states[name])}:
+            self._targets[name] += [forking.fork.join, *(rule.target for rule in forking.fork.unless)]
+
+    def _closure(self) -> Mapping[str, frozenset[str]]:
+        return {name: frozenset(self._reachable(name)) for name in self._chain.states}
+
+    def _reachable(self, start: str) -> set[str]:
+        reached, ahead = set(), [start]
+        while ahead:
+            name = ahead.pop()
+            if name not in reached:
+                reached.add(name)
+                ahead += [target.to for target in self._targets[name]]
+        return reached
+
+
+def _ends_branch(state: State) -> bool:
+    return not state.next and not state.fork and not state.outcome

@@ -1,4 +1,4 @@
-"""What exists: event types and chains, as frozen values. The loader makes them from YAML; nothing here reads files."""
+"""Chains as state machines: states, transitions, retries, timeouts, compensation, forks and joins."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from eventbus.catalog.model.delays import Delay, Fixed, Uniform
 from eventbus.catalog.model.events import Cached
 from eventbus.catalog.model.visitors import Visitors
 
-# What a state may have beside plain transitions: retries, timeouts, compensation, forks and joins.
+Outcome = Literal["completed", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where something leads, and after what delay."""
+    """A state that follows, and the delay before it."""
 
     to: str
+    """Name of the state."""
     delay: Delay
     compensate: bool = False
-    """Whether what was done so far is undone on the way (see `State.compensation`)."""
+    """Whether the chain's compensations run first (see `State.compensation`)."""
     scaled_by: str | None = None
-    """A variable with a `factor`, by which the delay is multiplied."""
+    """A variable with a `factor`, which multiplies the delay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Ever longer delays, milliseconds."""
+    """Growing delays between retries, milliseconds."""
 
     initial: float
     factor: float = 2.0
-    """How many times longer each delay is than the one before."""
+    """Ratio of each delay to the one before."""
     maximum: float | None = None
     jitter: float = 0.0
-    """Each delay lies evenly within this share of its length, shorter or longer."""
+    """Each delay is uniformly distributed within this share of its length, shorter or longer."""
 
     def delay(self, number: int) -> Delay:
-        """Before a retry, counted from 1."""
-        longest = float("inf") if self.maximum is None else self.maximum
+        """The delay before a retry, counted from 1."""
+        maximum = float("inf") if self.maximum is None else self.maximum
         try:
-            length = min(self.initial * self.factor ** (number - 1), longest)
+            length = min(self.initial * self.factor ** (number - 1), maximum)
         except OverflowError:
-            length = longest
+            length = maximum
         if self.jitter == 0:
             return Fixed(value=length)
         return Uniform(minimum=length * (1 - self.jitter), maximum=length * (1 + self.jitter))
@@ -51,19 +52,19 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """A transition that is taken a few times at most."""
+    """Limits how often a chain may take a transition."""
 
     limit: int
     """How often in one chain."""
     otherwise: Target
-    """Taken in its place from then on."""
+    """Replaces the transition once the limit is reached."""
     backoff: Backoff | None = None
     """None: the transition's own delay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
-    """Where a chain goes when the transition that it takes would last too long."""
+    """Where a chain goes when the transition it takes would last too long."""
 
     after: float
     """Milliseconds, exactly."""
@@ -72,7 +73,7 @@ class Timeout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRule:
-    """Another way on from a join."""
+    """Another target of a join, depending on how a branch ended."""
 
     ended: str
     """The state in which a branch ended."""
@@ -81,24 +82,21 @@ class JoinRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
-    """Branches that run side by side, and where the chain goes on when the last of them has ended."""
+    """Branches that run in parallel, and where the chain continues once the last of them has ended."""
 
     branches: tuple[Target, ...]
     join: Target
     unless: tuple[JoinRule, ...] = ()
-    """The first that holds counts."""
+    """The first rule that applies replaces `join`."""
 
     def target(self, ended: frozenset[str]) -> Target:
-        """The way on, by the states in which the branches ended."""
-        return next((one.target for one in self.unless if one.ended in ended), self.join)
-
-
-Outcome = Literal["completed", "failed"]
+        """Where the chain continues, given the states in which the branches ended."""
+        return next((rule.target for rule in self.unless if rule.ended in ended), self.join)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One way out of a state."""
+    """One of the transitions out of a state."""
 
     to: str
     delay: Delay
@@ -106,14 +104,14 @@ class Transition:
     weight: float
     retry: Retry | None = None
     compensate: bool = False
-    """Whether what was done so far is undone first (see `State.compensation`)."""
+    """Whether the chain's compensations run first (see `State.compensation`)."""
     scaled_by: str | None = None
-    """A variable with a `factor`, by which the delay is multiplied."""
+    """A variable with a `factor`, which multiplies the delay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CausedChain:
-    """Another chain that an event may cause, under the same correlation id."""
+    """Another chain that an event may cause; it shares the event's correlation id."""
 
     chain: str
     """Its name."""
@@ -125,9 +123,9 @@ class CausedChain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A step of a chain: it emits an event, then one transition is taken, or all branches of a fork.
+    """A step of a chain: it emits an event, then takes one transition, or all branches of a fork.
 
-    With neither of them the chain ends (with an outcome), or the branch of a fork does, or one thing has been undone.
+    A state with neither ends the chain (with an outcome), a branch of a fork, or one compensation.
     """
 
     name: str
@@ -139,47 +137,47 @@ class State:
     outcome: Outcome | None = None
     """Set where the chain ends, and only there."""
     abandon: float = 0.0
-    """Weight of the walks that stop here without another event and without outcome."""
+    """Weight of the chains that stop here without another event and without an outcome."""
     timeout: Timeout | None = None
     fork: Fork | None = None
     compensation: Target | None = None
-    """To a state that undoes what this one did."""
+    """The state that undoes what this one did."""
     causes: tuple[CausedChain, ...] = ()
-    """Each may begin, independently of the others and of `next`."""
+    """Each may start, independently of the others and of `next`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A value drawn once for each chain: an item of a list of the catalog, or an integer between two bounds."""
+    """A value that all events of a chain share: an item of a list of the catalog, or an integer between two bounds."""
 
     name: str
     list: str | None = None
     per: str | None = None
-    """Another variable: each of its values has an item of the list of its own, the same in all chains."""
+    """Another variable: each of its values has one item of the list, the same in all chains."""
     zipf: bool = False
     """Of a range: its second number is drawn half as often as the first, the third a third as often, and so on."""
     minimum: int | None = None
     maximum: int | None = None
     factor: float | None = None
-    """Each item of the list is slow or fast in its own way: the 95th percentile of its factor, whose median is 1."""
+    """The 95th percentile of the speed factors of the list's items, whose median is 1; each item has its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain(Cached):
-    """A state machine whose walk is one chain of events."""
+    """A state machine; one walk through it is one chain of events."""
 
     name: str
     weight: float
-    """Relative share; 0 is off by default."""
+    """Relative share; chains of weight 0 start only when they are asked for or caused."""
     description: str = ""
     start: str
     states: Mapping[str, State]
     """In the order of the file."""
     variables: Mapping[str, Variable] = field(default_factory=dict)
     max_steps: int = 64
-    """Upper bound of events in a chain; near it, the shortest way to a terminal state is taken."""
+    """Maximum number of events in a chain; close to it, the shortest path to a terminal state is taken."""
     visitors: Visitors | None = None
-    """Makes its chains sessions of visitors: `states` say what they emit, and this says what they do."""
+    """Makes its chains sessions of visitors: `states` say what they emit, this says what visitors do."""
 
     @property
     def root(self) -> str:
@@ -189,9 +187,11 @@ class Chain(Cached):
     @cached_property
     def caused(self) -> frozenset[str]:
         """Names of the chains that its events may cause."""
-        return frozenset(one.chain for state in self.states.values() for one in state.causes)
+        return frozenset(cause.chain for state in self.states.values() for cause in state.causes)
 
     @property
     def retries(self) -> int:
-        """How many retries a walk may have at most."""
-        return sum(one.retry.limit for state in self.states.values() for one in state.next if one.retry)
+        """The maximum number of retries in one chain."""
+        return sum(
+            transition.retry.limit for state in self.states.values() for transition in state.next if transition.retry
+        )

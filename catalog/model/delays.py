@@ -1,4 +1,4 @@
-"""Distributions of delays."""
+"""Distributions of delays, in milliseconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uniform:
-    """Evenly between two bounds, milliseconds."""
+    """Uniform between two bounds."""
 
     minimum: float
     maximum: float
@@ -17,14 +17,14 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fixed:
-    """Always the same, milliseconds."""
+    """Always the same."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exponential:
-    """Exponential with a mean, milliseconds, truncated to the bounds in quantile space."""
+    """Exponential with a mean; truncated to its bounds, whose mass is redistributed between them."""
 
     mean: float
     minimum: float = 0.0
@@ -33,7 +33,7 @@ class Exponential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogNormal:
-    """Log-normal given by its median and 95th percentile, milliseconds, truncated in quantile space."""
+    """Log-normal, given by its median and 95th percentile before it is truncated to its bounds."""
 
     median: float
     p95: float
@@ -43,9 +43,12 @@ class LogNormal:
 
 Delay = Uniform | Fixed | Exponential | LogNormal
 
+MIN_PROBABILITY = 1e-9
+"""`truncate` treats a smaller share of a distribution as none."""
+
 
 def scale(delay: Delay, factor: float) -> Delay:
-    """The same distribution, each delay multiplied with a factor."""
+    """The distribution of a delay multiplied by a factor."""
     if isinstance(delay, Fixed):
         return Fixed(value=delay.value * factor)
     low, high = delay.minimum * factor, None if delay.maximum is None else delay.maximum * factor
@@ -56,14 +59,10 @@ def scale(delay: Delay, factor: float) -> Delay:
     return Uniform(minimum=low, maximum=delay.maximum * factor)
 
 
-MIN_PROBABILITY = 1e-9
-"""Less of a distribution than this cannot be drawn from."""
-
-
 def truncate(delay: Delay, bound: float) -> tuple[float, Delay]:
-    """The probability that a delay is at most a bound (milliseconds), and the distribution of those that are.
+    """The probability that a delay is at most a bound, and the distribution of the delays that are.
 
-    With a probability of 0 the second is the delay itself, without meaning.
+    If the probability is 0, the second value is the delay unchanged and has no meaning.
     """
     if isinstance(delay, Fixed):
         return float(delay.value <= bound), delay
@@ -74,14 +73,14 @@ def truncate(delay: Delay, bound: float) -> tuple[float, Delay]:
     if isinstance(delay, Uniform):
         share = (bound - delay.minimum) / (delay.maximum - delay.minimum)
         return share, replace(delay, maximum=bound)
-    low = _reached(delay, delay.minimum)
-    inside = _reached(delay, bound) - low
-    high = 1.0 if delay.maximum is None else _reached(delay, delay.maximum)
+    low = _cdf(delay, delay.minimum)
+    inside = _cdf(delay, bound) - low
+    high = 1.0 if delay.maximum is None else _cdf(delay, delay.maximum)
     return (inside / (high - low), replace(delay, maximum=bound)) if inside > MIN_PROBABILITY else (0.0, delay)
 
 
-def _reached(delay: Exponential | LogNormal, bound: float) -> float:
-    """The probability of at most a bound, without truncation."""
+def _cdf(delay: Exponential | LogNormal, bound: float) -> float:
+    """The cumulative distribution function of a delay, without truncation."""
     if isinstance(delay, Exponential):
         return -math.expm1(-bound / delay.mean)
     sigma = math.log(delay.p95 / delay.median) / NormalDist().inv_cdf(0.95)

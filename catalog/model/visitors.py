@@ -1,4 +1,4 @@
-"""Who visits a site and what for: pages, journeys over them, and how people behave there. Frozen values."""
+"""The visitors of a web site: its pages, the journeys over them, and how visitors behave there."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ALIASES: Mapping[str, str] = {
     "page_close": "page_closed",
     "session_end": "session_ended",
 }
-"""Other words for the short names of visitor events."""
+"""Aliases of the short names of visitor events."""
 
 
 def full_name(name: str) -> str:
-    """The event type that a name means: `page_visit` → `omninode.visitor.page.visited.v1`.
+    """The event type that a name stands for: `page_visit` → `omninode.visitor.page.visited.v1`.
 
-    A name without a dot is the short name of a visitor event, or an alias of one; any other stays as it is.
+    A name without a dot is the short name of a visitor event, or an alias of one; any other name is returned unchanged.
     """
     if "." in name or not name:
         return name
@@ -32,14 +32,14 @@ def full_name(name: str) -> str:
 
 
 def short_name(event_type: str) -> str:
-    """The short name of a visitor event (`omninode.visitor.page.visited.v1` → `page_visited`); others keep theirs."""
+    """The short name of a visitor event (`omninode.visitor.page.visited.v1` → `page_visited`); others are unchanged."""
     if not event_type.startswith(VISITOR_PREFIX):
         return event_type
     return "_".join(event_type.removeprefix(VISITOR_PREFIX).split(".")[:-1])
 
 
 SESSION_STATES = ("created", "visited", "button", "link", "closed", "ended")
-"""What the states of a chain of sessions are called."""
+"""The states of a chain of sessions."""
 SESSION_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "page.path": SESSION_STATES,
     "page.title": SESSION_STATES,
@@ -52,10 +52,12 @@ SESSION_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "clicks": ("closed", "ended"),
     "duration_ms": ("ended",),
 }
-"""What an event of a session can tell of it, and in which states; `number` counts its pages, `clicks` those on the page
-that is closed, or in the whole session."""
+"""Session attributes available to payloads, with the states whose events have them.
+
+`number` counts the pages so far; `clicks` counts the clicks on the page that closes, or in the whole session.
+"""
 INTEGER_ATTRIBUTES = ("number", "pages", "clicks", "duration_ms")
-"""Those of `VISITS` that are whole numbers."""
+"""Those of `SESSION_ATTRIBUTES` that are integers; the others are texts."""
 
 
 class Range(NamedTuple):
@@ -65,23 +67,23 @@ class Range(NamedTuple):
     high: float
 
     def capped(self, maximum: float) -> Range:
-        """The same, but never above a bound."""
+        """The range with both bounds capped at a maximum."""
         return Range(min(self.low, maximum), min(self.high, maximum))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """Something on a page that can be clicked."""
+    """An element of a page that can be clicked."""
 
     element: str
-    """What tells it apart on its page: `add_to_cart`."""
+    """Its name, unique on the page: `add_to_cart`."""
     kind: ClickKind = "button"
     text: str = ""
-    """What it says."""
+    """The text on it."""
     to: str | None = None
-    """The page that it leads to."""
+    """The page that it opens."""
     causes: str | None = None
-    """The chain of the catalog that begins behind the scenes: one that the state of its kind causes."""
+    """The chain that the click starts: one of those that the state of its kind causes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +96,12 @@ class Page:
     clicks: tuple[Click, ...] = ()
 
     def click(self, element: str) -> Click | None:
+        """The element of a name, if the page has it."""
         return next((click for click in self.clicks if click.element == element), None)
 
 
 class Stop(NamedTuple):
-    """A page of a journey, and what is clicked there, in this order, whatever else is."""
+    """A page of a journey, and the clicks that happen there in this order, possibly among others."""
 
     page: str
     clicks: tuple[str, ...] = ()
@@ -106,25 +109,25 @@ class Stop(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
-    """What a visitor came for."""
+    """A path through the site, or a way of wandering over it."""
 
     name: str
     weight: float
     """Relative to the other journeys of its set."""
     stops: tuple[Stop, ...] = ()
-    """The way through the site; none: from page to page by chance, beginning anywhere."""
+    """The pages in order; none: random pages, starting anywhere."""
     clicks_per_page: Range | None = None
-    """In place of the behaviour's, but never above its maximum."""
+    """Replaces the behaviour's, capped at its maximum."""
     time_per_page: Range | None = None
-    """In place of the behaviour's, but never above its maximum; seconds."""
+    """Seconds; replaces the behaviour's, capped at its maximum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """Bounds of what visitors do; times are seconds, drawn evenly.
+    """How visitors behave, as ranges of uniformly distributed values; times are in seconds.
 
-    A session is over when its duration is, whatever was planned; the page that is open then is closed. A journey's way
-    is kept, so that the bounds of `pages_per_session` are for those that have none.
+    A session ends when its duration is over, even in the middle of a journey; the open page is closed first.
+    `pages_per_session` applies to journeys without stops.
     """
 
     session_duration: Range = field(default=Range(60, 600))
@@ -132,34 +135,34 @@ class Behaviour:
     time_per_page: Range = field(default=Range(10, 120))
     clicks_per_page: Range = field(default=Range(0, 8))
     action_delay: Range = field(default=Range(2, 15))
-    """Between one action on a page and the next."""
+    """Between two actions on a page."""
     human_like_delays: bool = True
-    """False: nobody waits, and everything happens in its order, a millisecond apart."""
+    """False: actions follow each other in order, one millisecond apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Visitors:
-    """A site and those who visit it: makes a chain one of sessions."""
+    """A site and its visitors; a chain that has them is a chain of sessions."""
 
     pages: Mapping[str, Page]
     sets: Mapping[str, tuple[Journey, ...]]
-    """Journeys by the name of their set."""
+    """Sets of journeys by name."""
     journeys: str
-    """The set that takes part."""
+    """The name of the set in use."""
     behaviour: Behaviour = field(default_factory=Behaviour)
     site: str = ""
-    """The address before every path: `https://demo.example`."""
+    """The address that precedes every path: `https://demo.example`."""
     referrer: str | None = None
-    """`variable.attribute` of the chain that says where a visitor came from."""
+    """`variable.attribute` of the chain that holds where a visitor came from."""
 
     @property
     def clicks(self) -> list[tuple[Page, Click]]:
-        """Everything that can be clicked, in the order of the pages."""
+        """All elements that can be clicked with their pages, in the order of the pages."""
         return [(page, click) for page in self.pages.values() for click in page.clicks]
 
-    def texts(self, visit: str) -> tuple[str, ...]:
-        """The text for each page or click, of those `VISITS` that are texts."""
-        match visit:
+    def texts(self, attribute: str) -> tuple[str, ...]:
+        """The value of a session attribute for each page, or for each click; only of attributes that are texts."""
+        match attribute:
             case "page.path":
                 return tuple(page.path for page in self.pages.values())
             case "page.title":
@@ -175,22 +178,22 @@ class Visitors:
 
     @property
     def active_journeys(self) -> tuple[Journey, ...]:
-        """The journeys that take part."""
+        """The journeys of the set in use."""
         return self.sets.get(self.journeys, ())
 
     @property
     def max_pages(self) -> int:
-        """No session has more."""
+        """The maximum number of pages in a session."""
         wandering = int(self.behaviour.pages_per_session.high)
         return max((len(journey.stops) or wandering for journey in self.active_journeys), default=wandering)
 
     @property
     def max_clicks(self) -> int:
-        """No page has more."""
-        asked = max((len(stop.clicks) for journey in self.active_journeys for stop in journey.stops), default=0)
-        return max(asked, int(self.behaviour.clicks_per_page.high))
+        """The maximum number of clicks on a page."""
+        planned = max((len(stop.clicks) for journey in self.active_journeys for stop in journey.stops), default=0)
+        return max(planned, int(self.behaviour.clicks_per_page.high))
 
     @property
     def max_events(self) -> int:
-        """No session has more."""
+        """The maximum number of events in a session."""
         return 2 + self.max_pages * (2 + self.max_clicks)

@@ -1,1 +1,1 @@
-"""From YAML to the values of the catalog."""
+"""From YAML to the values of the catalog, with the file and line of every mistake."""

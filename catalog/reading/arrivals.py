@@ -1,8 +1,8 @@
-"""An `arrivals` section: one node → one `Arrivals`."""
+"""Reads `arrivals` sections and profiles: one node → one `Arrivals` or `Profile`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -21,81 +21,99 @@ from eventbus.catalog.model import (
     Stages,
 )
 from eventbus.catalog.reading.chains import read_delay
-from eventbus.catalog.reading.document import YamlNode, read_document
-from eventbus.catalog.reading.scalars import per_second, seconds
+from eventbus.catalog.reading.document import Members, YamlNode, read_document
+from eventbus.catalog.reading.scalars import parse_rate
 from eventbus.catalog.validation.workload import arrivals_problems, profile_problems
-
-# Profiles of the day and the week: the shipped ones by name, others from a file or a section of one.
-
+from eventbus.durations import parse_duration
 
 FOLDER = Path(__file__).parents[1] / "data" / "profiles"
 PROFILE = ("name", "hours", "days", "time_zone", "per_day", "unit", "interpolate")
 UNITS = {"per hour": 1.0, "per minute": 60.0, "per second": 3600.0}
 """How many of each are in an hour."""
+FLAT = Profile(hours=((1.0,) * 24,))
+"""The base of profiles that name no other one, and what stands in for one that could not be read."""
+MODELS = ("rate", "stages", "profile", "users")
+BELONGS: Mapping[str, tuple[str, ...]] = {
+    "rate": ("spacing", "cv"),
+    "stages": ("repeat", "spacing", "cv"),
+    "profile": ("spacing", "cv"),
+    "users": ("think", "stagger"),
+}
+"""The members that each model may have beside its own."""
+STAGE = ("rate", "from", "to", "duration")
+SPACINGS: tuple[SpacingName, ...] = get_args(SpacingName)
+PLACEHOLDER = 1.0
+"""Stands in for a number that could not be read."""
 
 
 def profile_names() -> list[str]:
-    """The profiles that come with the catalog."""
+    """The names of the shipped profiles."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load_profile(name: str | Path) -> Profile:
-    """A profile by its name, or from a file of its own.
+    """A shipped profile by its name, or the profile in a file.
 
     Raises:
-        UnknownName: no shipped profile is called that, and there is no such file.
+        UnknownName: there is neither a shipped profile nor a file of this name.
         InvalidCatalog: the file has mistakes.
     """
-    path = _path(str(name))
+    path = _profile_path(str(name))
     mistakes: list[Mistake] = []
     node = read_document(path, mistakes)
-    profile = None if node is None else profile_of(node)
-    if node is not None and profile is not None and not mistakes:
-        for place, problem in profile_problems(profile):
-            node.at(place).complain(problem)
+    profile = None if node is None else read_checked_profile(node)
     if profile is None or mistakes:
         raise InvalidCatalog(mistakes)
     return profile
 
 
-def profile_of(node: YamlNode) -> Profile:
-    """A section's profile: the name of a shipped one, or its numbers, or a shipped one with changes."""
+def read_checked_profile(node: YamlNode) -> Profile:
+    """The profile of a section, checked if it could be read."""
+    before, profile = len(node.mistakes), read_profile(node)
+    if len(node.mistakes) == before:
+        for loc, problem in profile_problems(profile):
+            node.at(loc).complain(problem)
+    return profile
+
+
+def read_profile(node: YamlNode) -> Profile:
+    """The profile of a section: the name of a shipped one, its own numbers, or a shipped one with changes."""
     if not node.is_mapping:
         return _shipped(node)
     members = node.members(PROFILE)
     base = _shipped(members["name"]) if "name" in members else None
-    if node.is_mapping and "hours" not in members and base is None:
+    if "hours" not in members and base is None:
         node.complain("expected `hours`, or the `name` of a shipped profile")
     if "unit" in members and "per_day" in members:
         members["unit"].complain("with `per_day`, the hours are relative and have no unit")
-    base = base or Profile(hours=((1.0,) * 24,))
+    base = base or FLAT
     return Profile(
-        hours=_hours(members["hours"], members.get("unit")) if "hours" in members else base.hours,
+        hours=_hours(members["hours"], members["unit"]) if "hours" in members else base.hours,
         days=_days(members["days"]) if "days" in members else base.days,
         per_day=members["per_day"].number() if "per_day" in members else base.per_day,
         time_zone=members["time_zone"].text() or "UTC" if "time_zone" in members else base.time_zone,
-        interpolate=members["interpolate"].flag() is not False if "interpolate" in members else base.interpolate,
+        interpolate=members["interpolate"].flag(True) if "interpolate" in members else base.interpolate,
     )
 
 
-def _path(name: str) -> Path:
-    if name in profile_names():
+def _profile_path(name: str) -> Path:
+    shipped = profile_names()
+    if name in shipped:
         return FOLDER / f"{name}.yaml"
     if Path(name).is_file():
         return Path(name)
-    known = profile_names()
-    raise UnknownName(f"expected a profile ({join_names(known)}) or a file, got {name!r}{did_you_mean(name, known)}")
+    near = did_you_mean(name, shipped)
+    raise UnknownName(f"expected a profile ({join_names(shipped)}) or a file, got {name!r}{near}")
 
 
 def _shipped(node: YamlNode) -> Profile:
     name = node.one_of(tuple(profile_names()))
-    return Profile(hours=((1.0,) * 24,)) if name is None else load_profile(name)
+    return FLAT if name is None else load_profile(name)
 
 
-def _hours(node: YamlNode, unit: YamlNode | None) -> tuple[tuple[float, ...], ...]:
-    """24 numbers, or 7 lists of them, or such lists by the name of the day; in chains per hour."""
-    name = None if unit is None else unit.one_of(tuple(UNITS))
-    factor = UNITS[name or "per hour"]
+def _hours(node: YamlNode, unit: YamlNode) -> tuple[tuple[float, ...], ...]:
+    """24 numbers, 7 lists of 24, or such lists by the name of the day; in chains per hour."""
+    factor = UNITS[unit.one_of(tuple(UNITS)) or "per hour"]
     if node.is_mapping:
         days = node.members(WEEK, required=WEEK)
         return tuple(_numbers(days[day], factor) for day in WEEK if day in days)
@@ -106,113 +124,89 @@ def _hours(node: YamlNode, unit: YamlNode | None) -> tuple[tuple[float, ...], ..
 
 
 def _numbers(node: YamlNode, factor: float = 1.0) -> tuple[float, ...]:
-    numbers = [item.number() for item in node.items()]
-    return tuple((number or 0.0) * factor for number in numbers)
+    return tuple(item.number(0.0) * factor for item in node.items())
 
 
 def _days(node: YamlNode) -> tuple[float, ...]:
     """Seven factors, or some by the name of the day; the others are 1."""
     if not node.is_mapping:
         return _numbers(node)
-    members: Mapping[str, YamlNode] = node.members(WEEK)
-    factors = {name: member.number() for name, member in members.items()}
-    return tuple(1.0 if factors.get(day) is None else float(factors[day] or 0.0) for day in WEEK)
-
-
-MODELS = ("rate", "stages", "profile", "users")
-BELONGS: Mapping[str, tuple[str, ...]] = {  # the members that a model has besides
-    "rate": ("spacing", "cv"),
-    "stages": ("repeat", "spacing", "cv"),
-    "profile": ("spacing", "cv"),
-    "users": ("think", "stagger"),
-}
-STAGE = ("rate", "from", "to", "duration")
-SPACINGS: tuple[SpacingName, ...] = get_args(SpacingName)
-HARMLESS = 1.0
-"""A number in place of one that could not be read."""
+    members = node.members(WEEK)
+    return tuple(float(members[day].number(1.0)) for day in WEEK)
 
 
 def read_arrivals(node: YamlNode) -> Arrivals:
-    """When chains begin; what cannot be read or makes no sense is noted, and stands in as something harmless."""
+    """The arrivals of a section; placeholders stand in for what is wrong, after a mistake."""
     before = len(node.mistakes)
     arrivals = _arrivals(node)
     if len(node.mistakes) == before:
-        for place, problem in arrivals_problems(arrivals):
-            node.at(place).complain(problem)
+        for loc, problem in arrivals_problems(arrivals):
+            node.at(loc).complain(problem)
     return arrivals
 
 
 def _arrivals(node: YamlNode) -> Arrivals:
     members = node.members((*MODELS, "repeat", "spacing", "cv", "think", "stagger"))
-    given = [name for name in MODELS if name in members]
-    if len(given) != 1:
+    models = [name for name in MODELS if name in members]
+    if len(models) != 1:
         if node.is_mapping:
-            node.complain(f"expected exactly one of {join_names(MODELS)}, got {join_names(given)}")
-        return OpenWorkload(rate=ConstantRate(rate=HARMLESS))
-    _refuse_strangers(members, given[0])
-    return _users(members) if given[0] == "users" else _open(members)
+            node.complain(f"expected exactly one of {join_names(MODELS)}, got {join_names(models)}")
+        return OpenWorkload(rate=ConstantRate(rate=PLACEHOLDER))
+    _refuse_foreign(members, models[0])
+    return _closed(members) if models[0] == "users" else _open(members)
 
 
-def _refuse_strangers(members: Mapping[str, YamlNode], model: str) -> None:
-    every = {name for names in BELONGS.values() for name in names}
+def _refuse_foreign(members: Mapping[str, YamlNode], model: str) -> None:
+    """Refuse the members of other models."""
+    optional = {name for names in BELONGS.values() for name in names}
     for name, member in members.items():
-        if name in every and name not in BELONGS[model]:
+        if name in optional and name not in BELONGS[model]:
             member.complain(f"{name!r} does not go with {model!r}; {join_names(BELONGS[model])} do")
 
 
-def _users(members: Mapping[str, YamlNode]) -> ClosedWorkload:
-    users = members["users"].integer()
+def _closed(members: Members) -> ClosedWorkload:
     return ClosedWorkload(
-        users=1 if users is None else users,
+        users=members["users"].integer(1),
         think=read_delay(members["think"]) if "think" in members else THINK,
         ramp_up=read_seconds(members["stagger"]) if "stagger" in members else 0.0,
     )
 
 
-def _open(members: Mapping[str, YamlNode]) -> OpenWorkload:
-    spacing = _spacing(members)
+def _open(members: Members) -> OpenWorkload:
+    spacing = Spacing(name=members["spacing"].one_of(SPACINGS) or "poisson", cv=members["cv"].number(PLACEHOLDER))
     if "rate" in members:
         return OpenWorkload(rate=ConstantRate(rate=read_rate(members["rate"])), spacing=spacing)
     if "profile" in members:
-        return OpenWorkload(rate=profile_of(members["profile"]), spacing=spacing)
-    repeat = members["repeat"].flag() if "repeat" in members else False
+        return OpenWorkload(rate=read_profile(members["profile"]), spacing=spacing)
+    repeat = members["repeat"].flag(False)
     stages = tuple(_stage(item) for item in members["stages"].items())
-    return OpenWorkload(rate=Stages(stages=stages, repeat=bool(repeat)), spacing=spacing)
-
-
-def _spacing(members: Mapping[str, YamlNode]) -> Spacing:
-    name = members["spacing"].one_of(SPACINGS) if "spacing" in members else None
-    cv = members["cv"].number() if "cv" in members else None
-    return Spacing(name=name or "poisson", cv=HARMLESS if cv is None else cv)
+    return OpenWorkload(rate=Stages(stages=stages, repeat=repeat), spacing=spacing)
 
 
 def _stage(node: YamlNode) -> Stage:
     members = node.members(STAGE, required=("duration",))
-    given = members.keys() & set(STAGE) - {"duration"}
-    if node.is_mapping and given not in ({"rate"}, {"from", "to"}):
+    if node.is_mapping and members.keys() & set(STAGE) - {"duration"} not in ({"rate"}, {"from", "to"}):
         node.complain("expected either `rate`, or `from` and `to`")
-    rates = [read_rate(members[name]) for name in ("rate", "from", "to") if name in members] or [HARMLESS]
-    duration = read_seconds(members["duration"]) if "duration" in members else HARMLESS
+    rates = [read_rate(members[name]) for name in ("rate", "from", "to") if name in members] or [PLACEHOLDER]
+    duration = read_seconds(members["duration"]) if "duration" in members else PLACEHOLDER
     return Stage(duration=duration, begin=rates[0], end=rates[-1])
 
 
 def read_seconds(node: YamlNode) -> float:
     """A duration: seconds as a number, or a text such as `1h30m`."""
-    value = node.plain()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return node.number() or 0.0
-    found = seconds(value) if isinstance(value, str) else None
-    if found is None:
-        node.complain(f"expected seconds, or a duration such as 30s or 1h30m, got {format_value(value)}")
-    return HARMLESS if found is None else found
+    return _number_or(node, parse_duration, "seconds, or a duration such as 30s or 1h30m")
 
 
 def read_rate(node: YamlNode) -> float:
     """A rate: chains per second as a number, or a text such as `600/h`."""
+    return _number_or(node, parse_rate, "chains per second, or a rate such as 600/h or 12/min")
+
+
+def _number_or(node: YamlNode, parse: Callable[[str], float | None], expected: str) -> float:
     value = node.plain()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return node.number() or 0.0
-    found = per_second(value) if isinstance(value, str) else None
-    if found is None:
-        node.complain(f"expected chains per second, or a rate such as 600/h or 12/min, got {format_value(value)}")
-    return HARMLESS if found is None else found
+        return node.number(0.0)
+    number = parse(value) if isinstance(value, str) else None
+    if number is None:
+        node.complain(f"expected {expected}, got {format_value(value)}")
+    return PLACEHOLDER if number is None else number

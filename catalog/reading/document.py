@@ -1,11 +1,11 @@
-"""A YAML document whose every value knows its line, so that a mistake can be shown where it was made."""
+"""YAML documents whose values know their lines, so that each mistake is reported where it is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import yaml
 
@@ -17,7 +17,11 @@ NOT_RENAMED: Mapping[str, str] = {}
 
 
 class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
-    """YAML 1.2's core schema: `no` and `on` are texts, `010` and `12:30` are not numbers."""
+    """Resolves plain scalars much like YAML 1.2's JSON schema.
+
+    `true`, `false`, `null`, `~` and decimal numbers have their meaning; everything else is a text, such as `no`, `on`,
+    `True`, `010` and `12:30`.
+    """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's interface
 
@@ -30,6 +34,7 @@ for _kind, _pattern, _first in (
 ):
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
+TEXT, MAP, NULL = ("tag:yaml.org,2002:" + kind for kind in ("str", "map", "null"))
 _scalars: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:str": str,
     "tag:yaml.org,2002:int": int,
@@ -40,9 +45,10 @@ _scalars: dict[str, Callable[[str], Any]] = {
 
 
 class YamlNode:
-    """One value of a document. What is asked of it and does not fit is noted among the document's mistakes.
+    """One value of a document. What does not fit a request for it is added to the mistakes of the document.
 
-    The readers (`text`, `number`, …) answer None after noting a mistake, so that reading goes on and finds the others.
+    The readers (`text`, `number`, …) return None after a mistake, or the default that they were given, so that reading
+    continues and finds the other mistakes.
     """
 
     __slots__ = ("_node", "file", "mistakes", "path")
@@ -55,19 +61,19 @@ class YamlNode:
 
     @property
     def line(self) -> int:
-        """Counted from 1; 0 of a value that no file has (see `overrides`): then `file` is what has it."""
+        """Counted from 1; 0 of a value that an option set (see `override`), whose text is `file`."""
         return int(self._node.start_mark.line) + 1
 
     def complain(self, problem: str) -> None:
-        """Note a mistake at this value."""
+        """Add a mistake at this value."""
         self.mistakes.append(Mistake(self.file, self.line, format_path(self.path), problem))
 
-    def mapping(self) -> dict[str, YamlNode]:
+    def mapping(self) -> Members:
         """The members of a mapping by name; empty after a mistake."""
+        members = Members(self)
         if not isinstance(self._node, yaml.MappingNode):
             self.complain(f"expected a mapping, got {self._shown()}")
-            return {}
-        members: dict[str, YamlNode] = {}
+            return members
         for key, value in self._node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self._child(key, "?").complain("expected a name, got a list or mapping")
@@ -82,23 +88,24 @@ class YamlNode:
 
     def members(
         self, allowed: Collection[str], required: Collection[str] = (), renamed: Mapping[str, str] = NOT_RENAMED
-    ) -> dict[str, YamlNode]:
+    ) -> Members:
         """Like `mapping`, but an unknown or a missing member is a mistake.
 
         Args:
             renamed: names that are no longer allowed, and what to write instead.
         """
-        found = self.mapping()
-        for name, node in found.items():
+        members = self.mapping()
+        for name, node in members.items():
             if name in renamed:
                 node.complain(f"unknown field {name!r}: write {renamed[name]!r} instead")
             elif name not in allowed:
-                node.complain(f"unknown field {name!r}{did_you_mean(name, allowed)}; allowed are {join_names(allowed)}")
+                near = did_you_mean(name, allowed)
+                node.complain(f"unknown field {name!r}{near}; allowed are {join_names(allowed)}")
         if isinstance(self._node, yaml.MappingNode):
             for name in required:
-                if name not in found:
+                if name not in members:
                     self.complain(f"{name!r} is required, but missing")
-        return found
+        return members
 
     def items(self) -> list[YamlNode]:
         """The items of a list; empty after a mistake."""
@@ -115,29 +122,41 @@ class YamlNode:
         self.complain(f"expected a text, got {format_value(value)}")
         return None
 
-    def number(self) -> float | None:
-        """A number that is finite."""
+    @overload
+    def number(self) -> float | None: ...
+    @overload
+    def number(self, default: float) -> float: ...
+    def number(self, default: float | None = None) -> float | None:
+        """A finite number."""
         value = self.plain()
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf"):
             return value
         self.complain(f"expected a number, got {format_value(value)}")
-        return None
+        return default
 
-    def integer(self) -> int | None:
-        """A whole number."""
+    @overload
+    def integer(self) -> int | None: ...
+    @overload
+    def integer(self, default: int) -> int: ...
+    def integer(self, default: int | None = None) -> int | None:
+        """An integer."""
         value = self.plain()
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         self.complain(f"expected a whole number, got {format_value(value)}")
-        return None
+        return default
 
-    def flag(self) -> bool | None:
+    @overload
+    def flag(self) -> bool | None: ...
+    @overload
+    def flag(self, default: bool) -> bool: ...
+    def flag(self, default: bool | None = None) -> bool | None:
         """`true` or `false`."""
         value = self.plain()
         if isinstance(value, bool):
             return value
         self.complain(f"expected true or false, got {format_value(value)}")
-        return None
+        return default
 
     def one_of(self, allowed: tuple[Word, ...]) -> Word | None:
         """One of these words."""
@@ -154,7 +173,7 @@ class YamlNode:
 
     @property
     def tree(self) -> yaml.Node:
-        """As PyYAML has it."""
+        """The value as PyYAML has it."""
         return self._node
 
     @property
@@ -166,7 +185,7 @@ class YamlNode:
         return isinstance(self._node, yaml.SequenceNode)
 
     def at(self, path: Location) -> YamlNode:
-        """The value at a path below this one, or the nearest above it that exists."""
+        """The value at a path below this one, or its nearest ancestor that exists."""
         node = self
         for step in path:
             below = node._step(step)
@@ -192,18 +211,38 @@ class YamlNode:
         return "a mapping" if isinstance(self._node, yaml.MappingNode) else "a list"
 
 
+class AbsentNode(YamlNode):
+    """A member that a mapping does not have: readers return None, their default or nothing, without a mistake."""
+
+    def complain(self, problem: str) -> None:
+        """Do nothing: whether the member is required is the mapping's rule."""
+
+
+class Members(dict[str, YamlNode]):
+    """The members of a mapping by name; `members[name]` of a name that it does not have is an `AbsentNode`."""
+
+    def __init__(self, mapping: YamlNode) -> None:
+        super().__init__()
+        self._mapping = mapping
+
+    def __missing__(self, name: str) -> YamlNode:
+        mapping = self._mapping
+        absent = yaml.ScalarNode(NULL, "", mapping.tree.start_mark)
+        return AbsentNode(absent, mapping.file, (*mapping.path, name), mapping.mistakes)
+
+
 def compose(text: str | bytes) -> yaml.Node | None:
-    """The tree of a text; None if there is nothing in it.
+    """The tree of a text; None if the text is empty.
 
     Raises:
-        yaml.YAMLError: it is not YAML.
+        yaml.YAMLError: the text is not YAML.
     """
     node: yaml.Node | None = yaml.compose(text, _CoreLoader)
     return node
 
 
 def read_document(path: Path, mistakes: list[Mistake]) -> YamlNode | None:
-    """The document in a file; None after a mistake, which is noted."""
+    """The document in a file; None after a mistake, which is added to the list."""
     try:
         text = path.read_bytes()
         node = compose(text)
@@ -224,12 +263,12 @@ def read_document(path: Path, mistakes: list[Mistake]) -> YamlNode | None:
 
 
 def text_of(members: Mapping[str, YamlNode], name: str) -> str:
-    """The text of a member; empty when it is absent or, which is noted, no text."""
+    """The text of a member; empty if it is absent or, after a mistake, is not a text."""
     return (members[name].text() or "") if name in members else ""
 
 
 def values_of(members: Mapping[str, YamlNode], name: str) -> tuple[Any, ...] | None:
-    """The plain items of a member; None when it is absent."""
+    """The plain items of a member; None if it is absent."""
     return tuple(item.plain() for item in members[name].items()) if name in members else None
 
 
@@ -251,10 +290,12 @@ def _syntax(path: Path, error: yaml.YAMLError) -> Mistake:
 
 
 def is_cyclic(node: yaml.Node, above: list[yaml.Node]) -> bool:
-    """Whether an alias below a node stands for the node itself, or for one of those above it."""
+    """Whether an alias in a node refers to the node itself or to one of its ancestors."""
     if isinstance(node, yaml.ScalarNode):
         return False
-    return any(node is other for other in above) or any(is_cyclic(n, [*above, node]) for n in _children(node))
+    return any(node is ancestor for ancestor in above) or any(
+        is_cyclic(child, [*above, node]) for child in _children(node)
+    )
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:
@@ -265,19 +306,17 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield from pair
 
 
-# `PATH=VALUE`: changes to a document before it is read, so that it is judged with them as one.
-
+# Overrides (`PATH=VALUE`) change a document before it is read, so that both are checked as one.
 
 OVERRIDE_FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
 STEP = re.compile(r"\.?([^.\[\]=]+)|\[([0-9]+)\]")
 PATH = re.compile(rf"({STEP.pattern})+")
-TEXT, MAP, NOTHING = ("tag:yaml.org,2002:" + kind for kind in ("str", "map", "null"))
 
 
 def override(document: YamlNode, options: Sequence[str]) -> YamlNode:
-    """The document with the options carried out, in their order; what does not work is noted among its mistakes.
+    """The document with its overrides applied in order; what does not work is added to its mistakes.
 
-    A mistake in a value that came from an option names this option in place of a file and a line.
+    A mistake in a value that an option set names the option in place of a file and a line.
     """
     for option in options:
         origin = f"--set {option}"
@@ -285,74 +324,81 @@ def override(document: YamlNode, options: Sequence[str]) -> YamlNode:
         if not equals or not PATH.fullmatch(path):
             document.mistakes.append(Mistake(origin, 0, "option", f"expected {OVERRIDE_FORM}"))
             continue
-        place = _place(path)
+        loc = _parse_path(path)
         try:
-            tree = _changed(document.tree, place, _value(text, origin))
+            tree = _changed(document.tree, loc, _value(text, origin))
         except ValueError as error:
-            document.mistakes.append(Mistake(origin, 0, format_path(place), str(error)))
+            document.mistakes.append(Mistake(origin, 0, format_path(loc), str(error)))
         else:
             document = YamlNode(tree, document.file, document.path, document.mistakes)
     return document
 
 
-def _place(path: str) -> Location:
+def _parse_path(path: str) -> Location:
     return tuple(int(index) if index else name for name, index in STEP.findall(path))
 
 
 def _value(text: str, origin: str) -> yaml.Node:
+    """The value of an option, marked with the option as its origin.
+
+    Raises:
+        ValueError: it is not YAML, or contains itself.
+    """
     try:
         node = compose(text)
     except yaml.YAMLError as error:
         raise ValueError(f"is not YAML: {getattr(error, 'problem', None) or error}") from None
-    elsewhere = yaml.Mark(origin, 0, -1, 0, None, 0)
+    mark = yaml.Mark(origin, 0, -1, 0, None, 0)
     if node is None:
-        return yaml.ScalarNode(NOTHING, "", elsewhere)
+        return yaml.ScalarNode(NULL, "", mark)
     if is_cyclic(node, []):
         raise ValueError("an alias contains itself")
-    _move(node, elsewhere)
+    _set_mark(node, mark)
     return node
 
 
-def _move(node: yaml.Node, mark: yaml.Mark) -> None:
-    """Say of all values that they are from elsewhere."""
+def _set_mark(node: yaml.Node, mark: yaml.Mark) -> None:
+    """Set the origin of a value and of all values in it."""
     node.start_mark = mark
     if not isinstance(node, yaml.ScalarNode):
-        for child in node.value:
-            for each in child if isinstance(child, tuple) else (child,):
-                _move(each, mark)
+        for child in _children(node):
+            _set_mark(child, mark)
 
 
 def _changed(node: yaml.Node, path: Location, value: yaml.Node) -> yaml.Node:
-    """The node with another value at a path; nothing in it is changed, as an alias may show it in another place too."""
+    """A copy of a tree with another value at a path; the tree itself is not changed, as aliases may share its parts.
+
+    Raises:
+        ValueError: there is no such path.
+    """
     if not path:
         return value
     step, rest = path[0], path[1:]
     if isinstance(node, yaml.SequenceNode):
-        return _list(node, step, rest, value)
-    if isinstance(node, yaml.ScalarNode) and node.tag == NOTHING:
+        return _changed_list(node, step, rest, value)
+    if isinstance(node, yaml.ScalarNode) and node.tag == NULL:
         node = yaml.MappingNode(MAP, [], node.start_mark)
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, str(step), rest, value)
+        return _changed_mapping(node, str(step), rest, value)
     raise ValueError(f"there is nothing below {format_value(node.value)}, so no {step!r}")
 
 
-def _list(node: yaml.SequenceNode, step: str | int, rest: Location, value: yaml.Node) -> yaml.Node:
+def _changed_list(node: yaml.SequenceNode, step: str | int, rest: Location, value: yaml.Node) -> yaml.Node:
     items = list(node.value)
     index = int(step) if str(step).isdecimal() else -1
     if not 0 <= index <= len(items):
         raise ValueError(f"expected an item from [0] to [{len(items)}] (a new one), got {step!r}")
-    old = items[index] if index < len(items) else _nothing(node)
+    old = items[index] if index < len(items) else yaml.ScalarNode(NULL, "", node.start_mark)
     items[index : index + 1] = [_changed(old, rest, value)]
     return yaml.SequenceNode(node.tag, items, node.start_mark)
 
 
-def _mapping(node: yaml.MappingNode, step: str, rest: Location, value: yaml.Node) -> yaml.Node:
+def _changed_mapping(node: yaml.MappingNode, step: str, rest: Location, value: yaml.Node) -> yaml.Node:
     pairs = list(node.value)
-    at = next((at for at, (key, _) in enumerate(pairs) if key.value == step), len(pairs))
-    key, old = pairs[at] if at < len(pairs) else (yaml.ScalarNode(TEXT, step, node.start_mark), _nothing(node))
-    pairs[at : at + 1] = [(key, _changed(old, rest, value))]
+    index = next((index for index, (key, _) in enumerate(pairs) if key.value == step), len(pairs))
+    if index < len(pairs):
+        key, old = pairs[index]
+    else:
+        key, old = yaml.ScalarNode(TEXT, step, node.start_mark), yaml.ScalarNode(NULL, "", node.start_mark)
+    pairs[index : index + 1] = [(key, _changed(old, rest, value))]
     return yaml.MappingNode(node.tag, pairs, node.start_mark)
-
-
-def _nothing(beside: yaml.Node) -> yaml.Node:
-    return yaml.ScalarNode(NOTHING, "", beside.start_mark)

@@ -1,13 +1,13 @@
-"""YAML files → `Sections`: reads every file, checks the whole, and reports all mistakes together."""
+"""Loads YAML files: reads every file, validates the whole, and reports all mistakes together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from eventbus.catalog.errors import InvalidCatalog, Location, Mistake, did_you_mean, format_path, join_names
+from eventbus.catalog.errors import InvalidCatalog, Mistake, did_you_mean, format_path, join_names
 from eventbus.catalog.model import (
     DEFAULT_PARTITIONS,
     INTEGER_ATTRIBUTES,
@@ -90,56 +90,58 @@ def _field(name: str, node: YamlNode) -> PayloadField | None:
     return made if len(node.mistakes) == before else None
 
 
-# Where a payload field's values come from, followed through picks and variables to the lists themselves.
-
-
-def with_allowed_values(catalog: Sections) -> dict[str, EventType]:
-    """The catalog's event types with `allowed` of every payload field filled in, where it is known."""
-    emitting = emitters(catalog.chains)
+def with_allowed_values(sections: Sections) -> dict[str, EventType]:
+    """The event types with `allowed` of every payload field filled in, where the values are known."""
+    emitting = emitters(sections.chains)
     return {
-        name: replace(event, payload=tuple(_resolved(f, catalog, emitting.get(name, [])) for f in event.payload))
-        for name, event in catalog.events.items()
+        name: replace(
+            event, payload=tuple(_with_allowed(field, sections, emitting.get(name, [])) for field in event.payload)
+        )
+        for name, event in sections.events.items()
     }
 
 
-def _resolved(one: PayloadField, catalog: Sections, chains: list[Chain]) -> PayloadField:
-    if one.fields is not None:
-        return replace(one, fields=tuple(_resolved(inner, catalog, chains) for inner in one.fields))
-    return replace(one, allowed=_allowed(one, catalog, chains))
+def _with_allowed(field: PayloadField, sections: Sections, chains: list[Chain]) -> PayloadField:
+    if field.fields is not None:
+        return replace(field, fields=tuple(_with_allowed(inner, sections, chains) for inner in field.fields))
+    return replace(field, allowed=_allowed(field, sections, chains))
 
 
-def _allowed(one: PayloadField, catalog: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
-    if one.value is not None:
-        return (one.value,)
-    if one.pick is not None:
-        return _values(catalog, *split(one.pick))
-    if one.var is not None:
-        return _of_variable(one.var, catalog, chains)
-    if one.visit is not None:
-        return _of_visits(one.visit, chains)
-    return one.choices
+def _allowed(field: PayloadField, sections: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
+    if field.value is not None:
+        return (field.value,)
+    if field.pick is not None:
+        return _list_values(sections, *split(field.pick))
+    if field.var is not None:
+        return _variable_values(field.var, sections, chains)
+    if field.visit is not None:
+        return _visit_values(field.visit, chains)
+    return field.choices
 
 
-def _of_variable(reference: str, catalog: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
-    """The values of all chains together; None when one of them draws a number between bounds, or no chain emits it."""
+def _variable_values(reference: str, sections: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
+    """The values of a variable in all chains; None if one of them draws a number, or no chain emits the event."""
     name, attribute = split(reference)
     lists = [chain.variables[name].list for chain in chains]
     if not lists or None in lists:
         return None
-    return tuple(value for items in dict.fromkeys(lists) if items for value in _values(catalog, items, attribute))
+    return tuple(value for items in dict.fromkeys(lists) if items for value in _list_values(sections, items, attribute))
 
 
-def _of_visits(visit: str, chains: list[Chain]) -> tuple[Any, ...] | None:
-    """The texts of the sites of all chains; None for whole numbers, and referrers, which may lie elsewhere."""
-    if visit in INTEGER_ATTRIBUTES or visit == "referrer":
+def _visit_values(attribute: str, chains: list[Chain]) -> tuple[Any, ...] | None:
+    """The texts of the sites of all chains; None for integers, and for referrers, which may be external."""
+    if attribute in INTEGER_ATTRIBUTES or attribute == "referrer":
         return None
-    return tuple(text for chain in chains if chain.visitors for text in dict.fromkeys(chain.visitors.texts(visit)))
+    sites = (chain.visitors for chain in chains if chain.visitors)
+    return tuple(text for site in sites for text in dict.fromkeys(site.texts(attribute)))
 
 
-def _values(catalog: Sections, name: str, attribute: str | None) -> tuple[Any, ...]:
-    items = catalog.lists[name]
+def _list_values(sections: Sections, name: str, attribute: str | None) -> tuple[Any, ...]:
+    items = sections.lists[name]
     return items if attribute is None else tuple(item[attribute] for item in items)
 
+
+# Files and folders.
 
 FILE = ("alone", "domain", "source", "partitions", "lists", "events", "chains")
 SECTIONS = ("partitions", "lists", "events", "chains")
@@ -147,52 +149,54 @@ SECTIONS = ("partitions", "lists", "events", "chains")
 
 @dataclass(slots=True)
 class DraftSections:
-    """What has been read so far: each section's definitions by name, and where they stand."""
+    """The definitions read so far: of each section by name, and the node of each."""
 
     mistakes: list[Mistake] = field(default_factory=list)
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
-    places: dict[tuple[str, str], YamlNode] = field(default_factory=dict)
+    nodes: dict[tuple[str, str], YamlNode] = field(default_factory=dict)
 
-    def define(self, section: str, name: str, value: Any, node: YamlNode, folder: set[tuple[str, str]]) -> None:
-        """Add a definition, or replace an earlier path's of the same name."""
+    def define(self, section: str, name: str, value: Any, node: YamlNode, defined: set[tuple[str, str]]) -> None:
+        """Add a definition, or replace the one of an earlier path.
+
+        Args:
+            defined: what the current path has defined so far; defining it twice is a mistake.
+        """
         key = (section, name)
-        if key in folder:
-            first = self.places[key]
+        if key in defined:
+            first = self.nodes[key]
             node.complain(f"duplicate name {name!r}: it is defined already in {first.file}, line {first.line}")
             return
-        folder.add(key)
+        defined.add(key)
         self.sections[section][name] = value
-        self.places[key] = node
+        self.nodes[key] = node
 
-    def forget(self, kept: set[tuple[str, str]]) -> None:
-        """Drop every definition but these."""
-        for key in self.places.keys() - kept:
-            del self.sections[key[0]][key[1]], self.places[key]
-
-    def catalog(self) -> Sections:
-        return Sections(**self.sections)
+    def keep_only(self, kept: set[tuple[str, str]]) -> None:
+        """Drop all definitions but these."""
+        for section, name in self.nodes.keys() - kept:
+            del self.sections[section][name], self.nodes[section, name]
 
 
 def load_sections(paths: Sequence[Path]) -> Sections:
-    """Read files, and folders of `*.yaml` and `*.yml`, in order; a later one replaces what an earlier one defines.
+    """Read files, and folders of `*.yaml` and `*.yml`, in order; a later path replaces the definitions of earlier ones.
 
     Raises:
         InvalidCatalog: with every mistake of every file.
     """
     draft = DraftSections()
     for path in paths:
-        folder: set[tuple[str, str]] = set()
+        defined: set[tuple[str, str]] = set()
         for file in _files(path, draft.mistakes):
             document = read_document(file, draft.mistakes)
             if document is not None:
-                _file(document, draft, folder)
-    catalog = draft.catalog()
-    for place, problem in validate(catalog):
-        _mistake(draft, place, problem)
+                _read_file(document, draft, defined)
+    sections = Sections(**draft.sections)
+    for loc, problem in validate(sections):
+        node = draft.nodes[str(loc[0]), str(loc[1])].at(loc[2:])
+        draft.mistakes.append(Mistake(node.file, node.line, format_path(loc), problem))
     if draft.mistakes:
         raise InvalidCatalog(_in_order(draft.mistakes))
-    domains = dict.fromkeys(sorted(event.domain for event in catalog.events.values()), DEFAULT_PARTITIONS)
-    return replace(catalog, events=with_allowed_values(catalog), partitions={**domains, **catalog.partitions})
+    domains = dict.fromkeys(sorted(event.domain for event in sections.events.values()), DEFAULT_PARTITIONS)
+    return replace(sections, events=with_allowed_values(sections), partitions={**domains, **sections.partitions})
 
 
 def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
@@ -204,41 +208,31 @@ def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
     return files
 
 
-def _mistake(draft: DraftSections, place: Location, problem: str) -> None:
-    node = draft.places[str(place[0]), str(place[1])]
-    at = node.at(place[2:])
-    draft.mistakes.append(Mistake(at.file, at.line, format_path(place), problem))
-
-
 def _in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
     """By file in the order read, then by line."""
     files: dict[str, list[Mistake]] = {}
     for mistake in mistakes:
         files.setdefault(mistake.file, []).append(mistake)
-    return [mistake for group in files.values() for mistake in sorted(group, key=lambda m: m.line)]
+    return [mistake for group in files.values() for mistake in sorted(group, key=lambda mistake: mistake.line)]
 
 
-def _file(document: YamlNode, draft: DraftSections, folder: set[tuple[str, str]]) -> None:
+def _read_file(document: YamlNode, draft: DraftSections, defined: set[tuple[str, str]]) -> None:
     members = document.members(FILE)
-    if "alone" in members and members["alone"].flag():
-        draft.forget(folder)
-    domain = members["domain"].text() if "domain" in members else None
+    if members["alone"].flag():
+        draft.keep_only(defined)
+    domain = members["domain"].text()
     source = members["source"].text() or "" if "source" in members else None
-    if node := members.get("partitions"):
-        _partitions(node, domain, draft, folder)
-    for name, node in _section(members, "lists"):
-        draft.define("lists", name, _list(name, node, draft), node, folder)
-    for name, node in _section(members, "events"):
-        draft.define("events", name, read_event(name, node, source, domain), node, folder)
-    for name, node in _section(members, "chains"):
-        draft.define("chains", name, read_chain(name, node), node, folder)
+    if "partitions" in members:
+        _read_partitions(members["partitions"], domain, draft, defined)
+    for name, node in members["lists"].mapping().items():
+        draft.define("lists", name, _list(name, node, draft), node, defined)
+    for name, node in members["events"].mapping().items():
+        draft.define("events", name, read_event(name, node, source, domain), node, defined)
+    for name, node in members["chains"].mapping().items():
+        draft.define("chains", name, read_chain(name, node), node, defined)
 
 
-def _section(members: Mapping[str, YamlNode], name: str) -> Iterable[tuple[str, YamlNode]]:
-    return members[name].mapping().items() if name in members else ()
-
-
-def _partitions(node: YamlNode, domain: str | None, draft: DraftSections, folder: set[tuple[str, str]]) -> None:
+def _read_partitions(node: YamlNode, domain: str | None, draft: DraftSections, defined: set[tuple[str, str]]) -> None:
     """A number for the file's domain, or one for each domain by name."""
     if not node.is_mapping and domain is None:
         node.integer()
@@ -249,11 +243,11 @@ def _partitions(node: YamlNode, domain: str | None, draft: DraftSections, folder
         if count is not None and count < 1:
             member.complain(f"expected at least 1 partition, got {count}")
         elif count is not None:
-            draft.define("partitions", name, count, member, folder)
+            draft.define("partitions", name, count, member, defined)
 
 
 def _list(name: str, node: YamlNode, draft: DraftSections) -> tuple[Any, ...]:
-    """The items; `{extend: […]}` adds to the list of that name in an earlier path."""
+    """The items; `{extend: […]}` adds to the list of this name in an earlier path."""
     if not node.is_mapping:
         return _items(node)
     members = node.members(("extend",), required=("extend",))

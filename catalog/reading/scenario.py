@@ -1,8 +1,8 @@
-"""A scenario's file → `Scenario`: its sections one by one, and all mistakes together."""
+"""Reads scenario files: the settings, the changes to the catalog, and all mistakes together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -21,95 +21,19 @@ from eventbus.catalog.model import (
     Sections,
     Spacing,
 )
-from eventbus.catalog.reading import scalars
-from eventbus.catalog.reading.arrivals import profile_of, read_arrivals
-from eventbus.catalog.reading.document import YamlNode, override, read_document, text_of
-from eventbus.catalog.reading.scalars import factor, names
+from eventbus.catalog.reading.arrivals import read_arrivals, read_checked_profile
+from eventbus.catalog.reading.document import Members, YamlNode, override, read_document
+from eventbus.catalog.reading.scalars import (
+    coerce_duration,
+    coerce_factor,
+    coerce_flag,
+    coerce_integer,
+    is_null,
+    read_names,
+)
 from eventbus.catalog.reading.scenario_visitors import apply_visitor_sections, read_probabilities
-from eventbus.catalog.validation.workload import MOST_USERS, profile_problems
+from eventbus.catalog.validation.workload import MAX_USERS
 from eventbus.catalog.visitors_by_chance import warnings
-
-# A scenario's `faults` and `phases`: what goes wrong, and when.
-
-
-FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
-PHASE = ("at", "failed", "delay", "chains")
-MICROSECONDS = 1_000_000
-MAX_BOUND = 1 << 40
-"""Microseconds, or places."""
-
-
-def read_faults(node: YamlNode, catalog: Sections) -> tuple[FaultSetting, ...]:
-    """A list of `{kind: late, rate: 0.01, max: 10s, chain: NAME}`."""
-    return tuple(_fault(item, catalog) for item in node.items())
-
-
-def read_phases(node: YamlNode, catalog: Sections) -> tuple[Phase, ...]:
-    """A list of `{at: 2m, failed: 6, delay: 3, chains: [NAME]}`."""
-    items, mistakes = node.items(), len(node.mistakes)
-    phases = tuple(_phase(item, catalog) for item in items)
-    for item, (before, phase) in zip(items[1:], pairwise(phases), strict=False):
-        if phase.at <= before.at and len(node.mistakes) == mistakes:
-            item.complain(f"expected a later moment than that of the phase before, {before.at:g} s, got {phase.at:g} s")
-    return phases
-
-
-def _fault(node: YamlNode, catalog: Sections) -> FaultSetting:
-    members = node.members(FAULT, required=("kind", "rate"))
-    kind = members["kind"].one_of(tuple(FAULT_KINDS)) if "kind" in members else None
-    rate = factor(members, "rate")
-    if rate > 1:
-        members["rate"].complain(f"expected a rate of 0 to 1, got {rate:g}")
-    low, high = (_bound(members[name], kind) if kind and name in members else None for name in ("min", "max"))
-    if low is not None and high is not None and high < low:
-        members["max"].complain("expected a max that is not below min")
-    if kind and kind != "schema" and "field" in members:
-        members["field"].complain(f"only the fault schema is about fields, not {kind}")
-    return FaultSetting(
-        kind=kind or "drop",
-        rate=rate,
-        low=low,
-        high=high,
-        chains=names(members["chain"], catalog.chains, "chain") if "chain" in members else (),
-        event_types=names(members["type"], catalog.events, "event type") if "type" in members else (),
-        fields=_texts(members["field"]) if "field" in members else (),
-    )
-
-
-def _bound(node: YamlNode, kind: str) -> int | None:
-    """Microseconds, or places in the stream."""
-    unit = FAULT_KINDS[kind]
-    if unit is None:
-        node.complain(f"the fault {kind} has no bounds")
-        return None
-    number = scalars.duration(node) if unit == "time" else scalars.whole(node)
-    if number is None:
-        return None
-    bound = round(number * MICROSECONDS) if unit == "time" else int(number)
-    if not 0 <= bound < MAX_BOUND:
-        node.complain(f"expected a bound of 0 or more, below {MAX_BOUND:,}, got {number:g}")
-    return bound
-
-
-def _texts(node: YamlNode) -> tuple[str, ...]:
-    return tuple(item.text() or "" for item in (node.items() if node.is_list else [node]))
-
-
-def _phase(node: YamlNode, catalog: Sections) -> Phase:
-    members = node.members(PHASE, required=("at",))
-    at = scalars.duration(members["at"]) if "at" in members else None
-    if at is not None and at < 0:
-        members["at"].complain(f"expected 0 s or later, got {at:g}")
-    delay = factor(members, "delay")
-    if delay == 0:
-        members["delay"].complain("expected a factor above 0, got 0")
-    return Phase(
-        at=at or 0.0,
-        failed=factor(members, "failed"),
-        delay=delay,
-        chains=names(members["chains"], catalog.chains, "chain") if "chains" in members else (),
-    )
-
 
 SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
@@ -121,9 +45,14 @@ ADVANCED = (
     "human_like_delays",
 )
 MAX_RAMP_UP = 60.0
-"""Seconds in which users arrive at most; ..."""
+"""Maximum ramp-up time of users, in seconds."""
 USER_INTERVAL = 0.5
-"""... when they are few, one comes after so many seconds."""
+"""Seconds between two users during ramp-up, if there are few."""
+FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
+PHASE = ("at", "failed", "delay", "chains")
+MICROSECONDS = 1_000_000
+MAX_BOUND = 1 << 40
+"""Microseconds, or places."""
 
 
 class Simulation(NamedTuple):
@@ -149,40 +78,41 @@ def load_scenario(path: Path, overrides: Sequence[str], catalog: Sections) -> tu
 
 
 def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettings, Sections]:
-    """The scenario of a document; what is wrong is noted among its mistakes."""
-    members = {name: node for name, node in document.members(SECTIONS).items() if not scalars.is_nothing(node)}
-    simulation = _simulation(_given(members.get("simulation"), SIMULATION))
-    advanced = _advanced(_given(members.get("advanced"), ADVANCED))
+    """The settings in a document, and the catalog with its changes; what is wrong is added to its mistakes."""
+    members = _present(document, SECTIONS)
+    simulation = _simulation(_present(members["simulation"], SIMULATION))
+    advanced = _advanced(_present(members["advanced"], ADVANCED))
     human = advanced.human_like_delays is not False
-    shares = read_probabilities(members["event_probabilities"]) if "event_probabilities" in members else {}
+    shares = read_probabilities(members["event_probabilities"])
     changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=simulation.users is not None)
     settings = ScenarioSettings(
-        description=text_of(members, "description"),
-        seed=scalars.whole(members["seed"]) if "seed" in members else None,
+        description=members["description"].text() or "",
+        seed=coerce_integer(members["seed"]),
         duration=simulation.duration,
         api_url=simulation.api_url,
         arrivals=_arrivals(members, simulation.users, human=human),
-        faults=read_faults(members["faults"], catalog) if "faults" in members else (),
-        phases=read_phases(members["phases"], catalog) if "phases" in members else (),
+        faults=read_faults(members["faults"], catalog),
+        phases=read_phases(members["phases"], catalog),
         advanced=advanced,
         notes=tuple(warnings(shares)),
     )
     return settings, changed
 
 
-def _given(node: YamlNode | None, allowed: tuple[str, ...]) -> Mapping[str, YamlNode]:
+def _present(node: YamlNode, allowed: tuple[str, ...]) -> Members:
     """The members that have a value."""
-    if node is None:
-        return {}
-    return {name: member for name, member in node.members(allowed).items() if not scalars.is_nothing(member)}
+    members = node.members(allowed)
+    for name in [name for name, member in members.items() if is_null(member)]:
+        del members[name]
+    return members
 
 
-def _simulation(members: Mapping[str, YamlNode]) -> Simulation:
-    users = scalars.whole(members["num_users"]) if "num_users" in members else None
-    duration = scalars.duration(members["duration_seconds"]) if "duration_seconds" in members else None
-    url = text_of(members, "api_url") or None
-    if users is not None and not 1 <= users <= MOST_USERS:
-        members["num_users"].complain(f"expected 1 to {MOST_USERS:,} users, got {users:,}")
+def _simulation(members: Members) -> Simulation:
+    users = coerce_integer(members["num_users"])
+    duration = coerce_duration(members["duration_seconds"])
+    url = members["api_url"].text()
+    if users is not None and not 1 <= users <= MAX_USERS:
+        members["num_users"].complain(f"expected 1 to {MAX_USERS:,} users, got {users:,}")
     if duration is not None and duration < 0:
         members["duration_seconds"].complain(f"expected 0 (endless) or more seconds, got {duration:g}")
     if url and not url.startswith(("http://", "https://")):
@@ -190,52 +120,114 @@ def _simulation(members: Mapping[str, YamlNode]) -> Simulation:
     return Simulation(users, duration or None, url)
 
 
-def _arrivals(members: Mapping[str, YamlNode], users: int | None, *, human: bool) -> Arrivals | None:
-    """Users who come one after the other, and again after a break; where nobody waits, at once and without one."""
-    given = [name for name in ("arrivals", "profile") if name in members]
-    said = [*given, *(["simulation.num_users"] if users is not None else [])]
-    if len(said) > 1:
-        members[given[0]].complain(f"expected only one of {join_names(said)} to say who comes")
-    hourly = _by_the_hour(members["profile"]) if "profile" in members else None
+def _arrivals(members: Members, users: int | None, *, human: bool) -> Arrivals | None:
+    """The section `arrivals` or `profile`, or a number of users: with ramp-up and think time if they are human."""
+    sections = [name for name in ("arrivals", "profile") if name in members]
+    sources = [*sections, *(["simulation.num_users"] if users is not None else [])]
+    if len(sources) > 1:
+        members[sections[0]].complain(f"expected only one of {join_names(sources)} to say who comes")
+    hourly = None
+    if "profile" in members:
+        hourly = OpenWorkload(rate=read_checked_profile(members["profile"]), spacing=Spacing(name="even"))
     if "arrivals" in members:
         return read_arrivals(members["arrivals"])
-    if hourly is not None:
+    if hourly is not None or users is None:
         return hourly
-    if users is None:
-        return None
-    return (
-        ClosedWorkload(users=users, ramp_up=min(MAX_RAMP_UP, users * USER_INTERVAL))
-        if human
-        else ClosedWorkload(users=users, think=Fixed(value=0))
-    )
+    if human:
+        return ClosedWorkload(users=users, ramp_up=min(MAX_RAMP_UP, users * USER_INTERVAL))
+    return ClosedWorkload(users=users, think=Fixed(value=0))
 
 
-def _by_the_hour(node: YamlNode) -> OpenWorkload:
-    """A profile, its visitors spread over each hour and never in clumps."""
-    before, profile = len(node.mistakes), profile_of(node)
-    if len(node.mistakes) == before:
-        for place, problem in profile_problems(profile):
-            node.at(place).complain(problem)
-    return OpenWorkload(rate=profile, spacing=Spacing(name="even"))
-
-
-def _advanced(members: Mapping[str, YamlNode]) -> Advanced:
-    retries = scalars.whole(members["max_retries"]) if "max_retries" in members else None
-    interval = scalars.duration(members["stats_interval"]) if "stats_interval" in members else None
+def _advanced(members: Members) -> Advanced:
+    retries = coerce_integer(members["max_retries"])
+    interval = coerce_duration(members["stats_interval"])
     if retries is not None and not 0 <= retries <= 100:
         members["max_retries"].complain(f"expected 0 to 100 retries, got {retries}")
     if interval is not None and interval < 0:
         members["stats_interval"].complain(f"expected 0 (none) or more seconds, got {interval:g}")
     return Advanced(
-        save_to_file=bool(_flag(members, "save_to_file")),
-        output_file=text_of(members, "output_file") or Advanced().output_file,
-        verbose=_flag(members, "verbose"),
-        retry_on_failure=_flag(members, "retry_on_failure"),
+        save_to_file=bool(coerce_flag(members["save_to_file"])),
+        output_file=members["output_file"].text() or Advanced().output_file,
+        verbose=coerce_flag(members["verbose"]),
+        retry_on_failure=coerce_flag(members["retry_on_failure"]),
         max_retries=retries,
         stats_interval=interval,
-        human_like_delays=_flag(members, "human_like_delays"),
+        human_like_delays=coerce_flag(members["human_like_delays"]),
     )
 
 
-def _flag(members: Mapping[str, YamlNode], name: str) -> bool | None:
-    return scalars.flag(members[name]) if name in members else None
+# Faults and phases.
+
+
+def read_faults(node: YamlNode, catalog: Sections) -> tuple[FaultSetting, ...]:
+    """A list of `{kind: late, rate: 0.01, max: 10s, chain: NAME}`."""
+    return tuple(_fault(item, catalog) for item in node.items())
+
+
+def read_phases(node: YamlNode, catalog: Sections) -> tuple[Phase, ...]:
+    """A list of `{at: 2m, failed: 6, delay: 3, chains: [NAME]}`."""
+    items, mistakes = node.items(), len(node.mistakes)
+    phases = tuple(_phase(item, catalog) for item in items)
+    for item, (previous, phase) in zip(items[1:], pairwise(phases), strict=False):
+        if phase.at <= previous.at and len(node.mistakes) == mistakes:
+            item.complain(
+                f"expected a later moment than that of the phase before, {previous.at:g} s, got {phase.at:g} s"
+            )
+    return phases
+
+
+def _fault(node: YamlNode, catalog: Sections) -> FaultSetting:
+    members = node.members(FAULT, required=("kind", "rate"))
+    kind = members["kind"].one_of(tuple(FAULT_KINDS)) if "kind" in members else None
+    rate = coerce_factor(members["rate"])
+    if rate > 1:
+        members["rate"].complain(f"expected a rate of 0 to 1, got {rate:g}")
+    low, high = (_bound(members[name], kind) if kind and name in members else None for name in ("min", "max"))
+    if low is not None and high is not None and high < low:
+        members["max"].complain("expected a max that is not below min")
+    if kind and kind != "schema" and "field" in members:
+        members["field"].complain(f"only the fault schema is about fields, not {kind}")
+    return FaultSetting(
+        kind=kind or "drop",
+        rate=rate,
+        low=low,
+        high=high,
+        chains=read_names(members["chain"], catalog.chains, "chain"),
+        event_types=read_names(members["type"], catalog.events, "event type"),
+        fields=_texts(members["field"]) if "field" in members else (),
+    )
+
+
+def _bound(node: YamlNode, kind: str) -> int | None:
+    """A bound in microseconds, or in places of the stream."""
+    unit = FAULT_KINDS[kind]
+    if unit is None:
+        node.complain(f"the fault {kind} has no bounds")
+        return None
+    number = coerce_duration(node) if unit == "time" else coerce_integer(node)
+    if number is None:
+        return None
+    bound = round(number * MICROSECONDS) if unit == "time" else int(number)
+    if not 0 <= bound < MAX_BOUND:
+        node.complain(f"expected a bound of 0 or more, below {MAX_BOUND:,}, got {number:g}")
+    return bound
+
+
+def _texts(node: YamlNode) -> tuple[str, ...]:
+    return tuple(item.text() or "" for item in (node.items() if node.is_list else [node]))
+
+
+def _phase(node: YamlNode, catalog: Sections) -> Phase:
+    members = node.members(PHASE, required=("at",))
+    at = coerce_duration(members["at"])
+    if at is not None and at < 0:
+        members["at"].complain(f"expected 0 s or later, got {at:g}")
+    delay = coerce_factor(members["delay"])
+    if delay == 0:
+        members["delay"].complain("expected a factor above 0, got 0")
+    return Phase(
+        at=at or 0.0,
+        failed=coerce_factor(members["failed"]),
+        delay=delay,
+        chains=read_names(members["chains"], catalog.chains, "chain"),
+    )

@@ -1,4 +1,7 @@
-"""What makes a catalog bad: every rule that needs more than one value to decide. Pure; knows no files."""
+"""Validates the sections of a catalog: every rule that needs more than one value to decide.
+
+The rules know nothing of files: each problem has the location of the value in the catalog.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from eventbus.catalog.errors import Location, did_you_mean, format_value, join_names
+from eventbus.catalog.errors import LocatedProblem, Location, did_you_mean, format_value, join_names
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.model import CausedChain, Chain, Sections, Variable, emitters, every_field, split
 from eventbus.catalog.validation.chains import chain_problems, role_problems
@@ -14,33 +17,92 @@ from eventbus.catalog.validation.payloads import payload_problems
 from eventbus.catalog.validation.visitors import visitor_problems
 from eventbus.catalog.validation.workload import delay_problems
 
-# Rules for variables that follow another one, or favour their first numbers.
+MAX_NUMBERS = 1_000_000
+"""Maximum size of a range that other variables follow, or that has a Zipf distribution."""
+
+event_name = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*){2,}\.v[1-9][0-9]*")
+dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
-Problem = tuple[Location, str]
+def validate(sections: Sections) -> Iterator[LocatedProblem]:
+    """All problems of a catalog, section by section."""
+    for name, items in sections.lists.items():
+        yield from _list_problems(name, items)
+    emitting = emitters(sections.chains)
+    for event in sections.events.values():
+        if not event_name.fullmatch(event.name):
+            yield (
+                ("events", event.name),
+                f"expected a name such as omninode.agent.execution.started.v1 (lower-case words joined by dots: "
+                f"organisation, domain, …, action, version), got {event.name!r}",
+            )
+        yield from payload_problems(event, sections.lists, emitting.get(event.name, []))
+    for chain in sections.chains.values():
+        if not dashed_name.fullmatch(chain.name):
+            yield ("chains", chain.name), f"expected a name such as agent-execution, got {chain.name!r}"
+        yield from chain_problems(chain, sections.events, sections.lists)
+        yield from _dependent_variable_problems(chain)
+        yield from visitor_problems(chain, sections.events, sections.lists)
+        yield from _missing_variables(chain, sections)
+    yield from role_problems(sections.chains)
+    yield from _cause_problems(sections.chains)
+    chains = list(sections.chains.values())
+    if chains and all(chain.weight == 0 for chain in chains):
+        yield ("chains", chains[0].name, "weight"), "the weight of every chain is 0: at least one must be above 0"
 
-MOST_NUMBERS = 1_000_000
-"""Of a range that others follow, or whose first numbers are favoured."""
+
+# Lists.
 
 
-def variable_problems(chain: Chain) -> Iterator[Problem]:
-    """What is wrong with `per` and `zipf` of a chain's variables."""
+def _list_problems(name: str, items: tuple[Any, ...]) -> Iterator[LocatedProblem]:
+    loc: Location = ("lists", name)
+    if not dashed_name.fullmatch(name):
+        yield loc, f"expected a name without dots such as agent_error, got {name!r}"
+    expected = _attributes(items[0]) if items else None
+    for index, item in enumerate(items):
+        for missing in _missing_values(item):
+            yield (*loc, index, *missing), "expected a value, got nothing"
+        if item is not None and _attributes(item) != expected:
+            yield (
+                (*loc, index),
+                f"expected {_describe(expected)} like the first item of the list, got {format_value(item)}",
+            )
+
+
+def _missing_values(item: Any) -> list[Location]:
+    if isinstance(item, dict):
+        return [(key,) for key, value in item.items() if value is None]
+    return [()] if item is None else []
+
+
+def _attributes(item: Any) -> frozenset[str] | None:
+    return frozenset(item) if isinstance(item, dict) else None
+
+
+def _describe(attributes: frozenset[str] | None) -> str:
+    return "a single value" if attributes is None else f"a mapping with {', '.join(sorted(attributes))}"
+
+
+# Variables: those that follow another one or have a Zipf distribution, and those that payloads use.
+
+
+def _dependent_variable_problems(chain: Chain) -> Iterator[LocatedProblem]:
     for variable in chain.variables.values():
-        place: Location = ("chains", chain.name, "variables", variable.name)
+        loc: Location = ("chains", chain.name, "variables", variable.name)
         if variable.zipf:
-            yield from ((place, problem) for problem in _range_problems(variable))
+            yield from ((loc, problem) for problem in _zipf_problems(variable))
         if variable.per is not None:
-            yield from (((*place, "per"), problem) for problem in _owner_problems(variable, chain))
+            yield from (((*loc, "per"), problem) for problem in _per_problems(variable, chain))
 
 
-def _range_problems(variable: Variable) -> Iterator[str]:
+def _zipf_problems(variable: Variable) -> Iterator[str]:
     if variable.minimum is None or variable.maximum is None:
         yield "zipf belongs to a whole number, with `min` and `max`"
-    elif variable.maximum - variable.minimum >= MOST_NUMBERS:
-        yield f"expected at most {MOST_NUMBERS:,} numbers, got {variable.maximum - variable.minimum + 1:,}"
+    elif variable.maximum - variable.minimum >= MAX_NUMBERS:
+        yield f"expected at most {MAX_NUMBERS:,} numbers, got {variable.maximum - variable.minimum + 1:,}"
 
 
-def _owner_problems(variable: Variable, chain: Chain) -> Iterator[str]:
+def _per_problems(variable: Variable, chain: Chain) -> Iterator[str]:
     owner = chain.variables.get(variable.per or "")
     if owner is None:
         near = did_you_mean(variable.per or "", chain.variables)
@@ -51,30 +113,47 @@ def _owner_problems(variable: Variable, chain: Chain) -> Iterator[str]:
         yield "expected `list` too: each value of the other variable has an item of it"
 
 
-# Rules for chains that cause others: they exist, they go no deeper, and both can be told apart.
+def _missing_variables(chain: Chain, sections: Sections) -> Iterator[LocatedProblem]:
+    seen: set[str] = set()
+    for state in chain.states.values():
+        event = sections.events.get(state.emits)
+        if event is None or event.name in seen:
+            continue
+        seen.add(event.name)
+        for path, field in every_field(event.payload):
+            if field.var is not None and split(field.var)[0] not in chain.variables:
+                yield (
+                    ("chains", chain.name, "states", state.name, "emits"),
+                    f"the payload field {'.'.join(part for part in path if part != 'fields')!r} of {event.name} takes "
+                    f"the variable {split(field.var)[0]!r}, which this chain does not define",
+                )
 
 
-def cause_problems(chains: Mapping[str, Chain]) -> Iterator[Problem]:
-    """What is wrong with the chains that events of others cause."""
+# Caused chains: they exist, cause no others, and share no event types with the chains that cause them.
+
+
+def _cause_problems(chains: Mapping[str, Chain]) -> Iterator[LocatedProblem]:
     for chain in chains.values():
         for state in chain.states.values():
-            for index, one in enumerate(state.causes):
-                place: Location = ("chains", chain.name, "states", state.name, "causes", index)
-                yield from _problems(place, chain, one, chains)
-                if one.chain in [other.chain for other in state.causes[:index]]:
-                    yield (*place, "chain"), f"{one.chain} stands here twice: an event causes a chain once or not"
+            for index, cause in enumerate(state.causes):
+                loc: Location = ("chains", chain.name, "states", state.name, "causes", index)
+                yield from _caused_chain_problems(loc, chain, cause, chains)
+                if cause.chain in [earlier.chain for earlier in state.causes[:index]]:
+                    yield (*loc, "chain"), f"{cause.chain} stands here twice: an event causes a chain once or not"
 
 
-def _problems(place: Location, chain: Chain, one: CausedChain, chains: Mapping[str, Chain]) -> Iterator[Problem]:
-    if not 0 <= one.weight <= 100:
-        yield (*place, "weight"), f"expected a share between 0 and 100 percent, got {one.weight:g}"
-    for problem in delay_problems(one.delay):
-        yield (*place, "delay"), problem
-    if one.chain in chains:
-        yield from ((((*place, "chain"), text)) for text in _kinship_problems(chain, chains[one.chain]))
-    elif one.chain:
-        near = did_you_mean(one.chain, chains)
-        yield (*place, "chain"), f"unknown chain {one.chain!r}{near}; there are {join_names(sorted(chains), 40)}"
+def _caused_chain_problems(
+    loc: Location, chain: Chain, cause: CausedChain, chains: Mapping[str, Chain]
+) -> Iterator[LocatedProblem]:
+    if not 0 <= cause.weight <= 100:
+        yield (*loc, "weight"), f"expected a share between 0 and 100 percent, got {cause.weight:g}"
+    for problem in delay_problems(cause.delay):
+        yield (*loc, "delay"), problem
+    if cause.chain in chains:
+        yield from (((*loc, "chain"), problem) for problem in _kinship_problems(chain, chains[cause.chain]))
+    elif cause.chain:
+        near = did_you_mean(cause.chain, chains)
+        yield (*loc, "chain"), f"unknown chain {cause.chain!r}{near}; there are {join_names(sorted(chains), 40)}"
 
 
 def _kinship_problems(parent: Chain, child: Chain) -> Iterator[str]:
@@ -83,87 +162,3 @@ def _kinship_problems(parent: Chain, child: Chain) -> Iterator[str]:
         return
     if common := [name for name in types_of(parent) if name in types_of(child)]:
         yield f"{child.name} has {join_names(common)} too: a chain and those that it causes share no event types"
-
-
-event_name = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*){2,}\.v[1-9][0-9]*")
-dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-
-
-def validate(catalog: Sections) -> Iterator[Problem]:
-    """Everything wrong with the catalog as a whole, section by section."""
-    for name, items in catalog.lists.items():
-        yield from _list_problems(name, items)
-    emitting = emitters(catalog.chains)
-    for event in catalog.events.values():
-        if not event_name.fullmatch(event.name):
-            yield (
-                ("events", event.name),
-                (
-                    f"expected a name such as omninode.agent.execution.started.v1 (lower-case words joined by dots: "
-                    f"organisation, domain, …, action, version), got {event.name!r}"
-                ),
-            )
-        yield from payload_problems(event, catalog.lists, emitting.get(event.name, []))
-    for chain in catalog.chains.values():
-        if not dashed_name.fullmatch(chain.name):
-            yield ("chains", chain.name), f"expected a name such as agent-execution, got {chain.name!r}"
-        yield from chain_problems(chain, catalog.events, catalog.lists)
-        yield from variable_problems(chain)
-        yield from visitor_problems(chain, catalog.events, catalog.lists)
-        yield from _missing_variables(chain, catalog)
-    yield from role_problems(catalog.chains)
-    yield from cause_problems(catalog.chains)
-    yield from _weight_problems(catalog)
-
-
-def _list_problems(name: str, items: tuple[Any, ...]) -> Iterator[Problem]:
-    place: Location = ("lists", name)
-    if not dashed_name.fullmatch(name):
-        yield place, f"expected a name without dots such as agent_error, got {name!r}"
-    expected = _attributes(items[0]) if items else None
-    for index, item in enumerate(items):
-        for hole in _holes(item):
-            yield (*place, index, *hole), "expected a value, got nothing"
-        if item is not None and _attributes(item) != expected:
-            yield (
-                (*place, index),
-                f"expected {_kind(expected)} like the first item of the list, got {format_value(item)}",
-            )
-
-
-def _holes(item: Any) -> list[Location]:
-    if isinstance(item, dict):
-        return [(key,) for key, value in item.items() if value is None]
-    return [()] if item is None else []
-
-
-def _attributes(item: Any) -> frozenset[str] | None:
-    return frozenset(item) if isinstance(item, dict) else None
-
-
-def _kind(attributes: frozenset[str] | None) -> str:
-    return "a single value" if attributes is None else f"a mapping with {', '.join(sorted(attributes))}"
-
-
-def _missing_variables(chain: Chain, catalog: Sections) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for state in chain.states.values():
-        event = catalog.events.get(state.emits)
-        if event is None or event.name in seen:
-            continue
-        seen.add(event.name)
-        for path, one in every_field(event.payload):
-            if one.var is not None and split(one.var)[0] not in chain.variables:
-                yield (
-                    ("chains", chain.name, "states", state.name, "emits"),
-                    (
-                        f"the payload field {'.'.join(p for p in path if p != 'fields')!r} of {event.name} takes the "
-                        f"variable {split(one.var)[0]!r}, which this chain does not define"
-                    ),
-                )
-
-
-def _weight_problems(catalog: Sections) -> Iterator[Problem]:
-    chains = list(catalog.chains.values())
-    if chains and all(chain.weight == 0 for chain in chains):
-        yield ("chains", chains[0].name, "weight"), "the weight of every chain is 0: at least one must be above 0"

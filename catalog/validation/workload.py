@@ -1,4 +1,4 @@
-"""Rules for arrivals: rates that exist, a clock that is known, somebody who comes."""
+"""Rules for delays and arrivals: numbers in their ranges, time zones that exist, at least one chain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from eventbus.catalog.errors import Location
+from eventbus.catalog.errors import LocatedProblem, Location
 from eventbus.catalog.model import (
     Arrivals,
     ClosedWorkload,
@@ -21,11 +21,20 @@ from eventbus.catalog.model import (
     Uniform,
 )
 
-# Rules for delays.
+MIN_RATE, MAX_RATE = 1e-6, 1e7
+"""Chains per second."""
+MIN_CV, MAX_CV = 0.1, 10.0
+"""Coefficients of variation."""
+MIN_DURATION, MAX_DURATION = 0.001, 100 * 366 * 86_400
+"""Seconds."""
+MAX_CHAINS = 1e9
+"""In all stages, or in an hour or day of a profile: more could not be counted exactly."""
+MAX_USERS = 1_000_000
+HOURS, DAYS = 24, 7
 
 
 def delay_problems(delay: Delay) -> Iterator[str]:
-    """What is wrong with a delay."""
+    """The problems of a delay."""
     if isinstance(delay, Fixed):
         if delay.value < 0:
             yield f"expected a delay of 0 ms or more, got {delay.value:g}"
@@ -46,96 +55,86 @@ def delay_problems(delay: Delay) -> Iterator[str]:
         yield f"p95 {delay.p95:g} must be above the median {delay.median:g}"
 
 
-Problem = tuple[Location, str]
-"""Where, as a path from the `arrivals` section (`("stages", 0, "duration")`), and what is wrong there."""
-
-SLOWEST, FASTEST = 1e-6, 1e7
-"""Chains per second."""
-SMOOTHEST, BURSTIEST = 0.1, 10.0
-"""Coefficients of variation."""
-SHORTEST, LONGEST = 0.001, 100 * 366 * 86_400
-"""Seconds."""
-BILLION = 1e9
-"""Chains in all stages, or in an hour of a profile: more could not be counted exactly."""
-MOST_USERS = 1_000_000
-HOURS, DAYS = 24, 7
-
-
-def arrivals_problems(arrivals: Arrivals) -> Iterator[Problem]:
-    """Everything wrong with arrivals."""
+def arrivals_problems(arrivals: Arrivals) -> Iterator[LocatedProblem]:
+    """The problems of arrivals; locations are relative to their section, such as `("stages", 0, "duration")`."""
     if isinstance(arrivals, ClosedWorkload):
-        yield from _users_problems(arrivals)
+        yield from _closed_problems(arrivals)
         return
     yield from _spacing_problems(arrivals)
     match arrivals.rate:
         case ConstantRate(rate=rate):
-            if not SLOWEST <= rate <= FASTEST:
-                yield ("rate",), f"expected {SLOWEST} to {FASTEST:,.0f} chains per second, got {rate:g}"
+            if not MIN_RATE <= rate <= MAX_RATE:
+                yield ("rate",), f"expected {MIN_RATE} to {MAX_RATE:,.0f} chains per second, got {rate:g}"
         case Stages() as stages:
             yield from _stages_problems(stages)
         case Profile() as profile:
             yield from profile_problems(profile, ("profile",))
 
 
-def _spacing_problems(arrivals: OpenWorkload) -> Iterator[Problem]:
+def _spacing_problems(arrivals: OpenWorkload) -> Iterator[LocatedProblem]:
     spacing = arrivals.spacing
     if spacing.name != "gamma" and spacing.cv != Spacing().cv:
         yield ("cv",), f"only the spacing gamma has a coefficient of variation, this one is {spacing.name}"
-    if not SMOOTHEST <= spacing.cv <= BURSTIEST:
-        yield ("cv",), f"expected a coefficient of variation of {SMOOTHEST} to {BURSTIEST:g}, got {spacing.cv:g}"
+    if not MIN_CV <= spacing.cv <= MAX_CV:
+        yield ("cv",), f"expected a coefficient of variation of {MIN_CV} to {MAX_CV:g}, got {spacing.cv:g}"
 
 
-def _stages_problems(given: Stages) -> Iterator[Problem]:
-    for index, stage in enumerate(given.stages):
-        place: Location = ("stages", index)
-        if not SHORTEST <= stage.duration <= LONGEST:
-            yield (*place, "duration"), f"expected a duration of a millisecond to a century, got {stage.duration:g} s"
+def _stages_problems(stages: Stages) -> Iterator[LocatedProblem]:
+    for index, stage in enumerate(stages.stages):
+        loc: Location = ("stages", index)
+        if not MIN_DURATION <= stage.duration <= MAX_DURATION:
+            yield (*loc, "duration"), f"expected a duration of a millisecond to a century, got {stage.duration:g} s"
         for key, rate in (("from", stage.begin), ("to", stage.end)):
-            if not 0 <= rate <= FASTEST:
-                yield (*place, key), f"expected 0 to {FASTEST:,.0f} chains per second, got {rate:g}"
-    chains = sum((stage.begin + stage.end) / 2 * stage.duration for stage in given.stages)
-    if chains < SLOWEST and all(stage.duration > 0 for stage in given.stages):
+            if not 0 <= rate <= MAX_RATE:
+                yield (*loc, key), f"expected 0 to {MAX_RATE:,.0f} chains per second, got {rate:g}"
+    chains = sum((stage.begin + stage.end) / 2 * stage.duration for stage in stages.stages)
+    if chains < MIN_RATE and all(stage.duration > 0 for stage in stages.stages):
         yield ("stages",), "expected at least one stage with a rate above 0"
-    elif not chains <= BILLION:
+    elif not chains <= MAX_CHAINS:
         yield ("stages",), f"expected at most a billion chains in all stages together, got {chains:,.0f}"
 
 
-def profile_problems(profile: Profile, place: Location = ()) -> Iterator[Problem]:
-    """What is wrong with a profile, whose section is at `place`."""
+def profile_problems(profile: Profile, loc: Location = ()) -> Iterator[LocatedProblem]:
+    """The problems of a profile.
+
+    Args:
+        loc: of its section.
+    """
     sizes = [len(day) for day in profile.hours]
     if len(sizes) not in (1, DAYS) or set(sizes) != {HOURS}:
-        got = f"{len(sizes)} lists of {', '.join(map(str, sorted(set(sizes))))}" if len(sizes) != 1 else f"{sizes[0]}"
-        yield (*place, "hours"), f"expected {HOURS} numbers, or a list of {HOURS} for each of {DAYS} days, got {got}"
+        actual = (
+            f"{len(sizes)} lists of {', '.join(map(str, sorted(set(sizes))))}" if len(sizes) != 1 else f"{sizes[0]}"
+        )
+        yield (*loc, "hours"), f"expected {HOURS} numbers, or a list of {HOURS} for each of {DAYS} days, got {actual}"
     if len(profile.days) != DAYS:
-        yield (*place, "days"), f"expected {DAYS} factors, from Monday on, got {len(profile.days)}"
-    for key, numbers in (("hours", [one for day in profile.hours for one in day]), ("days", profile.days)):
+        yield (*loc, "days"), f"expected {DAYS} factors, from Monday on, got {len(profile.days)}"
+    hours = [number for day in profile.hours for number in day]
+    for key, numbers in (("hours", hours), ("days", profile.days)):
         if not all(0 <= number < math.inf for number in numbers):
-            yield (*place, key), f"expected numbers from 0 on, got {min(numbers):g} to {max(numbers):g}"
+            yield (*loc, key), f"expected numbers from 0 on, got {min(numbers):g} to {max(numbers):g}"
         elif not any(numbers):
-            yield (*place, key), "expected at least one number above 0: no chain would ever begin"
-    if profile.per_day is not None and not 0 < profile.per_day <= BILLION:
-        yield (*place, "per_day"), f"expected up to a billion chains in a day, and more than 0, got {profile.per_day:g}"
-    most = max((one for day in profile.hours for one in day), default=0) * max(profile.days, default=0)
-    if profile.per_day is None and most > BILLION:
-        yield (*place, "hours"), f"expected at most a billion chains in an hour, got {most:g}"
-    if not _is_known(profile.time_zone):
-        yield (*place, "time_zone"), f"expected a time zone such as Europe/Berlin, got {profile.time_zone!r}"
+            yield (*loc, key), "expected at least one number above 0: no chain would ever begin"
+    if profile.per_day is not None and not 0 < profile.per_day <= MAX_CHAINS:
+        yield (*loc, "per_day"), f"expected up to a billion chains in a day, and more than 0, got {profile.per_day:g}"
+    peak = max(hours, default=0) * max(profile.days, default=0)
+    if profile.per_day is None and peak > MAX_CHAINS:
+        yield (*loc, "hours"), f"expected at most a billion chains in an hour, got {peak:g}"
+    if not _is_time_zone(profile.time_zone):
+        yield (*loc, "time_zone"), f"expected a time zone such as Europe/Berlin, got {profile.time_zone!r}"
 
 
-def _users_problems(users: ClosedWorkload) -> Iterator[Problem]:
-    if not 1 <= users.users <= MOST_USERS:
-        yield ("users",), f"expected 1 to {MOST_USERS:,} users, got {users.users:,}"
-    if not 0 <= users.ramp_up <= LONGEST:
-        yield ("stagger",), f"expected 0 s or more, up to a century, got {users.ramp_up:g}"
-    for problem in delay_problems(users.think):
+def _closed_problems(workload: ClosedWorkload) -> Iterator[LocatedProblem]:
+    if not 1 <= workload.users <= MAX_USERS:
+        yield ("users",), f"expected 1 to {MAX_USERS:,} users, got {workload.users:,}"
+    if not 0 <= workload.ramp_up <= MAX_DURATION:
+        yield ("stagger",), f"expected 0 s or more, up to a century, got {workload.ramp_up:g}"
+    for problem in delay_problems(workload.think):
         yield ("think",), problem
 
 
-def _is_known(time_zone: str) -> bool:
+def _is_time_zone(name: str) -> bool:
     try:
-        ZoneInfo(time_zone)
-    except (OSError, ValueError):  # a folder, or a text that is no name; `ZoneInfoNotFoundError` is a KeyError
-        return False
-    except KeyError:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # a folder, a text that is no name, an unknown name
         return False
     return True

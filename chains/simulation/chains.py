@@ -186,7 +186,7 @@ class ForkJoinSimulator:
         elif spot.goal.join and node.end is not None:
             self._end(spot, spot.goal.join, events)
         else:
-            self._step(spot, events, keys, node.lanes)
+            self._step(spot, events, keys, node.fan_out)
 
     def _step(self, spot: Cursor, events: EventTable, keys: Words, lanes: int) -> None:
         for way, rows in choose(self._walk.choice(spot), keys, events.step):

@@ -47,7 +47,7 @@ def absorption_probabilities(graph: Graph, branch: Branch) -> list[float]:
 def _shares(graph: Graph, node: GraphNode) -> Iterator[tuple[int, float]]:
     """The nodes that follow in the same branch, and how often."""
     if node.split is None:
-        total = sum(edge.weight for edge in node.edges) + node.stop
+        total = sum(edge.weight for edge in node.edges) + node.abandon
         yield from ((edge.to, edge.weight / total) for edge in node.edges)
         return
     inside = [absorption_probabilities(graph, branch) for branch in node.split.branches]
@@ -150,15 +150,15 @@ class ForkPlanner:
     def _open(self, spot: Cursor, split: Split) -> list[tuple[float, ForkPlan]]:
         """The manners that can reach the goal, each with a weight."""
         far, branches = spot.goal.far, split.branches
-        possible = [k for k in split.joins if all(b.fewest[i] for b, i in zip(branches, k, strict=True))]
+        possible = [k for k in split.joins if all(b.min_events[i] for b, i in zip(branches, k, strict=True))]
         onward = {kinds: far[split.joins[kinds].to] + 1 for kinds in possible if split.joins[kinds].to in far}
-        least = [min(filter(None, branch.fewest)) for branch in branches]
+        least = [min(filter(None, branch.min_events)) for branch in branches]
         if len(onward) == len(possible) and sum(least) + max(onward.values()) <= spot.left + 1:
             return [(1.0, self._play(spot, least, max(onward.values()), None))]
         chances = [absorption_probabilities(self._graph, branch) for branch in branches]
         found = []
         for kinds, after in onward.items():
-            least = [branch.fewest[kind] for branch, kind in zip(branches, kinds, strict=True)]
+            least = [branch.min_events[kind] for branch, kind in zip(branches, kinds, strict=True)]
             if sum(least) + after <= spot.left + 1:
                 weight = prod(some[kind] for some, kind in zip(chances, kinds, strict=True))
                 found.append((weight or RAREST, self._play(spot, least, after, kinds)))
@@ -187,7 +187,7 @@ class ForkPlanner:
             )
             for kinds, edge in node.split.joins.items()
         }
-        return Join(len(node.split.branches), node.lanes, entries)
+        return Join(len(node.split.branches), node.fan_out, entries)
 
     def _entry(self, spot: Cursor, join: Join, number: int, events: int, kinds: EndClasses | None) -> BranchEntry:
         node = self._graph.nodes[spot.node]

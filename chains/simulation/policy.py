@@ -69,7 +69,7 @@ class TransitionPolicy:
     @cached_property
     def highest(self) -> int:
         """No event has a higher step."""
-        return self.chain.max_steps * max(node.lanes for node in self.graph.nodes)
+        return self.chain.max_steps * max(node.fan_out for node in self.graph.nodes)
 
     def choice(self, spot: Cursor) -> TransitionChoice:
         """The ways that are open; none where the walk ends."""
@@ -164,8 +164,8 @@ class TransitionPolicy:
         node, far = self.graph.nodes[spot.node], spot.goal.far
         every = zip(node.edges, self._ways[spot.node], strict=True)
         ways = [(e.weight, way) for e, way in every if e.weight > 0 and far.get(e.to, spot.left + 1) <= spot.left]
-        stops = node.stop > 0 and spot.goal.may_stop
-        weights = [weight for weight, _ in ways] + [node.stop] * stops
+        stops = node.abandon > 0 and spot.goal.may_stop
+        weights = [weight for weight, _ in ways] + [node.abandon] * stops
         edges = np.array(shares(weights) if weights else [], np.uint64)
         drawn = purpose(f"{self.chain.name}/{node.state}/next")
         return TransitionChoice(tuple(way for _, way in ways), edges, drawn, stops)

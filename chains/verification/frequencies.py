@@ -133,7 +133,7 @@ def _count_ways(tally: Counts, chain: Chain, steps: Sequence[Step]) -> None:
     after = {step.cause: step.node for step in steps}
     for place, step in enumerate(steps):
         node = graph.nodes[step.node]
-        if node.edges and place + node.lanes * (graph.farthest + 1) + 1 < chain.max_steps:
+        if node.edges and place + node.fan_out * (graph.max_distance + 1) + 1 < chain.max_steps:
             tally.ways[chain.name, step.node][after.get(step.event, STOPPED)] += 1
 
 
@@ -171,7 +171,7 @@ def _branches(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
     for (name, number), counts in tally.ways.items():
         graph = graph_of(catalog.chain(name))
         node = graph.nodes[number]
-        weights: dict[int, float] = defaultdict(float, {STOPPED: node.stop} if node.stop else {})
+        weights: dict[int, float] = defaultdict(float, {STOPPED: node.abandon} if node.abandon else {})
         for edge in node.edges:
             weights[edge.to] += edge.weight
         cells = [

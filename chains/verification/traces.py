@@ -136,7 +136,7 @@ class _Reading:
                 ends, further = self._joined(graph, node.split, steps, effects, inside)
                 yield from ends
                 ahead += further
-            elif not node.edges or (node.stop > 0 and not effects):
+            elif not node.edges or (node.abandon > 0 and not effects):
                 yield _Segment(steps, effects)
             elif len(effects) == 1:
                 ahead += [(*steps, step) for step in self._next(graph, node.edges, steps[-1].event, effects[0])]
@@ -187,7 +187,7 @@ class _Reading:
         for wanted in types[1:]:
             targets = {edge.to for number in here for edge in graph.nodes[number].edges if edge.weight > 0}
             here = {number for number in targets if graph.state(number).emits == wanted}
-        return any(not graph.nodes[number].goes_on or graph.nodes[number].stop > 0 for number in here)
+        return any(not graph.nodes[number].continues or graph.nodes[number].abandon > 0 for number in here)
 
     def _with_caused(self, chain: Chain, own: list[int], steps: tuple[Step, ...]) -> Iterator[MatchedWalk]:
         """The walk together with one for each chain that it caused; none if an event remains."""
@@ -234,7 +234,7 @@ class PhasedCatalog:
 
 
 def _changed(catalog: Catalog, phase: Phase) -> Catalog:
-    return replace(catalog, chains={name: phase.of(chain) for name, chain in catalog.chains.items()})
+    return replace(catalog, chains={name: phase.apply(chain) for name, chain in catalog.chains.items()})
 
 
 # The events of each chain, causes before their effects, and the walks of the catalog that fit them.

@@ -63,13 +63,14 @@ class StagesParameter(click.ParamType):
 def _stage(text: str) -> Stage | None:
     """`10/s:5m`, or `10-50/s:1m`; None: it is no stage."""
     from eventbus.catalog.model import Stage
-    from eventbus.catalog.reading.scalars import per_second, seconds
+    from eventbus.catalog.reading.scalars import parse_rate
+    from eventbus.durations import parse_duration
 
     match = re.fullmatch(r"([0-9.]+)(?:-([0-9.]+))?(/[a-z]+)?:(.+)", text)
     if match is None:
         return None
     first, last, unit, time = match.groups(default="")
-    begin, end, duration = per_second(first + unit), per_second((last or first) + unit), seconds(time)
+    begin, end, duration = parse_rate(first + unit), parse_rate((last or first) + unit), parse_duration(time)
     if begin is None or end is None or duration is None:
         return None
     return Stage(duration=duration, begin=begin, end=end)

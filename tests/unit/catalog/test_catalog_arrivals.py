@@ -11,8 +11,9 @@ from eventbus.catalog.errors import Mistake
 from eventbus.catalog.model import Arrivals, ClosedWorkload, ConstantRate, OpenWorkload, Profile, Spacing, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile, profile_names, read_arrivals
 from eventbus.catalog.reading.document import read_document
-from eventbus.catalog.reading.scalars import per_second, seconds
+from eventbus.catalog.reading.scalars import parse_rate
 from eventbus.catalog.validation.workload import arrivals_problems
+from eventbus.durations import parse_duration
 
 
 def arrivals(text: str, path: Path) -> tuple[Arrivals, list[Mistake]]:
@@ -167,11 +168,11 @@ def test_the_default_day_of_visitors() -> None:
 
 def test_quantities() -> None:
     """Durations and rates as people write them."""
-    assert [seconds(text) for text in ("30s", "1h30m", "250ms", "1.5d", "", "5", "5 m")] == [
+    assert [parse_duration(text) for text in ("30s", "1h30m", "250ms", "1.5d", "", "5", "5 m")] == [
         *(30, 5400, 0.25, 129_600),
         *(None,) * 3,
     ]
-    assert [per_second(text) for text in ("10", "600/h", "12 per min", "86400/day", "1/week", "fast")] == [
+    assert [parse_rate(text) for text in ("10", "600/h", "12 per min", "86400/day", "1/week", "fast")] == [
         *(10, 1 / 6, 0.2, 1),
         *(None,) * 2,
     ]

@@ -180,7 +180,7 @@ class Story:
         found, chain = [], step.chain
         family = [chain, *(self.catalog.chains[name] for name in chain.caused)]
         most = max(len(state.causes) for state in chain.states.values())
-        bits = max(one.max_steps * max(node.lanes for node in graph_of(one).nodes) for one in family).bit_length()
+        bits = max(one.max_steps * max(node.fan_out for node in graph_of(one).nodes) for one in family).bit_length()
         for number, one in enumerate(chain.states[step.state].causes):
             name = f"{chain.name}/{step.state}/causes/{one.chain}"
             if self.random.word(name, step.number) >> 32 < round(one.weight / 100 * 2**32):

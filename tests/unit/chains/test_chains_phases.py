@@ -131,7 +131,9 @@ def test_a_phase_reaches_forks_and_causes_and_leaves_what_is_given_up() -> None:
     cause = CausedChain(chain="other", delay=Fixed(value=10), weight=5)
     asked = replace(state("asked", way("done", 10, 60), way("failed", 10, 20)), abandon=20, causes=(cause,))
     split = replace(state("split"), outcome=None, fork=fork)
-    slowed = Phase(at=0, failed=3, delay=2).of(chain("work", asked, split, state("done"), state("failed", failed=True)))
+    slowed = Phase(at=0, failed=3, delay=2).apply(
+        chain("work", asked, split, state("done"), state("failed", failed=True))
+    )
     assert [way.weight for way in slowed.states["asked"].next] == [40, 40]
     assert slowed.states["asked"].abandon == 20
     assert slowed.states["asked"].causes[0].delay == longer
