@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.model import Arrivals as Model
-from eventbus.catalog.model import Outcome, Phase, Tenants
+from eventbus.catalog.model import Fault, Outcome, Phase, Tenants
 from eventbus.chains.arrivals.closed import ClosedArrivals
 from eventbus.chains.arrivals.open import OpenArrivals, compile_arrivals, compile_paced_arrivals, poisson
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
 from eventbus.chains.faults.inject import Injector
-from eventbus.chains.faults.kinds import Fault, by_precedence
 from eventbus.chains.faults.ledger import Ledger
+from eventbus.chains.faults.select import by_precedence
 from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.chains.pacing.summary import RunSummary
 from eventbus.chains.plan import Plan, checked_phases, emitter_infos

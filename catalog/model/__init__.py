@@ -16,6 +16,7 @@ from eventbus.catalog.model.chains import (
 )
 from eventbus.catalog.model.delays import Delay, Exponential, Fixed, LogNormal, Uniform, scale, truncate
 from eventbus.catalog.model.events import Cached, EventType, FieldType, PayloadField, every_field, split
+from eventbus.catalog.model.faults import FAULT_KINDS, MAX_BOUND, Fault, FaultSpec, complete_bounds
 from eventbus.catalog.model.sections import DEFAULT_PARTITIONS, Sections, emitters, lookup
 from eventbus.catalog.model.visitors import (
     INTEGER_ATTRIBUTES,
@@ -32,14 +33,12 @@ from eventbus.catalog.model.visitors import (
     short_name,
 )
 from eventbus.catalog.model.workload import (
-    FAULT_KINDS,
     THINK,
     WEEK,
     Advanced,
     Arrivals,
     ClosedWorkload,
     ConstantRate,
-    FaultSetting,
     OpenWorkload,
     Phase,
     Profile,
@@ -55,6 +54,7 @@ __all__ = [
     "DEFAULT_PARTITIONS",
     "FAULT_KINDS",
     "INTEGER_ATTRIBUTES",
+    "MAX_BOUND",
     "SESSION_ATTRIBUTES",
     "SESSION_STATES",
     "THINK",
@@ -72,7 +72,8 @@ __all__ = [
     "Delay",
     "EventType",
     "Exponential",
-    "FaultSetting",
+    "Fault",
+    "FaultSpec",
     "FieldType",
     "Fixed",
     "Fork",
@@ -102,6 +103,7 @@ __all__ = [
     "Uniform",
     "Variable",
     "Visitors",
+    "complete_bounds",
     "emitters",
     "every_field",
     "full_name",

@@ -8,12 +8,12 @@ previous one has ended.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from eventbus.catalog.model.chains import Chain, Fork, State, Target
 from eventbus.catalog.model.delays import Delay, Fixed, scale
+from eventbus.catalog.model.faults import Fault
 
 SpacingName = Literal["poisson", "regular", "even", "gamma"]
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -201,35 +201,6 @@ def _successors(state: State) -> set[str]:
     return successors
 
 
-FAULT_KINDS: Mapping[str, Literal["time", "places"] | None] = {
-    **dict.fromkeys(("drop", "missing-started", "tombstone", "poison", "corrupt", "schema")),
-    **dict.fromkeys(("wrong-tenant", "orphan-causation")),
-    **dict.fromkeys(("completed-before-started", "clock-skew", "changed-duplicate", "duplicate", "late"), "time"),
-    "reorder": "places",
-}
-"""The kinds of faults, and the unit of their bounds: a time, places in the stream, or None for kinds without bounds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultSetting:
-    """A kind of fault, how often it happens, and to which events."""
-
-    kind: str
-    """One of `FAULT_KINDS`."""
-    rate: float
-    """Share of the events that it may affect."""
-    low: int | None = None
-    """Lower bound in microseconds or places; None: the kind's default."""
-    high: int | None = None
-    """Upper bound, likewise."""
-    chains: tuple[str, ...] = ()
-    """Only events of these; none: all."""
-    event_types: tuple[str, ...] = ()
-    """Only events of these; none: all."""
-    fields: tuple[str, ...] = ()
-    """Of `schema`: only these fields of payloads; none: all."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
     """The section `advanced` of a scenario: output and delivery, None where the file does not say."""
@@ -257,7 +228,7 @@ class ScenarioSettings:
     """Where events are sent over HTTP."""
     arrivals: Arrivals | None = None
     """None: the caller decides."""
-    faults: tuple[FaultSetting, ...] = ()
+    faults: tuple[Fault, ...] = ()
     phases: tuple[Phase, ...] = ()
     advanced: Advanced = field(default_factory=Advanced)
     notes: tuple[str, ...] = ()

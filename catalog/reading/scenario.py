@@ -10,16 +10,18 @@ from typing import NamedTuple
 from eventbus.catalog.errors import InvalidScenario, Mistake, join_names
 from eventbus.catalog.model import (
     FAULT_KINDS,
+    MAX_BOUND,
     Advanced,
     Arrivals,
     ClosedWorkload,
-    FaultSetting,
+    Fault,
     Fixed,
     OpenWorkload,
     Phase,
     ScenarioSettings,
     Sections,
     Spacing,
+    complete_bounds,
 )
 from eventbus.catalog.reading.arrivals import read_arrivals, read_checked_profile
 from eventbus.catalog.reading.document import Members, YamlNode, override, read_document
@@ -51,8 +53,6 @@ USER_INTERVAL = 0.5
 FAULT = ("kind", "rate", "min", "max", "chain", "type", "field")
 PHASE = ("at", "failed", "delay", "chains")
 MICROSECONDS = 1_000_000
-MAX_BOUND = 1 << 40
-"""Microseconds, or places."""
 
 
 class Simulation(NamedTuple):
@@ -159,7 +159,7 @@ def _advanced(members: Members) -> Advanced:
 # Faults and phases.
 
 
-def read_faults(node: YamlNode, catalog: Sections) -> tuple[FaultSetting, ...]:
+def read_faults(node: YamlNode, catalog: Sections) -> tuple[Fault, ...]:
     """A list of `{kind: late, rate: 0.01, max: 10s, chain: NAME}`."""
     return tuple(_fault(item, catalog) for item in node.items())
 
@@ -176,7 +176,7 @@ def read_phases(node: YamlNode, catalog: Sections) -> tuple[Phase, ...]:
     return phases
 
 
-def _fault(node: YamlNode, catalog: Sections) -> FaultSetting:
+def _fault(node: YamlNode, catalog: Sections) -> Fault:
     members = node.members(FAULT, required=("kind", "rate"))
     kind = members["kind"].one_of(tuple(FAULT_KINDS)) if "kind" in members else None
     rate = coerce_factor(members["rate"])
@@ -185,13 +185,12 @@ def _fault(node: YamlNode, catalog: Sections) -> FaultSetting:
     low, high = (_bound(members[name], kind) if kind and name in members else None for name in ("min", "max"))
     if low is not None and high is not None and high < low:
         members["max"].complain("expected a max that is not below min")
-    if kind and kind != "schema" and "field" in members:
-        members["field"].complain(f"only the fault schema is about fields, not {kind}")
-    return FaultSetting(
+    if kind and not FAULT_KINDS[kind].has_fields and "field" in members:
+        members["field"].complain(f"the fault {kind} has no fields")
+    return Fault(
         kind=kind or "drop",
         rate=rate,
-        low=low,
-        high=high,
+        bounds=complete_bounds(kind, low, high) if kind else None,
         chains=read_names(members["chain"], catalog.chains, "chain"),
         event_types=read_names(members["type"], catalog.events, "event type"),
         fields=_texts(members["field"]) if "field" in members else (),
@@ -200,7 +199,7 @@ def _fault(node: YamlNode, catalog: Sections) -> FaultSetting:
 
 def _bound(node: YamlNode, kind: str) -> int | None:
     """A bound in microseconds, or in places of the stream."""
-    unit = FAULT_KINDS[kind]
+    unit = FAULT_KINDS[kind].unit
     if unit is None:
         node.complain(f"the fault {kind} has no bounds")
         return None
@@ -208,8 +207,8 @@ def _bound(node: YamlNode, kind: str) -> int | None:
     if number is None:
         return None
     bound = round(number * MICROSECONDS) if unit == "time" else int(number)
-    if not 0 <= bound < MAX_BOUND:
-        node.complain(f"expected a bound of 0 or more, below {MAX_BOUND:,}, got {number:g}")
+    if not 0 <= bound <= MAX_BOUND:
+        node.complain(f"expected a bound of 0 to {MAX_BOUND:,}, got {number:g}")
     return bound
 
 

@@ -1,7 +1,7 @@
-"""Faults as a stage behind the generator: columns decide which events are struck, and only those are touched.
+"""Injects faults into the blocks of a run: a stage behind the generator that touches only the events that are struck.
 
-Whether an event is struck depends on the seed, its chain, its step and the kind of fault, so neither the clean stream
-nor any other kind changes when a fault is turned on, and nothing depends on where blocks begin.
+Whether an event is struck depends on the seed, its chain, its step and the kind of fault; neither the clean stream nor
+another kind changes when a fault is turned on, and nothing depends on block boundaries.
 """
 
 from __future__ import annotations
@@ -15,115 +15,47 @@ from typing import Protocol
 import numpy as np
 
 from eventbus.catalog import Catalog
-from eventbus.chains.faults.kinds import Fault, FaultSelector, by_precedence
+from eventbus.catalog.model import Fault
+from eventbus.chains.faults.kind import AffectedEvents
+from eventbus.chains.faults.kinds import KINDS
 from eventbus.chains.faults.ledger import Ledger
-from eventbus.chains.faults.mutate import MUTATIONS, AffectedEvents
-from eventbus.chains.faults.splice import NONE, Edits, FaultyBlock
+from eventbus.chains.faults.select import FaultSelector, by_precedence
+from eventbus.chains.faults.splice import NO_EDITS, Edits, FaultyBlock
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw_each, purpose
 from eventbus.chains.rendering.block import Block
 
-# Texts that come later than their place.
-
-
-Text = tuple[bytes, int, int]
-"""With its newline; the emitter of its event, and the time in it."""
-Waiting = tuple[int, int, int, Text]
-"""When it is due, the number of its event in the clean stream, and the order of all, so that texts are not compared."""
-
-FIRST = 1 << 62
-"""Taken off a number: before all others of the same time."""
-
-
-class DelayQueue:
-    """Texts that wait: for a time to be over, or for an event of some number in the clean stream."""
-
-    def __init__(self) -> None:
-        self._by_time: list[Waiting] = []
-        self._by_number: list[Waiting] = []
-        self._order = count()
-
-    def until(self, time: int, number: int, text: Text) -> None:
-        """Hold what a fault made of the event of this number until a time is over."""
-        heappush(self._by_time, (time, number, next(self._order), text))
-
-    def behind(self, places: int, number: int, text: Text) -> None:
-        """Hold it until so many events have passed."""
-        heappush(self._by_number, (number + places + 1, number, next(self._order), text))
-
-    @property
-    def next_due(self) -> int | None:
-        """The first time that a text waits for."""
-        return self._by_time[0][0] if self._by_time else None
-
-    def due(self, time: Integers, passed: int, until: int) -> Edits:
-        """The texts that come within a stretch of events or up to a time behind it; they are held no longer.
-
-        Args:
-            time: of the events.
-            passed: events in the clean stream before them.
-            until: a time before that of any later event.
-        """
-        by_number, by_time = self._pop(self._by_number, passed + time.size), self._pop(self._by_time, until)
-        behind = np.array([due - passed for due, _, _, _ in by_number], np.int64)  # at least 1: behind some event
-        times = np.array([due for due, _, _, _ in by_time], np.int64)
-        rows = np.concatenate([behind, time.searchsorted(times, side="right")])
-        dues = np.concatenate([time.take(behind - 1), times])
-        held = [text for _, _, _, text in by_number + by_time]
-        kinds, made = (np.array([text[column] for text in held], np.int64) for column in (1, 2))
-        return Edits(rows, np.zeros_like(rows), [text for text, _, _ in held], kinds, made, dues)
-
-    def finish(self, last: int) -> None:
-        """No further event comes: those that waited for one now wait for the time of the last one, which is over."""
-        for due, number, _, text in self._by_number:
-            self._by_time.append((last, due - FIRST, number, text))
-        self._by_number = []
-        heapify(self._by_time)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (text for _, _, _, (text, _, _) in [*self._by_number, *self._by_time])
-
-    def _pop(self, heap: list[Waiting], due: int) -> list[Waiting]:
-        found = []
-        while heap and heap[0][0] <= due:
-            found.append(heappop(heap))
-        return found
-
-
-# Where events pass through when their time has come: what a paced run needs to know of faults.
-
-
 ENDLESS = 1 << 62
-"""A time that nothing waits for, microseconds since the Unix epoch."""
+"""A time after everything, microseconds since the Unix epoch."""
 
 
 class Middleware(Protocol):
-    """Changes events, leaves some out, or holds them back."""
+    """Stands between a generator and a bus: changes events, drops them or holds them back."""
 
     @property
     def next_due(self) -> int | None:
-        """The first time, microseconds since the Unix epoch, that something held waits for."""
+        """When the first held line is due, microseconds since the Unix epoch; None if nothing is held until a time."""
         ...
 
     def inject(self, block: Block, until: int) -> Block | FaultyBlock:
-        """What comes of the next events, and what was held up to a time before that of any later event."""
+        """What becomes of the next events, with held lines that are due up to `until`, a time before later events."""
         ...
 
     def finish(self) -> None:
-        """No further event comes: what waits for one is due."""
+        """No further event comes: what is held until one comes is due."""
         ...
 
     def release(self, until: int) -> Block | FaultyBlock:
-        """What was held up to a time, without further events."""
+        """Held lines that are due up to a time, without further events."""
         ...
 
     def close(self) -> None:
-        """The run has ended; what is still held never comes."""
+        """The run has ended; what is still held is never sent."""
         ...
 
 
 class PassThrough:
-    """Lets everything through."""
+    """Changes nothing and holds nothing."""
 
     next_due = None
 
@@ -140,45 +72,112 @@ class PassThrough:
         """Nothing is held."""
 
 
+HeldLine = tuple[bytes, int, int]
+"""A line with its newline, the index of its emitter, and the timestamp in it."""
+Entry = tuple[int, int, int, HeldLine]
+"""When it is due, the number of its event in the clean stream, and the order of insertion, so that lines are never
+compared."""
+
+FIRST = 1 << 62
+"""Subtracted from an event's number: sorts the line before all others that are due at the same time."""
+
+
+class DelayQueue:
+    """Lines that are held until a time has passed, or until an event of some number in the clean stream."""
+
+    def __init__(self) -> None:
+        self._by_time: list[Entry] = []
+        self._by_number: list[Entry] = []
+        self._order = count()
+
+    def hold_until(self, time: int, number: int, line: HeldLine) -> None:
+        """Hold what was made of the event of this number until a time has passed."""
+        heappush(self._by_time, (time, number, next(self._order), line))
+
+    def hold_behind(self, places: int, number: int, line: HeldLine) -> None:
+        """Hold it until that many later events have passed."""
+        heappush(self._by_number, (number + places + 1, number, next(self._order), line))
+
+    @property
+    def next_due(self) -> int | None:
+        """The first time that a line is held until."""
+        return self._by_time[0][0] if self._by_time else None
+
+    def pop_due(self, time: Integers, passed: int, until: int) -> Edits:
+        """Remove the lines that are due among the next events, or after them up to a time.
+
+        Args:
+            time: of the events.
+            passed: number of events in the clean stream before them.
+            until: a time before that of any later event.
+        """
+        by_number, by_time = _pop(self._by_number, passed + time.size), _pop(self._by_time, until)
+        rows_by_number = np.array([due - passed for due, *_ in by_number], np.int64)  # at least 1: after some event
+        times = np.array([due for due, *_ in by_time], np.int64)
+        rows = np.concatenate([rows_by_number, time.searchsorted(times, side="right")])
+        dues = np.concatenate([time.take(rows_by_number - 1), times])
+        lines = [line for *_, line in by_number + by_time]
+        emitters, timestamps = (np.array([line[column] for line in lines], np.int64) for column in (1, 2))
+        return Edits(rows, np.zeros_like(rows), [text for text, _, _ in lines], emitters, timestamps, dues)
+
+    def finish(self, last: int) -> None:
+        """No further event comes: lines held until one are due at the time of the last event, before all others."""
+        for due, number, _, line in self._by_number:
+            self._by_time.append((last, due - FIRST, number, line))
+        self._by_number = []
+        heapify(self._by_time)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (text for _, _, _, (text, _, _) in [*self._by_number, *self._by_time])
+
+
+def _pop(heap: list[Entry], due: int) -> list[Entry]:
+    entries = []
+    while heap and heap[0][0] <= due:
+        entries.append(heappop(heap))
+    return entries
+
+
 class Injector:
     """Injects faults into the blocks of one run.
 
     Args:
         catalog: of the run.
-        places: of the emitters of its plan.
+        emitters: of its plan.
         root: its random key.
-        faults: the order does not matter.
-        ledger: takes note of chains and faults; None: nobody does.
+        faults: in any order.
+        ledger: records chains and faults. None: nothing does.
 
     Raises:
-        InvalidSetting: a fault's scope leaves none of the events.
+        InvalidSetting: a fault is invalid, or its scope has no event that it may strike.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        places: Sequence[EmitterInfo],
+        emitters: Sequence[EmitterInfo],
         *,
         root: int,
         faults: Sequence[Fault],
         ledger: Ledger | None,
     ) -> None:
-        self._places = places
-        self._known = [(place, catalog.event_type(place.event_type)) for place in places]
+        self._infos = emitters
+        self._emitters = [(info, catalog.event_type(info.event_type)) for info in emitters]
         self._root = root
-        self._arsenal = FaultSelector(by_precedence(faults), places, catalog)
-        self._purposes = np.array([_purposes(fault) for fault in self._arsenal.faults], np.uint64).reshape(-1, 2)
-        spans = np.array([fault.span for fault in self._arsenal.faults], np.int64).reshape(-1, 2)
-        self._low, self._width = spans[:, 0], (spans[:, 1] - spans[:, 0] + 1).astype(np.uint64)
+        self._faults = by_precedence(faults)
+        self._selector = FaultSelector(self._faults, emitters, catalog)
+        self._purposes = np.array([_purposes(fault) for fault in self._faults], np.uint64).reshape(-1, 2)
+        bounds = np.array([fault.effective_bounds for fault in self._faults], np.int64).reshape(-1, 2)
+        self._low, self._width = bounds[:, 0], (bounds[:, 1] - bounds[:, 0] + 1).astype(np.uint64)
         self._ledger = ledger
-        self._held = DelayQueue()
-        self._nothing: Block
+        self._queue = DelayQueue()
+        self._empty: Block
         self._passed = self._written = self._time = 0
-        #: How many faults of each kind there were.
+        #: How many events each kind has struck.
         self.injected: Counter[str] = Counter()
 
     def blocks(self, clean: Iterable[Block]) -> Iterator[FaultyBlock]:
-        """The same events, with faults; what is held back to the end comes in a last block of its own."""
+        """The same events, with faults; lines held beyond the end come in a last block of their own."""
         for block in clean:
             if len(block):
                 yield self.inject(block, int(block.table.time[-1]) - 1)
@@ -188,107 +187,108 @@ class Injector:
         self.close()
 
     def inject(self, block: Block, until: int) -> FaultyBlock:
-        """The next events, with faults, and the held texts that are due with them.
+        """The next events, with faults, and the held lines that are due with them.
 
         Args:
             block: the events that follow those of the last call.
-            until: a time before that of any later event; what is held up to it comes, even if no event does.
+            until: a time before that of any later event; lines due up to it come even if no event does.
         """
         if len(block):
-            self._nothing, self._time = block[:0], int(block.table.time[-1])
+            self._empty, self._time = block[:0], int(block.table.time[-1])
         if self._ledger:
             self._ledger.add(block)
-        cuts = self._struck(block) if self._arsenal.faults else []
+        edits = self._strike(block) if self._faults else []
         if self._ledger:
             self._ledger.flush()
-        cuts.append(self._held.due(block.table.time, self._passed, until))
+        edits.append(self._queue.pop_due(block.table.time, self._passed, until))
         self._passed += len(block)
-        faulty = FaultyBlock(block, Edits.joined(cuts), self._places, self._time)
+        faulty = FaultyBlock(block, Edits.concatenate(edits), self._infos, self._time)
         self._written += len(faulty)
         return faulty
 
     @property
     def next_due(self) -> int | None:
-        """The first time, microseconds since the Unix epoch, that a held text waits for."""
-        return self._held.next_due
+        """When the first held line is due, microseconds since the Unix epoch."""
+        return self._queue.next_due
 
     def finish(self) -> None:
-        """No further event comes: what would come behind one is due."""
-        self._held.finish(self._time)
+        """No further event comes: what is held until one comes is due."""
+        self._queue.finish(self._time)
 
     def release(self, until: int) -> FaultyBlock:
-        """The held texts that are due by a time, without further events."""
-        return self.inject(self._nothing, until)
+        """Held lines that are due up to a time, without further events."""
+        return self.inject(self._empty, until)
 
     def close(self) -> None:
-        """Complete the ledger; what is still held never comes, and the ledger says so."""
+        """Complete the ledger, which lists what is still held as unsent."""
         if self._ledger:
-            self._ledger.close(self._written, self.injected, self._held)
+            self._ledger.close(self._written, self.injected, self._queue)
 
-    def _struck(self, block: Block) -> list[Edits]:
-        """What stands in the place of each event that was struck; later emissions are held."""
+    def _strike(self, block: Block) -> list[Edits]:
+        """Edits in place of the events that are struck; lines to be sent later are held."""
         keys = chain_keys(self._root, block.table.chain)
-        rows, faults = self._arsenal.strikes(block.table, keys)
+        rows, faults = self._selector.select(block.table, keys)
         if not rows.size:
             return []
-        every = self._victims(block, rows, faults, keys.take(rows))
-        cuts: list[Edits] = []
-        borders = faults.searchsorted(np.arange(len(self._arsenal.faults) + 1)).tolist()
-        for fault, (first, last) in zip(self._arsenal.faults, pairwise(borders), strict=True):
+        affected = self._affected(block, rows, faults, keys.take(rows))
+        edits: list[Edits] = []
+        borders = faults.searchsorted(np.arange(len(self._faults) + 1)).tolist()
+        for fault, (first, last) in zip(self._faults, pairwise(borders), strict=True):
             if first < last:
-                cuts.append(self._changed(rows[first:last], every.part(first, last, fault)))
-        return cuts
+                edits.append(self._apply(rows[first:last], affected.part(first, last, fault)))
+        return edits
 
-    def _victims(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> AffectedEvents:
+    def _affected(self, block: Block, rows: Integers, faults: Integers, keys: Words) -> AffectedEvents:
         table = block.table.take(rows)
         purposes = self._purposes.take(faults, axis=0)
-        amounts, words = (draw_each(keys, purposes[:, part], table.step.view(np.uint64)) for part in (0, 1))
+        amounts, words = (draw_each(keys, purposes[:, column], table.step.view(np.uint64)) for column in (0, 1))
         amounts %= self._width.take(faults)
         text, spans = block.buffer, zip(*(column.take(rows).tolist() for column in block.spans()), strict=True)
         return AffectedEvents(
-            fault=self._arsenal.faults[0],  # of each part its own
+            fault=self._faults[0],  # every part gets its own
             run=self._root,
-            known=self._known,
+            emitters=self._emitters,
             lines=[bytes(text[start:end]) for start, end in spans],
-            kind=table.emitter,
+            emitter=table.emitter,
             chain=table.chain,
             time=table.time,
             delay=table.delay,
             amount=amounts.view(np.int64) + self._low.take(faults),
-            word=words,
+            words=words,
         )
 
-    def _changed(self, rows: Integers, victims: AffectedEvents) -> Edits:
-        """What comes of the events that one fault strikes."""
-        when, change = MUTATIONS[victims.fault.kind]
-        texts, details, times = change(victims)
+    def _apply(self, rows: Integers, events: AffectedEvents) -> Edits:
+        """Mutate the events that one fault strikes, record them, and hold what is to be sent later."""
+        kind = KINDS[events.fault.kind]
+        lines, details, times = kind.mutate(events)
         numbers = rows + self._passed
-        self.injected[victims.fault.kind] += rows.size
+        self.injected[kind.name] += rows.size
         if self._ledger:
-            columns = (numbers.tolist(), victims.kind.tolist(), victims.chain.tolist(), victims.lines, victims.keys)
-            self._ledger.faults(victims.fault.kind, zip(*columns, details, strict=False))
-        if when == "behind":
-            self._hold(self._held.behind, victims.amount, numbers, texts, victims)
-        elif when in ("again", "later"):
-            self._hold(self._held.until, victims.time + victims.amount, numbers, texts, victims)
-        if when == "again":
-            return NONE
-        shown: list[bytes | None] = list(texts) if when == "instead" else [None] * rows.size
-        return Edits(rows, np.ones_like(rows), shown, victims.kind, times, victims.time)
+            ids = events.correlation_ids
+            columns = numbers.tolist(), events.emitter.tolist(), events.chain.tolist(), events.lines, ids
+            self._ledger.faults(kind.name, zip(*columns, details, strict=False))
+        if kind.delivery == "displace":
+            _hold(self._queue.hold_behind, events.amount, numbers, lines, events)
+        elif kind.delivery in ("duplicate", "delay"):
+            _hold(self._queue.hold_until, events.time + events.amount, numbers, lines, events)
+        if kind.delivery == "duplicate":
+            return NO_EDITS
+        texts: list[bytes | None] = list(lines) if kind.delivery == "replace" else [None] * rows.size
+        return Edits(rows, np.ones_like(rows), texts, events.emitter, times, events.time)
 
-    def _hold(
-        self,
-        hold: Callable[[int, int, Text], None],
-        dues: Integers,
-        numbers: Integers,
-        texts: Sequence[bytes],
-        victims: AffectedEvents,
-    ) -> None:
-        held = zip(texts, victims.kind.tolist(), victims.time.tolist(), strict=True)
-        for due, number, text in zip(dues.tolist(), numbers.tolist(), held, strict=True):
-            hold(due, number, text)
+
+def _hold(
+    hold: Callable[[int, int, HeldLine], None],
+    dues: Integers,
+    numbers: Integers,
+    lines: Sequence[bytes],
+    events: AffectedEvents,
+) -> None:
+    held = zip(lines, events.emitter.tolist(), events.time.tolist(), strict=True)
+    for due, number, line in zip(dues.tolist(), numbers.tolist(), held, strict=True):
+        hold(due, number, line)
 
 
 def _purposes(fault: Fault) -> tuple[int, int]:
-    """Of the draws that decide how far a fault goes, and the rest."""
+    """Purposes of the draws that decide how far a fault goes, and everything else."""
     return purpose(f"fault/{fault.kind}/amount"), purpose(f"fault/{fault.kind}/word")

@@ -1,215 +1,325 @@
-"""What a scenario of the catalog means to a generator."""
+"""The kinds of faults, a class each.
+
+Lines are cut where the emitter is known to have put the fields, or at the names of the envelope's fields: inside a JSON
+string every quote is escaped, so that these names are found in the envelope only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 
-from eventbus.catalog import Catalog
-from eventbus.catalog.errors import did_you_mean
-from eventbus.catalog.model import FaultSetting, full_name
-from eventbus.catalog.scenario import Scenario
-from eventbus.chains.errors import InvalidSetting
+from eventbus.catalog import EventType, PayloadField
+from eventbus.catalog.model import FAULT_KINDS
+from eventbus.chains.faults.kind import AffectedEvents, FaultKind, Mutation
 from eventbus.chains.plan import EmitterInfo
-from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
-from eventbus.chains.table import EventTable
+from eventbus.chains.randomness import Integers, purpose
+from eventbus.chains.rendering.columns import TIMESTAMP_WIDTH, UUID_WIDTH, timestamps, uuid7
 
-# What can go wrong on purpose: the kinds of faults, and how often, how far and where one strikes.
-
-
-Unit = Literal["time", "places"]
-SECOND = 1_000_000
-
-
-class Kind(NamedTuple):
-    """One kind of fault."""
-
-    effect: str
-    """What it does to an event."""
-    unit: Unit | None = None
-    """Of its bounds: microseconds, or places in the stream; None: it has none."""
-    bounds: tuple[int, int] = (0, 0)
-    """By default."""
+AFTER_TENANT = b'","namespace":"'
+AFTER_SOURCE = b'","schema_version":"'
+PAYLOAD = b',"payload":'
+HIGH_BITS = np.uint64(0x8080808080808080)
 
 
-KINDS = {
-    "drop": Kind("the event is left out"),
-    "missing-started": Kind("an event whose action is `started` is left out"),
-    "tombstone": Kind("null stands in its place"),
-    "poison": Kind("bytes that are no text stand in its place"),
-    "corrupt": Kind("its JSON breaks off"),
-    "schema": Kind("one payload field is missing, unknown or of a wrong type"),
-    "wrong-tenant": Kind("it names another tenant than its chain"),
-    "orphan-causation": Kind("its cause is an event that never was"),
-    "completed-before-started": Kind("the end of a chain has a time before its cause's", "time", (1000, SECOND)),
-    "clock-skew": Kind("its time is off by as much as its source's clock", "time", (SECOND // 10, 30 * SECOND)),
-    "changed-duplicate": Kind("it comes again, with the same id and another content", "time", (0, 5 * SECOND)),
-    "duplicate": Kind("it comes again, byte for byte", "time", (0, 5 * SECOND)),
-    "late": Kind("it comes later than its time says", "time", (SECOND, 30 * SECOND)),
-    "reorder": Kind("it changes places with those behind it", "places", (1, 8)),
-}
-"""Every kind. An event has one fault at most: that of the first kind here that strikes it."""
+class Drop(FaultKind, name="drop"):
+    """The event is left out."""
+
+    delivery = "drop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A kind of fault at a rate.
+class MissingStarted(FaultKind, name="missing-started"):
+    """An event whose action is `started` is left out."""
 
-    Raises:
-        InvalidSetting: no such kind, a rate that is no share, or bounds that are none or that the kind does not have.
-    """
+    delivery = "drop"
 
-    kind: str
-    """One of `KINDS`."""
-    rate: float
-    """Share of the events it could strike: 0 to 1."""
-    bounds: tuple[int, int] | None = None
-    """How far it goes, drawn evenly between them; microseconds or places. None: the kind's own."""
-    chains: tuple[str, ...] = ()
-    """Only events of these; none: of all."""
-    event_types: tuple[str, ...] = ()
-    """Only these, or what their short names mean; none: all."""
-    fields: tuple[str, ...] = ()
-    """Of the payload, for `schema`: only these; none: all."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "event_types", tuple(map(full_name, self.event_types)))
-        if self.kind not in KINDS:
-            raise InvalidSetting(f"no fault {self.kind!r}; there are: {', '.join(KINDS)}")
-        if not 0 <= self.rate <= 1:
-            raise InvalidSetting(f"expected a rate of 0 to 1 for {self.kind}, got {self.rate}")
-        if self.fields and self.kind != "schema":
-            raise InvalidSetting(f"only the fault schema is about fields, not {self.kind}")
-        if self.bounds is not None:
-            self._check(*self.bounds)
-
-    def _check(self, low: int, high: int) -> None:
-        if KINDS[self.kind].unit is None:
-            raise InvalidSetting(f"the fault {self.kind} has no bounds")
-        if not 0 <= low <= high < 1 << 40:
-            raise InvalidSetting(f"expected bounds that rise from 0 or more for {self.kind}, got {low} to {high}")
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Its bounds, or else those of its kind."""
-        return self.bounds or KINDS[self.kind].bounds
+    def may_strike(self, emitter: EmitterInfo) -> bool:
+        return emitter.event_type.split(".")[-2] == "started"
 
 
-def by_precedence(faults: Sequence[Fault]) -> list[Fault]:
-    """The same faults, in the order of `KINDS`: that in which they are given does not matter."""
-    order = list(KINDS)
-    return sorted(faults, key=lambda fault: (order.index(fault.kind), fault.chains, fault.event_types, fault.fields))
+class Tombstone(FaultKind, name="tombstone"):
+    """`null` replaces the event; in Kafka, a record without a value."""
+
+    is_readable = False
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        return Mutation([b"null\n"] * len(events.lines), repeat(b""), events.time)
 
 
-# Which events faults strike: worked out from columns, by the identity of each event.
-#
-# Each event has 32 random bits of its own; multiplied by an odd number of a kind of fault, they are as good
-# as others, drawn for this kind alone, and cost a fifth. So no kind depends on another one, nor on where blocks begin.
+class Poison(FaultKind, name="poison"):
+    """Bytes that are not UTF-8 replace the event."""
+
+    is_readable = False
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        """Starts with a byte that never occurs in UTF-8; the others have their high bit set, so none is a newline."""
+        tails = (events.words | HIGH_BITS).astype(">u8").view("V8").tolist()
+        lines = [b"\xff%b\n" % tail for tail in tails]
+        return Mutation(lines, (b',"bytes":"%b"' % line[:-1].hex().encode() for line in lines), events.time)
+
+    def fingerprint(self, line: bytes) -> object:
+        return line.hex()
+
+    def recorded(self, record: Mapping[str, Any]) -> object:
+        return record.get("bytes")
 
 
-STRIKE = purpose("fault")
+class Corrupt(FaultKind, name="corrupt"):
+    """The event's JSON breaks off between two characters."""
+
+    is_readable = False
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        pairs = zip(events.lines, events.words.tolist(), strict=True)
+        lines = [_whole_characters(line[: 1 + word % (len(line) - 3)]) + b"\n" for line, word in pairs]
+        return Mutation(lines, (b',"kept_bytes":%d' % (len(line) - 1) for line in lines), events.time)
+
+    def fingerprint(self, line: bytes) -> object:
+        return len(line)
+
+    def recorded(self, record: Mapping[str, Any]) -> object:
+        return record.get("kept_bytes")
 
 
-class Selection(NamedTuple):
-    """Events that are struck, by fault, then in the order of the stream."""
-
-    rows: Integers
-    faults: Integers
-    """The number of the fault that strikes each."""
+def _whole_characters(text: bytes) -> bytes:
+    """The text without a character that was cut: that would be `poison`."""
+    return text if text.isascii() else text.decode(errors="ignore").encode()
 
 
-class FaultSelector:
-    """Faults with all that is worked out before the first event.
+class Schema(FaultKind, name="schema"):
+    """One payload field is missing, unknown or of a wrong type."""
+
+    breaks_schema = True
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        violations = [
+            _violation(line, event_type, events.fault.fields, word)
+            for line, event_type, word in zip(events.lines, events.event_types, events.words.tolist(), strict=True)
+        ]
+        details = (
+            b',"field":%b,"violation":"%b"' % (orjson.dumps(violation.field), violation.name.encode())
+            for violation in violations
+        )
+        return Mutation([violation.line for violation in violations], details, events.time)
+
+
+class WrongTenant(FaultKind, name="wrong-tenant"):
+    """The event names another tenant than its chain."""
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        lines = []
+        for line, word in zip(events.lines, events.words.tolist(), strict=True):
+            end = line.index(AFTER_TENANT)
+            lines.append(b"%b-other-%d%b" % (line[:end], word % 100, line[end:]))
+        return Mutation(lines, map(_tenant_member, lines), events.time)
+
+
+def _tenant_member(line: bytes) -> bytes:
+    start = line.index(b',"tenant_id":"')
+    return line[start : line.index(AFTER_TENANT, start) + 1]
+
+
+class OrphanCausation(FaultKind, name="orphan-causation"):
+    """The event's cause is an event that does not exist."""
+
+    def may_strike(self, emitter: EmitterInfo) -> bool:
+        return not emitter.is_root
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        causes = uuid7(events.time - events.delay, events.words).tolist()
+        starts = [info.causation_at or 0 for info in events.infos]
+        lines = _overwritten(events.lines, starts, causes, UUID_WIDTH)
+        return Mutation(lines, (b',"causation_id":"%b"' % cause for cause in causes), events.time)
+
+
+class CompletedBeforeStarted(FaultKind, name="completed-before-started"):
+    """The last event of a chain has a timestamp before its cause's."""
+
+    def may_strike(self, emitter: EmitterInfo) -> bool:
+        return emitter.ends_chain and not emitter.is_root
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        return _retimed(events, events.time - events.delay - np.maximum(events.amount, 1), repeat(b""))
+
+
+class ClockSkew(FaultKind, name="clock-skew"):
+    """The event's timestamp is off by its source's clock error, which is constant throughout a run."""
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        sources = [event_type.source for event_type in events.event_types]
+        skews = [_skew(events.run, source, *events.fault.effective_bounds) for source in sources]
+        details = (
+            b',"source":%b,"skew_ms":%b' % (orjson.dumps(source), _milliseconds(skew))
+            for source, skew in zip(sources, skews, strict=True)
+        )
+        return _retimed(events, events.time + np.array(skews), details)
+
+
+@lru_cache
+def _skew(run: int, source: str, low: int, high: int) -> int:
+    word = purpose(f"{run}/fault/clock-skew/{source}")
+    amount = low + (word >> 1) % (high - low + 1)
+    return amount if word & 1 else -amount
+
+
+class ChangedDuplicate(FaultKind, name="changed-duplicate"):
+    """The event comes again later, with the same id and another content, which the catalog allows."""
+
+    delivery = "duplicate"
+    changes_copy = True
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        pairs = [
+            _changed_content(line, event_type)
+            for line, event_type in zip(events.lines, events.event_types, strict=True)
+        ]
+        details = (
+            b'%b,"field":%b' % (after, orjson.dumps(field))
+            for after, (_, field) in zip(_after(events), pairs, strict=True)
+        )
+        return Mutation([line for line, _ in pairs], details, events.time)
+
+
+class Duplicate(FaultKind, name="duplicate"):
+    """The event comes again later, byte for byte."""
+
+    delivery = "duplicate"
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        return Mutation(events.lines, _after(events), events.time)
+
+
+class Late(FaultKind, name="late"):
+    """The event comes later than its timestamp says."""
+
+    delivery = "delay"
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        details = map(b',"late_ms":%b'.__mod__, map(_milliseconds, events.amount.tolist()))
+        return Mutation(events.lines, details, events.time)
+
+
+class Reorder(FaultKind, name="reorder"):
+    """The event comes behind some of those that follow it."""
+
+    delivery = "displace"
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        return Mutation(events.lines, map(b',"places":%d'.__mod__, events.amount.tolist()), events.time)
+
+
+KINDS = {name: FaultKind.registered[name]() for name in FAULT_KINDS}
+"""Every kind by name, in order of precedence."""
+
+
+def _retimed(events: AffectedEvents, times: Integers, details: Iterable[bytes]) -> Mutation:
+    """The events with other timestamps, which the ledger has before the details."""
+    texts = timestamps(times).tolist()
+    lines = _overwritten(events.lines, [info.timestamp_at for info in events.infos], texts, TIMESTAMP_WIDTH)
+    return Mutation(lines, (b',"timestamp":"%b"%b' % pair for pair in zip(texts, details, strict=False)), times)
+
+
+def _overwritten(lines: list[bytes], starts: list[int], texts: list[bytes], width: int) -> list[bytes]:
+    """Lines with `width` bytes of each overwritten, from its start on."""
+    triples = zip(lines, starts, texts, strict=True)
+    return [b"%b%b%b" % (line[:start], text, line[start + width :]) for line, start, text in triples]
+
+
+def _after(events: AffectedEvents) -> map[bytes]:
+    return map(b',"after_ms":%b'.__mod__, map(_milliseconds, events.amount.tolist()))
+
+
+def _milliseconds(microseconds: int) -> bytes:
+    return orjson.dumps(microseconds / 1000)
+
+
+# Changes inside the payload: a field that the catalog refuses, or other content that it allows.
+
+Payload = dict[str, Any]
+
+
+class _Violation(NamedTuple):
+    """An event that the catalog refuses."""
+
+    line: bytes
+    """With its newline."""
+    field: str
+    """Of the payload."""
+    name: str
+    """`missing`, `unknown` or `type`."""
+
+
+def _violation(line: bytes, event_type: EventType, only: tuple[str, ...], word: int) -> _Violation:
+    """Remove a field, give it a wrong type, or add one.
 
     Args:
-        faults: those that come first win.
-        places: of the emitters of a plan.
-
-    Raises:
-        InvalidSetting: a fault's scope leaves no event that it could strike.
+        only: names of the fields that may be changed, of which the type has some; none: all.
+        word: random bits.
     """
-
-    def __init__(self, faults: Sequence[Fault], places: Sequence[EmitterInfo], catalog: Catalog) -> None:
-        self.faults = faults
-        eligible = [_eligible_places(fault, places, catalog) for fault in faults]
-        self._eligible = np.array(eligible, np.bool_).reshape(-1, len(places))
-        factors = [purpose(f"fault/{fault.kind}") >> 32 | 1 for fault in faults]
-        self._factors = np.array(factors, np.uint32).reshape(-1, 1)
-        # at a rate of 0 only the number 0 would be struck, which no product of odd numbers is
-        highest = [max(round(fault.rate * (1 << 32)) - 1, 0) for fault in faults]
-        self._highest = np.array(highest, np.uint32).reshape(-1, 1)
-
-    def strikes(self, events: EventTable, keys: Words) -> Selection:
-        """The events that are struck; each by one fault, the first of several.
-
-        Args:
-            keys: the random keys of the events' chains.
-        """
-        numbers = fraction(draw(keys, STRIKE, events.step)).astype(np.uint32) | np.uint32(1)
-        faults, rows = np.nonzero(numbers * self._factors <= self._highest)
-        able = self._eligible[faults, events.emitter.take(rows)]
-        faults, rows = faults[able], rows[able]
-        first = np.sort(np.unique(rows, return_index=True)[1])
-        return Selection(rows.take(first), faults.take(first))
+    fields = [field for field in event_type.payload if field.name in only] if only else event_type.payload
+    name, number = ("type", "missing", "unknown")[word % 3], (word >> 8) % max(len(fields), 1)
+    if not fields or (name == "unknown" and not only):
+        return _Violation(_with_unknown_field(line), "unexpected_field", "unknown")
+    start, payload = _payload(line)
+    field = fields[number]
+    if name == "missing" and field.required and field.name in payload:
+        del payload[field.name]
+    else:
+        name = "type"
+        payload[field.name] = 0 if field.type in ("string", "boolean", "object", "array") else "not a number"
+    return _Violation(_with_payload(line, start, payload), field.name, name)
 
 
-def _eligible_places(fault: Fault, places: Sequence[EmitterInfo], catalog: Catalog) -> list[bool]:
-    _check_scope(fault, places)
-    eligible = [_eligible(fault, place, catalog) for place in places]
-    if not any(eligible):
-        raise InvalidSetting(f"the fault {fault.kind} finds no event to strike: its scope has none that it could")
-    return eligible
+def _changed_content(line: bytes, event_type: EventType) -> tuple[bytes, str]:
+    """The event with another value that the catalog allows, and the path of the field that has it."""
+    start, payload = _payload(line)
+    name = _change_value(payload, event_type.payload)
+    if name is None:
+        end = line.index(AFTER_SOURCE)
+        return b"%b-again%b" % (line[:end], line[end:]), "source"
+    return _with_payload(line, start, payload), f"payload.{name}"
 
 
-def _check_scope(fault: Fault, places: Sequence[EmitterInfo]) -> None:
-    for kind, wanted, known in (
-        ("chain", fault.chains, {place.chain for place in places}),
-        ("event type", fault.event_types, {place.event_type for place in places}),
-    ):
-        for name in set(wanted) - known:
-            raise InvalidSetting(
-                f"the run has no {kind} {name!r} for the fault {fault.kind}{did_you_mean(name, known)}"
-            )
+def _payload(line: bytes) -> tuple[int, Payload]:
+    """Where the payload starts, and its members."""
+    start = line.index(PAYLOAD) + len(PAYLOAD)
+    return start, orjson.loads(line[start:-2])
 
 
-def _eligible(fault: Fault, place: EmitterInfo, catalog: Catalog) -> bool:
-    if fault.chains and place.chain not in fault.chains:
-        return False
-    if fault.event_types and place.event_type not in fault.event_types:
-        return False
-    if fault.fields:
-        return any(field.name in fault.fields for field in catalog.event_type(place.event_type).payload)
-    if fault.kind == "missing-started":
-        return place.event_type.split(".")[-2] == "started"
-    if fault.kind == "completed-before-started":
-        return place.ends_chain and not place.is_root
-    return not (fault.kind == "orphan-causation" and place.is_root)
+def _with_payload(line: bytes, start: int, payload: Payload) -> bytes:
+    return b"%b%b}\n" % (line[:start], orjson.dumps(payload))
 
 
-def faults_of(scenario: Scenario) -> tuple[Fault, ...]:
-    """The faults that a scenario wants injected."""
-    return tuple(map(_fault, scenario.faults))
+def _with_unknown_field(line: bytes) -> bytes:
+    """The line, which ends with the payload's brace, the event's and a newline, with one more field in the payload."""
+    comma = b"" if line[-4:-3] == b"{" else b","
+    return b'%b%b"unexpected_field":true}}\n' % (line[:-3], comma)
 
 
-def _fault(setting: FaultSetting) -> Fault:
-    return Fault(
-        kind=setting.kind,
-        rate=setting.rate,
-        bounds=bounds_of(setting.kind, setting.low, setting.high),
-        chains=setting.chains,
-        event_types=setting.event_types,
-        fields=setting.fields,
-    )
+def _change_value(payload: Payload, fields: tuple[PayloadField, ...]) -> str | None:
+    """Give one field another value that the catalog allows; returns its name, or None if no field has another value."""
+    for field in fields:
+        if field.name in payload and field.value is None and field.fields is None:
+            value = _other_value(field, payload[field.name])
+            if value is not None and value != payload[field.name]:  # a very large float plus 1 is itself
+                payload[field.name] = value
+                return field.name
+    return None
 
 
-def bounds_of(kind: str, low: int | None, high: int | None) -> tuple[int, int] | None:
-    """Both bounds of a fault; one that is not given is the kind's own, as far as the other lets it."""
-    if low is None and high is None:
-        return None
-    least, most = KINDS[kind].bounds
-    if low is None:
-        low = least if high is None else min(least, high)
-    return low, max(most, low) if high is None else high
+def _other_value(field: PayloadField, value: Any) -> Any:
+    """Another value that the field may have; None if there is none."""
+    if field.choices is not None:
+        return next((choice for choice in field.choices if choice != value), None)
+    if isinstance(value, str):
+        return f"{value} (again)"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return not value if isinstance(value, bool) else None
+    if field.maximum is None or value + 1 <= field.maximum:
+        return value + 1
+    return value - 1 if field.minimum is None or value - 1 >= field.minimum else None

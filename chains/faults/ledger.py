@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import orjson
 
-from eventbus.chains.faults.kinds import KINDS
+from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
@@ -270,7 +270,7 @@ class Ledger:
         self._write_out(self._chapters.written(self._open))
         for one in unsent:
             self._write("unsent", {"event_id": one[ID].decode()})
-        counts = {kind: faults[kind] for kind in KINDS if kind in faults}
+        counts = {kind: faults[kind] for kind in FAULT_KINDS if kind in faults}
         totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": counts}
         self._write("totals", totals)
 

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from eventbus.catalog import Catalog
 from eventbus.catalog.graph.conformance import types_of
-from eventbus.chains.faults.kinds import KINDS
+from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains.verification.report import Check, Finding
 from eventbus.chains.verification.streams import TOLERANCE, EventSummary, id_time
 from eventbus.chains.verification.traces import Trace
 
-REORDERED = KINDS["reorder"].bounds[1]
+REORDERED = FAULT_KINDS["reorder"].bounds[1]
 """Places by which an event may come late and still look reordered."""
 
 

@@ -16,8 +16,8 @@ from eventbus.cli.types import Duration
 
 if TYPE_CHECKING:
     from eventbus.bus import EventBus
+    from eventbus.catalog.model import Fault
     from eventbus.chains import ChainGenerator
-    from eventbus.chains.faults.kinds import Fault
     from eventbus.chains.rendering import Format
 
 FORM = "KIND=RATE[,min=…,max=…,chain=…,type=…,field=…]"
@@ -29,8 +29,9 @@ class FaultParameter(click.ParamType):
     name = "fault"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fault:
-        from eventbus.chains import InvalidSetting
-        from eventbus.chains.faults.kinds import Fault
+        from eventbus.catalog.model import Fault
+        from eventbus.chains.errors import InvalidSetting
+        from eventbus.chains.faults import check_fault
 
         if isinstance(value, Fault):
             return value
@@ -42,17 +43,19 @@ class FaultParameter(click.ParamType):
             if name not in settings or not equals:
                 self.fail(f"expected {FORM}, got {part!r} in {value!r}", param, ctx)
             settings[name].append(text)
+        fault = Fault(
+            kind=kind,
+            rate=self._number(rate, value),
+            bounds=self._bounds(kind, settings["min"], settings["max"]),
+            chains=tuple(settings["chain"]),
+            event_types=tuple(settings["type"]),
+            fields=tuple(settings["field"]),
+        )
         try:
-            return Fault(
-                kind=kind,
-                rate=self._number(rate, value),
-                bounds=self._bounds(kind, settings["min"], settings["max"]),
-                chains=tuple(settings["chain"]),
-                event_types=tuple(settings["type"]),
-                fields=tuple(settings["field"]),
-            )
+            check_fault(fault)
         except InvalidSetting as error:
             self.fail(str(error), param, ctx)
+        return fault
 
     def _number(self, text: str, value: str) -> float:
         try:
@@ -61,38 +64,44 @@ class FaultParameter(click.ParamType):
             self.fail(f"expected {FORM} with a rate of 0 to 1, such as late=0.01, got {value!r}")
 
     def _bounds(self, kind: str, low: list[str], high: list[str]) -> tuple[int, int] | None:
-        """Both bounds; one that is not given is the kind's own, as far as the other lets it."""
-        from eventbus.chains.faults.kinds import KINDS
+        from eventbus.catalog.model import FAULT_KINDS, complete_bounds
 
-        if (not low and not high) or kind not in KINDS:
+        if kind not in FAULT_KINDS:
             return None
-        least, most = KINDS[kind].bounds
-        given_low = self._bound(kind, low[-1]) if low else None
-        given_high = self._bound(kind, high[-1]) if high else None
-        if given_low is None:
-            given_low = min(least, most if given_high is None else given_high)
-        return given_low, max(most, given_low) if given_high is None else given_high
+        return complete_bounds(kind, *(self._bound(kind, texts[-1]) if texts else None for texts in (low, high)))
 
     def _bound(self, kind: str, text: str) -> int:
         """Microseconds, or places in the stream."""
-        from eventbus.chains.faults.kinds import KINDS
+        from eventbus.catalog.model import FAULT_KINDS
 
-        if KINDS[kind].unit == "time":
+        if FAULT_KINDS[kind].unit == "time":
             return round(Duration().convert(text, None, None) * 1e6)
         if not text.isdigit():
             self.fail(f"expected a whole number of places for {kind}, got {text!r}")
         return int(text)
 
 
+class FaultOption(click.Option):
+    """An option whose help lists the kinds of faults; they are imported only when it is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from eventbus.catalog.model import FAULT_KINDS
+
+        kinds = [f"{kind} (field=NAME)" if spec.has_fields else kind for kind, spec in FAULT_KINDS.items()]
+        self.help = f"{FAULT_HELP} Kinds: {', '.join(kinds)}."
+        return super().get_help_record(ctx)
+
+
+FAULT_HELP = "Do this to a share of the events, such as late=0.01 or duplicate=0.02,max=3s,chain=NAME; repeatable."
+
 fault_option = click.option(
     "--fault",
     "faults",
+    cls=FaultOption,
     multiple=True,
     type=FaultParameter(),
     metavar="KIND=RATE[,…]",
-    help="Do this to a share of the events, such as late=0.01 or duplicate=0.02,max=3s,chain=NAME; repeatable."
-    " Kinds: drop, missing-started, tombstone, poison, corrupt, schema (field=NAME), wrong-tenant, orphan-causation,"
-    " completed-before-started, clock-skew, changed-duplicate, duplicate, late, reorder.",
+    help=FAULT_HELP,
 )
 
 ledger_option = click.option(

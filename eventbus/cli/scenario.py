@@ -78,9 +78,7 @@ def _said(scenario: Scenario, options: dict[str, Any]) -> Iterator[tuple[str, An
     if scenario.duration is not None and not _given(options, *EXTENTS):
         yield "duration", scenario.duration
     if scenario.faults:
-        from eventbus.chains.faults.kinds import faults_of
-
-        yield "faults", faults_of(scenario)
+        yield "faults", scenario.faults
     if advanced.verbose is not None:
         yield "verbose", advanced.verbose
     if advanced.human_like_delays is False:  # as fast as possible means: as fast as it is taken

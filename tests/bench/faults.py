@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from eventbus.chains import ChainGenerator
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.verification import verify
 from tests.bench.table import Row, best_rate
 

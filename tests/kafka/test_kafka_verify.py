@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.chains.faults.kinds import KINDS
+from eventbus.chains.faults import KINDS
 from tests.kafka.server import KafkaServer
 
 pytestmark = pytest.mark.kafka

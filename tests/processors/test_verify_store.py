@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from eventbus.chains import ChainGenerator
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
 from eventbus.cli import cli
 from tests.processors.feeding import agent_execution, store_all
 

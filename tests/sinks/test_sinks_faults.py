@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.catalog import Catalog
-from eventbus.chains.faults.kinds import KINDS
+from eventbus.chains.faults import KINDS
 from eventbus.chains.verification import verify
 from tests.sinks.conftest import Server
 

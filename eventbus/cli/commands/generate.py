@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
     from eventbus.chains import Block, ChainGenerator
-    from eventbus.chains.faults.kinds import Fault
+    from eventbus.chains.faults import Fault
     from eventbus.chains.faults.splice import FaultyBlock
     from eventbus.chains.output import EventWriter
     from eventbus.chains.rendering import Format

@@ -10,17 +10,15 @@ import pytest
 
 from eventbus.catalog import Catalog, InvalidScenario, Phase, Scenario, UnknownName
 from eventbus.catalog.model import (
-    FAULT_KINDS,
     Advanced,
     ClosedWorkload,
     ConstantRate,
-    FaultSetting,
+    Fault,
     Fixed,
     OpenWorkload,
     Spacing,
 )
 from eventbus.catalog.reading.arrivals import load_profile
-from eventbus.chains.faults.kinds import KINDS
 
 OLD = """\
 simulation:
@@ -169,11 +167,9 @@ phases:
     weights = {name: chain.weight for name, chain in scenario.catalog.chains.items() if chain.weight}
     assert weights == {"vault-read": 3, "database-query": 1}
     assert scenario.faults == (
-        FaultSetting(kind="late", rate=0.01, low=2_000_000, high=10_000_000, chains=("vault-read",)),
-        FaultSetting(kind="reorder", rate=0.5, high=3),
-        FaultSetting(
-            kind="schema", rate=0.1, fields=("path",), event_types=("omninode.vault.secret.read.requested.v1",)
-        ),
+        Fault(kind="late", rate=0.01, bounds=(2_000_000, 10_000_000), chains=("vault-read",)),
+        Fault(kind="reorder", rate=0.5, bounds=(1, 3)),
+        Fault(kind="schema", rate=0.1, fields=("path",), event_types=("omninode.vault.secret.read.requested.v1",)),
     )
     assert scenario.phases == (Phase(at=0), Phase(at=120, failed=6, delay=1.5, chains=("vault-read",)))
 
@@ -253,7 +249,7 @@ def test_no_mistake_hides_another(mistakes: Any) -> None:
         ("faults: [{kind: late, rate: 0.1, min: 3s, max: 1s}]", "faults[0].max", "not below min"),
         ("faults: [{kind: late, rate: 0.1, chain: nope}]", "faults[0].chain", "unknown chain 'nope'"),
         ("faults: [{kind: late, rate: 0.1, type: [nope]}]", "faults[0].type[0]", "unknown event type 'nope'"),
-        ("faults: [{kind: late, rate: 0.1, field: x}]", "faults[0].field", "only the fault schema"),
+        ("faults: [{kind: late, rate: 0.1, field: x}]", "faults[0].field", "the fault late has no fields"),
         ("phases: [{at: 1m}, {at: 60}]", "phases[1]", "expected a later moment"),
         ("phases: [{at: -1}]", "phases[0].at", "expected 0 s or later"),
         ("phases: [{at: 1, delay: 0}]", "phases[0].delay", "expected a factor above 0"),
@@ -338,8 +334,3 @@ def test_weights_hold_for_the_catalog_that_is_given(load: Load) -> None:
     renamed = {"mine": catalog.chain("vault-read")}
     scenario = load("chains: {mine: 2}", catalog=Catalog(events=catalog.events, chains=renamed, lists=catalog.lists))
     assert scenario.catalog.chain("mine").weight == 2
-
-
-def test_the_kinds_of_faults_are_those_of_the_generator() -> None:
-    """The reader and the generator agree on their names and bounds."""
-    assert {name: kind.unit for name, kind in KINDS.items()} == FAULT_KINDS

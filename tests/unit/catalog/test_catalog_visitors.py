@@ -8,7 +8,7 @@ import pytest
 
 from eventbus.catalog import Catalog, InvalidCatalog, UnknownName
 from eventbus.catalog.model.visitors import ALIASES, Behaviour, Range, full_name, short_name
-from eventbus.chains.faults.kinds import Fault
+from eventbus.chains.faults import Fault
 
 NAME = "visitor-session"
 SHIPPED = Path(__file__).parents[3] / "catalog" / "data" / "visitor.yaml"

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
+from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
+from eventbus.chains.faults.kind import FaultKind
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalogs, two_steps
 
@@ -341,7 +343,7 @@ def test_a_window_of_a_run_has_a_ledger_too() -> None:
         ({"rate": float("nan")}, "expected a rate of 0 to 1 for late"),
         ({"bounds": (2, 1)}, "expected bounds that rise from 0 or more for late, got 2 to 1"),
         ({"kind": "drop", "bounds": (1, 2)}, "the fault drop has no bounds"),
-        ({"fields": ("x",)}, "only the fault schema is about fields"),
+        ({"fields": ("x",)}, "the fault late has no fields"),
         ({"chains": ("agent-exec",)}, "no chain 'agent-exec' for the fault late (did you mean 'agent-execution'?)"),
         ({"event_types": ("x.v1",)}, "no event type 'x.v1'"),
         ({"kind": "missing-started", "chains": ("vault-read",)}, "finds no event to strike"),
@@ -353,6 +355,14 @@ def test_what_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidSetting) as refused:
         Faulty(Fault(**{"kind": "late", "rate": 0.1, **settings}))
     assert message in str(refused.value)
+
+
+def test_a_kind_needs_an_entry_in_the_catalog() -> None:
+    """The table of names, units and bounds has every kind; a class that it does not name cannot be defined."""
+    assert list(KINDS) == list(FAULT_KINDS)
+    with pytest.raises(KeyError, match="evaporate"):
+        type("Evaporate", (FaultKind,), {}, name="evaporate")
+    assert "evaporate" not in FaultKind.registered
 
 
 def able(catalog: Catalog, faults: list[Fault]) -> list[Fault]:

@@ -12,7 +12,7 @@ import pytest
 
 from eventbus.bus import EventBus
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.rendering import CLOUDEVENTS
 from eventbus.chains.verification import Report, verify
 from eventbus.event import Event, event_headers, headers_of, microseconds

@@ -17,7 +17,7 @@ from eventbus.catalog.model import scale
 from eventbus.catalog.model.visitors import VISITOR_PREFIX, short_name
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.faults.kinds import Fault, faults_of
+from eventbus.chains.faults import Fault
 from eventbus.chains.statistics import chi_square, distance, kolmogorov
 
 MICROSECOND = timedelta(microseconds=1)
@@ -107,7 +107,7 @@ def test_faults_of_a_scenario(tmp_path: Path) -> None:
     """They are the generator's own; a bound that is not given is that of the kind, as far as the other lets it."""
     path = tmp_path / "faults.yaml"
     path.write_text("faults: [{kind: late, rate: 0.1, max: 500ms}, {kind: drop, rate: 0.2, chain: vault-read}]")
-    assert faults_of(Scenario.load(path)) == (
+    assert Scenario.load(path).faults == (
         Fault(kind="late", rate=0.1, bounds=(500_000, 500_000)),
         Fault(kind="drop", rate=0.2, chains=("vault-read",)),
     )

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, Chain, Fixed, LogNormal, Scenario
 from eventbus.chains import ChainGenerator
 from eventbus.chains.errors import InvalidLedger
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.verification import Report, verify
 from eventbus.cli import cli
 from tests.unit.chains.catalogs import catalog_of, catalogs, chain, state, way

@@ -12,7 +12,7 @@ import pytest
 from eventbus.broker.partitioner import partition_for
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.verification import Report, judged
 from eventbus.chains.verification.streams import RecordReader
 from eventbus.record import ConsumerRecord, ProducerRecord

@@ -8,7 +8,7 @@ import pytest
 
 from eventbus.catalog import Scenario
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.faults.kinds import KINDS, Fault
+from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.verification import Report, verify
 
 NAMES = [*Scenario.names()]
