@@ -1,22 +1,20 @@
-"""The HTTP door: stored events, chains and statistics, live events, health and figures."""
+"""The HTTP API: stored events, chains and statistics, live events, health and metrics."""
 
 from eventbus.api.app import create_app
 from eventbus.api.live.feed import LiveFeed
-from eventbus.api.metrics import GeneratorNumbers, ProcessorStats, Providers
+from eventbus.api.metrics import StatsSources
 from eventbus.api.problems import ApiError, CannotListen, PortInUse
 from eventbus.api.server import Server
-from eventbus.api.store import Page, Store
+from eventbus.api.store import EventPage, Store
 
 __all__ = [
     "ApiError",
     "CannotListen",
-    "GeneratorNumbers",
+    "EventPage",
     "LiveFeed",
-    "Page",
     "PortInUse",
-    "ProcessorStats",
-    "Providers",
     "Server",
+    "StatsSources",
     "Store",
     "create_app",
 ]

@@ -1,4 +1,4 @@
-"""The shapes of all answers: the documentation at `/docs` shows them, and the tests hold every answer against them."""
+"""Models of all responses, as `/docs` shows them; the tests validate every response against its model."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ErrorDetail(Answer):
+class ErrorDetail(ResponseModel):
     field: str
-    message: str = Field(description="What was expected and what came")
+    message: str = Field(description="What was expected, and what was given")
 
 
-class Error(Answer):
-    """Every answer of status 4xx and 5xx."""
+class ErrorResponse(ResponseModel):
+    """Every response of status 4xx and 5xx."""
 
     error: str
     details: list[ErrorDetail]
 
 
-class StoredEvent(Answer):
+class StoredEvent(ResponseModel):
     event_id: UUID
     event_type: str = Field(examples=["omninode.agent.execution.started.v1"])
     timestamp: datetime
@@ -38,19 +38,19 @@ class StoredEvent(Answer):
     payload: dict[str, Any]
 
 
-class EventPage(Answer):
+class EventPage(ResponseModel):
     events: list[StoredEvent] = Field(description="Newest first")
-    next_cursor: str | None = Field(description="Give it as `cursor` to get the next page; null on the last")
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last")
 
 
 class NewEvent(BaseModel):
-    """An event to inject. Only these two are required; whatever else an event has is filled in when left out."""
+    """An event to publish. Only `event_type` and `payload` are required; other fields are filled in."""
 
     event_type: str = Field(examples=["omninode.intelligence.query.requested.v1"])
     payload: dict[str, Any] = Field(examples=[{"query": "optimize database", "operation_type": "code_analysis"}])
     event_id: UUID | None = None
     timestamp: datetime | None = None
-    correlation_id: UUID | None = Field(None, description="Of the chain to join; left out, the event starts one")
+    correlation_id: UUID | None = Field(None, description="The chain to join; without it, the event starts a new one")
     causation_id: UUID | None = None
     tenant_id: str | None = None
     namespace: str | None = None
@@ -58,8 +58,8 @@ class NewEvent(BaseModel):
     schema_version: str | None = None
 
 
-class Verdict(Answer):
-    index: int = Field(description="Place in the request, from 0")
+class Verdict(ResponseModel):
+    index: int = Field(description="Position in the request, from 0")
     verdict: Literal["accepted", "invalid"]
     event_id: str | None = None
     correlation_id: str | None = None
@@ -67,31 +67,31 @@ class Verdict(Answer):
     details: list[ErrorDetail] = []
 
 
-class Injected(Answer):
+class IngestResult(ResponseModel):
     accepted: int
     invalid: int
     results: list[Verdict]
 
 
-class InjectionRefused(Error):
+class IngestRefused(ErrorResponse):
     results: list[Verdict]
 
 
-class ChainNode(Answer):
-    depth: int = Field(description="Causes above it; more than the nesting shows where a chain is deeper than 100")
+class ChainNode(ResponseModel):
+    depth: int = Field(description="Number of causes above it; exceeds the nesting where a chain is deeper than 100")
     offset_ms: float = Field(description="Since the chain's first event")
     gap_ms: float | None = Field(description="Since the event that caused it; null on a root")
     event: StoredEvent
     effects: list[ChainNode]
 
 
-class Chain(Answer):
+class ChainDetails(ResponseModel):
     correlation_id: UUID
     chain: str | None = Field(description="Name in the catalog", examples=["agent-execution"])
     tenant_id: str
     state: str
     outcome: str | None
-    verdict: str | None = Field(description="The walk judged against the catalog")
+    verdict: str | None = Field(description="How its events conform to the catalog")
     requested_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -101,13 +101,13 @@ class Chain(Answer):
     tree: list[ChainNode] = Field(description="Roots; a complete chain has one")
 
 
-class EventStatistics(Answer):
+class EventStatistics(ResponseModel):
     total: int
     per_second: float
     by_type: dict[str, int]
 
 
-class OneChainStatistics(Answer):
+class ChainCounts(ResponseModel):
     total: int
     completed: int
     failed: int
@@ -116,35 +116,35 @@ class OneChainStatistics(Answer):
     p99_ms: float | None
 
 
-class ChainStatistics(Answer):
+class ChainStatistics(ResponseModel):
     total: int
     completed: int
     failed: int
     in_flight: int
-    by_chain: dict[str, OneChainStatistics]
+    by_chain: dict[str, ChainCounts]
 
 
-class Statistics(Answer):
+class Statistics(ResponseModel):
     events: EventStatistics
     chains: ChainStatistics
 
 
 class Component(BaseModel):
-    """One part; further fields are its own."""
+    """The health of one component, which may add fields of its own."""
 
     model_config = ConfigDict(extra="allow")
 
     status: Literal["ok", "degraded", "down"]
 
 
-class Health(Answer):
+class Health(ResponseModel):
     status: Literal["ok", "degraded", "down"]
     version: str
     uptime_seconds: float
     components: dict[str, Component]
 
 
-class CatalogChain(Answer):
+class CatalogChain(ResponseModel):
     name: str
     description: str
     weight: float
@@ -152,7 +152,7 @@ class CatalogChain(Answer):
     event_types: list[str]
 
 
-class CatalogEvent(Answer):
+class CatalogEvent(ResponseModel):
     name: str
     description: str
     topic: str
@@ -161,6 +161,6 @@ class CatalogEvent(Answer):
     payload_schema: dict[str, Any] = Field(description="JSON Schema")
 
 
-class CatalogAnswer(Answer):
+class CatalogListing(ResponseModel):
     chains: list[CatalogChain]
     event_types: list[CatalogEvent]

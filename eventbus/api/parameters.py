@@ -1,4 +1,4 @@
-"""What clients may ask with: each parameter parsed once, at the border, with a sentence for what does not fit."""
+"""Query and path parameters: their types, validation and error messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eventbus.durations import parse_moment
 from eventbus.event import uuid_pattern
 
 MAX_AGE = timedelta(weeks=5200)
-"""A hundred years: more is a slip of the finger, and leaves the calendar."""
+"""The longest duration before now, about a hundred years."""
 
 
 def parse_uuid(text: str) -> str:
@@ -38,19 +38,19 @@ def validate_moment(value: object) -> datetime | timedelta:
     return parsed
 
 
-def instant(when: datetime | timedelta | None, now: datetime) -> datetime | None:
-    """A parsed moment as a time."""
-    return now - when if isinstance(when, timedelta) else when
+def instant(moment: datetime | timedelta | None, now: datetime) -> datetime | None:
+    """A moment as a time."""
+    return now - moment if isinstance(moment, timedelta) else moment
 
 
 def _storable(text: str) -> str:
-    if "\0" in text:  # PostgreSQL has no such text
+    if "\0" in text:  # PostgreSQL cannot store them
         raise ValueError("expected text without NUL characters")
     return text
 
 
-def _typed(text: str) -> str:
-    """Visitor events have short names."""
+def _full_name(text: str) -> str:
+    """The event type of a short name, such as those of visitor events."""
     return full_name(_storable(text))
 
 
@@ -59,23 +59,23 @@ MOMENT_SCHEMA = {"type": "string", "examples": ["15m", "2026-01-01T00:00:00Z"]}
 
 Uuid = Annotated[str, AfterValidator(parse_uuid), WithJsonSchema(UUID_SCHEMA)]
 Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_storable)]
-TypeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_typed)]
+TypeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_full_name)]
 Moment = Annotated[datetime | timedelta, BeforeValidator(validate_moment), WithJsonSchema(MOMENT_SCHEMA)]
 
 
 class Window(BaseModel):
-    """A span of time; unknown parameters are refused, so that a mistyped filter cannot answer with everything."""
+    """A time range. Unknown parameters are an error, so that a mistyped filter does not select everything."""
 
     model_config = ConfigDict(extra="forbid")
 
-    since: Moment | None = Field(None, description="From when on: ISO 8601, or how long ago: 15m, 1h, 7d")
-    until: Moment | None = Field(None, description="Before when: the same forms")
+    since: Moment | None = Field(None, description="Start: ISO 8601, or how long ago: 15m, 1h30m, 7d")
+    until: Moment | None = Field(None, description="End, exclusive: the same formats")
 
     def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
-        """Both ends as times.
+        """Start and end as times.
 
         Raises:
-            Refusal: it ends before it begins.
+            ProblemError: the end is not after the start.
         """
         since, until = instant(self.since, now), instant(self.until, now)
         if since and until and until <= since:
@@ -84,27 +84,27 @@ class Window(BaseModel):
 
 
 class EventQuery(Window):
-    """Which stored events, newest first."""
+    """Filters of stored events."""
 
-    correlation_id: Uuid | None = Field(None, description="All events of one chain")
+    correlation_id: Uuid | None = Field(None, description="Events of this chain")
     event_type: TypeName | None = Field(None, examples=["omninode.agent.execution.started.v1", "page_visited"])
     tenant_id: Text | None = None
     namespace: Text | None = None
     source: Text | None = None
     limit: int = Field(100, ge=1, le=1000)
     cursor: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_storable)] | None = Field(
-        None, description="`next_cursor` of the page before"
+        None, description="`next_cursor` of the previous page"
     )
 
 
 class StatisticsQuery(Window):
-    """Statistics of what."""
+    """Filters of statistics."""
 
     tenant_id: Text | None = None
 
 
 class StreamQuery(BaseModel):
-    """Which live events, and from where on."""
+    """Filters of live events, and where to continue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -112,5 +112,5 @@ class StreamQuery(BaseModel):
     tenant_id: Text | None = None
     correlation_id: Uuid | None = None
     after: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="Id of the last frame seen; the header Last-Event-ID says the same"
+        None, description="Id of the last frame received; the header Last-Event-ID takes precedence"
     )

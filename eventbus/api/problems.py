@@ -1,4 +1,4 @@
-"""Every error of this door, and the one form in which clients see them: `error`, and `details` by field."""
+"""Errors of the HTTP API, and the JSON form of every error response: `error`, and `details` by field."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ log = structlog.get_logger(__name__)
 
 
 class ApiError(EventBusError):
-    """The HTTP door could not do what was asked."""
+    """The HTTP API failed."""
 
 
 class CannotListen(ApiError):
-    """The address to serve on cannot be had."""
+    """The server cannot listen on its address."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"cannot listen on {host}:{port}: {reason}")
@@ -30,7 +30,7 @@ class CannotListen(ApiError):
 
 
 class PortInUse(CannotListen):
-    """Another program listens on this address already."""
+    """Another program listens on this address."""
 
     def __init__(self, host: str, port: int, option: str) -> None:
         super().__init__(host, port, f"another program does already; choose another port with {option}")
@@ -45,16 +45,16 @@ class Detail(NamedTuple):
 
     field: str
     message: str
-    """What was expected and what came."""
+    """What was expected, and what was given."""
 
 
-class Refusal(ApiError):
-    """A request that gets an error answer.
+class ProblemError(ApiError):
+    """A request that is answered with an error response.
 
     Args:
         status: HTTP status, 4xx or 5xx.
-        message: the sentence under `error`.
-        details: the fields at fault.
+        message: the value of `error`.
+        details: the invalid fields.
     """
 
     def __init__(self, status: int, message: str, details: Iterable[Detail] = ()) -> None:
@@ -63,36 +63,36 @@ class Refusal(ApiError):
         self.details = tuple(details)
 
 
-def bad_request(field: str, message: str) -> Refusal:
-    """The refusal for one malformed field."""
-    return Refusal(400, f"invalid {field}", [Detail(field, message)])
+def bad_request(field: str, message: str) -> ProblemError:
+    """The error for one invalid field."""
+    return ProblemError(400, f"invalid {field}", [Detail(field, message)])
 
 
-def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer by the encoder that the events use."""
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON response, encoded by orjson as events are."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def error_answer(
+def error_response(
     status: int, message: str, details: Iterable[Detail] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An answer in the error form."""
-    return json_answer({"error": message, "details": [detail._asdict() for detail in details]}, status, headers)
+    """An error response."""
+    return json_response({"error": message, "details": [detail._asdict() for detail in details]}, status, headers)
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Make every failure of this application a JSON answer in the error form."""
-    app.add_exception_handler(Refusal, _refusal)
+    """Answer every exception of the application with an error response."""
+    app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(WebSocketRequestValidationError, _invalid_websocket)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(EventBusError, _bus_failed)
-    app.add_exception_handler(OSError, _store_failed)  # TimeoutError and ConnectionError are kinds of it
+    app.add_exception_handler(OSError, _store_failed)  # includes TimeoutError and ConnectionError
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _refusal(request: Any, error: Any) -> Response:
-    return error_answer(error.status, str(error), error.details)
+async def _problem(request: Any, error: Any) -> Response:
+    return error_response(error.status, str(error), error.details)
 
 
 async def _invalid_request(request: Any, error: Any) -> Response:
@@ -110,31 +110,31 @@ async def _http(request: Request, error: Any) -> Response:
         message = f"{request.url.path} does not take {request.method}"
     else:
         message = str(error.detail)
-    return error_answer(error.status_code, message, headers=error.headers)
+    return error_response(error.status_code, message, headers=error.headers)
 
 
 async def _bus_failed(request: Any, error: Any) -> Response:
     log.warning("bus_failed", error=str(error), kind=type(error).__name__)
-    return error_answer(503, f"the bus failed: {error}")
+    return error_response(503, f"the bus failed: {error}")
 
 
 async def _store_failed(request: Any, error: Any) -> Response:
     log.warning("store_failed", error=str(error), kind=type(error).__name__)
-    return error_answer(503, "the event store does not answer")
+    return error_response(503, "the event store does not answer")
 
 
 async def _unexpected(request: Any, error: Any) -> Response:
-    # The text of an unknown error may hold a secret: it goes to the log (by the server, with its trace), not out.
-    return error_answer(500, "internal error; the server's log has the cause")
+    # The message of an unknown exception may contain a secret; the server logs it with its traceback.
+    return error_response(500, "internal error; the server's log has the cause")
 
 
 def _invalid(errors: Iterable[Any]) -> Response:
     details = [_detail(error) for error in errors]
-    return error_answer(400, f"invalid {', '.join(detail.field for detail in details)}", details)
+    return error_response(400, f"invalid {', '.join(detail.field for detail in details)}", details)
 
 
 def _detail(error: Mapping[str, Any]) -> Detail:
-    """One of pydantic's errors; its `loc` starts with the part of the request, such as `query`."""
+    """The detail for a pydantic error, whose `loc` starts with the part of the request, such as `query`."""
     field = ".".join(map(str, error["loc"][1:])) or str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         return Detail(field, "unknown parameter; /docs lists those there are")

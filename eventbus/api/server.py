@@ -1,4 +1,4 @@
-"""A uvicorn server inside a loop that is running already: started and stopped like any other part of a program."""
+"""A uvicorn server on the running event loop, which the program starts and stops."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Server:
     """Serves an application on one address.
 
     Args:
-        app: made by `create_app`.
+        app: of `create_app`.
         host: name or address to listen on.
-        port: 0 takes a free one; `port` says which after the start.
-        option: how the user would choose another port: named in the error when this one is taken.
+        port: 0 chooses a free port, which `port` has after the start.
+        option: the command line option for the port, named in the error if the port is in use.
     """
 
     def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 3000, *, option: str = "--port") -> None:
@@ -38,7 +38,7 @@ class Server:
                 app,
                 log_config=None,
                 access_log=False,
-                ws_per_message_deflate=False,  # would compress each frame for each client anew
+                ws_per_message_deflate=False,  # it would compress each frame for each client
                 timeout_graceful_shutdown=1,
             )
         )
@@ -63,15 +63,15 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """Clients connected now, of any kind."""
+        """Number of open connections."""
         return len(self._uvicorn.server_state.connections)
 
     async def start(self) -> None:
-        """Listen; the port answers when this returns.
+        """Start listening; the server accepts connections when this returns.
 
         Raises:
-            PortInUse: another program has the port.
-            CannotListen: the address cannot be had for another reason.
+            PortInUse: another program listens on the port.
+            CannotListen: the server cannot listen on the address for another reason.
         """
         listener = self._listen()
         self.port = listener.getsockname()[1]
@@ -79,7 +79,7 @@ class Server:
         await self._uvicorn.listening.wait()
 
     async def stop(self) -> None:
-        """End open streams with their last message, finish the requests in work, and close: within three seconds."""
+        """End open streams with a last message, finish open requests, and close, within three seconds."""
         if self._serving is None:
             return
         feed: LiveFeed = self._app.state.live
@@ -91,11 +91,11 @@ class Server:
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        # The protocol is named, or asyncio would not set TCP_NODELAY on connections, and each answer, being a head and
-        # a body, would wait 40 ms for the client's acknowledgement of the head.
+        # asyncio sets TCP_NODELAY only if the protocol is given. Without it, a response, which is a head and a body,
+        # would wait 40 ms for the client's acknowledgement of the head.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            if os.name == "posix":  # elsewhere it would let two programs have one port
+            if os.name == "posix":  # on other systems, it lets two programs share a port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self.host, self.port))
             listener.listen()
@@ -108,7 +108,7 @@ class Server:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the program, and says when it listens."""
+    """Leaves signals to the program, and reports when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -123,9 +123,9 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def abort_connections(self) -> None:
-        """Drop clients that do not read: uvicorn has cancelled their requests, but would keep their sockets."""
+        """Close the connections of clients that do not read; uvicorn cancels their requests but keeps the sockets."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # until they have heard of it
+        await asyncio.sleep(0)  # until the protocols have been notified
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=0.5)

@@ -1,4 +1,4 @@
-"""What this door needs of an event store. Anything with these methods can stand behind the routes."""
+"""The protocol of the event store behind the routes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from eventbus.event import Event
 from eventbus.views import StoredChain
 
 
-class Page(Protocol):
-    """Some events, newest first, and where the next ones begin."""
+class EventPage(Protocol):
+    """A page of events, newest first, with a cursor for the next page."""
 
     @property
     def events(self) -> Sequence[Event]: ...
@@ -20,7 +20,7 @@ class Page(Protocol):
 
 
 class Store(Protocol):
-    """Stored events, chains and statistics. Methods raise OSError or TimeoutError when the store does not answer."""
+    """Stored events, chains and statistics. Methods raise OSError or TimeoutError if the store does not answer."""
 
     async def events(
         self,
@@ -34,11 +34,11 @@ class Store(Protocol):
         until: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
-    ) -> Page:
-        """The newest events that match, from `since` on and before `until`.
+    ) -> EventPage:
+        """The newest events that match, from `since` to before `until`.
 
         Raises:
-            ValueError: a cursor that it did not give.
+            ValueError: the cursor is not one of this store.
         """
         ...
 
@@ -47,9 +47,9 @@ class Store(Protocol):
     async def statistics(
         self, since: datetime | None = None, until: datetime | None = None, tenant_id: str | None = None
     ) -> dict[str, Any]:
-        """Counts of events and chains (`eventbus.api.models.Statistics` has the shape)."""
+        """Counts of events and chains in the form of `eventbus.api.models.Statistics`."""
         ...
 
     async def ping(self) -> object:
-        """Return once the store has answered; raise when it does not."""
+        """Return once the store has answered; raises if it does not."""
         ...

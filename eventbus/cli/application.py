@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from eventbus.api import GeneratorNumbers, Providers, Server, create_app
+from eventbus.api import Server, StatsSources, create_app
 from eventbus.bus import EventBus, Subscription
 from eventbus.catalog import Catalog, Phase
 from eventbus.catalog.model import Arrivals
@@ -103,7 +103,7 @@ class Application:
             bus=self.bus,
             catalog=wanted.catalog,
             version=VERSION,
-            providers=self._providers(),
+            sources=self._stats_sources(),
             checks={"generator": self._generator_health, "processor": self._processor_health},
         )
         self.http = await parts.enter_async_context(Server(app, wanted.host, wanted.port))
@@ -183,10 +183,10 @@ class Application:
         """The processor's account; all zero when other processes do the processing."""
         return self.processor.statistics() if self.processor else ProcessorStatistics()
 
-    def _providers(self) -> Providers:
-        return Providers(
-            bus=self.bus.broker_statistics if isinstance(self.bus, InProcessBus) else None,
-            generator=self._generator_numbers if self.configuration.generate else None,
+    def _stats_sources(self) -> StatsSources:
+        return StatsSources(
+            broker=self.bus.broker_statistics if isinstance(self.bus, InProcessBus) else None,
+            generator=self.generator.statistics if self.configuration.generate else None,
             processor=self.processor.statistics if self.processor else None,
         )
 
@@ -199,16 +199,6 @@ class Application:
             return {"on": False}
         done = self.processor.statistics()
         return {"on": True, "stored": done.new, "lag": sum(done.lag.values()), "last_error": done.last_error}
-
-    def _generator_numbers(self) -> GeneratorNumbers:
-        run = self.generator.statistics()
-        return GeneratorNumbers(
-            events=run.emitted,
-            chains_started=run.chains,
-            chains_in_flight=run.chains_in_flight,
-            late=run.late,
-            dropped=run.dropped,
-        )
 
 
 def _per_second(totals: Sequence[tuple[float, int]]) -> float:

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventbus.api import LiveFeed, Server
-from eventbus.api.live.feed import Viewer
+from eventbus.api.live.feed import Subscriber
 from eventbus.api.live.frames import TEXT
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
@@ -108,7 +108,7 @@ async def test_what_a_slow_client_missed_and_what_it_got_add_up(
 ) -> None:
     """It does not hold up the others; once it reads, its frames say how many events are missing."""
     reader, writer = await slow_client(server)
-    async with feed.viewer(TEXT) as quick:
+    async with feed.subscribe(TEXT) as quick:
         await publish_to(quick, bus)
     delivered = skipped = last = 0
     async with asyncio.timeout(30):
@@ -146,7 +146,7 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(
 ) -> None:
     """Its connection is cut."""
     reader, writer = await slow_client(server)
-    async with feed.viewer(TEXT) as quick:
+    async with feed.subscribe(TEXT) as quick:
         await publish_to(quick, bus)
     async with asyncio.timeout(3):
         await server.stop()
@@ -156,11 +156,11 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(
     writer.close()
 
 
-async def publish_to(viewer: Viewer[str], bus: InProcessBus) -> None:
-    """Far more than all the socket buffers hold, each event when the viewer has seen the one before: it misses none."""
+async def publish_to(subscriber: Subscriber[str], bus: InProcessBus) -> None:
+    """Publish more than the socket buffers hold, each event once the subscriber has got the one before."""
     for number in range(PLENTY):
         await bus.publish(step(number, filler="x" * 50_000))
-        assert orjson.loads(await anext(viewer))["skipped"] == 0
+        assert orjson.loads(await anext(subscriber))["skipped"] == 0
 
 
 async def slow_client(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,4 +1,4 @@
-"""What the HTTP door costs: a frame for many viewers, and the answer to one query."""
+"""What the HTTP door costs: a frame for many subscribers, and the answer to one query."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ async def watch_feed(bus: InProcessBus) -> None:
     feed = LiveFeed(bus, [TOPIC], interval=0.01)
 
     async def client() -> None:
-        async with feed.viewer(SSE) as viewer:
+        async with feed.subscribe(SSE) as subscriber:
             identity = b""
             while not identity.endswith(b"-%d" % EVENTS):
-                identity = (await anext(viewer)).partition(b"\n")[0]
+                identity = (await anext(subscriber)).partition(b"\n")[0]
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     await feed.close()

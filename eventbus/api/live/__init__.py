@@ -1,1 +1,1 @@
-"""Events as they come: one reader of the bus, any number of subscribers over SSE and WebSocket."""
+"""Live events: one reader of the bus, and any number of subscribers over SSE and WebSocket."""

@@ -1,4 +1,4 @@
-"""The live feed: one reader of the bus for any number of viewers, each of which sees all of it or is told what not."""
+"""The live feed: one reader of the bus for any number of subscribers, each of which is told what it missed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Generic, Self, TypeVar
 import orjson
 import structlog
 
-from eventbus.api.live.frames import EVERYTHING, Filter, Form
-from eventbus.api.live.ring import Channel, LiveNumbers
+from eventbus.api.live.frames import EVERYTHING, Encoder, Filter
+from eventbus.api.live.ring import FrameRing, LiveStats
 from eventbus.api.problems import FeedFailed
 from eventbus.bus import EventBus
 
@@ -23,19 +23,19 @@ log = structlog.get_logger(__name__)
 
 
 class LiveFeed:
-    """Frames of live events from a bus.
+    """Reads live events from a bus into a ring of frames.
 
-    The bus is read from the first viewer on until `linger` seconds after the last one has left, so that a client
-    which loses its connection finds what it missed.
+    Reading starts with the first subscriber and stops `linger` seconds after the last one has left, so that a client
+    that reconnects gets the events in between.
 
     Args:
-        bus: read without a group, from now on.
-        topics: what to read.
-        max_events: a frame is closed when it has this many events,
-        interval: or this many seconds after its first one.
-        ring_bytes: how much is kept for slow and returning viewers, in bytes of event JSON.
-        linger: in seconds.
-        new_name: names each reading of the bus.
+        bus: read without a group, from its latest records on.
+        topics: to read.
+        max_events: number of events after which a frame is closed.
+        interval: seconds from its first event after which a frame is closed.
+        ring_bytes: event JSON kept for slow and returning subscribers, in bytes.
+        linger: seconds.
+        new_name: returns a unique name for each ring.
     """
 
     def __init__(
@@ -52,136 +52,143 @@ class LiveFeed:
         self._bus = bus
         self._topics = sorted(topics)
         self._linger = linger
-        self._numbers = LiveNumbers()
-        self._new_channel: Callable[[], Channel] = lambda: Channel(
-            new_name(), self._numbers, max_events=max_events, interval=interval, ring_bytes=ring_bytes
+        self._stats = LiveStats()
+        self._new_ring: Callable[[], FrameRing] = lambda: FrameRing(
+            new_name(), self._stats, max_events=max_events, interval=interval, ring_bytes=ring_bytes
         )
-        self._channel: Channel | None = None
+        self._ring: FrameRing | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._leaving: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._closed: str | None = None
-        self._deserted = asyncio.Event()
-        self._deserted.set()
+        self._unused = asyncio.Event()
+        self._unused.set()
 
     def __repr__(self) -> str:
-        return f"<LiveFeed of {len(self._topics)} topics, {self._numbers.clients} clients, {self._channel}>"
+        return f"<LiveFeed of {len(self._topics)} topics, {self._stats.clients} clients, {self._ring}>"
 
-    def statistics(self) -> LiveNumbers:
-        """The counters, at this moment."""
-        return replace(self._numbers)
+    def statistics(self) -> LiveStats:
+        """A copy of the counters."""
+        return replace(self._stats)
 
-    def viewer(
-        self, form: Form[T], wanted: Filter = EVERYTHING, *, after: str | None = None, heartbeat: float = 15.0
-    ) -> Viewer[T]:
-        """A new client. Use it in `async with`, and iterate it for messages.
+    def subscribe(
+        self,
+        encoder: Encoder[T],
+        event_filter: Filter = EVERYTHING,
+        *,
+        after: str | None = None,
+        heartbeat: float = 15.0,
+    ) -> Subscriber[T]:
+        """A new subscriber, to be entered by `async with` and iterated for messages.
 
         Args:
-            form: how messages look on its connection.
-            wanted: which events.
-            after: id of the last frame that it saw in an earlier connection.
-            heartbeat: seconds of silence before it gets a heartbeat.
+            encoder: of its connection.
+            event_filter: of its events.
+            after: id of the last frame received in an earlier connection.
+            heartbeat: seconds without a message after which it gets a heartbeat.
         """
-        return Viewer(self, form, wanted, after, heartbeat)
+        return Subscriber(self, encoder, event_filter, after, heartbeat)
 
     async def close(self, reason: str = "the server is shutting down", *, patience: float = 1.0) -> None:
-        """End every stream with a last message, and give the viewers `patience` seconds to send it and leave."""
+        """End every stream with a last message, and wait up to `patience` seconds for the subscribers to leave."""
         self._closed = reason
-        if self._leaving:
-            self._leaving.cancel()
+        if self._linger_timer:
+            self._linger_timer.cancel()
         self._end_reading(reason)
         if self._reader:
             await asyncio.wait([self._reader])
         try:
             async with asyncio.timeout(patience):
-                await self._deserted.wait()
+                await self._unused.wait()
         except TimeoutError:
-            log.warning("live_clients_left_behind", clients=self._numbers.clients)
+            log.warning("live_clients_left_behind", clients=self._stats.clients)
 
-    async def enter(self) -> Channel:
-        """One viewer more: the channel it shall read.
+    async def enter(self) -> FrameRing:
+        """Count a subscriber and return the ring to read.
 
         Raises:
             FeedFailed: the bus cannot be read.
         """
-        self._numbers.clients += 1
-        self._deserted.clear()
-        if self._leaving:
-            self._leaving.cancel()
+        self._stats.clients += 1
+        self._unused.clear()
+        if self._linger_timer:
+            self._linger_timer.cancel()
         try:
-            channel = self._current()
-            await channel.opened.wait()
-            if channel.ended and not self._closed:
-                raise FeedFailed(channel.ended)
+            ring = self._current()
+            await ring.opened.wait()
+            if ring.ended and not self._closed:
+                raise FeedFailed(ring.ended)
         except BaseException:
             self.leave()
             raise
-        return channel
+        return ring
 
     def leave(self) -> None:
-        """One viewer less."""
-        self._numbers.clients -= 1
-        if self._numbers.clients:
+        """Count a subscriber that has left."""
+        self._stats.clients -= 1
+        if self._stats.clients:
             return
-        self._deserted.set()
+        self._unused.set()
         if not self._closed:
-            self._leaving = asyncio.get_running_loop().call_later(self._linger, self._desert)
+            self._linger_timer = asyncio.get_running_loop().call_later(self._linger, self._stop_reading)
 
     def skip(self, events: int) -> None:
-        """Count events that a viewer has missed."""
-        self._numbers.skipped += events
+        """Count events that a subscriber missed."""
+        self._stats.skipped += events
 
-    def _current(self) -> Channel:
-        if self._channel is None or (self._channel.ended and not self._closed):
-            self._channel = channel = self._new_channel()
+    def _current(self) -> FrameRing:
+        if self._ring is None or (self._ring.ended and not self._closed):
+            self._ring = ring = self._new_ring()
             if self._closed:
-                channel.end(self._closed)
+                ring.end(self._closed)
             else:
-                self._reader = asyncio.create_task(self._read(channel), name="live-feed")
-        return self._channel
+                self._reader = asyncio.create_task(self._read(ring), name="live-feed")
+        return self._ring
 
-    async def _read(self, channel: Channel) -> None:
+    async def _read(self, ring: FrameRing) -> None:
         reason = "the bus is closed"
         try:
             async with self._bus.subscribe(self._topics, auto_offset_reset="latest") as subscription:
-                channel.opened.set()
+                ring.opened.set()
                 async for records in subscription.batches():
-                    channel.miss(subscription.lost)
-                    channel.gather(records)
-        except Exception as error:  # whatever it is, viewers must hear of it, and the next one tries anew
+                    ring.record_loss(subscription.lost)
+                    ring.append(records)
+        except Exception as error:  # subscribers are told of any failure, and the next one starts a new ring
             log.warning("live_feed_failed", error=str(error), kind=type(error).__name__)
             reason = f"the bus cannot be read: {error}"
         finally:
-            channel.end(reason)
+            ring.end(reason)
 
-    def _desert(self) -> None:
+    def _stop_reading(self) -> None:
         self._end_reading("nobody was looking")
 
     def _end_reading(self, reason: str) -> None:
-        if self._channel:
-            self._channel.end(reason)
+        if self._ring:
+            self._ring.end(reason)
         if self._reader:
             self._reader.cancel()
 
 
-class Viewer(Generic[T]):
-    """One client's place in the feed; iterating it gives the messages to send, and ends after the last."""
+class Subscriber(Generic[T]):
+    """The position of a client in the feed; an iterator of the messages to send to it."""
 
-    def __init__(self, feed: LiveFeed, form: Form[T], wanted: Filter, after: str | None, heartbeat: float) -> None:
+    def __init__(
+        self, feed: LiveFeed, encoder: Encoder[T], event_filter: Filter, after: str | None, heartbeat: float
+    ) -> None:
         self._feed = feed
-        self._form = form
-        self._wanted = wanted
+        self._encoder = encoder
+        self._event_filter = event_filter
         self._after = after
         self._heartbeat = heartbeat
-        self._channel: Channel
+        self._ring: FrameRing
         self._index = 0
-        self._seen = 0
+        self._last_seen = 0
         self._skipped = 0
-        self._over = False
+        self._ended = False
 
     async def __aenter__(self) -> Self:
-        self._channel = await self._feed.enter()
-        self._index = self._channel.end_index
-        self._seen = self._channel.last
+        self._ring = await self._feed.enter()
+        self._index = self._ring.end_index
+        self._last_seen = self._ring.last
         return self
 
     async def __aexit__(
@@ -193,57 +200,57 @@ class Viewer(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        if self._over:
+        if self._ended:
             raise StopAsyncIteration
         if self._after is not None and (gap := self._resume(self._after)) is not None:
             return gap
         while True:
             if (message := self._next_message()) is not None:
                 return message
-            if self._channel.ended:
-                self._over = True
-                return self._form.end(orjson.dumps({"reason": self._channel.ended}))
-            if not await self._channel.wait(self._index, self._heartbeat):
-                beat = self._form.heartbeat(self._identity)
-                if beat is not None:
-                    return beat
+            if self._ring.ended:
+                self._ended = True
+                return self._encoder.end(orjson.dumps({"reason": self._ring.ended}))
+            if not await self._ring.wait(self._index, self._heartbeat):
+                heartbeat = self._encoder.heartbeat(self._identity)
+                if heartbeat is not None:
+                    return heartbeat
 
     @property
     def _identity(self) -> str:
-        return f"{self._channel.name}-{self._seen}"
+        return f"{self._ring.name}-{self._last_seen}"
 
     def _next_message(self) -> T | None:
-        """The next message for this viewer out of the ring; None when it has to wait."""
+        """The next message from the ring; None if there is none yet."""
         while True:
-            if self._index < self._channel.oldest:  # overtaken: go on with the newest, live is what it came for
-                self._index = self._channel.end_index - 1
-            frame = self._channel.frame(self._index)
+            if self._index < self._ring.oldest:  # overtaken by the ring: continue with the latest frame
+                self._index = self._ring.end_index - 1
+            frame = self._ring.frame(self._index)
             if frame is None:
                 return None
-            missed = frame.first - 1 - self._seen
+            missed = frame.first - 1 - self._last_seen
             self._feed.skip(missed)
             self._skipped += missed
             self._index += 1
-            self._seen = frame.last
-            message = frame.message(self._wanted, self._form, self._skipped)
+            self._last_seen = frame.last
+            message = frame.message(self._event_filter, self._encoder, self._skipped)
             if message is not None:
                 self._skipped = 0
                 return message
 
     def _resume(self, after: str) -> T | None:
-        """Go back to where the client was; a message when some of what it missed is gone."""
+        """Continue after the last frame received; returns a gap message if events in between are gone."""
         self._after = None
         name, _, number = after.rpartition("-")
         sequence = int(number) if number.isdecimal() and len(number) < 20 else -1
-        channel = self._channel
-        if name != channel.name or not 0 <= sequence <= channel.last:
+        ring = self._ring
+        if name != ring.name or not 0 <= sequence <= ring.last:
             return self._gap(after, None)
-        self._index = channel.index_after(sequence)
-        oldest = channel.frame(self._index)
-        self._seen = oldest.first - 1 if oldest else channel.last
-        lost = self._seen - sequence
+        self._index = ring.index_after(sequence)
+        oldest = ring.frame(self._index)
+        self._last_seen = oldest.first - 1 if oldest else ring.last
+        lost = self._last_seen - sequence
         return self._gap(after, lost) if lost > 0 else None
 
     def _gap(self, after: str, lost: int | None) -> T:
         self._feed.skip(lost or 0)
-        return self._form.gap(self._identity, orjson.dumps({"after": after, "lost": lost}))
+        return self._encoder.gap(self._identity, orjson.dumps({"after": after, "lost": lost}))

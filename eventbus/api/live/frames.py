@@ -1,4 +1,4 @@
-"""A frame of live events and its forms on the wire. Whatever many clients share is made once and kept here."""
+"""Frames of live events and their encodings, each of which is built once for all clients with the same filter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 
-class Label(NamedTuple):
-    """What of an event a client can filter by."""
+class FilterKey(NamedTuple):
+    """The fields of an event that clients can filter by."""
 
     event_type: str
     tenant_id: str
@@ -20,21 +20,21 @@ class Label(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """What a client wants to see; None admits everything."""
+    """The values that a client filters by; None matches any value."""
 
     event_type: str | None = None
     tenant_id: str | None = None
     correlation_id: str | None = None
 
-    def admits(self, label: Label) -> bool:
-        return all(wanted is None or wanted == found for wanted, found in zip(self, label, strict=True))
+    def matches(self, key: FilterKey) -> bool:
+        return all(expected is None or expected == value for expected, value in zip(self, key, strict=True))
 
 
 EVERYTHING = Filter()
 
 
-class Form(Protocol[T_co]):
-    """How messages look on one kind of connection."""
+class Encoder(Protocol[T_co]):
+    """Encodes messages for one kind of connection."""
 
     def frame(self, identity: str, body: bytes) -> T_co: ...
     def gap(self, identity: str, body: bytes) -> T_co: ...
@@ -42,11 +42,11 @@ class Form(Protocol[T_co]):
     def end(self, body: bytes) -> T_co: ...
 
 
-def label_of(value: bytes | None) -> Label | None:
-    """The label of an event's JSON; None when the value is not an event."""
+def filter_key_of(value: bytes | None) -> FilterKey | None:
+    """The filter key of an event's JSON; None if the value is not an event."""
     try:
         fields = orjson.loads(value or b"")
-        return Label(fields["event_type"], fields["tenant_id"], fields["correlation_id"])
+        return FilterKey(fields["event_type"], fields["tenant_id"], fields["correlation_id"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
 
@@ -55,55 +55,55 @@ class Frame:
     """A run of consecutive events.
 
     Args:
-        run: names the reader's life that numbered these events.
+        ring_id: of the ring that numbered these events.
         first: sequence number of the first event.
-        values: the events as JSON, as they stand in the log; at least one.
-        labels: of the same events.
+        values: the events as JSON, as in the log; at least one.
+        keys: of the same events.
     """
 
-    def __init__(self, run: str, first: int, values: Sequence[bytes], labels: Sequence[Label]) -> None:
+    def __init__(self, ring_id: str, first: int, values: Sequence[bytes], keys: Sequence[FilterKey]) -> None:
         self.first = first
         self.last = first + len(values) - 1
-        self.identity = f"{run}-{self.last}"
+        self.identity = f"{ring_id}-{self.last}"
         self.size = sum(map(len, values))
         self._values = values
-        self._labels = labels
-        self._messages: dict[tuple[Filter, Form[Any]], Any] = {}
+        self._keys = keys
+        self._messages: dict[tuple[Filter, Encoder[Any]], Any] = {}
 
     def __repr__(self) -> str:
         return f"<Frame {self.first}-{self.last}, {self.size} bytes>"
 
-    def message(self, wanted: Filter, form: Form[T], skipped: int = 0) -> T | None:
-        """This frame for a client; None when it holds nothing for it.
+    def message(self, event_filter: Filter, encoder: Encoder[T], skipped: int = 0) -> T | None:
+        """The encoded frame for a client; None if no event matches its filter.
 
         Args:
-            wanted: clients with equal filters get the very same object.
-            form: of the connection.
-            skipped: events that this client, and perhaps no other, has missed before this frame.
+            event_filter: of the client. Clients with equal filters share one object.
+            encoder: of the connection.
+            skipped: number of events that the client missed before this frame.
         """
         if skipped:
-            return self._made(wanted, form, skipped)
-        key = (wanted, form)
-        if key not in self._messages:
-            self._messages[key] = self._made(wanted, form, 0)
-        message: T | None = self._messages[key]
+            return self._encode(event_filter, encoder, skipped)
+        shared = (event_filter, encoder)
+        if shared not in self._messages:
+            self._messages[shared] = self._encode(event_filter, encoder, 0)
+        message: T | None = self._messages[shared]
         return message
 
-    def _made(self, wanted: Filter, form: Form[T], skipped: int) -> T | None:
-        values = self._values if wanted == EVERYTHING else self._matching(wanted)
+    def _encode(self, event_filter: Filter, encoder: Encoder[T], skipped: int) -> T | None:
+        values = self._values if event_filter == EVERYTHING else self._matching(event_filter)
         if not values:
             return None
-        # JSON has line ends between tokens only, and one would end an SSE field.
+        # In JSON, line ends occur between tokens only; in SSE, one would end the field.
         events = b",".join(values).replace(b"\n", b" ").replace(b"\r", b" ")
         head = b'{"seq_from":%d,"seq_to":%d,"skipped":%d,"events":[' % (self.first, self.last, skipped)
-        return form.frame(self.identity, b"%b%b]}" % (head, events))
+        return encoder.frame(self.identity, b"%b%b]}" % (head, events))
 
-    def _matching(self, wanted: Filter) -> Sequence[bytes]:
-        return [value for value, label in zip(self._values, self._labels, strict=True) if wanted.admits(label)]
+    def _matching(self, event_filter: Filter) -> Sequence[bytes]:
+        return [value for value, key in zip(self._values, self._keys, strict=True) if event_filter.matches(key)]
 
 
 class ServerSentEvents:
-    """The form of `text/event-stream` (WHATWG HTML, §9.2)."""
+    """The encoder of `text/event-stream` (WHATWG HTML, §9.2)."""
 
     def frame(self, identity: str, body: bytes) -> bytes:
         return b"id: %b\nevent: events\ndata: %b\n\n" % (identity.encode(), body)
@@ -112,7 +112,7 @@ class ServerSentEvents:
         return b"id: %b\nevent: gap\ndata: %b\n\n" % (identity.encode(), body)
 
     def heartbeat(self, identity: str) -> bytes:
-        # An id without data moves the client's Last-Event-ID on, past frames that its filter left out.
+        # An id without data advances the client's Last-Event-ID past frames that its filter left out.
         return b": heartbeat\nid: %b\n\n" % identity.encode()
 
     def end(self, body: bytes) -> bytes:
@@ -120,7 +120,7 @@ class ServerSentEvents:
 
 
 class WebSocketText:
-    """JSON texts: a frame as it is, `{"gap": …}`, `{"end": …}`. Heartbeats are the protocol's own pings."""
+    """The encoding of WebSocket texts: a frame, `{"gap": …}` or `{"end": …}`. Pings serve as heartbeats."""
 
     def frame(self, identity: str, body: bytes) -> str:
         return body.decode()

@@ -1,4 +1,4 @@
-"""One reading of the bus, from its start to its end: numbered frames, the newest of them kept for whoever is behind."""
+"""The ring of the latest frames: numbers live events and keeps them for slow and returning subscribers."""
 
 from __future__ import annotations
 
@@ -7,139 +7,139 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eventbus.api.live.frames import Frame, Label, label_of
+from eventbus.api.live.frames import FilterKey, Frame, filter_key_of
 from eventbus.record import ConsumerRecord
 
 
 @dataclass(slots=True)
-class LiveNumbers:
-    """What the live feed counts."""
+class LiveStats:
+    """Counters of the live feed."""
 
     clients: int = 0
-    """Connected now."""
+    """Clients connected now."""
     events: int = 0
-    """Read from the bus."""
+    """Events read from the bus."""
     frames: int = 0
     skipped: int = 0
-    """Events that some client missed, summed over clients."""
+    """Events missed by slow clients, summed over clients."""
     poison: int = 0
-    """Records that are no events: left out of frames."""
+    """Records that are not events; frames do not contain them."""
 
 
-class Channel:
-    """A ring of frames, and the news that there is one more.
+class FrameRing:
+    """A ring buffer of frames that notifies waiting subscribers of new ones.
 
-    The ring is every client's backlog at once: a client is an index into it, so a slow one costs nothing and holds
-    nobody up.
+    It is the backlog of all subscribers: each keeps an index into it, so that a slow one costs nothing and delays no
+    other.
 
     Args:
-        name: tells this numbering of events from that of another channel.
-        numbers: counted here.
-        max_events: a frame is closed when it has this many events,
-        interval: or this many seconds after its first one.
-        ring_bytes: how much event JSON is kept.
+        name: identifies this ring and its numbering of events.
+        stats: counters to update.
+        max_events: number of events after which a frame is closed.
+        interval: seconds from its first event after which a frame is closed.
+        ring_bytes: limit of the event JSON kept.
     """
 
-    def __init__(self, name: str, numbers: LiveNumbers, *, max_events: int, interval: float, ring_bytes: int) -> None:
+    def __init__(self, name: str, stats: LiveStats, *, max_events: int, interval: float, ring_bytes: int) -> None:
         self.name = name
         self.last = 0
-        """Number of the newest event, be it in a frame or lost; the first is 1."""
+        """Sequence number of the latest event, in a frame or lost; the first is 1."""
         self.oldest = 0
         """Index of the oldest frame kept."""
         self.ended: str | None = None
-        """Why there will be no more frames; None while there may be."""
+        """The reason why there are no more frames; None while the ring is open."""
         self.opened = asyncio.Event()
-        """Set once the bus is being read, or cannot be."""
-        self._numbers = numbers
+        """Set once the bus is being read, or has failed."""
+        self._stats = stats
         self._max_events = max_events
         self._interval = interval
         self._ring_bytes = ring_bytes
-        self._ring: deque[Frame] = deque()
+        self._frames: deque[Frame] = deque()
         self._kept_bytes = 0
         self._lost = 0
         self._values: list[bytes] = []
-        self._labels: list[Label] = []
+        self._keys: list[FilterKey] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Channel {self.name}: {len(self._ring)} frames up to event {self.last}, {self.ended or 'open'}>"
+        return f"<FrameRing {self.name}: {len(self._frames)} frames up to event {self.last}, {self.ended or 'open'}>"
 
     @property
     def end_index(self) -> int:
-        """Index that the next frame will have."""
-        return self.oldest + len(self._ring)
+        """Index of the next frame."""
+        return self.oldest + len(self._frames)
 
     def frame(self, index: int) -> Frame | None:
-        """The frame at an index that is still kept; None when it has not come yet."""
-        return self._ring[index - self.oldest] if index < self.end_index else None
+        """The frame at an index of at least `oldest`; None if it does not exist yet."""
+        return self._frames[index - self.oldest] if index < self.end_index else None
 
     def index_after(self, sequence: int) -> int:
-        """Index of the oldest frame kept that has an event after this number."""
-        return self.oldest + sum(frame.last <= sequence for frame in self._ring)
+        """Index of the oldest frame with an event after this sequence number."""
+        return self.oldest + sum(frame.last <= sequence for frame in self._frames)
 
     async def wait(self, index: int, seconds: float) -> bool:
-        """Wait for the frame at an index, or the end; False when neither has come within the time."""
+        """Wait for the frame at an index or for the end; False if `seconds` pass first."""
         try:
             async with asyncio.timeout(seconds):
                 while index >= self.end_index and self.ended is None:
-                    await self._news.wait()
+                    await self._changed.wait()
         except TimeoutError:
             return False
         return True
 
-    def miss(self, lost: int) -> None:
-        """Number events that the bus dropped before they could be read, so that every client sees that it missed them.
+    def record_loss(self, lost: int) -> None:
+        """Count events that the bus dropped unread in the numbering, so that every subscriber sees a gap.
 
         Args:
-            lost: how many there were, since the start.
+            lost: their total number since the start.
         """
         if lost > self._lost:
             self.flush()
             self.last += lost - self._lost
             self._lost = lost
 
-    def gather(self, records: Iterable[ConsumerRecord]) -> None:
-        """Take records on the way to the next frame."""
+    def append(self, records: Iterable[ConsumerRecord]) -> None:
+        """Add records to the open frame."""
         for record in records:
-            label = label_of(record.value)
-            if label is None or record.value is None:
-                self._numbers.poison += 1
+            key = filter_key_of(record.value)
+            if key is None or record.value is None:
+                self._stats.poison += 1
                 continue
             self._values.append(record.value)
-            self._labels.append(label)
+            self._keys.append(key)
             if len(self._values) >= self._max_events:
                 self.flush()
         if self._values and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self.flush)
 
     def flush(self) -> None:
-        """Close the frame being gathered, if there is one."""
+        """Close the open frame, if it has events."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if self._values:
-            self._push(Frame(self.name, self.last + 1, self._values, self._labels))
-            self._values, self._labels = [], []
+            self._append_frame(Frame(self.name, self.last + 1, self._values, self._keys))
+            self._values, self._keys = [], []
 
     def end(self, reason: str) -> None:
-        """There will be no more frames. The first reason given stays."""
+        """End the ring. Only the first reason given is kept."""
         self.flush()
         self.ended = self.ended or reason
         self.opened.set()
-        self._tell()
+        self._notify()
 
-    def _push(self, frame: Frame) -> None:
+    def _append_frame(self, frame: Frame) -> None:
         self.last = frame.last
-        self._ring.append(frame)
+        self._frames.append(frame)
         self._kept_bytes += frame.size
-        while self._kept_bytes > self._ring_bytes and len(self._ring) > 1:
-            self._kept_bytes -= self._ring.popleft().size
+        while self._kept_bytes > self._ring_bytes and len(self._frames) > 1:
+            self._kept_bytes -= self._frames.popleft().size
             self.oldest += 1
-        self._numbers.events += frame.last - frame.first + 1
-        self._numbers.frames += 1
-        self._tell()
+        self._stats.events += frame.last - frame.first + 1
+        self._stats.frames += 1
+        self._notify()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

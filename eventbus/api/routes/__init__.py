@@ -1,1 +1,1 @@
-"""The HTTP routes, one file a noun."""
+"""The routes of the HTTP API, a module for each noun."""

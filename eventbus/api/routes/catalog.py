@@ -1,47 +1,50 @@
-"""The catalog over HTTP: what may be on this bus, for people and for tools."""
+"""`/api/catalog`: the chains and event types of the catalog."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import orjson
-from fastapi import Response
+from fastapi import APIRouter, Response
 
+from eventbus.api import models
+from eventbus.api.openapi import documented
 from eventbus.catalog import Catalog, Chain, EventType
 from eventbus.catalog.export.asyncapi import asyncapi
 from eventbus.catalog.export.jsonschema import payload_schema
 
 
-class CatalogPages:
-    """The routes under `/api/catalog`. A catalog does not change while it is served, so each answer is made once.
+def catalog_routes(catalog: Catalog, topic_of: Callable[[str], str]) -> APIRouter:
+    """The routes of the catalog. A catalog is immutable, so each document is built once, at the first request.
 
     Args:
-        topic_of: names the topic of an event type.
+        topic_of: the topic of an event type.
     """
+    router = APIRouter(tags=["catalog"], default_response_class=Response)
 
-    def __init__(self, catalog: Catalog, topic_of: Callable[[str], str]) -> None:
-        self._catalog = catalog
-        self._topic_of = topic_of
-
-    async def get(self) -> Response:
-        """The event types and chains there are."""
-        return Response(self._listing, media_type="application/json")
-
-    async def asyncapi(self) -> Response:
-        """The same as an AsyncAPI 3 document, for tools that draw, check or generate."""
-        return Response(self._document, media_type="application/json")
-
-    @cached_property
-    def _listing(self) -> bytes:
-        chains = [_chain(chain) for chain in self._catalog.chains.values()]
-        types = [_event_type(kind, self._topic_of(kind.name)) for kind in self._catalog.events.values()]
+    @cache
+    def listing() -> bytes:
+        chains = [_chain(chain) for chain in catalog.chains.values()]
+        types = [_event_type(event_type, topic_of(event_type.name)) for event_type in catalog.events.values()]
         return orjson.dumps({"chains": chains, "event_types": types})
 
-    @cached_property
-    def _document(self) -> bytes:
-        return orjson.dumps(asyncapi(self._catalog, topic_of=self._topic_of))
+    @cache
+    def asyncapi_document() -> bytes:
+        return orjson.dumps(asyncapi(catalog, topic_of=topic_of))
+
+    @router.get("/api/catalog", responses=documented(models.CatalogListing))
+    async def get_catalog() -> Response:
+        """The event types and chains there are."""
+        return Response(listing(), media_type="application/json")
+
+    @router.get("/api/catalog/asyncapi.json")
+    async def get_asyncapi() -> Response:
+        """The same as an AsyncAPI 3 document, for tools that draw, check or generate."""
+        return Response(asyncapi_document(), media_type="application/json")
+
+    return router
 
 
 def _chain(chain: Chain) -> dict[str, Any]:
@@ -54,12 +57,12 @@ def _chain(chain: Chain) -> dict[str, Any]:
     }
 
 
-def _event_type(kind: EventType, topic: str) -> dict[str, Any]:
+def _event_type(event_type: EventType, topic: str) -> dict[str, Any]:
     return {
-        "name": kind.name,
-        "description": kind.description,
+        "name": event_type.name,
+        "description": event_type.description,
         "topic": topic,
-        "source": kind.source,
-        "schema_version": kind.schema_version,
-        "payload_schema": payload_schema(kind),
+        "source": event_type.source,
+        "schema_version": event_type.schema_version,
+        "payload_schema": payload_schema(event_type),
     }

@@ -1,4 +1,4 @@
-"""Counts of stored events and chains."""
+"""`/api/event-bus/statistics`: counts of stored events and chains."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import APIRouter, Query, Response
 
+from eventbus.api import models
+from eventbus.api.openapi import documented
 from eventbus.api.parameters import StatisticsQuery
-from eventbus.api.problems import json_answer
+from eventbus.api.problems import json_response
 from eventbus.api.store import Store
 
 
-class Statistics:
-    """The route `/api/event-bus/statistics`."""
+def statistics_routes(store: Store, now: Callable[[], datetime]) -> APIRouter:
+    """The route of the statistics."""
+    router = APIRouter(tags=["statistics"], default_response_class=Response)
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
-        self._store = store
-        self._now = now
-
-    async def get(self, query: Annotated[StatisticsQuery, Query()]) -> Response:
+    @router.get("/api/event-bus/statistics", responses=documented(models.Statistics, 400, 503))
+    async def get_statistics(query: Annotated[StatisticsQuery, Query()]) -> Response:
         """How many events and chains, of which types, how they ended and how long they took."""
-        since, until = query.bounds(self._now())
-        return json_answer(await self._store.statistics(since=since, until=until, tenant_id=query.tenant_id))
+        since, until = query.bounds(now())
+        return json_response(await store.statistics(since=since, until=until, tenant_id=query.tenant_id))
+
+    return router

@@ -11,7 +11,7 @@ from httpx import AsyncClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.api.models import Chain
+from eventbus.api.models import ChainDetails
 from eventbus.event import Event
 from eventbus.views import DEEPEST, Node, chain_dict, chain_tree, explain
 from tests.api.memory_store import MemoryChain, MemoryStore
@@ -91,7 +91,7 @@ async def test_a_chain_is_answered_with_its_tree(client: AsyncClient, store: Mem
     store.add(chain)
     answer = await client.get(f"{CHAINS}/{chain[0].correlation_id}")
     assert answer.status_code == 200
-    Chain.model_validate_json(answer.content)
+    ChainDetails.model_validate_json(answer.content)
     content = answer.json()
     root = content["tree"][0]
     effect = root["effects"][0]

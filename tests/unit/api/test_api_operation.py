@@ -12,12 +12,12 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from eventbus.api import GeneratorNumbers, Providers, create_app
+from eventbus.api import StatsSources, create_app
 from eventbus.api.live.feed import LiveFeed
-from eventbus.api.models import CatalogAnswer, Statistics
-from eventbus.api.models import Health as HealthAnswer
-from eventbus.api.routes.operation import Health
+from eventbus.api.models import CatalogListing, Health, Statistics
+from eventbus.api.routes.operation import HealthCheck
 from eventbus.catalog import Catalog
+from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.event import Event
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.ingest.pipeline import ProcessorStatistics
@@ -40,7 +40,7 @@ async def test_health_is_ok_while_the_store_answers(client: AsyncClient) -> None
     """200, with the parts of the program."""
     answer = await client.get("/health")
     assert answer.status_code == 200
-    health = HealthAnswer.model_validate_json(answer.content)
+    health = Health.model_validate_json(answer.content)
     assert (health.status, health.version) == ("ok", "1.2.3")
     assert set(health.components) == {"store", "live"}
 
@@ -61,8 +61,8 @@ async def test_a_store_that_hangs_is_down(bus: InProcessBus) -> None:
         async def ping(self) -> None:
             await asyncio.Event().wait()
 
-    health = Health(HangingStore(), LiveFeed(bus, []), {}, lambda: NOW, version="1", timeout=0.01)
-    answer = await health.get()
+    health = HealthCheck(HangingStore(), LiveFeed(bus, []), {}, lambda: NOW, version="1", timeout=0.01)
+    answer = await health.response()
     assert answer.status_code == 503
     assert b"no answer within 0.01 s" in bytes(answer.body)
 
@@ -82,20 +82,19 @@ async def test_a_part_that_is_down_degrades_the_whole(store: MemoryStore, bus: I
     assert answer.json()["components"]["processor"] == {"status": "down", "error": "RuntimeError: lost"}
 
 
-async def test_metrics_ask_the_providers_at_each_scrape(store: MemoryStore, bus: InProcessBus) -> None:
-    """Snapshots become figures with Prometheus's names."""
+async def test_metrics_collect_the_sources_at_each_scrape(store: MemoryStore, bus: InProcessBus) -> None:
+    """The statistics become metrics with Prometheus's names."""
     async with bus.subscribe("omninode.agent", group="storage") as subscription:
         await bus.publish_many(make_chain("step.done", "step.done", "step.done"))
         await anext(subscription)
         await subscription.commit()
-    providers = Providers(
-        bus=bus.broker_statistics,
-        processor=lambda: ProcessorStatistics(
-            new=5, duplicates=1, dead=2, batches=3, retries=6, lag={TopicPartition("omninode.agent", 1): 4}
-        ),
-        generator=lambda: GeneratorNumbers(events=7, late=1),
+    lag = {TopicPartition("omninode.agent", 1): 4}
+    sources = StatsSources(
+        broker=bus.broker_statistics,
+        processor=lambda: ProcessorStatistics(new=5, duplicates=1, dead=2, lag=lag),
+        generator=lambda: RunStatistics(emitted=7, late=1),
     )
-    app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", providers=providers)
+    app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", sources=sources)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -131,7 +130,7 @@ async def test_statistics_are_the_documented_shape(client: AsyncClient, store: M
 
 async def test_the_catalog_lists_types_and_chains(client: AsyncClient) -> None:
     """All there is, in the documented shape."""
-    answer = CatalogAnswer.model_validate_json((await client.get("/api/catalog")).content)
+    answer = CatalogListing.model_validate_json((await client.get("/api/catalog")).content)
     assert {chain.name for chain in answer.chains} == set(Catalog.default().chains)
     assert {kind.name for kind in answer.event_types} == set(Catalog.default().events)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from eventbus.api.parameters import EventQuery, Window, parse_uuid, validate_moment
-from eventbus.api.problems import Refusal
+from eventbus.api.problems import ProblemError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -100,7 +100,7 @@ def test_a_window_that_ends_before_it_begins_is_refused(since: datetime, until: 
     if since < until:
         assert window.bounds(NOW) == (since, until)
     else:
-        with pytest.raises(Refusal, match="invalid until"):
+        with pytest.raises(ProblemError, match="invalid until"):
             window.bounds(NOW)
 
 

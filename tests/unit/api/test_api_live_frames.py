@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.api.live.frames import SSE, TEXT, Filter, Frame, Label, label_of
+from eventbus.api.live.frames import SSE, TEXT, Filter, FilterKey, Frame, filter_key_of
 from eventbus.event import Event
 
 payloads = st.dictionaries(st.text(), st.one_of(st.text(), st.integers(-(2**53), 2**53), st.none()), max_size=4)
@@ -21,7 +21,7 @@ def event(tenant: str = "t", payload: dict[str, Any] | None = None) -> Event:
 
 def frame_of(*events: Event, first: int = 1) -> Frame:
     values = [event.to_bytes() for event in events]
-    labels = [Label(event.event_type, event.tenant_id, event.correlation_id) for event in events]
+    labels = [FilterKey(event.event_type, event.tenant_id, event.correlation_id) for event in events]
     return Frame("run", first, values, labels)
 
 
@@ -74,7 +74,7 @@ def test_line_ends_between_tokens_do_not_break_an_sse_field() -> None:
     """Another producer may write its JSON over several lines."""
     made = event(payload={"text": "one\ntwo"})
     value = orjson.dumps(made.to_dict(), option=orjson.OPT_INDENT_2).replace(b"\n", b"\r\n")
-    label = label_of(value)
+    label = filter_key_of(value)
     assert label is not None
     message = Frame("run", 1, [value], [label]).message(Filter(), SSE)
     assert data_of(message)["events"] == [made.to_dict()]
@@ -85,7 +85,7 @@ def test_line_ends_between_tokens_do_not_break_an_sse_field() -> None:
 @pytest.mark.parametrize("value", [None, b"", b"nope", b"[]", b'"x"', b"1", b'{"event_type":"x"}', b'{"a":1},{"a":2}'])
 def test_a_record_that_is_no_event_has_no_label(value: bytes | None) -> None:
     """What is not one JSON object with the fields of an event cannot stand in a frame."""
-    assert label_of(value) is None
+    assert filter_key_of(value) is None
 
 
 def test_the_repr_tells_the_range() -> None:

@@ -1,4 +1,4 @@
-"""Every viewer of the live feed sees each event, or is told how many it missed."""
+"""Every subscriber of the live feed sees each event, or is told how many it missed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from eventbus.api.live.feed import LiveFeed, Viewer
+from eventbus.api.live.feed import LiveFeed, Subscriber
 from eventbus.api.live.frames import SSE, TEXT, Filter
 from eventbus.api.problems import FeedFailed
 from eventbus.event import Event
@@ -29,8 +29,8 @@ def feed_of(bus: InProcessBus, **options: Any) -> LiveFeed:
     return LiveFeed(bus, [TOPIC], **{"max_events": 1, "linger": 0.0, **options})
 
 
-async def frame_from(viewer: Viewer[str]) -> dict[str, Any]:
-    frame: dict[str, Any] = orjson.loads(await anext(viewer))
+async def frame_from(subscriber: Subscriber[str]) -> dict[str, Any]:
+    frame: dict[str, Any] = orjson.loads(await anext(subscriber))
     return frame
 
 
@@ -45,20 +45,20 @@ async def until_read(feed: LiveFeed, events: int) -> None:
 async def test_a_viewer_sees_what_is_published_after_it_came(bus: InProcessBus) -> None:
     """Live means from now on: in order, numbered from 1."""
     await bus.publish_many(numbered([0]))
-    async with feed_of(bus).viewer(TEXT) as viewer:
+    async with feed_of(bus).subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([1, 2]))
-        first, second = await frame_from(viewer), await frame_from(viewer)
+        first, second = await frame_from(subscriber), await frame_from(subscriber)
     assert (numbers_in(first), numbers_in(second)) == ([1], [2])
     assert (first["seq_from"], first["seq_to"], second["seq_from"]) == (1, 1, 2)
 
 
 async def test_events_that_come_together_share_a_frame(bus: InProcessBus) -> None:
     """A frame takes what comes within the interval."""
-    async with feed_of(bus, max_events=500, interval=0.01).viewer(TEXT) as viewer:
+    async with feed_of(bus, max_events=500, interval=0.01).subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered(range(20)))
         seen: list[int] = []
         while len(seen) < 20:
-            seen += numbers_in(await frame_from(viewer))
+            seen += numbers_in(await frame_from(subscriber))
     assert seen == list(range(20))
 
 
@@ -66,7 +66,7 @@ async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(
     """What was delivered and what was skipped add up to what was published; the quick one misses nothing."""
     size = len(numbered([0])[0].to_bytes())
     feed = feed_of(bus, ring_bytes=4 * size)
-    async with feed.viewer(TEXT) as slow, feed.viewer(TEXT) as quick:
+    async with feed.subscribe(TEXT) as slow, feed.subscribe(TEXT) as quick:
         seen_by_quick: list[int] = []
         for number in range(10):
             await bus.publish_many(numbered([number]))
@@ -79,43 +79,43 @@ async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(
 
 async def test_what_a_filter_left_out_is_not_called_skipped(bus: InProcessBus) -> None:
     """Skipped counts what was never looked at."""
-    async with feed_of(bus).viewer(TEXT, Filter(tenant_id="wanted")) as viewer:
+    async with feed_of(bus).subscribe(TEXT, Filter(tenant_id="wanted")) as subscriber:
         await bus.publish_many([*numbered([1], "other"), *numbered([2], "wanted")])
-        frame = await frame_from(viewer)
+        frame = await frame_from(subscriber)
     assert (numbers_in(frame), frame["skipped"], frame["seq_from"]) == ([2], 0, 2)
 
 
 async def test_a_record_that_is_no_event_is_left_out_and_counted(bus: InProcessBus) -> None:
     """One poisoned record must not spoil the frame of all."""
     feed = feed_of(bus)
-    async with feed.viewer(TEXT) as viewer:
+    async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many([ProducerRecord(TOPIC, None, b'{"half":', 0), *numbered([1])])
-        assert numbers_in(await frame_from(viewer)) == [1]
+        assert numbers_in(await frame_from(subscriber)) == [1]
     assert feed.statistics().poison == 1
 
 
 async def test_a_returning_viewer_goes_on_where_it_was(bus: InProcessBus) -> None:
     """The id of the last frame seen is enough."""
     feed = feed_of(bus, linger=60.0)
-    async with feed.viewer(SSE) as viewer:
+    async with feed.subscribe(SSE) as subscriber:
         await bus.publish_many(numbered([1, 2]))
-        identity = (await anext(viewer)).split(b"\n")[0].removeprefix(b"id: ").decode()
+        identity = (await anext(subscriber)).split(b"\n")[0].removeprefix(b"id: ").decode()
     await bus.publish_many(numbered([3]))
     await until_read(feed, 3)
-    async with feed.viewer(TEXT, after=identity) as viewer:
-        assert [numbers_in(await frame_from(viewer)) for _ in range(2)] == [[2], [3]]
+    async with feed.subscribe(TEXT, after=identity) as subscriber:
+        assert [numbers_in(await frame_from(subscriber)) for _ in range(2)] == [[2], [3]]
     await feed.close()
 
 
 async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus) -> None:
     """Lost and delivered add up."""
     feed = feed_of(bus, linger=60.0, ring_bytes=2 * len(numbered([0])[0].to_bytes()), new_name=lambda: "run")
-    async with feed.viewer(TEXT):
+    async with feed.subscribe(TEXT):
         await bus.publish_many(numbered(range(1, 8)))
         await until_read(feed, 7)
-    async with feed.viewer(TEXT, after="run-2") as viewer:
-        assert orjson.loads(await anext(viewer)) == {"gap": {"after": "run-2", "lost": 3}}
-        assert [numbers_in(await frame_from(viewer)) for _ in range(2)] == [[6], [7]]
+    async with feed.subscribe(TEXT, after="run-2") as subscriber:
+        assert orjson.loads(await anext(subscriber)) == {"gap": {"after": "run-2", "lost": 3}}
+        assert [numbers_in(await frame_from(subscriber)) for _ in range(2)] == [[6], [7]]
     await feed.close()
 
 
@@ -123,11 +123,11 @@ async def test_what_the_bus_dropped_unread_is_counted() -> None:
     """Whoever watches a bus that forgets faster than anybody reads is told how many events that were."""
     bus = InProcessBus(partitions=1, retention_bytes=20_000)
     feed = feed_of(bus, max_events=500)
-    async with feed.viewer(TEXT) as viewer:
+    async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered(range(300)))
         seen, skipped = [-1], 0
         while seen[-1] < 299:
-            frame = await frame_from(viewer)
+            frame = await frame_from(subscriber)
             seen, skipped = seen + numbers_in(frame), skipped + frame["skipped"]
     assert frame["seq_to"] == 300
     assert skipped > 0
@@ -140,20 +140,20 @@ async def test_what_the_bus_dropped_unread_is_counted() -> None:
 async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
     """After a restart nobody knows how much was missed, and that is said."""
     feed = feed_of(bus, new_name=lambda: "run")
-    async with feed.viewer(TEXT) as viewer:
+    async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([1, 2, 3]))
-        await frame_from(viewer)
-        async with feed.viewer(TEXT, after=after) as returning:
+        await frame_from(subscriber)
+        async with feed.subscribe(TEXT, after=after) as returning:
             assert orjson.loads(await anext(returning)) == {"gap": {"after": after, "lost": None}}
 
 
 async def test_silence_is_filled_with_heartbeats_that_move_the_id(bus: InProcessBus) -> None:
     """A client whose filter matches nothing still knows how far it has come."""
     feed = feed_of(bus, new_name=lambda: "run")
-    async with feed.viewer(SSE, Filter(tenant_id="nobody"), heartbeat=0.01) as viewer:
+    async with feed.subscribe(SSE, Filter(tenant_id="nobody"), heartbeat=0.01) as subscriber:
         await bus.publish_many(numbered([1, 2]))
         await until_read(feed, 2)
-        assert await anext(viewer) == b": heartbeat\nid: run-2\n\n"
+        assert await anext(subscriber) == b": heartbeat\nid: run-2\n\n"
 
 
 async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) -> None:
@@ -161,8 +161,8 @@ async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) 
     feed = feed_of(bus)
 
     async def watch() -> list[Any]:
-        async with feed.viewer(TEXT) as viewer:
-            return [orjson.loads(message) async for message in viewer]
+        async with feed.subscribe(TEXT) as subscriber:
+            return [orjson.loads(message) async for message in subscriber]
 
     watching = [asyncio.create_task(watch()) for _ in range(3)]
     await until(lambda: feed.statistics().clients == 3)
@@ -174,18 +174,18 @@ async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) 
 
 
 async def test_the_bus_is_read_only_while_somebody_looks(bus: InProcessBus) -> None:
-    """After the last viewer and the linger time, nothing more is read; the next viewer starts anew."""
+    """After the last subscriber and the linger time, nothing more is read; the next subscriber starts anew."""
     feed = feed_of(bus)
-    async with feed.viewer(TEXT) as viewer:
+    async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([1]))
-        await anext(viewer)
-        old = viewer
-    async with asyncio.timeout(3):  # the stream of an old viewer ends when the reading does
+        await anext(subscriber)
+        old = subscriber
+    async with asyncio.timeout(3):  # the stream of an old subscriber ends when the reading does
         assert [orjson.loads(message) async for message in old] == [{"end": {"reason": "nobody was looking"}}]
     await bus.publish_many(numbered([2]))
-    async with feed.viewer(TEXT) as viewer:
+    async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([3]))
-        assert numbers_in(await frame_from(viewer)) == [3]
+        assert numbers_in(await frame_from(subscriber)) == [3]
     assert feed.statistics().events == 2
 
 
@@ -194,5 +194,5 @@ async def test_a_bus_that_cannot_be_read_is_an_error_for_the_viewer() -> None:
     async with InProcessBus() as bus:
         feed = feed_of(bus)
     with pytest.raises(FeedFailed, match="the bus cannot be read"):
-        await feed.viewer(TEXT).__aenter__()
+        await feed.subscribe(TEXT).__aenter__()
     assert feed.statistics().clients == 0

@@ -12,7 +12,7 @@ from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventbus.api.models import Injected, InjectionRefused
+from eventbus.api.models import IngestRefused, IngestResult
 from eventbus.bus import SINGLE_TOPIC
 from eventbus.catalog import Catalog
 from eventbus.catalog.export.asyncapi import example_payload
@@ -41,7 +41,7 @@ async def test_a_complete_event_is_published_as_it_is(client: AsyncClient, bus: 
     event = Event.new(UNKNOWN, {"a": 1}, tenant_id="t", source="s")
     answer = await client.post(EVENTS, content=event.to_bytes())
     assert answer.status_code == 202
-    Injected.model_validate_json(answer.content)
+    IngestResult.model_validate_json(answer.content)
     assert await on_bus(bus, 1) == [event]
 
 
@@ -103,7 +103,7 @@ async def test_each_item_of_many_gets_its_own_verdict(
     body = b"\n\n".join(map(orjson.dumps, items)) if lines else orjson.dumps(items)
     answer = await client.post(EVENTS, content=body, headers={"content-type": content_type})
     assert answer.status_code == 202
-    content = Injected.model_validate_json(answer.content)
+    content = IngestResult.model_validate_json(answer.content)
     assert [result.verdict for result in content.results] == ["accepted", "invalid", "invalid", "accepted", "invalid"]
     assert (content.accepted, content.invalid) == (2, 3)
     assert [detail.field for result in content.results for detail in result.details] == [
@@ -118,7 +118,7 @@ async def test_when_no_item_is_accepted_the_request_is_bad(client: AsyncClient) 
     """400 in the error form, with the verdicts beside it, fields numbered by item."""
     answer = await client.post(EVENTS, json=[{"payload": {}}, {"event_type": UNKNOWN}])
     assert answer.status_code == 400
-    refused = InjectionRefused.model_validate_json(answer.content)
+    refused = IngestRefused.model_validate_json(answer.content)
     assert [detail.field for detail in refused.details] == ["[0].event_type", "[1].payload"]
     assert [result.verdict for result in refused.results] == ["invalid", "invalid"]
 
