@@ -12,8 +12,8 @@ import numpy as np
 
 from eventbus.catalog import Catalog, Chain, EventType, Variable
 from eventbus.catalog.errors import Location
-from eventbus.catalog.infer import Sketch
-from eventbus.catalog.infer.chains import dashed, unique
+from eventbus.catalog.infer import DraftCatalog
+from eventbus.catalog.infer.chains import slug, unique_name
 from eventbus.chains.errors import NothingToLearn
 from eventbus.chains.learning.fields import events_by_type
 from eventbus.chains.learning.fitting import percentages
@@ -32,7 +32,7 @@ RARE_TENANT = 0.001
 class Lesson(NamedTuple):
     """What was learned."""
 
-    sketch: Sketch
+    sketch: DraftCatalog
     account: list[str]
     """What was read, and what of it is not in the catalog: a sentence each."""
 
@@ -70,14 +70,14 @@ def _chains(walks: Walks, names: Sequence[str], taken: list[str]) -> Iterator[Le
     counts = Counter(root[walks.first].tolist())
     for kind, _ in counts.most_common():
         words = names[kind].split(".")[1:-2] or [names[kind].split(".")[1]]
-        taken.append(unique(dashed("-".join(words), "-"), taken))
+        taken.append(unique_name(slug("-".join(words), "-"), taken))
         yield learned(taken[-1], walks.where(root == kind), names)
 
 
-def _sketch(recording: Recording, found: Sequence[Learned], account: Sequence[str]) -> Sketch:
+def _sketch(recording: Recording, found: Sequence[Learned], account: Sequence[str]) -> DraftCatalog:
     payloads = _payloads(recording, found, {})
     notes: dict[Location, list[str]] = {**payloads.notes, **_event_notes(recording, found)}
-    return Sketch(
+    return DraftCatalog(
         catalog=Catalog(
             events=_events(recording, found, payloads),
             chains={chain.name: chain for chain in _weighted([_with_variables(one.chain, payloads) for one in found])},
@@ -90,7 +90,7 @@ def _sketch(recording: Recording, found: Sequence[Learned], account: Sequence[st
 
 def _overlay(
     recording: Recording, old: Sequence[Learned], new: Sequence[Learned], account: Sequence[str], known: Catalog
-) -> Sketch:
+) -> DraftCatalog:
     """What changes in a known catalog; its chains that did not come are off."""
     payloads = _payloads(recording, new, dict(known.lists))
     fitted = [*(one.chain for one in old), *(_with_variables(one.chain, payloads) for one in new)]
@@ -98,7 +98,7 @@ def _overlay(
     chains = {chain.name: chain for chain in [*silent, *_weighted(fitted)]}
     off = [chain.name for chain in silent if chains[chain.name] is chain]
     notes: dict[Location, list[str]] = {("chains", name, "weight"): ["not seen"] for name in off}
-    return Sketch(
+    return DraftCatalog(
         catalog=replace(
             known,
             events={**known.events, **_events(recording, new, payloads)},
@@ -107,7 +107,7 @@ def _overlay(
         ),
         notes={**notes, **payloads.notes, **_event_notes(recording, new), **_chain_notes([*old, *new])},
         head=[*account, "", "To be read behind the catalog that it was merged with.", "", *LEGEND],
-        beneath=known,
+        base=known,
     )
 
 

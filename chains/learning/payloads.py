@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eventbus.catalog.errors import Location
-from eventbus.catalog.infer.chains import dashed, unique
+from eventbus.catalog.infer.chains import slug, unique_name
 from eventbus.catalog.model import PayloadField, Variable
 from eventbus.chains.learning.fields import (
     ALWAYS,
@@ -174,7 +174,7 @@ class Payloads:
         whole = {(s.events.type, s.path): s for every in samples.values() for s in every}
         names: list[str] = []
         for bond in tied(bonds, keys=[bond for bond in bonds if bond.is_shared]):
-            names.append(unique(dashed(bond.samples[0].path[-1]), names))
+            names.append(unique_name(slug(bond.samples[0].path[-1]), names))
             self._variable(names[-1], bond, sources, whole)
 
     def _variable(self, name: str, bond: Bond, sources: dict[Any, PayloadField], whole: dict[Any, Sample]) -> None:
@@ -238,7 +238,7 @@ class Payloads:
         parts = [bond, *bond.attributes]
         names: list[str] = []
         for part in parts:
-            names.append(unique(part.samples[0].path[-1].replace(".", "_"), names))
+            names.append(unique_name(part.samples[0].path[-1].replace(".", "_"), names))
         columns = [_given(bond, part) for part in parts]
         often = {code: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True) if _has(columns, code)}
         items = [_Item(zip(names, (column[code] for column in columns), strict=True)) for code in often]
@@ -247,12 +247,12 @@ class Payloads:
     def _named(self, bond: Bond, items: tuple[Any, ...], seen: int) -> str:
         """The name of a list; one that is there already is used again."""
         kind, path = bond.samples[0].events.type, bond.samples[0].path
-        name = dashed(path[-1])
+        name = slug(path[-1])
         for known_name, other in self.lists.items():
             if other == items and known_name.startswith(name):
                 return known_name
         if name in self.lists:
-            name = unique(dashed(f"{kind.split('.')[1]}-{name}"), self.lists)
+            name = unique_name(slug(f"{kind.split('.')[1]}-{name}"), self.lists)
         self.lists[name] = items
         kept = len({str(item) for item in items})
         if seen > kept:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from eventbus.catalog import Catalog, Chain, State, TooManyPaths, Transition
 from eventbus.catalog.errors import Location
 from eventbus.catalog.graph.conformance import MAX_TYPES, accepted_sets, types_of
-from eventbus.catalog.infer.chains import dashed, is_failure, unique
+from eventbus.catalog.infer.chains import is_failure, slug, unique_name
 from eventbus.catalog.model import Outcome
 from eventbus.chains.learning.fitting import Fit, fit, percentages
 from eventbus.chains.learning.traces import Walks
@@ -201,11 +201,11 @@ def learned(name: str, walks: Walks, names: Sequence[str]) -> Learned:
 def state_names(types: Sequence[str]) -> list[str]:
     """A name for each state: its event's action, with the words before it where several types have that action."""
     parts = [name.split(".")[1:-1] for name in types]
-    actions = [dashed(part[-1]) for part in parts]
+    actions = [slug(part[-1]) for part in parts]
     several = {a for a in actions if len({t for t, other in zip(types, actions, strict=True) if other == a}) > 1}
     found: list[str] = []
     for part, action in zip(parts, actions, strict=True):
-        found.append(unique(dashed("-".join(part[-2:]), "-") if action in several else action, found))
+        found.append(unique_name(slug("-".join(part[-2:]), "-") if action in several else action, found))
     return found
 
 

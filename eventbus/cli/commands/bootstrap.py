@@ -51,9 +51,9 @@ def init(source: Path, out: Path | None) -> None:
         with source.open("rb") as file:
             _learn(file, out, None, progress=None)
         return
-    from eventbus.catalog.infer import bootstrap
+    from eventbus.catalog.infer import infer
 
-    sketch = bootstrap(source)
+    sketch = infer(source)
     _write(sketch.text(), out)
     guesses = sum(len(notes) for notes in sketch.notes.values())
     made = f"{len(sketch.catalog.events)} event types in {len(sketch.catalog.chains)} chains"
