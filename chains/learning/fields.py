@@ -52,7 +52,7 @@ def events_by_type(recording: Recording, walks: Walks) -> Iterator[Events]:
 
 
 @dataclass(frozen=True)
-class Sample:
+class FieldSample:
     """One field of one event type."""
 
     events: Events
@@ -62,7 +62,7 @@ class Sample:
     kinds: Kinds
 
     @classmethod
-    def of(cls, events: Events, path: tuple[str, ...], column: Column, size: int) -> Sample:
+    def of(cls, events: Events, path: tuple[str, ...], column: Column, size: int) -> FieldSample:
         """Of a column of so many events."""
         return cls(events, path, column, column.codes(size)[events.number], column.kinds(size)[events.number])
 
@@ -125,7 +125,7 @@ class Sample:
         return self.column.values
 
 
-def by_chance(size: int, codes: Integers) -> bool:
+def is_coincidence(size: int, codes: Integers) -> bool:
     """Whether so many agreements can well be chance, given how often each value occurs."""
     shares = np.unique(codes, return_counts=True)[1] / max(codes.size, 1)
     return bool(size * np.log(float((shares**2).sum()) or 1.0) > np.log(SMALLEST))
@@ -143,7 +143,7 @@ DECIMALS = 9
 DURATION = ("ms", "elapsed", "duration", "latency", "took", "milliseconds")
 
 
-def is_elapsed(sample: Sample) -> bool:
+def is_elapsed(sample: FieldSample) -> bool:
     """Whether it is the time since the causing event, whole milliseconds."""
     if sample.type != "integer":
         return False
@@ -154,7 +154,7 @@ def is_elapsed(sample: Sample) -> bool:
     return sample.distinct[0].size > 1 or any(word in sample.path[-1].lower() for word in DURATION)
 
 
-def is_even(sample: Sample) -> bool:
+def is_uniform(sample: FieldSample) -> bool:
     """Whether numbers are drawn evenly between the smallest and the largest of them, as far as one can see."""
     codes, counts = sample.distinct
     if sample.type not in {"integer", "number"} or codes.size < 2:
@@ -174,7 +174,7 @@ def is_even(sample: Sample) -> bool:
     return chi_square(observed.tolist(), expected.tolist()) > SMALLEST
 
 
-def drawn(sample: Sample) -> PayloadField:
+def range_field(sample: FieldSample) -> PayloadField:
     """Numbers between bounds; the bounds are those that were seen."""
     values = sample.numbers
     places = decimals(sample.distinct[0].view(np.float64)) if sample.type == "number" else 0
@@ -199,22 +199,22 @@ def decimals(values: Floats) -> int:
     return DECIMALS
 
 
-def listed(values: Sequence[Any], counts: Sequence[int]) -> tuple[Any, ...]:
+def as_list(values: Sequence[Any], counts: Sequence[int]) -> tuple[Any, ...]:
     """Values in order, repeated so that their shares show; of too many the most frequent."""
-    pairs = sorted(zip(values, counts, strict=True), key=lambda pair: (-pair[1], order(pair[0])))[:MOST_LISTED]
-    pairs.sort(key=lambda pair: order(pair[0]))
+    pairs = sorted(zip(values, counts, strict=True), key=lambda pair: (-pair[1], sort_key(pair[0])))[:MOST_LISTED]
+    pairs.sort(key=lambda pair: sort_key(pair[0]))
     times = repetitions([count for _, count in pairs])
     return tuple(value for (value, _), copies in zip(pairs, times, strict=True) for _ in range(copies))
 
 
-def order(value: Any) -> tuple[int, float, str]:
+def sort_key(value: Any) -> tuple[int, float, str]:
     """Sorts numbers by size and all else by text."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return 0, value, ""
     return 1, 0.0, str(value)
 
 
-def known(sample: Sample, codes: Integers, counts: Integers) -> tuple[list[Any], list[int]]:
+def known_values(sample: FieldSample, codes: Integers, counts: Integers) -> tuple[list[Any], list[int]]:
     """The values that are still known, and how often each came."""
     pairs = [(sample.value(code), count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)]
     sound = [(value, count) for value, count in pairs if value is not ... and isinstance(value, _python[sample.type])]

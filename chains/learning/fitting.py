@@ -17,12 +17,12 @@ from eventbus.chains.statistics import chi_square, distance
 # Numbers as a person would write them: as round as what was measured allows.
 
 
-def roundest(low: float, high: float) -> float:
+def round_between(low: float, high: float) -> float:
     """The number between two bounds that has the fewest digits; 0 if it is among them."""
     if low <= 0 <= high:
         return 0.0
     if high < 0:
-        return -roundest(-high, -low)
+        return -round_between(-high, -low)
     for digits in range(math.ceil(math.log10(high)) + 1, -16, -1):
         step = 10.0**digits
         for multiple in (step, step / 2):
@@ -64,10 +64,10 @@ def repetitions(counts: Sequence[int]) -> list[int]:
         return [1] * len(counts)
     sizes = range(len(counts), len(counts) + MOST_COPIES + 1)
     tries = [[max(1, round(count * size / total)) for count in counts] for size in sizes]
-    return min(tries, key=lambda copies: (_off(copies, counts), sum(copies)))
+    return min(tries, key=lambda copies: (_error(copies, counts), sum(copies)))
 
 
-def _off(copies: Sequence[int], counts: Sequence[int]) -> float:
+def _error(copies: Sequence[int], counts: Sequence[int]) -> float:
     """The largest difference of shares, but no less than what chance makes of them."""
     total, size = sum(counts), sum(copies)
     worst = max(abs(copy / size - count / total) for copy, count in zip(copies, counts, strict=True))
@@ -170,7 +170,7 @@ def _exponential(ms: Floats, high: float | None) -> Exponential | None:
     if mean is None or mean <= 0 or math.exp(-low / mean) * -math.expm1(-((high or math.inf) - low) / mean) < PART:
         return None
     error = mean / math.sqrt(ms.size) / 2
-    return Exponential(mean=roundest(mean - error, mean + error), minimum=low, maximum=high)
+    return Exponential(mean=round_between(mean - error, mean + error), minimum=low, maximum=high)
 
 
 def _mean_below(observed: float, width: float) -> float | None:
@@ -205,9 +205,9 @@ def _lognormal(ms: Floats, high: float | None) -> LogNormal | None:
     if (1.0 if high is None else normal.cdf(math.log(high))) - normal.cdf(math.log(low or 1e-9)) < PART:
         return None
     error = deviation / math.sqrt(ms.size) / 2
-    median = roundest(math.exp(mean - error), math.exp(mean + error))
+    median = round_between(math.exp(mean - error), math.exp(mean + error))
     top = mean + P95 * deviation
-    p95 = roundest(math.exp(top - 2 * error), math.exp(top + 2 * error))
+    p95 = round_between(math.exp(top - 2 * error), math.exp(top + 2 * error))
     return LogNormal(median=median, p95=p95, minimum=low, maximum=high) if p95 > median else None
 
 
@@ -238,11 +238,11 @@ def _normal_between(values: Floats, low: float, high: float) -> tuple[float, flo
 
 
 def _lower(ms: float, spread: float) -> float:
-    return _ms(1000 * roundest(max(ms - spread, 0.0), ms)) if ms > 0 else 0.0
+    return _ms(1000 * round_between(max(ms - spread, 0.0), ms)) if ms > 0 else 0.0
 
 
 def _upper(ms: float, spread: float) -> float:
-    return _ms(1000 * roundest(ms, ms + max(spread, 0.001)))
+    return _ms(1000 * round_between(ms, ms + max(spread, 0.001)))
 
 
 def _ms(microseconds: float) -> float:

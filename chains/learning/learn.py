@@ -19,8 +19,8 @@ from eventbus.chains.learning.fields import events_by_type
 from eventbus.chains.learning.fitting import percentages
 from eventbus.chains.learning.payloads import Payloads
 from eventbus.chains.learning.recording import Recording, record
-from eventbus.chains.learning.states import Learned, learned, recognised
-from eventbus.chains.learning.traces import Forest, Walks, grown, judged
+from eventbus.chains.learning.states import Learned, learn_chain, recognise_known
+from eventbus.chains.learning.traces import CausalTrees, Walks, build_trees, filter_learnable
 from eventbus.event import EPOCH, format_timestamp
 
 MOST_TENANTS = 8
@@ -29,7 +29,7 @@ RARE_TENANT = 0.001
 """... if they have no smaller share of the events."""
 
 
-class Lesson(NamedTuple):
+class LearnedCatalog(NamedTuple):
     """What was learned."""
 
     sketch: DraftCatalog
@@ -37,7 +37,9 @@ class Lesson(NamedTuple):
     """What was read, and what of it is not in the catalog: a sentence each."""
 
 
-def learn(batches: Iterable[Sequence[bytes]], name: str = "a recording", known: Catalog | None = None) -> Lesson:
+def learn(
+    batches: Iterable[Sequence[bytes]], name: str = "a recording", known: Catalog | None = None
+) -> LearnedCatalog:
     """Fit a catalog to a recorded stream.
 
     Args:
@@ -50,18 +52,21 @@ def learn(batches: Iterable[Sequence[bytes]], name: str = "a recording", known: 
         NothingToLearn: there is no complete chain.
     """
     recording = record(batches)
-    forest = grown(recording)
+    forest = build_trees(recording)
     names = list(recording.types)
-    old, walks, left = recognised(known, forest.walks, names) if known else ([], forest.walks, Counter[str]())
-    walks, more = judged(walks, names)
+    old, walks, left = recognise_known(known, forest.walks, names) if known else ([], forest.walks, Counter[str]())
+    walks, more = filter_learnable(walks, names)
     new = list(_chains(walks, names, [*known.chains] if known else []))
     if not old and not new:
-        why = [*_left(recording, forest, left + more)] or ["It has no event."]
+        why = [*_left_out_notes(recording, forest, left + more)] or ["It has no event."]
         raise NothingToLearn("\n".join([f"{name} has no complete chain to learn from.", *why]))
     more["take ways that hardly any other takes"] = walks.chains - sum(one.walks.chains for one in new)
-    account = [*_read(recording, _joined([*old, *new]), name), *_left(recording, forest, left + more)]
-    sketch = _sketch(recording, new, account) if known is None else _overlay(recording, old, new, account, known)
-    return Lesson(sketch, account)
+    account = [
+        *_represented_notes(recording, _merge_walks([*old, *new]), name),
+        *_left_out_notes(recording, forest, left + more),
+    ]
+    sketch = _draft(recording, new, account) if known is None else _overlay(recording, old, new, account, known)
+    return LearnedCatalog(sketch, account)
 
 
 def _chains(walks: Walks, names: Sequence[str], taken: list[str]) -> Iterator[Learned]:
@@ -71,10 +76,10 @@ def _chains(walks: Walks, names: Sequence[str], taken: list[str]) -> Iterator[Le
     for kind, _ in counts.most_common():
         words = names[kind].split(".")[1:-2] or [names[kind].split(".")[1]]
         taken.append(unique_name(slug("-".join(words), "-"), taken))
-        yield learned(taken[-1], walks.where(root == kind), names)
+        yield learn_chain(taken[-1], walks.where(root == kind), names)
 
 
-def _sketch(recording: Recording, found: Sequence[Learned], account: Sequence[str]) -> DraftCatalog:
+def _draft(recording: Recording, found: Sequence[Learned], account: Sequence[str]) -> DraftCatalog:
     payloads = _payloads(recording, found, {})
     notes: dict[Location, list[str]] = {**payloads.notes, **_event_notes(recording, found)}
     return DraftCatalog(
@@ -113,7 +118,7 @@ def _overlay(
 
 def _payloads(recording: Recording, found: Sequence[Learned], lists: dict[str, Any]) -> Payloads:
     payloads = Payloads(lists=lists)
-    for group in _neighbours(found):
+    for group in _chains_sharing_types(found):
         _learn_payloads(payloads, recording, group)
     return payloads
 
@@ -149,7 +154,7 @@ LEGEND = [
 ]
 
 
-def _neighbours(found: Sequence[Learned]) -> list[list[Learned]]:
+def _chains_sharing_types(found: Sequence[Learned]) -> list[list[Learned]]:
     """The chains in groups that share no event type."""
     groups: list[tuple[set[str], list[Learned]]] = []
     for one in found:
@@ -162,7 +167,7 @@ def _neighbours(found: Sequence[Learned]) -> list[list[Learned]]:
 
 
 def _learn_payloads(payloads: Payloads, recording: Recording, group: Sequence[Learned]) -> None:
-    walks = _joined(group)
+    walks = _merge_walks(group)
     number = np.unique(walks.chain, return_inverse=True)[1]
     walks = walks._replace(chain=number)
     kinds = recording.types
@@ -173,7 +178,7 @@ def _learn_payloads(payloads: Payloads, recording: Recording, group: Sequence[Le
     payloads.learn(events, int(number.max()) + 1)
 
 
-def _joined(group: Sequence[Learned]) -> Walks:
+def _merge_walks(group: Sequence[Learned]) -> Walks:
     return Walks(*map(np.concatenate, zip(*(one.walks for one in group), strict=True)))
 
 
@@ -209,21 +214,21 @@ def _other_sources(kind: int, recording: Recording) -> list[str]:
     return [f"also from {source} {version}: {count:,}" for (_, source, version), count in others[:3]]
 
 
-def _read(recording: Recording, walks: Walks, name: str) -> Iterator[str]:
+def _represented_notes(recording: Recording, walks: Walks, name: str) -> Iterator[str]:
     starts = np.sort(walks.time[walks.first])
-    begin, end = (format_timestamp(EPOCH + timedelta(microseconds=int(walks.time[i]))) for i in _extremes(walks))
+    begin, end = (format_timestamp(EPOCH + timedelta(microseconds=int(walks.time[i]))) for i in _size_range(walks))
     yield f"Learned from {name}: {walks.rows.size:,} events of {walks.chains:,} chains, {begin} to {end}."
     seconds = float(starts[-1] - starts[0]) / 1e6
     if starts.size > 1 and seconds > 0:
         yield f"Chains begin {(starts.size - 1) / seconds:.4g} times a second on average (--rate)."
-    yield "Tenants: " + _shares(recording) + "."
+    yield "Tenants: " + _source_shares(recording) + "."
 
 
-def _extremes(walks: Walks) -> tuple[int, int]:
+def _size_range(walks: Walks) -> tuple[int, int]:
     return int(np.argmin(walks.time)), int(np.argmax(walks.time))
 
 
-def _shares(recording: Recording) -> str:
+def _source_shares(recording: Recording) -> str:
     total = recording.tenants.total()
     most = [one for one in recording.tenants.most_common(MOST_TENANTS) if one[1] >= RARE_TENANT * total]
     named = [f"{tenant} ({space}) {count / total:.1%}" for (tenant, space), count in most]
@@ -231,7 +236,7 @@ def _shares(recording: Recording) -> str:
     return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
-def _left(recording: Recording, forest: Forest, left: Counter[str]) -> Iterator[str]:
+def _left_out_notes(recording: Recording, forest: CausalTrees, left: Counter[str]) -> Iterator[str]:
     """What was read and not learned."""
     names = list(recording.types)
     for problem, count in recording.unread.most_common():

@@ -16,16 +16,16 @@ from eventbus.chains.learning.fields import (
     MOST_LISTED,
     RARE,
     Events,
-    Sample,
-    by_chance,
-    drawn,
+    FieldSample,
+    as_list,
     fits_in_line,
+    is_coincidence,
     is_elapsed,
-    is_even,
-    known,
-    listed,
+    is_uniform,
+    known_values,
+    range_field,
 )
-from eventbus.chains.learning.recording import Column, Record
+from eventbus.chains.learning.recording import Column, PayloadColumns
 from eventbus.chains.learning.traces import Flags
 from eventbus.chains.randomness import Integers
 
@@ -37,16 +37,16 @@ COVERED = 0.9
 
 
 @dataclass
-class Bond:
+class Dependency:
     """Fields that have the same value in every chain (or, of one event type, in every event)."""
 
-    samples: list[Sample]
+    samples: list[FieldSample]
     codes: Integers
     has: Flags
     """Whether a chain (or event) has a value at all."""
     is_shared: bool = False
     """Several events of a chain show it."""
-    attributes: list[Bond] = field(default_factory=list)
+    attributes: list[Dependency] = field(default_factory=list)
     """What is given by this one's value."""
 
     @property
@@ -54,13 +54,13 @@ class Bond:
         return np.unique(self.codes[self.has]).size
 
 
-def shared(samples: Iterable[Sample], chains: int) -> list[Bond]:
+def chain_constants(samples: Iterable[FieldSample], chains: int) -> list[Dependency]:
     """Bonds over chains, of all fields whose value is the same wherever it comes in a chain.
 
     Args:
         chains: their numbers are below this.
     """
-    bonds: list[Bond] = []
+    bonds: list[Dependency] = []
     for sample in samples:
         bond = _of_chain(sample, chains)
         if bond is None:
@@ -76,12 +76,12 @@ def shared(samples: Iterable[Sample], chains: int) -> list[Bond]:
     return bonds
 
 
-def single(sample: Sample) -> Bond:
+def self_dependency(sample: FieldSample) -> Dependency:
     """A bond over the events of one type."""
-    return Bond([sample], sample.codes, sample.usable)
+    return Dependency([sample], sample.codes, sample.usable)
 
 
-def tied(bonds: Sequence[Bond], *, keys: Sequence[Bond]) -> list[Bond]:
+def group_by_key(bonds: Sequence[Dependency], *, keys: Sequence[Dependency]) -> list[Dependency]:
     """The keys, each with the other bonds that it determines as its attributes; the attributes are left out."""
     owned: set[int] = set()
     found = []
@@ -96,7 +96,7 @@ def tied(bonds: Sequence[Bond], *, keys: Sequence[Bond]) -> list[Bond]:
     return [key for key in found if id(key) not in owned]
 
 
-def _of_chain(sample: Sample, chains: int) -> Bond | None:
+def _of_chain(sample: FieldSample, chains: int) -> Dependency | None:
     """None if chains have several values."""
     rows = np.flatnonzero(sample.usable)[::-1]
     chain, values = sample.events.chain[rows], sample.codes[rows]
@@ -105,25 +105,25 @@ def _of_chain(sample: Sample, chains: int) -> Bond | None:
     if (codes[chain] != values).any():
         return None
     again = rows.size - int(has.sum())
-    if again and by_chance(again, values):
+    if again and is_coincidence(again, values):
         return None
-    return Bond([sample], codes, has, is_shared=again > 0)
+    return Dependency([sample], codes, has, is_shared=again > 0)
 
 
-def _is_same(one: Bond, other: Bond) -> bool:
+def _is_same(one: Dependency, other: Dependency) -> bool:
     both = one.has & other.has
     if one.samples[0].type != other.samples[0].type or (one.codes[both] != other.codes[both]).any():
         return False
-    return not by_chance(int(both.sum()), one.codes[both])
+    return not is_coincidence(int(both.sum()), one.codes[both])
 
 
-def _determines(key: Bond, other: Bond) -> bool:
+def _determines(key: Dependency, other: Dependency) -> bool:
     both = key.has & other.has
     first, one = np.unique(key.codes[both], return_inverse=True)
     second, two = np.unique(other.codes[both], return_inverse=True)
     if first.size < COVERED * key.distinct or np.unique(one * second.size + two).size > first.size:
         return False
-    return not by_chance(int(both.sum()) - first.size, other.codes[both])
+    return not is_coincidence(int(both.sum()) - first.size, other.codes[both])
 
 
 MOST_CHAINS = 20_000
@@ -146,7 +146,7 @@ class Payloads:
     lists: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     notes: dict[Location, list[str]] = field(default_factory=dict)
 
-    def learn(self, events: Sequence[tuple[Events, Record, int]], chains: int) -> None:
+    def learn(self, events: Sequence[tuple[Events, PayloadColumns, int]], chains: int) -> None:
         """Learn the payloads of some types that are emitted by chains which share types.
 
         Args:
@@ -166,21 +166,23 @@ class Payloads:
             self.fields[one.type] = tuple(self._built(one.type, record, (), sources))
             self._note_record(one.type, record)
 
-    def _share(self, samples: dict[str, list[Sample]], sources: dict[Any, PayloadField], chains: int) -> None:
+    def _share(self, samples: dict[str, list[FieldSample]], sources: dict[Any, PayloadField], chains: int) -> None:
         """Variables: what is the same in a whole chain, and what is given by that."""
         some = min(chains, MOST_CHAINS)
         early = [_early(s, some) for every in samples.values() for s in every if (s.events.type, s.path) not in sources]
-        bonds = shared([sample for sample in early if sample.usable.any() and sample.share >= RARE], some)
+        bonds = chain_constants([sample for sample in early if sample.usable.any() and sample.share >= RARE], some)
         whole = {(s.events.type, s.path): s for every in samples.values() for s in every}
         names: list[str] = []
-        for bond in tied(bonds, keys=[bond for bond in bonds if bond.is_shared]):
+        for bond in group_by_key(bonds, keys=[bond for bond in bonds if bond.is_shared]):
             names.append(unique_name(slug(bond.samples[0].path[-1]), names))
             self._variable(names[-1], bond, sources, whole)
 
-    def _variable(self, name: str, bond: Bond, sources: dict[Any, PayloadField], whole: dict[Any, Sample]) -> None:
+    def _variable(
+        self, name: str, bond: Dependency, sources: dict[Any, PayloadField], whole: dict[Any, FieldSample]
+    ) -> None:
         first = whole[bond.samples[0].events.type, bond.samples[0].path]
-        if not bond.attributes and first.type == "integer" and is_even(first):
-            numbers = drawn(first)
+        if not bond.attributes and first.type == "integer" and is_uniform(first):
+            numbers = range_field(first)
             low, high = int(numbers.minimum or 0), int(numbers.maximum or 0)
             variable, attributes = Variable(name=name, minimum=low, maximum=high), [""]
         else:
@@ -192,12 +194,12 @@ class Payloads:
                 sources[sample.events.type, sample.path] = _field(sample, var=reference)
                 self.variables.setdefault(sample.events.type, {})[name] = variable
 
-    def _pick(self, samples: list[Sample], sources: dict[Any, PayloadField]) -> None:
+    def _pick(self, samples: list[FieldSample], sources: dict[Any, PayloadField]) -> None:
         """What is drawn anew for each event."""
         left = [s for s in samples if (s.events.type, s.path) not in sources and s.share >= RARE]
-        bonds = {sample.path: single(sample) for sample in left}
-        keys = [bonds[s.path] for s in left if 1 < s.distinct[0].size <= MOST_LISTED and not is_even(s)]
-        for bond in tied(list(bonds.values()), keys=keys):
+        bonds = {sample.path: self_dependency(sample) for sample in left}
+        keys = [bonds[s.path] for s in left if 1 < s.distinct[0].size <= MOST_LISTED and not is_uniform(s)]
+        for bond in group_by_key(list(bonds.values()), keys=keys):
             self._source(bond, sources)
             for one in bond.attributes:
                 del bonds[one.samples[0].path]
@@ -205,19 +207,19 @@ class Payloads:
         for bond in bonds.values():
             self._source(bond, sources)
 
-    def _source(self, bond: Bond, sources: dict[Any, PayloadField]) -> None:
+    def _source(self, bond: Dependency, sources: dict[Any, PayloadField]) -> None:
         (sample,) = bond.samples
         place = (sample.events.type, sample.path)
         if not bond.attributes:
-            if is_even(sample):
-                sources[place] = drawn(sample)
+            if is_uniform(sample):
+                sources[place] = range_field(sample)
                 return
-            values, counts = known(sample, *sample.distinct)
+            values, counts = known_values(sample, *sample.distinct)
             if sample.type in {"integer", "number"} and len(values) > MOST_LISTED:
-                sources[place] = drawn(sample)
+                sources[place] = range_field(sample)
                 self._note(("events", place[0], "payload", *_nested(place[1])), "not drawn evenly in the recording")
                 return
-            choices = listed(values, counts)
+            choices = as_list(values, counts)
             if fits_in_line(choices) and len(values) <= MOST_LISTED:
                 sources[place] = _field(sample, choices=choices)
                 return
@@ -226,7 +228,7 @@ class Payloads:
             reference = f"{name}.{attribute}" if attribute else name
             sources[one.samples[0].events.type, one.samples[0].path] = _field(one.samples[0], pick=reference)
 
-    def _list(self, bond: Bond) -> tuple[str, list[str]]:
+    def _list(self, bond: Dependency) -> tuple[str, list[str]]:
         """Make a list of a bond's values.
 
         Returns:
@@ -234,17 +236,17 @@ class Payloads:
         """
         codes, counts = np.unique(bond.codes[bond.has], return_counts=True)
         if not bond.attributes:
-            return self._named(bond, listed(*known(bond.samples[0], codes, counts)), codes.size), [""]
+            return self._named(bond, as_list(*known_values(bond.samples[0], codes, counts)), codes.size), [""]
         parts = [bond, *bond.attributes]
         names: list[str] = []
         for part in parts:
             names.append(unique_name(part.samples[0].path[-1].replace(".", "_"), names))
-        columns = [_given(bond, part) for part in parts]
+        columns = [_lookup_table(bond, part) for part in parts]
         often = {code: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True) if _has(columns, code)}
         items = [_Item(zip(names, (column[code] for column in columns), strict=True)) for code in often]
-        return self._named(bond, tuple(map(dict, listed(items, list(often.values())))), codes.size), names
+        return self._named(bond, tuple(map(dict, as_list(items, list(often.values())))), codes.size), names
 
-    def _named(self, bond: Bond, items: tuple[Any, ...], seen: int) -> str:
+    def _named(self, bond: Dependency, items: tuple[Any, ...], seen: int) -> str:
         """The name of a list; one that is there already is used again."""
         kind, path = bond.samples[0].events.type, bond.samples[0].path
         name = slug(path[-1])
@@ -260,7 +262,7 @@ class Payloads:
         return name
 
     def _built(
-        self, kind: str, record: Record, path: tuple[str, ...], sources: dict[Any, PayloadField]
+        self, kind: str, record: PayloadColumns, path: tuple[str, ...], sources: dict[Any, PayloadField]
     ) -> Iterator[PayloadField]:
         """The fields of a record, in its order; what is rare, or has no source, is left out."""
         for name, member in record.members.items():
@@ -273,7 +275,7 @@ class Payloads:
             if inner:
                 yield PayloadField(name=name, type="object", fields=inner, required=any(one.required for one in inner))
 
-    def _note_record(self, kind: str, record: Record) -> None:
+    def _note_record(self, kind: str, record: PayloadColumns) -> None:
         if record.is_open:
             self._note(("events", kind, "payload"), f"more fields than the first {len(record.members)} came")
 
@@ -288,12 +290,12 @@ class _Item(dict[str, Any]):
         return str(next(iter(self.values())))
 
 
-def _samples(events: Events, record: Record, size: int) -> Iterator[Sample]:
+def _samples(events: Events, record: PayloadColumns, size: int) -> Iterator[FieldSample]:
     for path, column in record.columns():
-        yield Sample.of(events, path, column, size)
+        yield FieldSample.of(events, path, column, size)
 
 
-def _early(sample: Sample, chains: int) -> Sample:
+def _early(sample: FieldSample, chains: int) -> FieldSample:
     """The part of a sample that is in the first chains."""
     chosen = sample.events.chain < chains
     columns = (column[chosen] for column in sample.events[1:])
@@ -302,22 +304,22 @@ def _early(sample: Sample, chains: int) -> Sample:
     )
 
 
-def _simple(sample: Sample) -> PayloadField | None:
+def _simple(sample: FieldSample) -> PayloadField | None:
     """A constant or an elapsed time; None for anything else."""
     if sample.share < RARE:
         return None
     if is_elapsed(sample):
         return _field(sample, elapsed=True)
     codes, counts = sample.distinct
-    values, _ = known(sample, codes, counts)
+    values, _ = known_values(sample, codes, counts)
     return _field(sample, value=values[0]) if codes.size == 1 and values else None
 
 
-def _field(sample: Sample, **source: Any) -> PayloadField:
+def _field(sample: FieldSample, **source: Any) -> PayloadField:
     return PayloadField(name=sample.path[-1], type=sample.type, required=sample.share >= ALWAYS, **source)
 
 
-def _given(key: Bond, part: Bond) -> dict[int, Any]:
+def _lookup_table(key: Dependency, part: Dependency) -> dict[int, Any]:
     """By the code of the key's value, the value of a part."""
     both = key.has & part.has
     codes, first = np.unique(key.codes[both], return_index=True)

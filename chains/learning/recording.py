@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 Kinds = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-MOST_VALUES = 10_000
+MAX_VALUES = 10_000
 """Texts of a field that are remembered; others are only told apart."""
-MOST_FIELDS = 64
+MAX_FIELDS = 64
 """Fields of an object that are looked at; an object with more is a mapping of names rather than a record."""
 
 
@@ -102,7 +102,7 @@ class Column:
             return (np.array(values, np.float64) + 0.0).view(np.int64)
         if found != {str}:
             return np.fromiter((self._code(value) for value in values), np.int64, len(values))
-        code = self._texts.__getitem__ if len(self._texts) < MOST_VALUES else hash
+        code = self._texts.__getitem__ if len(self._texts) < MAX_VALUES else hash
         return np.fromiter(map(code, values), np.int64, len(values))
 
     def _code(self, value: Any) -> int:
@@ -111,7 +111,7 @@ class Column:
         if value is None or value is ...:
             return 0
         code = hash(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
-        if len(self._others) < MOST_VALUES:
+        if len(self._others) < MAX_VALUES:
             self._others.setdefault(code, value)
         return code
 
@@ -128,11 +128,11 @@ def _kind(value: Any) -> Kind:
     return Kind.ABSENT if value is ... else KINDS.get(type(value), Kind.OTHER)
 
 
-class Record:
+class PayloadColumns:
     """An object with fields, of which each is a column or an object in turn."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Column | Record] = {}
+        self.members: dict[str, Column | PayloadColumns] = {}
         self.is_open = False
         """It has more fields than are looked at."""
 
@@ -159,12 +159,12 @@ class Record:
     def _field(self, row: int, name: str, values: Sequence[Any]) -> None:
         member = self.members.get(name)
         if member is None:
-            if len(self.members) >= MOST_FIELDS:
+            if len(self.members) >= MAX_FIELDS:
                 self.is_open = True
                 return
             kinds = set(map(type, values)) - {type(None), type(...)}
-            member = self.members[name] = Record() if kinds == {dict} else Column()
-        if isinstance(member, Record):
+            member = self.members[name] = PayloadColumns() if kinds == {dict} else Column()
+        if isinstance(member, PayloadColumns):
             member.add(row, [value if isinstance(value, dict) else {} for value in values])
         else:
             member.add(row, values)
@@ -242,7 +242,7 @@ EXACT = len("2026-01-01T00:00:00.000000Z")
 Row = tuple[Any, ...]
 
 
-class _Numbers(dict[str, int]):
+class _IdNumbers(dict[str, int]):
     """Numbers names in the order in which they are asked for."""
 
     def __missing__(self, name: str) -> int:
@@ -265,8 +265,8 @@ class Recording:
     def __init__(self) -> None:
         self.lines = 0
         self.unread: Counter[str] = Counter()
-        self.types: dict[str, int] = _Numbers()
-        self.payloads: list[Record] = []
+        self.types: dict[str, int] = _IdNumbers()
+        self.payloads: list[PayloadColumns] = []
         self.emitted: Counter[tuple[int, str, str]] = Counter()
         self.tenants: Counter[tuple[str, str]] = Counter()
         self._counts: list[int] = []
@@ -325,7 +325,7 @@ class Recording:
         for number, payload in zip(numbers, payloads, strict=True):
             grouped.setdefault(number, []).append(payload)
         for _ in range(len(self.payloads), len(self.types)):
-            self.payloads.append(Record())
+            self.payloads.append(PayloadColumns())
             self._counts.append(0)
         for number, group in grouped.items():
             self.payloads[number].add(self._counts[number], group)

@@ -60,7 +60,7 @@ class Machine(NamedTuple):
             yield int(pairs[0, begin]), int(pairs[1, begin]), delays[group]
 
 
-def machine(walks: Walks) -> Machine:
+def merge_states(walks: Walks) -> Machine:
     """The states of walks that begin with the same type.
 
     Types become several states where the chi-square test says that what comes next, or when, depends on the state
@@ -69,8 +69,8 @@ def machine(walks: Walks) -> Machine:
     """
     state = np.unique(walks.type, return_inverse=True)[1].astype(np.int64)
     root = int(state[0])
-    place = _appearances(walks)
-    pace = _pace(walks)
+    place = _occurrences(walks)
+    pace = _delay_class(walks)
     while (count := int(state.max()) + 1) < MOST_STATES:
         before = np.where(walks.first, -1, np.roll(state, 1))
         after = np.where(walks.last, -1, np.roll(state, -1)) * DELAY_CLASSES + pace
@@ -89,7 +89,7 @@ def _split(state: Integers, rows: Integers, contexts: tuple[Integers, ...], afte
         seen, context_of = np.unique(context[rows], return_inverse=True)
         follows, follow_of = np.unique(after[rows], return_inverse=True)
         table = np.bincount(context_of * follows.size + follow_of, minlength=seen.size * follows.size)
-        groups = _alike(table.reshape(seen.size, follows.size).astype(np.float64))
+        groups = _merge_similar(table.reshape(seen.size, follows.size).astype(np.float64))
         if groups.max() > 0:
             group = groups[context_of]
             state[rows[group > 0]] = count + group[group > 0] - 1
@@ -97,12 +97,12 @@ def _split(state: Integers, rows: Integers, contexts: tuple[Integers, ...], afte
     return False
 
 
-def _alike(table: Counts) -> Integers:
+def _merge_similar(table: Counts) -> Integers:
     """A group for each row of counts: rows of one group may well be samples of the same distribution."""
     groups = np.zeros(len(table), np.int64)
     sums: list[Counts] = []
     for row in np.argsort(-table.sum(1), kind="stable"):
-        fits = [_chance(table[row], other) for other in sums]
+        fits = [_similarity(table[row], other) for other in sums]
         best = int(np.argmax(fits)) if fits else 0
         if not fits or fits[best] < CHANCE:
             best = len(sums)
@@ -112,7 +112,7 @@ def _alike(table: Counts) -> Integers:
     return groups
 
 
-def _chance(one: Counts, other: Counts) -> float:
+def _similarity(one: Counts, other: Counts) -> float:
     """The probability that samples of one distribution differ so much (Pearson's test of homogeneity).
 
     The rarest columns count as one, so that enough is expected of each.
@@ -130,7 +130,7 @@ def _chance(one: Counts, other: Counts) -> float:
     return upper_gamma((both.size - 1) / 2, statistic / 2)
 
 
-def _appearances(walks: Walks) -> Integers:
+def _occurrences(walks: Walks) -> Integers:
     """How often the type of each event came before in its chain, `FURTHEST` at most."""
     order = np.lexsort((np.arange(walks.rows.size), walks.type, walks.chain))
     same = np.append(False, (np.diff(walks.chain[order]) == 0) & (np.diff(walks.type[order]) == 0))
@@ -141,7 +141,7 @@ def _appearances(walks: Walks) -> Integers:
     return times
 
 
-def _pace(walks: Walks) -> Integers:
+def _delay_class(walks: Walks) -> Integers:
     """A class for the delay after each event, by quantiles among events of its type that are followed by the same."""
     onward = np.flatnonzero(~walks.last)
     delays = walks.time[onward + 1] - walks.time[onward]
@@ -179,7 +179,7 @@ class Learned(NamedTuple):
     """Those that it was learned from."""
 
 
-def learned(name: str, walks: Walks, names: Sequence[str]) -> Learned:
+def learn_chain(name: str, walks: Walks, names: Sequence[str]) -> Learned:
     """The chain of some walks.
 
     Ways that very few walks take are left out where all of them would be more than a catalog can describe.
@@ -189,13 +189,13 @@ def learned(name: str, walks: Walks, names: Sequence[str]) -> Learned:
     """
     least = 1
     while True:
-        found = machine(walks)
+        found = merge_states(walks)
         transitions = {(here, there): fit(delays) for here, there, delays in found.transitions()}
         chain = _chain(name, found, transitions, names)
         if _is_describable(chain):
             return Learned(chain, dict(_notes(chain, found, transitions)), walks)
         least *= 4
-        walks = _without_rare(found, least)
+        walks = _drop_rare(found, least)
 
 
 def state_names(types: Sequence[str]) -> list[str]:
@@ -214,7 +214,7 @@ def outcome_of(event_type: str) -> Outcome:
     return "failed" if is_failure(event_type.split(".")[-2]) else "completed"
 
 
-def refitted(chain: Chain, found: Machine) -> Learned:
+def refit(chain: Chain, found: Machine) -> Learned:
     """A known chain with the shares and delays of the walks through its states.
 
     Args:
@@ -229,7 +229,7 @@ def refitted(chain: Chain, found: Machine) -> Learned:
         states[state.name] = _refitted(state, seen) if any(seen) else state
         for index, one in enumerate(seen):
             place = ("chains", chain.name, "states", state.name, "next", index)
-            notes[place] = [_figures(one) if one else "not seen"]
+            notes[place] = [_fit_note(one) if one else "not seen"]
     return Learned(replace(chain, weight=found.walks.chains, states=states), notes, found.walks)
 
 
@@ -271,10 +271,10 @@ def _notes(
         index = places.setdefault(here, 0)
         places[here] += 1
         place = ("chains", chain.name, "states", labels[here], "next", index)
-        yield place, [_figures(one)]
+        yield place, [_fit_note(one)]
 
 
-def _figures(one: Fit) -> str:
+def _fit_note(one: Fit) -> str:
     return f"ks {one.distance:.3f} of {one.size:,}" + (", bounds without the outermost" if one.trimmed else "")
 
 
@@ -285,7 +285,7 @@ def _is_describable(chain: Chain) -> bool:
         return False
 
 
-def _without_rare(found: Machine, least: int) -> Walks:
+def _drop_rare(found: Machine, least: int) -> Walks:
     """Without the walks that take a transition which fewer than so many take."""
     walks = found.walks
     there = np.where(walks.last, -1, np.roll(found.state, -1))
@@ -301,7 +301,7 @@ def _without_rare(found: Machine, least: int) -> Walks:
 Types = tuple[str, ...]
 
 
-class Recognised(NamedTuple):
+class KnownChains(NamedTuple):
     """What a catalog knows of a recording."""
 
     chains: list[Learned]
@@ -311,7 +311,7 @@ class Recognised(NamedTuple):
     """Chains that are neither, by the reason."""
 
 
-def recognised(catalog: Catalog, walks: Walks, names: Sequence[str]) -> Recognised:
+def recognise_known(catalog: Catalog, walks: Walks, names: Sequence[str]) -> KnownChains:
     """Sort walks by the chains of a catalog, and fit these.
 
     Chains with more than transitions (forks, retries, sessions, …) get their weight alone.
@@ -331,10 +331,10 @@ def recognised(catalog: Catalog, walks: Walks, names: Sequence[str]) -> Recognis
     strange = walks.having(known[walks.type])
     begun = np.array([name in chains for name in names], np.bool_)[walks.root]
     left["have event types of the catalog, but not its beginnings"] = walks.where(strange & ~begun).chains
-    return Recognised(found, walks.where(~strange), +left)
+    return KnownChains(found, walks.where(~strange), +left)
 
 
-def is_plain(chain: Chain) -> bool:
+def is_linear(chain: Chain) -> bool:
     """Whether a chain has transitions and nothing else."""
     special = (state.fork or state.timeout or state.causes or state.abandon for state in chain.states.values())
     undoing = (way.retry or way.compensate or way.scaled_by for state in chain.states.values() for way in state.next)
@@ -342,7 +342,7 @@ def is_plain(chain: Chain) -> bool:
 
 
 def _matched(chain: Chain, walks: Walks, names: Sequence[str], left: Counter[str]) -> Iterator[Learned]:
-    if not is_plain(chain):
+    if not is_linear(chain):
         notes: dict[Location, list[str]] = {("chains", chain.name): ["only its weight is learned"]}
         yield Learned(replace(chain, weight=walks.chains), notes, walks)
         return
@@ -350,7 +350,7 @@ def _matched(chain: Chain, walks: Walks, names: Sequence[str], left: Counter[str
     fits = state >= 0
     left[f"are no walks of {chain.name}"] += walks.where(~fits).chains
     if fits.any():
-        yield refitted(chain, Machine(walks.where(fits), state[fits]))
+        yield refit(chain, Machine(walks.where(fits), state[fits]))
 
 
 def _states(chain: Chain, walks: Walks, names: Sequence[str]) -> Integers:
@@ -363,13 +363,13 @@ def _states(chain: Chain, walks: Walks, names: Sequence[str]) -> Integers:
         kinds = walks.type[begin:end]
         key = kinds.tobytes()
         if key not in cache:
-            way = next(_ways(chain, tuple(names[kind] for kind in kinds)), None)
+            way = next(_paths(chain, tuple(names[kind] for kind in kinds)), None)
             cache[key] = np.array([number[name] for name in way] if way else [-1] * kinds.size, np.int64)
         states[begin:end] = cache[key]
     return states
 
 
-def _ways(chain: Chain, types: Types) -> Iterator[Types]:
+def _paths(chain: Chain, types: Types) -> Iterator[Types]:
     """The rows of states that leave these event types behind."""
     ahead: list[Types] = [(chain.start,)]
     while ahead:

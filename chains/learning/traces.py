@@ -66,7 +66,7 @@ class Walks(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Forest:
+class CausalTrees:
     """What the causes of a recording make of it."""
 
     walks: Walks
@@ -80,12 +80,12 @@ class Forest:
     """Chains that these are of."""
 
 
-def grown(recording: Recording) -> Forest:
+def build_trees(recording: Recording) -> CausalTrees:
     """Follow the causes."""
     ids, causes = recording.column("id"), recording.column("cause")
     kept = np.sort(np.unique(ids, return_index=True)[1])
     time, kind = recording.column("time")[kept], recording.column("type")[kept]
-    chain = _numbered(recording.column("chain")[kept])
+    chain = _as_indices(recording.column("chain")[kept])
     parent = _parents(ids[kept], causes[kept])
     depth = _depths(parent)
     faults = _faults(parent, causes[kept] == 0, chain, time, depth)
@@ -100,7 +100,7 @@ def grown(recording: Recording) -> Forest:
     beside = sound & ~path
     order = np.lexsort((depth[path], chain[path]))
     rows = np.flatnonzero(path)[order]
-    return Forest(
+    return CausalTrees(
         Walks(kept[rows], chain[rows], kind[rows], time[rows]),
         ids.size - kept.size,
         +broken,
@@ -109,7 +109,7 @@ def grown(recording: Recording) -> Forest:
     )
 
 
-def _numbered(chains: Integers) -> Integers:
+def _as_indices(chains: Integers) -> Integers:
     """Chains numbered in the order in which they begin."""
     _, first, number = np.unique(chains, return_index=True, return_inverse=True)
     numbers: Integers = np.argsort(np.argsort(first))[number]
@@ -171,14 +171,14 @@ def _on_path(parent: Integers, chain: Integers, time: Integers, depth: Integers,
     return path
 
 
-class Judged(NamedTuple):
+class Learnable(NamedTuple):
     """The walks that can be learned, and how many cannot, by the reason."""
 
     walks: Walks
     left: Counter[str]
 
 
-def judged(walks: Walks, names: list[str]) -> Judged:
+def filter_learnable(walks: Walks, names: list[str]) -> Learnable:
     """Leave out the chains that do not end where others do, or whose types start or end others.
 
     Args:
@@ -190,10 +190,10 @@ def judged(walks: Walks, names: list[str]) -> Judged:
             gone = walks.having(chosen)
             left[reason] += walks.where(gone).chains
             walks = walks.where(~gone)
-    return Judged(walks, +left)
+    return Learnable(walks, +left)
 
 
-def _ends(walks: Walks, size: int) -> Flags:
+def _end_types(walks: Walks, size: int) -> Flags:
     """For each type, whether it ends more chains than go on after it; what starts a chain never ends one."""
     last = np.bincount(walks.type[walks.last], minlength=size)
     onward = np.bincount(walks.type[~walks.last], minlength=size)
@@ -203,11 +203,11 @@ def _ends(walks: Walks, size: int) -> Flags:
 
 
 def _unfinished(walks: Walks, names: list[str]) -> dict[str, Flags]:
-    return {"do not end": walks.last & ~_ends(walks, len(names))[walks.type]}
+    return {"do not end": walks.last & ~_end_types(walks, len(names))[walks.type]}
 
 
 def _continued(walks: Walks, names: list[str]) -> dict[str, Flags]:
-    return {"go on after an event that ends others": ~walks.last & _ends(walks, len(names))[walks.type]}
+    return {"go on after an event that ends others": ~walks.last & _end_types(walks, len(names))[walks.type]}
 
 
 def _conflicting(walks: Walks, names: list[str]) -> dict[str, Flags]:

@@ -18,7 +18,7 @@ from eventbus.catalog.export.jsonschema import catalog_schema
 from eventbus.catalog.infer import infer
 from eventbus.catalog.infer.chains import event_type_name
 from eventbus.catalog.infer.draft import infer_document
-from eventbus.catalog.infer.values import matching_texts
+from eventbus.catalog.infer.texts import matching_texts
 from eventbus.catalog.validation import event_name
 
 ORDER = {

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, Chain, Uniform, Variable
 from eventbus.chains import ChainGenerator
 from eventbus.chains.errors import NothingToLearn, UnreadableStream
-from eventbus.chains.learning import Lesson, batches, learn
+from eventbus.chains.learning import LearnedCatalog, batches, learn
 from eventbus.chains.sampling import sampler
 from eventbus.chains.verification import verify
 from tests.unit.chains.catalogs import catalog_of, chain, delays, event, field, state, way
@@ -34,11 +34,11 @@ def generated(catalog: Catalog, chains: int, seed: int = 1, **settings: Any) -> 
     return [line for lines in ChainGenerator(catalog, seed=seed, **settings).lines(chains=chains) for line in lines]
 
 
-def loaded(lesson: Lesson, folder: Path, *beneath: Path) -> Catalog:
+def loaded(lesson: LearnedCatalog, folder: Path, *base: Path) -> Catalog:
     """The catalog of the file that was written."""
     file = folder / "learned.yaml"
     file.write_text(lesson.sketch.text(), encoding="utf-8")
-    return Catalog.load(*beneath, file)
+    return Catalog.load(*base, file)
 
 
 def failed(lines: Sequence[bytes], catalog: Catalog, *names: str) -> dict[str, list[str]]:
@@ -172,7 +172,7 @@ def recorded(*walks: str) -> list[bytes]:
     return lines
 
 
-def ways_of(lesson: Lesson) -> dict[str, list[tuple[str, str]]]:
+def ways_of(lesson: LearnedCatalog) -> dict[str, list[tuple[str, str]]]:
     """Of each learned chain, the ways between states."""
     chains = lesson.sketch.catalog.chains
     return {n: [(s.name, t.to) for s in one.states.values() for t in s.next] for n, one in chains.items()}
