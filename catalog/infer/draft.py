@@ -82,7 +82,7 @@ def infer_document(root: Any, stem: str, name: str) -> DraftCatalog:
         kind, title, found = "JSON Schema", stem, list(schema_events(document, stem))
     if not found:
         raise CatalogError(f"{name} describes no event")
-    return _Inference(document, organisation_name(title), "-".join(words(title)) or stem).sketch(
+    return _Inference(document, organisation_name(title), "-".join(words(title)) or stem).draft(
         found, f"Made from the {kind} document {name}."
     )
 
@@ -95,7 +95,7 @@ class _Inference:
         self._fields = PayloadInference(document)
         self._events: dict[str, EventType] = {}
 
-    def sketch(self, found: list[EventSchema], head: str) -> DraftCatalog:
+    def draft(self, found: list[EventSchema], head: str) -> DraftCatalog:
         root = self._document.root if isinstance(self._document.root, dict) else {}
         self._fields.lists.update({name: tuple(items) for name, items in root.get("x-lists", {}).items()})
         for one in found:

@@ -53,10 +53,10 @@ def init(source: Path, out: Path | None) -> None:
         return
     from eventbus.catalog.infer import infer
 
-    sketch = infer(source)
-    _write(sketch.text(), out)
-    guesses = sum(len(notes) for notes in sketch.notes.values())
-    made = f"{len(sketch.catalog.events)} event types in {len(sketch.catalog.chains)} chains"
+    draft = infer(source)
+    _write(draft.text(), out)
+    guesses = sum(len(notes) for notes in draft.notes.values())
+    made = f"{len(draft.catalog.events)} event types in {len(draft.catalog.chains)} chains"
     click.echo(f"{made}, {guesses} guesses to verify" if guesses else made, err=True)
 
 
@@ -94,9 +94,9 @@ def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress:
     from eventbus.cli.signals import interrupted_by_sigterm
 
     with _interruptible(), interrupted_by_sigterm(), _shown(file, batches(file), progress) as lines:
-        lesson = learned(lines, _name(file), known)
-    _write(lesson.sketch.text(), out)
-    click.echo("\n".join(lesson.account), err=True)
+        learned = learned(lines, _name(file), known)
+    _write(learned.draft.text(), out)
+    click.echo("\n".join(learned.account), err=True)
 
 
 def _write(text: str, out: Path | None) -> None:

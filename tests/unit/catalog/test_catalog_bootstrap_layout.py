@@ -58,12 +58,12 @@ def test_notes_stand_at_the_value_they_are_about() -> None:
     """At the end of its line, or above it where there is no room."""
     chain = "vault-read"
     far = ("chains", chain, "states", "requested", "next", 0, "delay")
-    sketch = DraftCatalog(
+    draft = DraftCatalog(
         catalog=Catalog.default(),
         notes={far: ["ks 0.01"], ("chains", chain, "weight"): ["w" * WIDTH]},
         head=["first", "", "third"],
     )
-    lines = sketch.text().splitlines()
+    lines = draft.text().splitlines()
     assert lines[:3] == ["# first", "#", "# third"]
     assert "        next: [{to: completed, delay: {uniform: [20, 50]}}]  # ks 0.01" in lines
     above = lines.index(f"    # {'w' * WIDTH}")
