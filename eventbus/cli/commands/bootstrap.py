@@ -90,13 +90,13 @@ def learn(file: BinaryIO, out: Path | None, *, merge: bool, paths: Paths, progre
 
 def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress: bool | None) -> None:
     from eventbus.chains.learning import batches
-    from eventbus.chains.learning import learn as learned
+    from eventbus.chains.learning import learn as learn_catalog
     from eventbus.cli.signals import interrupted_by_sigterm
 
     with _interruptible(), interrupted_by_sigterm(), _shown(file, batches(file), progress) as lines:
-        learned = learned(lines, _name(file), known)
-    _write(learned.draft.text(), out)
-    click.echo("\n".join(learned.account), err=True)
+        result = learn_catalog(lines, _name(file), known)
+    _write(result.draft.text(), out)
+    click.echo("\n".join(result.account), err=True)
 
 
 def _write(text: str, out: Path | None) -> None:

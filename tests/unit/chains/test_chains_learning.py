@@ -260,11 +260,11 @@ def test_what_cannot_be_learned_is_counted() -> None:
     account = "\n".join(learn([[*sound, sound[0], *strange]], "a file").account)
     assert "Learned from a file: 40 events of 20 chains" in account
     for sentence in (
-        "1 of 56 lines are not events: no JSON.",
-        "no JSON object",
+        "1 of 56 lines are not events: not JSON.",
+        "not a JSON object",
         "no field 'event_type'",
         "a timestamp that is not ISO 8601 with a zone",
-        "an event type that is no name",
+        "an event type that is not a name",
         "a field of a wrong type",
         "1 events repeated an id",
         "1 chains do not end",
