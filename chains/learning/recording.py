@@ -1,4 +1,4 @@
-"""Reads a recording into columns: 40 bytes for each event and 9 for each payload value."""
+"""A stream of events as columns: what is needed to find its chains, 40 bytes for each event and 9 for each value."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ from eventbus.event import FIELDS, microseconds, type_pattern
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+# A payload field of many events as a column: 9 bytes for each value, whatever it is.
+
+
 Kinds = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-MAX_VALUES = 10_000
-"""Distinct texts kept for each field; beyond them only hashes are kept."""
-MAX_FIELDS = 64
-"""Fields of an object that are read; an object with more of them is a mapping rather than a record."""
+MOST_VALUES = 10_000
+"""Texts of a field that are remembered; others are only told apart."""
+MOST_FIELDS = 64
+"""Fields of an object that are looked at; an object with more is a mapping of names rather than a record."""
 
 
 class Kind(IntEnum):
-    """JSON type of a value."""
+    """What JSON makes of a value."""
 
     ABSENT = 0
     NULL = 1
@@ -43,17 +46,16 @@ class Kind(IntEnum):
     NUMBER = 4
     TEXT = 5
     OTHER = 6
-    """An array, or an object in a field that also has other values."""
+    """A list, or an object where others of the field are none."""
 
 
 KINDS = {bool: Kind.BOOLEAN, int: Kind.INTEGER, float: Kind.NUMBER, str: Kind.TEXT, type(None): Kind.NULL}
 
 
 class Column:
-    """The values of one field, in the order of the events of a type.
+    """Values of one field, in the order of the events of a type.
 
-    Each value has a 64-bit code: equal values have equal codes; different values have different codes but for hash
-    collisions.
+    Each has a code: equal values have equal codes, different ones different codes (as far as 64 bits tell them apart).
     """
 
     def __init__(self) -> None:
@@ -65,16 +67,16 @@ class Column:
 
     @property
     def values(self) -> dict[int, Any]:
-        """Values that are neither numbers nor null, by code, in order of first appearance."""
+        """By code, in the order of their first appearance: what is neither number nor null."""
         return {**{code: text for text, code in self._texts.items()}, **self._others}
 
     def add(self, row: int, values: Sequence[Any]) -> None:
-        """Appends the values of the events from `row` on; `...` marks an absent value."""
+        """The values of events from a row on; `...` stands for none."""
         self._pad(row)
-        types = set(map(type, values))
-        uniform = np.full(len(values), _kind(values[0]), np.uint8)
-        self._kinds.append(uniform if len(types) == 1 else np.array(list(map(_kind, values)), np.uint8))
-        self._codes.append(self._encode(values, types))
+        found = set(map(type, values))
+        only = np.full(len(values), _kind(values[0]), np.uint8)
+        self._kinds.append(only if len(found) == 1 else np.array(list(map(_kind, values)), np.uint8))
+        self._codes.append(self._coded(values, found))
         self._size += len(values)
 
     def codes(self, size: int) -> Integers:
@@ -84,7 +86,7 @@ class Column:
         return self._codes[0]
 
     def kinds(self, size: int) -> Kinds:
-        """The kinds of the values of the first `size` events."""
+        """What the values of the first `size` events are (`Kind`)."""
         self._pad(size)
         self._kinds = [np.concatenate([np.empty(0, np.uint8), *self._kinds])]
         return self._kinds[0]
@@ -95,12 +97,12 @@ class Column:
             self._kinds.append(np.zeros(size - self._size, np.uint8))
             self._size = size
 
-    def _encode(self, values: Sequence[Any], types: set[type]) -> Integers:
-        if types <= {int, float}:
+    def _coded(self, values: Sequence[Any], found: set[type]) -> Integers:
+        if found <= {int, float}:
             return (np.array(values, np.float64) + 0.0).view(np.int64)
-        if types != {str}:
+        if found != {str}:
             return np.fromiter((self._code(value) for value in values), np.int64, len(values))
-        code = self._texts.__getitem__ if len(self._texts) < MAX_VALUES else hash
+        code = self._texts.__getitem__ if len(self._texts) < MOST_VALUES else hash
         return np.fromiter(map(code, values), np.int64, len(values))
 
     def _code(self, value: Any) -> int:
@@ -109,13 +111,13 @@ class Column:
         if value is None or value is ...:
             return 0
         code = hash(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
-        if len(self._others) < MAX_VALUES:
+        if len(self._others) < MOST_VALUES:
             self._others.setdefault(code, value)
         return code
 
 
 class _Codes(dict[str, int]):
-    """Codes of texts; asking for a text adds it."""
+    """Remembers the texts that it gave a code."""
 
     def __missing__(self, text: str) -> int:
         self[text] = code = hash(text)
@@ -126,16 +128,16 @@ def _kind(value: Any) -> Kind:
     return Kind.ABSENT if value is ... else KINDS.get(type(value), Kind.OTHER)
 
 
-class PayloadColumns:
-    """The fields of an object; each is a column or another object."""
+class Record:
+    """An object with fields, of which each is a column or an object in turn."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Column | PayloadColumns] = {}
+        self.members: dict[str, Column | Record] = {}
         self.is_open = False
-        """Whether fields beyond `MAX_FIELDS` were ignored."""
+        """It has more fields than are looked at."""
 
     def add(self, row: int, objects: Sequence[dict[str, Any]]) -> None:
-        """Appends the objects of the events from `row` on."""
+        """The objects of events from a row on."""
         shapes = set(map(tuple, objects))
         if len(shapes) == 1:
             names = next(iter(shapes))
@@ -144,7 +146,7 @@ class PayloadColumns:
             return
         widest_first = sorted(shapes, key=lambda shape: (-len(shape), shape))
         for name in dict.fromkeys(name for shape in widest_first for name in shape):
-            self._field(row, name, [value.get(name, ...) for value in objects])
+            self._field(row, name, [one.get(name, ...) for one in objects])
 
     def columns(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Column]]:
         """All columns with their paths."""
@@ -157,12 +159,12 @@ class PayloadColumns:
     def _field(self, row: int, name: str, values: Sequence[Any]) -> None:
         member = self.members.get(name)
         if member is None:
-            if len(self.members) >= MAX_FIELDS:
+            if len(self.members) >= MOST_FIELDS:
                 self.is_open = True
                 return
             kinds = set(map(type, values)) - {type(None), type(...)}
-            member = self.members[name] = PayloadColumns() if kinds == {dict} else Column()
-        if isinstance(member, PayloadColumns):
+            member = self.members[name] = Record() if kinds == {dict} else Column()
+        if isinstance(member, Record):
             member.add(row, [value if isinstance(value, dict) else {} for value in values])
         else:
             member.add(row, values)
@@ -233,15 +235,15 @@ class _ZstdReader(RawIOBase):
 
 
 TYPES: list[set[type]] = [{str}, {str}, {str}, {str}, {str, type(None)}, {str}, {str}, {str}, {str}, {dict}]
-"""Types allowed for each field of an event."""
+"""Of an event's fields."""
 fields_of = itemgetter(*FIELDS)
-TIMESTAMP_LENGTH = len("2026-01-01T00:00:00.000000Z")
+EXACT = len("2026-01-01T00:00:00.000000Z")
 
 Row = tuple[Any, ...]
 
 
-class _IdNumbers(dict[str, int]):
-    """Numbers names in the order of first use."""
+class _Numbers(dict[str, int]):
+    """Numbers names in the order in which they are asked for."""
 
     def __missing__(self, name: str) -> int:
         self[name] = len(self)
@@ -249,55 +251,55 @@ class _IdNumbers(dict[str, int]):
 
 
 class Recording:
-    """A recording, read into columns.
+    """Everything that was read.
 
     Attributes:
-        lines: number of lines read.
-        unread: number of lines that are not events, by what is wrong with them.
-        types: type ids by event type.
-        payloads: payload columns by type id.
-        emitted: number of events by type id, source and schema version.
-        tenants: number of events by tenant and namespace.
+        lines: how many there were.
+        unread: lines that are no events, by what is wrong with them.
+        types: number of each event type.
+        payloads: of each event type, by number.
+        emitted: events by type number, source and schema version.
+        tenants: events by tenant and namespace.
     """
 
     def __init__(self) -> None:
         self.lines = 0
         self.unread: Counter[str] = Counter()
-        self.types: dict[str, int] = _IdNumbers()
-        self.payloads: list[PayloadColumns] = []
+        self.types: dict[str, int] = _Numbers()
+        self.payloads: list[Record] = []
         self.emitted: Counter[tuple[int, str, str]] = Counter()
         self.tenants: Counter[tuple[str, str]] = Counter()
         self._counts: list[int] = []
         self._parts: dict[str, list[Integers]] = {name: [] for name in ("type", "time", "id", "cause", "chain")}
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Reads more lines; a line that is not an event is counted and skipped."""
+        """Read more lines; what is no event is counted, and nothing else comes of it."""
         self.lines += len(lines)
         try:
             rows = [fields_of(orjson.loads(line)) for line in lines]
-            is_valid = all(
+            sound = all(
                 set(map(type, column)) <= kinds for column, kinds in zip(zip(*rows, strict=True), TYPES, strict=False)
             ) and all(map(self._is_named, {row[1] for row in rows}))
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            is_valid = False
-        if not is_valid:
-            rows = list(self._valid_rows(lines))
+            sound = False
+        if not sound:
+            rows = list(self._sound_rows(lines))
         try:
             times = _times([row[2] for row in rows])
         except ValueError:
-            rows = list(self._valid_rows(lines, timed=True))
+            rows = list(self._sound_rows(lines, timed=True))
             times = _times([row[2] for row in rows])
         if rows:
             self._add(rows, times)
 
     def column(self, name: str) -> Integers:
-        """A column of all events, in stream order: `type`, `time` (µs), `id`, `cause` (0 for none) or `chain`."""
+        """Of all events in the order of the stream: `type`, `time` (microseconds), `id`, `cause` (0: none), `chain`."""
         self._parts[name] = [np.concatenate([np.empty(0, np.int64), *self._parts[name]])]
         return self._parts[name][0]
 
-    def count(self, type_id: int) -> int:
-        """Number of events of a type."""
-        return self._counts[type_id]
+    def count(self, kind: int) -> int:
+        """Events of a type."""
+        return self._counts[kind]
 
     def __len__(self) -> int:
         return sum(self._counts)
@@ -323,18 +325,17 @@ class Recording:
         for number, payload in zip(numbers, payloads, strict=True):
             grouped.setdefault(number, []).append(payload)
         for _ in range(len(self.payloads), len(self.types)):
-            self.payloads.append(PayloadColumns())
+            self.payloads.append(Record())
             self._counts.append(0)
         for number, group in grouped.items():
             self.payloads[number].add(self._counts[number], group)
             self._counts[number] += len(group)
 
-    def _valid_rows(self, lines: Sequence[bytes], *, timed: bool = False) -> Iterator[Row]:
-        """Parses line by line, and counts the lines that are not events.
+    def _sound_rows(self, lines: Sequence[bytes], *, timed: bool = False) -> Iterator[Row]:
+        """The lines that are events, one by one; the others are counted.
 
         Args:
-            lines: the lines.
-            timed: check timestamps too; everything else has been counted already.
+            timed: look at the times too, as everything else was looked at before.
         """
         for line in lines:
             try:
@@ -350,23 +351,23 @@ class Recording:
             yield row
 
     def _row(self, line: bytes) -> Row:
-        """The fields of one event.
+        """The fields of one line.
 
         Raises:
-            ValueError: the line is not an event; the message says why.
+            ValueError: it is no event; says why.
         """
         try:
             row: Row = fields_of(orjson.loads(line))
         except orjson.JSONDecodeError as error:
-            raise ValueError("not JSON" if line.strip() else "an empty line") from error
+            raise ValueError("no JSON" if line.strip() else "an empty line") from error
         except KeyError as error:
             raise ValueError(f"no field {error.args[0]!r}") from error
         except TypeError as error:
-            raise ValueError("not a JSON object") from error
+            raise ValueError("no JSON object") from error
         if not all(type(value) in kinds for value, kinds in zip(row, TYPES, strict=True)):
             raise ValueError("a field of a wrong type")
         if not self._is_named(row[1]):
-            raise ValueError("an event type that is not a name such as omninode.agent.execution.started.v1")
+            raise ValueError("an event type that is no name such as omninode.agent.execution.started.v1")
         return row
 
     def _is_named(self, name: str) -> bool:
@@ -374,7 +375,7 @@ class Recording:
 
 
 def record(batches: Iterable[Sequence[bytes]]) -> Recording:
-    """Reads a whole recording."""
+    """Read a whole stream."""
     recording = Recording()
     for lines in batches:
         recording.add(lines)
@@ -382,15 +383,15 @@ def record(batches: Iterable[Sequence[bytes]]) -> Recording:
 
 
 def _times(texts: Sequence[str]) -> Integers:
-    """Parses timestamps to microseconds since the Unix epoch.
+    """Microseconds since 1970.
 
     Raises:
-        ValueError: a text is not an ISO 8601 time with a zone.
+        ValueError: a text is no time with a zone.
     """
-    if set(map(len, texts)) == {TIMESTAMP_LENGTH}:
-        letters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, TIMESTAMP_LENGTH)
+    if set(map(len, texts)) == {EXACT}:
+        letters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, EXACT)
         if (letters[:, -1] == ord("Z")).all():
-            stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{TIMESTAMP_LENGTH - 1}")[:, 0]
+            stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{EXACT - 1}")[:, 0]
             return stamps.astype("datetime64[us]").view(np.int64)
     return np.array([_time(text) for text in texts], np.int64)
 

@@ -23,7 +23,6 @@ COMMANDS = {
     "stats": "Show totals, rates and percentiles of stored events and chains.",
     "explain": "Show where an event of a generated run comes from.",
     "catalog": "List, show, check, export, create and learn catalogs; list scenarios.",
-    "guide": "Show a page of the manual.",
 }
 MODULES = {"events": "query", "chain": "query", "stats": "query", "serve": "mock"}
 """The module of a command in `eventbus.cli.commands`, where it is not named after the command."""
@@ -65,7 +64,7 @@ class LazyGroup(click.Group):
             raise expected from error
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="eventbus-mock", prog_name="eventbus")
 def cli() -> None:
     """An event bus with believable traffic, and a processor that never miscounts.

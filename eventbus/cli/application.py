@@ -1,4 +1,4 @@
-"""The application of `mock` and `serve`: what starts, in which order, and how all of it stops."""
+"""The application of `mock` and `serve`: starts its parts in order, runs them together, and stops them in reverse."""
 
 from __future__ import annotations
 
@@ -9,62 +9,72 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventbus.api import Server, StatsSources, create_app
 from eventbus.bus import EventBus, Subscription
 from eventbus.catalog import Catalog, Phase
 from eventbus.catalog.model import Arrivals
 from eventbus.chains import ChainGenerator
-from eventbus.cli.faults import Striking, told
-from eventbus.cli.options import topics_of
-from eventbus.cli.render.dashboard import Display, Snapshot
+from eventbus.cli.errors import WRONG_USAGE, Failure
+from eventbus.cli.options.common import partitions_by_topic
+from eventbus.cli.options.faults import FaultOptions, format_counts
+from eventbus.cli.options.kafka import faust_credentials
+from eventbus.cli.render.dashboard import DashboardData, Display, display
+from eventbus.cli.render.terminal import new_console
+from eventbus.cli.running import stop_on_signals, until_first
+from eventbus.errors import BrokerUnreachable
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import StoreError
 from eventbus.processors.ingest.pipeline import ProcessorStatistics
-from eventbus.processors.postgres import Database
+from eventbus.processors.postgres import Database, EmbeddedServer
+from eventbus.processors.postgres.server import default_data_dir
 from eventbus.processors.processor import Processor
 from eventbus.processors.store import EventStore
 
+if TYPE_CHECKING:
+    from eventbus.kafka import KafkaSecurity
+
 REFRESH = 0.5
-"""Seconds between two looks at the figures."""
-RATE_OVER = 10
-"""Seconds that the rate shown is taken over: at the default pace, most seconds have no event."""
+"""Seconds between two updates of the figures."""
+RATE_WINDOW = 10
+"""Seconds over which the rate is measured: at the default pace, most seconds have no event."""
+RETENTION_BYTES = 4 << 20
+"""Bytes that the in-process bus keeps of each of about forty partitions: older events are in PostgreSQL."""
 
 VERSION = version("eventbus-mock")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What the user asked for."""
+    """What runs, and how."""
 
     catalog: Catalog
     host: str
     port: int
     generate: bool
     initial_chains: int | None
-    """None: 20, or none where there are `arrivals`."""
+    """Chains that begin at once; None means 20, or none if there are `arrivals`."""
     interval: float
     """Seconds between the beginnings of further chains."""
     rate: float | None
-    """Further chains per second, instead of `interval`."""
+    """Further chains per second; replaces `interval`."""
     arrivals: Arrivals | None
-    """When chains begin, instead of `interval` and `rate`."""
+    """When chains begin; replaces `interval` and `rate`."""
     phases: tuple[Phase, ...]
     speed: float
     seed: int
-    striking: Striking
+    fault_options: FaultOptions
     process: bool
     database: Database
 
 
 class Application:
-    """The parts that run together in this process. Enter it to start them; leaving stops them in reverse order.
+    """The parts that run together in this process, started by entering it and stopped by leaving it.
 
     Args:
-        configuration: what the user asked for.
-        bus: entered.
-        source: what the processor reads from: its arguments `bus`, or `bootstrap_servers` and more.
+        bus: already entered.
+        source: the arguments of `Processor` that say what it reads from.
     """
 
     def __init__(self, configuration: Configuration, bus: EventBus, source: Mapping[str, Any]) -> None:
@@ -90,58 +100,55 @@ class Application:
         await self._parts.aclose()
 
     async def _start(self, parts: AsyncExitStack) -> None:
-        wanted = self.configuration
-        await asyncio.to_thread(wanted.database.start)
-        parts.push_async_callback(asyncio.to_thread, wanted.database.leave)
-        self.store = await parts.enter_async_context(EventStore.open(wanted.database.dsn))
-        await self.bus.create_topics(topics_of(wanted.catalog))
-        if wanted.process:
-            processor = Processor(wanted.database.dsn, catalog=wanted.catalog, **self._source)
+        configuration = self.configuration
+        await asyncio.to_thread(configuration.database.start)
+        parts.push_async_callback(asyncio.to_thread, configuration.database.leave)
+        self.store = await parts.enter_async_context(EventStore.open(configuration.database.dsn))
+        await self.bus.create_topics(partitions_by_topic(configuration.catalog))
+        if configuration.process:
+            processor = Processor(configuration.database.dsn, catalog=configuration.catalog, **self._source)
             self.processor = await parts.enter_async_context(processor)
         app = create_app(
             store=self.store,
             bus=self.bus,
-            catalog=wanted.catalog,
+            catalog=configuration.catalog,
             version=VERSION,
             sources=self._stats_sources(),
             checks={"generator": self._generator_health, "processor": self._processor_health},
         )
-        self.http = await parts.enter_async_context(Server(app, wanted.host, wanted.port))
+        self.http = await parts.enter_async_context(Server(app, configuration.host, configuration.port))
 
     async def run(self, shown: Display, stop: asyncio.Event) -> None:
-        """Generate, process and show until `stop` is set.
+        """Generates, processes and shows events until `stop` is set.
 
         Raises:
-            Exception: what made the generator or the processor end by itself.
+            Exception: the error that ended a part.
         """
-        async with self.bus.subscribe(topics_of(self.configuration.catalog), auto_offset_reset="latest") as newest:
+        topics = partitions_by_topic(self.configuration.catalog)
+        async with self.bus.subscribe(topics, auto_offset_reset="latest") as newest:
             endless = [_show_events(newest, shown), self._show_figures(shown), stop.wait()]
             if self.configuration.generate:
                 endless.append(self._generate(stop))
             if self.processor:
                 endless.append(self.processor.wait())
-            tasks = [asyncio.ensure_future(part) for part in endless]
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                await _cancel(tasks)
+            await until_first(*endless)
 
     async def _generate(self, stop: asyncio.Event) -> None:
-        """Arrivals may come to an end; the application stays."""
-        wanted = self.configuration
-        with wanted.striking.arguments(self.bus) as struck:
+        """Runs the generator; the application goes on when its arrivals come to an end."""
+        configuration = self.configuration
+        with self.configuration.fault_options.with_faults(self.bus) as arguments:
             await self.generator.run(
-                **struck,
-                initial_chains=wanted.initial_chains,
-                interval=wanted.interval,
-                rate=wanted.rate,
-                speed=wanted.speed,
+                **arguments,
+                initial_chains=configuration.initial_chains,
+                interval=configuration.interval,
+                rate=configuration.rate,
+                speed=configuration.speed,
             )
         await stop.wait()
 
     async def _show_figures(self, shown: Display) -> None:
         began, error = time.monotonic(), None
-        totals: deque[tuple[float, int]] = deque(maxlen=round(RATE_OVER / REFRESH) + 1)
+        totals: deque[tuple[float, int]] = deque(maxlen=round(RATE_WINDOW / REFRESH) + 1)
         while True:
             now, statistics = time.monotonic(), {}
             try:
@@ -152,7 +159,7 @@ class Application:
                 await self._revive_database()
             done, run = self.processed(), self.generator.statistics()
             shown.show(
-                Snapshot(
+                DashboardData(
                     uptime=now - began,
                     statistics=statistics,
                     per_second=_per_second(totals),
@@ -166,21 +173,21 @@ class Application:
             await asyncio.sleep(REFRESH)
 
     async def _revive_database(self) -> None:
-        """Start the embedded server again, should it have died; somebody else's is theirs to start."""
-        with suppress(StoreError):  # the next look at the figures tries again
+        """Starts the embedded server again if it has died; a server of others is not started."""
+        with suppress(StoreError):  # the next update tries again
             await asyncio.to_thread(self.configuration.database.start)
 
     def account(self) -> str:
-        """One line: what was published and stored."""
+        """One line about what was published and stored."""
         run, done, faults = self.generator.statistics(), self.processed(), self.generator.injected()
         return (
             f"{run.emitted:,} events of {run.chains:,} chains published ({run.late:,} late, {run.dropped:,} dropped); "
             f"{done.new:,} stored, {done.duplicates:,} duplicates, {done.dead:,} dead letters"
-            f"{f'; {told(faults)}' if faults else ''}"
+            f"{f'; {format_counts(faults)}' if faults else ''}"
         )
 
     def processed(self) -> ProcessorStatistics:
-        """The processor's account; all zero when other processes do the processing."""
+        """The statistics of the processor; all zero if other processes store the events."""
         return self.processor.statistics() if self.processor else ProcessorStatistics()
 
     def _stats_sources(self) -> StatsSources:
@@ -202,7 +209,7 @@ class Application:
 
 
 def _per_second(totals: Sequence[tuple[float, int]]) -> float:
-    """How fast a total grows that was looked at now and then."""
+    """How fast a total grows, from pairs of a time in seconds and the total."""
     if len(totals) < 2:
         return 0.0
     (begin, fewer), (end, more) = totals[0], totals[-1]
@@ -214,10 +221,66 @@ async def _show_events(newest: Subscription, shown: Display) -> None:
         shown.events(records)
 
 
-async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """End all, then raise what the first of them failed with."""
-    for task in tasks:
-        task.cancel()
-    for failed in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(failed, Exception):
-            raise failed
+async def run_mock(configuration: Configuration, *, plain: bool, notes: Sequence[str] = ()) -> None:
+    """Runs the application on an in-process bus until it is stopped."""
+    partitions = partitions_by_topic(configuration.catalog)
+    async with InProcessBus(partitions=partitions, retention_bytes=RETENTION_BYTES) as bus:
+        application = Application(configuration, bus, {"bus": bus})
+        await _run(application, ["in-process bus, no Kafka needed", *notes], plain=plain)
+
+
+async def run_serve(
+    configuration: Configuration, brokers: str, security: KafkaSecurity, *, plain: bool, production: bool
+) -> None:
+    """Runs the application on Kafka until it is stopped.
+
+    Args:
+        production: fails if no broker can be reached, instead of running on an in-process bus.
+    """
+    from eventbus.kafka import KafkaBus
+
+    bus = KafkaBus(brokers, partitions=partitions_by_topic(configuration.catalog), security=security)
+    try:
+        await bus.__aenter__()
+    except BrokerUnreachable as error:
+        if production:
+            raise Failure(str(error), exit_code=WRONG_USAGE) from error
+        note = f"{error}; running the mock instead (APP_ENV=production would exit)"
+        await run_mock(configuration, plain=plain, notes=[note])
+        return
+    async with bus:
+        source = {"bootstrap_servers": brokers, "broker_credentials": faust_credentials(security)}
+        await _run(Application(configuration, bus, source), [f"Kafka at {brokers}"], plain=plain)
+
+
+async def _run(application: Application, notes: Sequence[str], *, plain: bool) -> None:
+    """Starts the application, shows it until it is stopped, and prints its account."""
+    console = new_console()
+    stop = stop_on_signals()
+    async with application:
+        with display(console, *_heading(application, notes), live=console.is_terminal and not plain) as shown:
+            await application.run(shown, stop)
+    console.print(application.account(), soft_wrap=True)
+
+
+def _heading(application: Application, notes: Sequence[str]) -> tuple[str, list[str]]:
+    """The title, and lines that tell a newcomer what to do next."""
+    configuration, url = application.configuration, application.http.url
+    generator = f"seed {configuration.seed}" if configuration.generate else "generator off"
+    return (
+        f"eventbus · {url}",
+        [
+            *notes,
+            f"PostgreSQL {configuration.database.address} · {generator} · Ctrl-C stops",
+            f"try  eventbus events --limit 5{_database_flag(configuration.database)}",
+            f"     curl '{url}/api/event-bus/events?limit=5'",
+            f"     {url}/docs",
+        ],
+    )
+
+
+def _database_flag(database: Database) -> str:
+    """The option with which another command finds the same store."""
+    if not isinstance(database, EmbeddedServer):
+        return " --database-url …"
+    return "" if database.data_dir == default_data_dir() else f" --data-dir {database.data_dir}"

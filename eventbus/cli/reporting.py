@@ -1,111 +1,91 @@
-"""`generate --summary` and `--report`: what a run consisted of, told at its end."""
+"""What a run consisted of, at its end: a summary on stderr, and a report as a page or a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
-from eventbus.cli.typed import typed
+from eventbus.cli.command import invocation
 
 if TYPE_CHECKING:
+    from eventbus.catalog.model import Arrivals
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.pacing.summary import RunSummary
     from eventbus.chains.report import RunReport
+    from eventbus.chains.report.run import ExpectedChains
     from eventbus.chains.window import Window
 
 
-class ReportPath(click.Path):
-    """A page or a picture in a folder that exists: a long run shall not end with the news that it cannot be written."""
+class RunReporter:
+    """Counts the events of a run for the summary and the report, if one of them is wanted."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(str(super().convert(value, param, ctx)))
-        if not path.parent.is_dir():
-            self.fail(f"expected a file in a folder that exists, got {value!r}", param, ctx)
-        if path.suffix not in (".html", ".htm", ".svg"):
-            self.fail(f"expected a name that ends in .html or .svg, got {value!r}", param, ctx)
-        return path
-
-
-report_option = click.option(
-    "--report",
-    type=ReportPath(dir_okay=False, writable=True),
-    metavar="FILE.html",
-    help="Write a page with charts at the end, which needs no other file; FILE.svg: the chart of the day alone.",
-)
-summary_option = click.option("--summary", is_flag=True, help="Print chains by outcome and events by type at the end.")
-
-
-class Reporting:
-    """Counts what passes by, if somebody wants to know."""
-
-    def __init__(self, report: Path | None, *, summary: bool) -> None:
+    def __init__(self, *, summary: bool, report: Path | None) -> None:
+        self._prints_summary = summary
         self._report = report
-        self._summary = summary
-        self._census: RunSummary | None = None
-        #: How many of each kind are injected.
+        self._summary: RunSummary | None = None
+        #: Injected faults by kind.
         self.faults: Mapping[str, int] = {}
 
     @property
     def is_wanted(self) -> bool:
-        return self._summary or self._report is not None
+        return self._prints_summary or self._report is not None
 
-    def watched(self, blocks: Iterator[Block], generator: ChainGenerator) -> Iterator[Block]:
-        """The same blocks."""
+    def counted(self, blocks: Iterator[Block], generator: ChainGenerator) -> Iterator[Block]:
+        """Passes the blocks on, and counts them."""
         if not self.is_wanted:
             return blocks
-        self._census = generator.census()
-        return self._counted(blocks, self._census)
+        self._summary = generator.census()
+        return _counted(blocks, self._summary)
 
     def finish(self, generator: ChainGenerator, window: Window, *, digest: str, seconds: float) -> None:
-        """Print and write what is wanted."""
-        if self._census is None:
-            return
-        from eventbus.cli.render.summary import summary
+        """Prints the summary and writes the report, as far as they are wanted.
 
-        if self._summary:
-            click.echo(summary(self._census), err=True)
+        Args:
+            digest: SHA-256 of the output.
+            seconds: that the run took.
+        """
+        if self._summary is None:
+            return
+        if self._prints_summary:
+            from eventbus.cli.render.tables import summary_text
+
+            click.echo(summary_text(self._summary), err=True)
         if self._report:
             from eventbus.chains.report import RunReport
-            from eventbus.cli.expectation import expected_chains, zone_of
 
-            since, until = window.arrival_span(generator, self._census.last_arrival)
+            since, until = window.arrival_span(generator, self._summary.last_arrival)
             report = RunReport(
-                command=typed(click.get_current_context()),
+                command=invocation(click.get_current_context()),
                 seed=generator.seed,
                 digest=digest,
-                summary=self._census,
+                summary=self._summary,
                 seconds=seconds,
                 since=since,
                 until=until,
                 expected=expected_chains(generator) if window.index is None else None,
-                zone=zone_of(generator.arrivals),
+                zone=time_zone(generator.arrivals),
                 faults=self.faults,
             )
             write_report(self._report, report)
 
-    @staticmethod
-    def _counted(blocks: Iterator[Block], census: RunSummary) -> Iterator[Block]:
-        for block in blocks:
-            census.add(block.table)
-            yield block
 
-
-def reporting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command `--summary` and `--report`, as one argument `reporting`."""
-
-    @wraps(command)
-    def with_reporting(*, report: Path | None, summary: bool, **options: Any) -> Any:
-        return command(reporting=Reporting(report, summary=summary), **options)
-
-    return summary_option(report_option(with_reporting))
+def _counted(blocks: Iterator[Block], summary: RunSummary) -> Iterator[Block]:
+    for block in blocks:
+        summary.add(block.table)
+        yield block
 
 
 def write_report(path: Path, report: RunReport) -> None:
-    """Write the page, or the picture, whole or not at all."""
+    """Writes the page, or the picture if the path ends in `.svg`; a file that exists is replaced at once.
+
+    Raises:
+        click.FileError: it cannot be written.
+    """
     from eventbus.chains.report import page, picture
 
     text = picture(report) if path.suffix == ".svg" else page(report)
@@ -116,3 +96,21 @@ def write_report(path: Path, report: RunReport) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise click.FileError(str(path), hint=error.strerror) from error
+
+
+def expected_chains(generator: ChainGenerator) -> ExpectedChains:
+    """How many chains should begin between two virtual times, by the arrivals of the generator's last run."""
+    return lambda since, until: generator.expected(_instant(since), _instant(until))
+
+
+def time_zone(arrivals: Arrivals | None) -> tzinfo:
+    """The time zone of the profile by which chains begin; UTC without a profile."""
+    from eventbus.catalog.model import OpenWorkload, Profile
+
+    if isinstance(arrivals, OpenWorkload) and isinstance(arrivals.rate, Profile):
+        return ZoneInfo(arrivals.rate.time_zone)
+    return UTC
+
+
+def _instant(time: int) -> datetime:
+    return datetime.fromtimestamp(time / 1e6, UTC)

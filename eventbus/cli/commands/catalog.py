@@ -1,4 +1,4 @@
-"""`eventbus catalog`: what there is, what it looks like, whether it is right, and the same for other tools."""
+"""`eventbus catalog`: lists, shows, checks and exports catalogs, and lists scenarios."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from eventbus.cli.commands.bootstrap import init, learn
-from eventbus.cli.options import Paths, catalog_option, json_option
-from eventbus.cli.scenario_list import scenarios
+from eventbus.cli.command import Command, option
+from eventbus.cli.commands.catalog_init import init, learn
+from eventbus.cli.options.common import Paths, catalog_option, chosen_catalog, json_option
 
 if TYPE_CHECKING:
-    from eventbus.catalog import Catalog, Chain
+    from eventbus.catalog import Catalog, Chain, Scenario
+    from eventbus.catalog.model import Arrivals
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def catalog() -> None:
-    """List, show, lint and export the catalog of event types and chains, or make one from what you have.
+    """List, show, check and export the catalog of event types and chains, or create one from what you have.
 
     \b
     Examples:
@@ -34,10 +35,7 @@ catalog.add_command(init)
 catalog.add_command(learn)
 
 
-catalog.add_command(scenarios)
-
-
-@catalog.command("list")
+@catalog.command("list", cls=Command)
 @catalog_option
 @json_option
 def list_command(paths: Paths, as_json: bool) -> None:
@@ -55,7 +53,7 @@ def list_command(paths: Paths, as_json: bool) -> None:
     view.print_all(view.chain_table(_chain_rows(loaded)), view.event_table(_event_rows(loaded)))
 
 
-@catalog.command()
+@catalog.command(cls=Command)
 @click.argument("name")
 @catalog_option
 @json_option
@@ -84,16 +82,16 @@ def show(name: str, paths: Paths, as_json: bool) -> None:
     if name in loaded.chains:
         view.print_all(*view.chain_view(loaded.chains[name]))
     else:
-        view.print_all(*view.event_view(loaded.events[name], _places(loaded, name), _example(loaded, name)))
+        view.print_all(*view.event_view(loaded.events[name], _emitters(loaded, name), _example(loaded, name)))
 
 
-@catalog.command()
+@catalog.command(cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
-@click.option("--alone", is_flag=True, help="Check the files on their own, not on top of the shipped catalog.")
+@option("--alone", is_flag=True, help="Check the files alone, not as an extension of the shipped catalog.")
 @json_option
 @click.pass_context
 def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
-    """Check catalog files; without PATH the shipped ones. Exit code 1 means mistakes were found.
+    """Check catalog files; without PATH, the shipped ones. Exit code 1: there are mistakes.
 
     \b
     Example: eventbus catalog lint my-events.yaml more-events/
@@ -116,35 +114,35 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
         click.echo(f"no mistakes in {len(loaded.chains)} chains and {len(loaded.events)} event types")
 
 
-@catalog.command()
-@click.option(
+@catalog.command(cls=Command)
+@option(
     "--format",
     "kind",
     type=click.Choice(["asyncapi", "jsonschema", "avro", "protobuf"]),
     default="asyncapi",
-    show_default=True,
+    help="Language of the document.",
 )
-@click.option(
+@option(
     "--out",
     type=click.File("w", encoding="utf-8", lazy=True),
     default="-",
     metavar="FILE",
-    help="Write there rather than to stdout; YAML if the name ends in .yaml or .yml, else JSON.",
+    help="File to write; YAML if the name ends in .yaml or .yml, else JSON.  [default: stdout]",
+    show_default=False,
 )
-@click.option(
+@option(
     "--topics",
     type=click.Choice(["domain", "event_type", "single"]),
     default="domain",
-    show_default=True,
-    help="How events are spread over topics (asyncapi).",
+    help="asyncapi: one topic for each domain of event types, for each event type, or for all.",
 )
-@click.option("--server", default="localhost:9092", show_default=True, help="Address of the broker (asyncapi).")
-@click.option(
+@option("--server", default="localhost:9092", metavar="HOST:PORT", help="asyncapi: address of the broker.")
+@option(
     "--type",
     "names",
     multiple=True,
     metavar="EVENT_TYPE",
-    help="Only this (avro, protobuf); repeatable [default: all].",
+    help="avro, protobuf: only this event type; repeatable.  [default: all]",
 )
 @catalog_option
 def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str, ...], paths: Paths) -> None:
@@ -173,6 +171,58 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
     else:
         document = catalog_schema(loaded)
     out.write(_yaml(document) if out.name.endswith((".yaml", ".yml")) else _json(document))
+
+
+@catalog.command(cls=Command)
+@click.argument("name", required=False, metavar="[NAME|FILE]")
+@catalog_option
+@json_option
+def scenarios(name: str | None, paths: Paths, as_json: bool) -> None:
+    """List the shipped scenarios, or check one and print its file, to copy and change.
+
+    \b
+    Examples:
+      eventbus catalog scenarios
+      eventbus catalog scenarios spike > mine.yaml
+    """
+    import orjson
+
+    from eventbus.catalog import Scenario
+    from eventbus.catalog.scenario import file_of
+
+    extended = chosen_catalog(paths)
+    loaded = [Scenario.load(source, catalog=extended) for source in ([name] if name else Scenario.names())]
+    if as_json:
+        click.echo(orjson.dumps(list(map(_scenario_row, loaded)), option=orjson.OPT_INDENT_2))
+    elif name:
+        click.echo(file_of(name).read_text(), nl=False)
+    else:
+        from eventbus.cli.render import catalog as view
+
+        view.print_all(view.scenario_table([_scenario_row(scenario) for scenario in loaded]))
+
+
+def _scenario_row(scenario: Scenario) -> dict[str, Any]:
+    return {
+        "name": scenario.name,
+        "arrivals": scenario.arrivals and _arrivals_text(scenario.arrivals),
+        "duration_seconds": scenario.duration,
+        "description": scenario.description,
+    }
+
+
+def _arrivals_text(arrivals: Arrivals) -> str:
+    from eventbus.catalog.model import ClosedWorkload, ConstantRate, Profile
+
+    if isinstance(arrivals, ClosedWorkload):
+        return f"{arrivals.users:,} users"
+    match arrivals.rate:
+        case ConstantRate(rate=rate):
+            return f"{rate:g}/s"
+        case Profile(time_zone=zone):
+            return f"by the hour ({zone})"
+        case _:
+            return "in stages"
 
 
 def _load(paths: Paths, *, extend: bool = True) -> Catalog:
@@ -214,12 +264,12 @@ def _event_rows(loaded: Catalog) -> list[dict[str, Any]]:
     return [
         {"name": event.name, "source": event.source, "description": event.description, "chains": chains}
         for event in loaded.events.values()
-        for chains in [sorted({chain for chain, _ in _places(loaded, event.name)})]
+        for chains in [sorted({chain for chain, _ in _emitters(loaded, event.name)})]
     ]
 
 
-def _places(loaded: Catalog, event_type: str) -> list[tuple[str, str]]:
-    """Chain and state wherever the event type is emitted."""
+def _emitters(loaded: Catalog, event_type: str) -> list[tuple[str, str]]:
+    """The chains and states that emit the event type."""
     return [
         (chain.name, state.name)
         for chain in loaded.chains.values()
@@ -233,7 +283,7 @@ def _event_document(loaded: Catalog, name: str) -> dict[str, Any]:
 
     return {
         "name": name,
-        "emitted": [{"chain": chain, "state": state} for chain, state in _places(loaded, name)],
+        "emitted": [{"chain": chain, "state": state} for chain, state in _emitters(loaded, name)],
         "schema": event_schema(loaded.events[name]),
         "example": _example(loaded, name),
     }

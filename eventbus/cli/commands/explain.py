@@ -1,4 +1,4 @@
-"""`eventbus explain`: where an event of a generated run comes from."""
+"""`eventbus explain`: where an event of `eventbus generate` comes from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from eventbus.cli.arrivals import ArrivalOptions, arrival_options
-from eventbus.cli.options import Paths, catalog_option, chain_option, json_option
-from eventbus.cli.scenario import scenario_options
-from eventbus.cli.tenants import tenants_option
-from eventbus.cli.types import Instant
+from eventbus.cli.command import Command, option, option_group
+from eventbus.cli.options.arrivals import ArrivalOptions, arrival_options
+from eventbus.cli.options.common import (
+    Paths,
+    catalog_option,
+    chain_option,
+    chosen_generator,
+    fixed_seed_option,
+    json_option,
+    start_option,
+    tenants_option,
+)
+from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
@@ -20,17 +28,21 @@ if TYPE_CHECKING:
     from eventbus.chains.stream import Explanation
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("event_id")
-@scenario_options
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the run that the event is from.")
-@click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="Of that run.")
-@click.option("--rate", type=float, default=10.0, show_default=True, help="Of that run.")
-@arrival_options
-@tenants_option
-@chain_option
-@catalog_option
-@json_option
+@with_scenario
+@option_group(
+    "The run that the event is from",
+    scenario_option,
+    set_option,
+    catalog_option,
+    chain_option,
+    fixed_seed_option,
+    start_option,
+    tenants_option,
+)
+@arrival_options(option("--rate", type=float, default=10.0, help="Chains per second of virtual time."))
+@option_group("Output", json_option)
 def explain(
     *,
     scenario: Scenario | None,
@@ -44,35 +56,34 @@ def explain(
     paths: Paths,
     as_json: bool,
 ) -> None:
-    """Tell where an event of `eventbus generate` comes from: chain, step, and the whole chain as it was meant.
+    """Show where an event of `eventbus generate` comes from: its chain, its step, and the chain as it was intended.
 
-    The event's id has its time, and the run is made anew around it: give the arguments that the run had.
+    The event's id contains its time, and that part of the run is generated again: give the arguments of the run.
 
     \b
     Example:
       eventbus explain 019b76da-c7e6-7cb0-9ac9-0aac07622d4a
     """
     from eventbus.chains import InvalidSetting
-    from eventbus.cli.commands.generate import chosen_generator
 
     generator = chosen_generator(
         paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate), tenants=tenants
     )
     try:
-        found = generator.explain(event_id)
+        explanation = generator.explain(event_id)
     except InvalidSetting as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        click.echo(orjson.dumps(_document(found)))
+        click.echo(orjson.dumps(_document(explanation)))
     else:
-        _show(found)
+        _print(explanation)
 
 
-def _document(found: Explanation) -> dict[str, Any]:
+def _document(explanation: Explanation) -> dict[str, Any]:
     return {
-        "index": found.index,
-        "chain": found.chain,
-        "step": found.step,
+        "index": explanation.index,
+        "chain": explanation.chain,
+        "step": explanation.step,
         "path": [
             {
                 "state": step.state,
@@ -80,16 +91,16 @@ def _document(found: Explanation) -> dict[str, Any]:
                 "cause": step.cause,
                 "event": step.event.to_dict(),
             }
-            for step in found.path
+            for step in explanation.path
         ],
     }
 
 
-def _show(found: Explanation) -> None:
-    total = len(found.path)
-    click.echo(f"event {found.step + 1} of {total} in chain {found.index}, {found.chain}")
-    for number, (state, delay, event, cause) in enumerate(found.path):
-        mark = "→" if number == found.step else " "
+def _print(explanation: Explanation) -> None:
+    total = len(explanation.path)
+    click.echo(f"event {explanation.step + 1} of {total} in chain {explanation.index}, {explanation.chain}")
+    for number, (state, delay, event, cause) in enumerate(explanation.path):
+        mark = "→" if number == explanation.step else " "
         after = f"+{delay.total_seconds() * 1000:,.3f} ms" if number else ""
         if cause is not None and cause != number - 1:
             after = f"after event {cause + 1}  {after}"

@@ -1,28 +1,39 @@
-"""`eventbus generate`: events to a file or stdout, as fast as they come."""
+"""`eventbus generate`: events into a file or to stdout, as fast as possible."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from eventbus.cli.arrivals import ArrivalOptions, arrival_options
+from eventbus.cli import types
+from eventbus.cli.command import Command, option, option_group
 from eventbus.cli.errors import INTERRUPTED
-from eventbus.cli.faults import fault_option, ledger_option
-from eventbus.cli.options import Paths, catalog_option, chain_option, chosen_catalog
-from eventbus.cli.part import DEFAULT_CHAINS, chosen_window, part_options
-from eventbus.cli.reporting import Reporting, reporting_options
-from eventbus.cli.scenario import scenario_options
-from eventbus.cli.signals import interrupted_by_sigterm
-from eventbus.cli.tenants import tenants_option
-from eventbus.cli.typed import Remembering
-from eventbus.cli.types import Duration, Instant
+from eventbus.cli.files import output_file
+from eventbus.cli.options.arrivals import ArrivalOptions, arrival_options
+from eventbus.cli.options.common import (
+    Paths,
+    catalog_option,
+    chain_option,
+    chosen_generator,
+    fixed_seed_option,
+    start_option,
+    tenants_option,
+)
+from eventbus.cli.options.faults import SECTION as FAULTS
+from eventbus.cli.options.faults import fault_option, ledger_option
+from eventbus.cli.options.monitoring import SUMMARY, report_option, summary_option
+from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
+from eventbus.cli.render.progress import ProgressBar, progress_bar
+from eventbus.cli.reporting import RunReporter
+from eventbus.cli.running import interrupted_by_sigterm
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
@@ -34,36 +45,56 @@ if TYPE_CHECKING:
     from eventbus.chains.rendering import Format
     from eventbus.chains.window import Window
 
-    Advance = Callable[[Block | FaultyBlock], None]
+DEFAULT_CHAINS = 100
+"""Chains of a run that no option bounds."""
 
 
-@click.command(cls=Remembering)
-@scenario_options
-@click.option("--chains", type=click.IntRange(min=0), help=f"How many chains [default: {DEFAULT_CHAINS}].")
-@click.option("--duration", type=Duration(), help="Virtual time in which chains begin: 30s, 5m, 1h, 2d.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--start", type=Instant(), default="2026-01-01T00:00:00Z", show_default=True, help="When time begins.")
-@click.option("--rate", type=float, default=10.0, show_default=True, help="Chains per second of virtual time.")
-@arrival_options
-@tenants_option
-@chain_option
-@catalog_option
-@part_options
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write [default: stdout].")
-@click.option("--resume", is_flag=True, help="Keep an unfinished FILE as FILE.part, and go on with the one there is.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["json", "cloudevents", "avro", "protobuf"]),
-    default="json",
-    show_default=True,
-    help="The JSON event; a CloudEvent in its JSON form (structured); an Avro object container file; or Protocol "
-    "Buffers, each message with its size before it.",
+@click.command(cls=Command)
+@with_scenario
+@option_group(
+    "What to generate",
+    scenario_option,
+    set_option,
+    catalog_option,
+    chain_option,
+    option(
+        "--chains",
+        type=click.IntRange(min=0),
+        help=f"Number of chains.  [default: {DEFAULT_CHAINS}, unless another option ends the run]",
+    ),
+    option("--duration", type=types.duration, help="Virtual time in which chains begin: 30s, 5m, 1h, 2d."),
+    start_option,
+    fixed_seed_option,
+    tenants_option,
 )
-@fault_option
-@ledger_option
-@reporting_options
-@click.option("--progress/--no-progress", default=None, help="Show progress on stderr [default: on a terminal].")
+@arrival_options(option("--rate", type=float, default=10.0, help="Chains per second of virtual time."))
+@option_group(
+    "Which part of the run",
+    option("--from", "since", type=types.instant, metavar="TIME", help="Only events from this virtual time on."),
+    option("--until", type=types.instant, metavar="TIME", help="Only events before this virtual time."),
+    option("--index", type=click.IntRange(min=0), metavar="N", help="Only this chain of the run, counted from 0."),
+    option("--workers", type=int, default=1, help="Processes to use; the output does not depend on it."),
+)
+@option_group(FAULTS, fault_option, ledger_option)
+@option_group(
+    "Output and format",
+    option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]"),
+    option(
+        "--resume",
+        is_flag=True,
+        help="Keep an unfinished file as FILE.part, and continue it when the command is run again.",
+    ),
+    option(
+        "--format",
+        "form",
+        type=click.Choice(["json", "cloudevents", "avro", "protobuf"]),
+        default="json",
+        help="json: the event. cloudevents: a CloudEvent in structured mode. avro: an object container file. "
+        "protobuf: Protocol Buffers messages, each after its length.",
+    ),
+    option("--progress/--no-progress", default=None, help="Show a progress bar on stderr.  [default: on a terminal]"),
+)
+@option_group(SUMMARY, summary_option, report_option)  # fmt: skip
 def generate(
     *,
     scenario: Scenario | None,
@@ -85,13 +116,14 @@ def generate(
     form: str,
     faults: tuple[Fault, ...],
     ledger: Path | None,
-    reporting: Reporting,
+    summary: bool,
+    report: Path | None,
     progress: bool | None,
 ) -> None:
-    """Write events, ordered by time, without waiting: as JSON lines, or in another format.
+    """Write generated events, ordered by time, without waiting: as JSON lines or in another format.
 
-    The seed alone repeats a run: the same arguments give the same bytes on every machine, and the SHA-256 at the end
-    proves it. A file appears under its name when it is complete; until then it has a temporary name beside it.
+    The same arguments give the same bytes on every machine; compare the SHA-256 at the end. A file appears under its
+    name when it is complete; until then it has a temporary name in the same folder.
 
     \b
     Examples:
@@ -113,14 +145,15 @@ def generate(
         duration = model.duration
         if scenario and duration is None:
             click.echo(f"note: the scenario has no end; these are {DEFAULT_CHAINS} chains of it", err=True)
-    window = chosen_window(chains, duration, since=since, until=until, index=index, workers=workers)
+    reporter = RunReporter(summary=summary, report=report)
+    window = _window(chains, duration, since=since, until=until, index=index, workers=workers)
     if (faults or ledger) and not window.is_whole:
         raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
     if resume and (out is None or index is not None or faults or ledger or form != "json"):
         raise click.UsageError(
             "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
         )
-    if resume and reporting.is_wanted:
+    if resume and reporter.is_wanted:
         raise click.UsageError("--summary and --report need the whole run: no --resume")
     generator = chosen_generator(
         paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=model, tenants=tenants
@@ -135,16 +168,18 @@ def generate(
     try:
         with (
             interrupted_by_sigterm(),
-            _resumable(out) if resume and out else opened(out) as file,
-            _bar(generator, window) if progress else nullcontext(_silent) as advance,
+            _resumable(out) if resume and out else output_file(out) as file,
+            progress_bar(
+                "generating", window.chains if window.duration is None else window.duration, shown=progress
+            ) as bar,
         ):
             blocks = (
                 _remaining(window, generator, out, file, writer)
                 if resume and out
                 else _blocks(window, generator, written.format)
             )
-            with _injected(generator, reporting, blocks, faults, ledger) as chosen:
-                writer.write(chosen, file, advance)
+            with _injected(generator, reporter, blocks, faults, ledger) as injected:
+                writer.write(injected, file, lambda block: _advance(bar, block, generator, window))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -153,44 +188,30 @@ def generate(
         click.echo(f"interrupted after {writer.events:,} events{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     click.echo(_account(writer, out), err=True)
-    reporting.finish(generator, window, digest=writer.digest, seconds=writer.seconds)
-
-
-def chosen_generator(
-    paths: Paths, names: tuple[str, ...], scenario: Scenario | None = None, **settings: Any
-) -> ChainGenerator:
-    from eventbus.chains import ChainGenerator, InvalidSetting
-
-    catalog = chosen_catalog(paths, names, scenario)
-    if scenario:
-        settings |= {"arrivals": settings["arrivals"] or scenario.arrivals, "phases": scenario.phases}
-    try:
-        return ChainGenerator(catalog, **settings)
-    except InvalidSetting as error:
-        raise click.UsageError(str(error)) from error
+    reporter.finish(generator, window, digest=writer.digest, seconds=writer.seconds)
 
 
 @contextmanager
 def _injected(
     generator: ChainGenerator,
-    reporting: Reporting,
+    reporter: RunReporter,
     blocks: Iterator[Block],
     faults: tuple[Fault, ...],
     ledger: Path | None,
 ) -> Iterator[Iterator[Block | FaultyBlock]]:
-    """The blocks with faults, and with a ledger where one is wanted; else as they are."""
-    blocks = reporting.watched(blocks, generator)
+    """The blocks with the faults injected, while the ledger is written if there is one."""
+    blocks = reporter.counted(blocks, generator)
     if not faults and ledger is None:
         yield blocks
         return
     from eventbus.chains import InvalidSetting
 
-    with nullcontext() if ledger is None else opened(ledger) as book:
+    with nullcontext() if ledger is None else output_file(ledger) as ledger_file:
         try:
-            injector = generator.injector(faults, book)
+            injector = generator.injector(faults, ledger_file)
         except InvalidSetting as error:
             raise click.UsageError(str(error)) from error
-        reporting.faults = injector.injected
+        reporter.faults = injector.injected
         yield injector.blocks(blocks)
 
 
@@ -239,46 +260,32 @@ def _resumable(out: Path) -> Iterator[BinaryIO]:
         raise click.FileError(str(out), hint=error.strerror) from error
 
 
-@contextmanager
-def opened(out: Path | None) -> Iterator[BinaryIO]:
-    """stdout, or a file that takes its name when all is written and is gone when something failed."""
-    if out is None or str(out) == "-":
-        yield sys.stdout.buffer
-        return
-    if out.exists() and not out.is_file():  # a pipe or a device is written to, never replaced
-        with out.open("wb") as device:
-            yield device
-        return
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with partial.open("xb") as file:
-            yield file
-        partial.replace(out)
-    except BrokenPipeError:  # of stdout, while this file was open beside it
-        raise
-    except OSError as error:
-        raise click.FileError(str(out), hint=error.strerror) from error
-    finally:
-        partial.unlink(missing_ok=True)
+def _window(chains: int | None, duration: float | None, **options: Any) -> Window:
+    """The window that the options name; a run without bounds has 100 chains, unless `--until` ends it.
+
+    Raises:
+        click.UsageError: the options contradict each other, or the window would never end.
+    """
+    from eventbus.chains.window import Window
+
+    window = Window(chains=chains, duration=duration, **options)
+    bounds = (window.chains, window.duration, window.until)
+    if window.index is not None:
+        if any(bound is not None for bound in (*bounds, window.since)) or window.workers != 1:
+            raise click.UsageError("--index names a chain, whose events are all there are: no bound goes with it")
+        return window
+    if window.since and window.until and window.since >= window.until:
+        raise click.UsageError(f"expected --from before --until, got {window.since} and {window.until}")
+    if any(bound is not None for bound in bounds):
+        return window
+    if window.since is not None:
+        raise click.UsageError("--from alone would never end: add --until, --duration or --chains")
+    return replace(window, chains=DEFAULT_CHAINS)
 
 
-def _silent(block: Block | FaultyBlock) -> None:
-    """No progress is shown."""
-
-
-@contextmanager
-def _bar(generator: ChainGenerator, window: Window) -> Iterator[Advance]:
-    """A progress bar on stderr, of chains or else of virtual time."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("generating", total=window.chains if window.duration is None else window.duration)
-
-        def advance(block: Block | FaultyBlock) -> None:
-            if window.duration is None:
-                bar.advance(task, block.chains)
-            else:
-                bar.update(task, completed=(block.last - generator.start).total_seconds())
-
-        yield advance
+def _advance(bar: ProgressBar, block: Block | FaultyBlock, generator: ChainGenerator, window: Window) -> None:
+    """Moves the bar past a block: by chains, or else in virtual time."""
+    if window.duration is None:
+        bar.advance(block.chains)
+    else:
+        bar.move_to((block.last - generator.start).total_seconds())

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eventbus.cli.options import (
+from eventbus.cli.command import Command, option, option_group
+from eventbus.cli.options.common import (
+    STORE,
     Paths,
-    bootstrap_option,
     catalog_option,
     chosen_catalog,
     chosen_database,
     database_options,
     load_settings,
+    partitions_by_topic,
     plain_option,
-    topics_of,
 )
-from eventbus.cli.security import faust_credentials, security_options
+from eventbus.cli.options.kafka import CONNECTION, bootstrap_option, faust_credentials, security_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,52 +37,55 @@ if TYPE_CHECKING:
     from eventbus.processors.processor import Processor
 
 REFRESH = 0.5
-"""Seconds between two looks at the figures."""
+"""Seconds between two updates on a terminal."""
 
-LINE_EVERY = 10.0
+LINE_INTERVAL = 10.0
 """Seconds between two plain lines."""
 
-STOP_WITHIN = 2.5
-"""Seconds, after which the program ends without goodbye; nothing is lost by that."""
+STOP_TIMEOUT = 2.5
+"""Seconds until the program ends without leaving its group; no event is lost by that."""
 
 
-@click.command()
-@bootstrap_option
-@database_options
-@click.option(
-    "--group",
-    envvar="EVENTBUS_GROUP",
-    default="eventbus",
-    show_default=True,
-    help="Workers of one group share the partitions [env EVENTBUS_GROUP].",
+@click.command(cls=Command)
+@option_group(
+    "What to store",
+    option(
+        "--topics",
+        envvar="EVENTBUS_TOPICS",
+        default="",
+        metavar="NAME,…",
+        help="Topics to read.  [default: those of the catalog's domains, and omninode.events]",
+    ),
+    option(
+        "--group",
+        envvar="EVENTBUS_GROUP",
+        default="eventbus",
+        help="Consumer group: the workers of one group share the partitions.",
+    ),
+    option(
+        "--from",
+        "auto_offset_reset",
+        type=click.Choice(["earliest", "latest"]),
+        default="earliest",
+        help="Where to begin in a partition that the group has never read.",
+    ),
+    catalog_option,
 )
-@click.option(
-    "--topics",
-    envvar="EVENTBUS_TOPICS",
-    default="",
-    metavar="NAME,…",
-    help="Topics to read [default: those of the catalog's domains, and omninode.events; env EVENTBUS_TOPICS].",
-)
-@click.option(
-    "--from",
-    "auto_offset_reset",
-    type=click.Choice(["earliest", "latest"]),
-    default="earliest",
-    show_default=True,
-    help="Where partitions begin that the group has never read.",
-)
-@catalog_option
-@click.option("--pipelines", type=click.IntRange(1, 64), default=1, show_default=True, help="Connections that write.")
-@click.option(
-    "--stall-timeout",
-    type=click.FloatRange(min=1),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Exit with 1 after so long without progress while events wait, to be started afresh.",
-)
-@plain_option
+@option_group(CONNECTION, bootstrap_option)
 @security_options
+@option_group(
+    STORE,
+    *database_options,
+    option("--pipelines", type=click.IntRange(1, 64), default=1, help="Database connections that write."),
+)
+@option_group(
+    "Running",
+    option(
+        "--stall-timeout", type=click.FloatRange(min=1), default=60.0, metavar="SECONDS",
+        help="End with exit code 1 after this long without progress while events wait, to be restarted.",
+    ),
+    plain_option,
+)  # fmt: skip
 def process(
     *,
     bootstrap_servers: str,
@@ -93,10 +97,10 @@ def process(
     security: KafkaSecurity,
     **options: Any,
 ) -> None:
-    """Store the events of a Kafka cluster in PostgreSQL, each exactly once, whatever fails.
+    """Store the events of a Kafka cluster in PostgreSQL, each exactly once, even when workers or servers fail.
 
-    Run as many as you like: those of one group share the partitions, and when one dies, the others go on from where
-    the database says it was.
+    Run as many workers as you like: those of one group share the partitions. When one dies, the others continue from
+    the offsets in the database. Files of --catalog can also be in EVENTBUS_CATALOG, separated by commas.
 
     \b
     Examples:
@@ -122,17 +126,17 @@ async def run(
     plain: bool,
     options: Mapping[str, Any],
 ) -> None:
-    """Process until told to stop.
+    """Stores events until it is stopped.
 
     Raises:
-        EventBusError, ProcessorError: it cannot begin, or cannot go on.
+        EventBusError, ProcessorError: the worker cannot start, or cannot continue.
     """
     from eventbus.cli.render.terminal import new_console
-    from eventbus.cli.signals import stop_on_signals
+    from eventbus.cli.running import stop_on_signals
     from eventbus.processors.processor import Processor
 
     stop = stop_on_signals()
-    await _make_topics(brokers, security, catalog, topics)
+    await _create_topics(brokers, security, catalog, topics)
     await asyncio.to_thread(server.start)
     processor = Processor(
         server.dsn,
@@ -152,35 +156,29 @@ async def run(
         console.print(account(processor.statistics()), soft_wrap=True)
 
 
-async def _make_topics(brokers: str, security: KafkaSecurity, catalog: Catalog, topics: list[str]) -> None:
-    """Workers may be the first to come: make the catalog's topics, if we may, with the partitions it wants."""
+async def _create_topics(brokers: str, security: KafkaSecurity, catalog: Catalog, topics: list[str]) -> None:
+    """Creates the topics of the catalog with its numbers of partitions, if the broker permits it."""
     from eventbus.errors import AccessDenied
     from eventbus.kafka import KafkaBus
 
-    known = topics_of(catalog)
-    wanted = {name: count for name, count in known.items() if not topics or name in topics}
+    partitions = {name: count for name, count in partitions_by_topic(catalog).items() if not topics or name in topics}
     async with KafkaBus(brokers, security=security) as bus:
         with suppress(AccessDenied):
-            await bus.create_topics(wanted)
+            await bus.create_topics(partitions)
 
 
 async def _watch(processor: Processor, stop: asyncio.Event, console: Console, *, live: bool) -> None:
-    """Show figures until told to stop, or until the processor ends by itself."""
-    figures = _live_figures(processor, console) if live else _plain_figures(processor, console)
-    tasks = [asyncio.ensure_future(part) for part in (processor.wait(), stop.wait(), figures)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-    for task in done:
-        await task
+    """Shows figures until `stop` is set, or the processor ends by itself."""
+    from eventbus.cli.running import until_first
+
+    show = _live_figures if live else _plain_figures
+    await until_first(processor.wait(), stop.wait(), show(processor, console))
 
 
 async def _live_figures(processor: Processor, console: Console) -> None:
     from rich.text import Text
 
-    rate = Rate(time.monotonic())
+    rate = RateMeter(time.monotonic())
     with console.status("joining the group …") as status:
         while True:
             done = processor.statistics()
@@ -189,41 +187,47 @@ async def _live_figures(processor: Processor, console: Console) -> None:
 
 
 async def _plain_figures(processor: Processor, console: Console) -> None:
-    rate, before = Rate(time.monotonic()), -1
+    rate, before = RateMeter(time.monotonic()), -1
     while True:
         done = processor.statistics()
         if done.read != before:
             console.print(figures(done, rate.of(done.read, time.monotonic())), soft_wrap=True)
         before = done.read
-        await asyncio.sleep(LINE_EVERY)
+        await asyncio.sleep(LINE_INTERVAL)
 
 
 async def _end(processor: Processor, server: Database) -> None:
     try:
-        async with asyncio.timeout(STOP_WITHIN):
+        async with asyncio.timeout(STOP_TIMEOUT):
             await processor.stop()
             await asyncio.to_thread(server.leave)
     except TimeoutError:
         click.echo(account(processor.statistics()))
-        click.echo(f"did not end within {STOP_WITHIN} s: what was not stored is read again next time", err=True)
+        click.echo(
+            f"did not end within {STOP_TIMEOUT} s: events that were not stored are read again next time", err=True
+        )
         os._exit(1)
 
 
-class Rate:
-    """Events a second between two looks."""
+class RateMeter:
+    """Events per second between two measurements.
+
+    Args:
+        now: seconds, as in all methods.
+    """
 
     def __init__(self, now: float) -> None:
-        self._count, self._when = 0, now
+        self._count, self._time = 0, now
 
     def of(self, count: int, now: float) -> float:
-        """The rate since the last call; `now` in seconds."""
-        rate = (count - self._count) / max(now - self._when, 1e-3)
-        self._count, self._when = count, now
+        """The rate since the last call."""
+        rate = (count - self._count) / max(now - self._time, 1e-3)
+        self._count, self._time = count, now
         return rate
 
 
 def figures(done: ProcessorStatistics, rate: float) -> str:
-    """One line for a look in passing."""
+    """One line, while the worker runs."""
     from eventbus.cli.render.terminal import printable
 
     trouble = f" · {done.retries} retries, last: {printable(done.last_error or '')}" if done.retries else ""
@@ -234,5 +238,5 @@ def figures(done: ProcessorStatistics, rate: float) -> str:
 
 
 def account(done: ProcessorStatistics) -> str:
-    """One line for the end; the sum is right, always."""
+    """One line, at the end."""
     return f"{done.read:,} read = {done.new:,} new + {done.duplicates:,} duplicates + {done.dead:,} dead letters"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
 
 import click
 
-from eventbus.cli.options import (
+from eventbus.cli import types
+from eventbus.cli.command import Command, option, option_group
+from eventbus.cli.errors import Failure
+from eventbus.cli.options.common import (
+    STORE,
     Paths,
     catalog_option,
     chosen_catalog,
@@ -20,65 +22,44 @@ from eventbus.cli.options import (
     database_options,
     json_option,
 )
-from eventbus.cli.types import TypeName
-from eventbus.durations import parse_moment
 
 if TYPE_CHECKING:
     from eventbus.processors.store import EventStore
 
 T = TypeVar("T")
 
-UNKNOWN = 1
-"""Exit code when what was asked for is not stored."""
+NOT_STORED = 1
+"""Exit code if nothing of the chain that was asked for is stored."""
 
-MOST_EVENTS = 1_000_000
+MAX_EVENTS = 1_000_000
 """Events in one answer: they are held in memory."""
 
-
-class Identifier(click.ParamType):
-    """A UUID, in lower-case text form."""
-
-    name = "uuid"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return str(UUID(value))
-        except ValueError:
-            self.fail(f"expected a UUID such as 0199a0b0-0000-7000-8000-00000000000a, got {value!r}", param, ctx)
+tenant_option = option("--tenant", "tenant_id", metavar="ID", help="Only this tenant.")
+store_options = option_group(STORE, *database_options)
+output_options = option_group("Output", json_option)
 
 
-class Since(click.ParamType):
-    """How long ago (`1h`), or a time in ISO 8601."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        moment = parse_moment(value)
-        if isinstance(moment, timedelta):
-            with suppress(OverflowError):
-                return datetime.now(UTC) - moment
-        elif moment is not None:
-            return moment
-        return self.fail(f"expected how long ago, such as 1h, or a time such as 2026-01-01T00:00:00Z, got {value!r}")
-
-
-@click.command()
-@click.option("--correlation-id", type=Identifier(), help="Of one chain.")
-@click.option(
-    "--type",
-    "event_type",
-    type=TypeName(),
-    help="Such as omninode.agent.execution.failed.v1, or page_visited for visitors.",
-)
-@click.option("--tenant", "tenant_id")
-@click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601.")
-@click.option("--limit", type=click.IntRange(1, MOST_EVENTS), default=20, show_default=True, help="The newest so many.")
-@database_options
-@json_option
-def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wanted: Any) -> None:
+@click.command(cls=Command)
+@option_group(
+    "Which events",
+    option("--correlation-id", type=types.uuid, metavar="ID", help="Only the events of this chain."),
+    option(
+        "--type", "event_type", type=types.event_type, metavar="TYPE",
+        help="Only this type, such as omninode.agent.execution.failed.v1, or page_visited for visitors.",
+    ),
+    tenant_option,
+    option(
+        "--since", type=types.moment, metavar="TIME",
+        help="Only events since then: how long ago (30s, 1h, 2d), or a time in ISO 8601.",
+    ),
+    option("--limit", type=click.IntRange(1, MAX_EVENTS), default=20, help="At most this many, the newest."),
+)  # fmt: skip
+@store_options
+@output_options
+def events(as_json: bool, database_url: str | None, data_dir: Path | None, **filters: Any) -> None:
     """List stored events, the newest last.
 
-    With --json, one event a line. Exits with 1 when there is no event of the --correlation-id.
+    With --json, prints one event per line. Exit code 1: no event of the --correlation-id is stored.
 
     \b
     Examples:
@@ -86,9 +67,9 @@ def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wan
       eventbus events --type omninode.agent.execution.failed.v1 --since 1h
       eventbus events --correlation-id 0199a0b0-0000-7000-8000-00000000000a --json
     """
-    page = _ask(lambda store: store.events(**wanted), database_url, data_dir)
-    if not page.events and wanted["correlation_id"]:
-        raise _unknown(f"no event of the chain {wanted['correlation_id']} is stored")
+    page = _ask(lambda store: store.events(**filters), database_url, data_dir)
+    if not page.events and filters["correlation_id"]:
+        raise _not_stored(f"no event of the chain {filters['correlation_id']} is stored")
     if as_json:
         for event in reversed(page.events):
             click.echo(event.to_bytes())
@@ -100,24 +81,24 @@ def events(as_json: bool, database_url: str | None, data_dir: Path | None, **wan
         click.echo("no event matches", err=True)
 
 
-@click.command()
-@click.argument("correlation_id", type=Identifier(), metavar="CORRELATION_ID")
-@catalog_option
-@database_options
-@json_option
+@click.command(cls=Command)
+@click.argument("correlation_id", type=types.uuid, metavar="CORRELATION_ID")
+@option_group("What to compare with", catalog_option)
+@store_options
+@output_options
 def chain(correlation_id: str, paths: Paths, as_json: bool, database_url: str | None, data_dir: Path | None) -> None:
-    """Draw one chain as a tree, with times and gaps, and explain it.
+    """Show one chain as a tree, with times and gaps, and explain it.
 
-    Exits with 1 when nothing of it is stored.
+    Exit code 1: no event of it is stored.
 
     \b
     Example: eventbus chain 0199a0b0-0000-7000-8000-00000000000a
     """
     stored = _ask(lambda store: store.chain(correlation_id), database_url, data_dir)
     if stored is None:
-        raise _unknown(f"no chain {correlation_id} is stored")
-    seen = {event.event_type for event in stored.events}
-    differences = chosen_catalog(paths).differences(stored.chain, seen, stored.outcome)
+        raise _not_stored(f"no chain {correlation_id} is stored")
+    event_types = {event.event_type for event in stored.events}
+    differences = chosen_catalog(paths).differences(stored.chain, event_types, stored.outcome)
     if as_json:
         from eventbus.views import chain_dict
 
@@ -128,11 +109,17 @@ def chain(correlation_id: str, paths: Paths, as_json: bool, database_url: str | 
         view.print_chain(stored, differences)
 
 
-@click.command()
-@click.option("--tenant", "tenant_id")
-@click.option("--since", type=Since(), help="How long ago (30s, 1h, 2d), or a time in ISO 8601; to the minute.")
-@database_options
-@json_option
+@click.command(cls=Command)
+@option_group(
+    "Which events",
+    tenant_option,
+    option(
+        "--since", type=types.moment, metavar="TIME",
+        help="Only events since then, to the minute: how long ago (30s, 1h, 2d), or a time in ISO 8601.",
+    ),
+)  # fmt: skip
+@store_options
+@output_options
 def stats(
     tenant_id: str | None, since: datetime | None, as_json: bool, database_url: str | None, data_dir: Path | None
 ) -> None:
@@ -141,31 +128,29 @@ def stats(
     \b
     Example: eventbus stats --since 1h
     """
-    found = _ask(lambda store: store.statistics(since=since, tenant_id=tenant_id), database_url, data_dir)
+    statistics = _ask(lambda store: store.statistics(since=since, tenant_id=tenant_id), database_url, data_dir)
     if as_json:
-        _print_json(found)
+        _print_json(statistics)
         return
     from eventbus.cli.render import query as view
 
-    view.print_statistics(found)
+    view.print_statistics(statistics)
 
 
-def _ask(question: Callable[[EventStore], Awaitable[T]], database_url: str | None, data_dir: Path | None) -> T:
-    """Put a question to the store; it is not made for that when there is none."""
+def _ask(query: Callable[[EventStore], Awaitable[T]], database_url: str | None, data_dir: Path | None) -> T:
+    """The answer of the store, which must exist."""
     from eventbus.processors.store import EventStore
 
     async def ask(dsn: str) -> T:
         async with EventStore.open(dsn, create=False, connections=1) as store:
-            return await question(store)
+            return await query(store)
 
     with chosen_database(database_url, data_dir, create=False) as server:
         return asyncio.run(ask(server.dsn))
 
 
-def _unknown(message: str) -> click.ClickException:
-    from eventbus.cli.errors import Failure
-
-    return Failure(message, exit_code=UNKNOWN)
+def _not_stored(message: str) -> click.ClickException:
+    return Failure(message, exit_code=NOT_STORED)
 
 
 def _print_json(document: Any) -> None:

@@ -1,4 +1,4 @@
-"""`eventbus stream`: paced chains into a real Kafka, and an account that adds up."""
+"""`eventbus stream`: generated events into Kafka or other sinks, at a chosen pace."""
 
 from __future__ import annotations
 
@@ -6,67 +6,50 @@ import asyncio
 import logging
 import math
 import secrets
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from eventbus.bus import EventBus, TopicStrategy, topic_namer
-from eventbus.cli.arrivals import ArrivalOptions, arrival_options
-from eventbus.cli.faults import Striking, striking_options
-from eventbus.cli.formats import stream_format
-from eventbus.cli.options import (
+from eventbus.cli import types
+from eventbus.cli.command import Command, option, option_group
+from eventbus.cli.options.arrivals import arrival_options
+from eventbus.cli.options.common import (
     Paths,
-    bootstrap_option,
     catalog_option,
     chain_option,
     chosen_catalog,
     random_seed_option,
+    tenants_option,
 )
-from eventbus.cli.registry import RegistryOptions, registry_options
-from eventbus.cli.scenario import scenario_options
-from eventbus.cli.security import security_options
-from eventbus.cli.sinks import SinkOptions, sink_options
-from eventbus.cli.tenants import tenants_option
-from eventbus.cli.typed import Remembering
-from eventbus.cli.types import Duration, Finite
-from eventbus.cli.watching import Watch, WatchOptions, watch_options
+from eventbus.cli.options.faults import fault_options
+from eventbus.cli.options.kafka import CONNECTION, RegistryOptions, bootstrap_option, registry_options, security_options
+from eventbus.cli.options.monitoring import MonitorOptions, monitor_options
+from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
+from eventbus.cli.options.sinks import SinkOptions, sink_options
 
 if TYPE_CHECKING:
-    from eventbus.catalog import Catalog, Scenario
+    from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
-    from eventbus.chains import ChainGenerator
-    from eventbus.chains.rendering import Format, FormatName
+    from eventbus.chains.rendering import FormatName
     from eventbus.kafka import KafkaBus, KafkaSecurity
 
-FLUSH_WITHIN = 1.5
-"""Seconds that the end waits for acknowledgements: Ctrl-C ends the program within 3."""
-
-UNPACED_CHAINS = 2000
-"""Chains per second of virtual time when nothing is paced: how densely they overlap."""
-
-SAMPLE = 500
-"""Chains whose events are counted to know how many a chain has."""
+CLOSE_TIMEOUT = 1.5
+"""Seconds that closing Kafka waits for acknowledgements: Ctrl-C ends the program within 3."""
 
 
-class Rate(click.ParamType):
-    """Events per second; `max` and 0 mean as fast as the broker takes them."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            rate = math.inf if value == "max" else float(value)
-        except ValueError:
-            rate = math.nan
-        if not rate >= 0:
-            self.fail(f"expected events per second, or max, got {value!r}", param, ctx)
-        return rate or math.inf
+def rate(text: str) -> float:
+    """Events per second; `max` and 0 mean as fast as the sinks accept them."""
+    try:
+        events = math.inf if text == "max" else float(text)
+    except ValueError:
+        events = math.nan
+    if not events >= 0:
+        raise click.BadParameter(f"expected events per second, or max, got {text!r}")
+    return events or math.inf
 
 
-class Speed(Finite):
-    """A factor; `max` means without waiting."""
+class Speed(types.Finite):
+    """A factor above 0, or `max`."""
 
     name = "speed"
 
@@ -77,73 +60,67 @@ class Speed(Finite):
         return math.inf if value in ("max", math.inf) else super().convert(value, param, ctx)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is streamed, and how fast."""
-
-    rate: float
-    """Events per second; infinite: unpaced."""
-    arrivals: ArrivalOptions
-    speed: float
-    initial_chains: int
-    duration: float | None
-    max_lag: float | None
-    topics: TopicStrategy
-    seed: int
-    striking: Striking
-    has_arrivals: bool
-    """Whether the generator knows when chains begin; the rate then only says whether anything is paced."""
-
-
-@click.command(cls=Remembering)
-@scenario_options
-@bootstrap_option
-@click.option("--rate", type=Rate(), default="100", show_default=True, help="Events per second, or max.")
-@arrival_options
-@click.option(
-    "--speed",
-    type=Speed(),
-    default="1",
-    show_default=True,
-    help="How many times faster than the clock, delays and durations included; or max: without waiting.",
-)
-@click.option(
-    "--initial-chains", type=click.IntRange(min=0), default=0, show_default=True, help="Chains that begin at once."
-)
-@click.option(
-    "--duration", type=Duration(), help="Chains begin for so long (30s, 5m, 1h), then run to their end [no end]."
-)
-@click.option("--max-lag", type=Duration(), help="Drop chains that would begin later than this [never].")
-@random_seed_option
-@tenants_option
-@chain_option
-@catalog_option
-@click.option(
-    "--topics",
-    type=click.Choice(["domain", "event_type", "single"]),
-    default="domain",
-    show_default=True,
-    help="A topic for each domain, each event type, or one for all.",
-)
-@click.option("--partitions", type=click.IntRange(min=1), help="Of topics made here [default: as the catalog says].")
-@click.option(
-    "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="zstd", show_default=True
-)
-@click.option("--json", "as_json", is_flag=True, help="The account as one JSON object.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]),
-    default="json",
-    show_default=True,
-    help="The JSON event; a CloudEvent in its JSON form, or one whose attributes are record headers (kafka, bus); "
-    "or Avro or Protocol Buffers with a schema registry (kafka, bus).",
-)
-@registry_options
-@striking_options
-@watch_options
+@click.command(cls=Command)
+@with_scenario
+@option_group(
+    "What to stream",
+    scenario_option,
+    set_option,
+    catalog_option,
+    chain_option,
+    random_seed_option,
+    option(
+        "--start", type=types.instant, metavar="TIME",
+        help="Virtual time at which the stream begins, in ISO 8601. With it and --seed, the events are the same "
+        "whenever and however fast they are streamed.  [default: now]",
+    ),
+    tenants_option,
+)  # fmt: skip
+@arrival_options(
+    option("--rate", type=rate, default="100", metavar="RATE", help="Events per second, on average; or max."),
+    option(
+        "--speed", type=Speed(), default="1",
+        help="Virtual seconds per second: 10 makes arrivals, delays and durations ten times faster; max never waits.",
+    ),
+    option("--initial-chains", type=click.IntRange(min=0), default=0, help="Chains that begin at once."),
+    option(
+        "--duration", type=types.duration,
+        help="Time in which chains begin (30s, 5m, 1h); afterwards those that have begun run to their end.  "
+        "[default: no end]",
+    ),
+    option(
+        "--max-lag", type=types.duration,
+        help="Drop a chain, and count it, if it would begin later than intended by more than this.  [default: never]",
+    ),
+)  # fmt: skip
+@fault_options
+@option_group(
+    "Format and topics",
+    option(
+        "--format", "form", default="json",
+        type=click.Choice(["json", "cloudevents", "cloudevents-binary", "avro", "protobuf"]),
+        help="json: the event. cloudevents: a CloudEvent in structured mode. cloudevents-binary: a CloudEvent whose "
+        "attributes are record headers (kafka, bus). avro, protobuf: with a schema registry (kafka, bus).",
+    ),
+    option(
+        "--topics", type=click.Choice(["domain", "event_type", "single"]), default="domain",
+        help="One topic for each domain of event types, for each event type, or for all.",
+    ),
+    option(
+        "--partitions", type=click.IntRange(min=1),
+        help="Partitions of topics that are created.  [default: as in the catalog]",
+    ),
+    option(
+        "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="zstd",
+        help="Compression of record batches in Kafka.",
+    ),
+)  # fmt: skip
 @sink_options
+@option_group(CONNECTION, bootstrap_option)
 @security_options
+@registry_options
+@monitor_options
+@option_group("Watching", option("--json", "as_json", is_flag=True, help="Print the account as one JSON object."))
 def stream(
     *,
     scenario: Scenario | None,
@@ -157,15 +134,17 @@ def stream(
     as_json: bool,
     security: KafkaSecurity,
     sinks: SinkOptions,
-    watching: WatchOptions,
+    monitoring: MonitorOptions,
     form: FormatName,
     registry: RegistryOptions,
     **options: Any,
 ) -> None:
-    """Stream event chains into a real Kafka, or other sinks, at a chosen pace, and account for every event at the end.
+    """Stream generated chains of events into Kafka, or into other sinks, at a chosen pace.
 
-    Ctrl-C waits for what is under way. Exit code 0: all acknowledged; 1: the broker or a sink cannot be reached,
-    refuses, or did not take everything; 2: wrong usage.
+    At the end an account says what became of every event. Ctrl-C waits for events that are under way.
+
+    Exit code 0: all events were delivered. 1: Kafka or a sink cannot be reached, refuses, or did not accept all
+    events. 2: wrong usage.
 
     \b
     Examples:
@@ -184,124 +163,36 @@ def stream(
     """
     from eventbus.chains import ChainGenerator, InvalidSetting
     from eventbus.chains.errors import SinkUnusable
-    from eventbus.cli.stream_sinks import run_into
+    from eventbus.cli.streaming import StreamMonitor, StreamPlan, stream_to_kafka, stream_to_sinks
     from eventbus.errors import InvalidSettings
     from eventbus.kafka import KafkaBus
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an error of ours
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors reach the user as ours
     catalog = chosen_catalog(paths, names, scenario)
     arrivals, phases = (scenario.arrivals, scenario.phases) if scenario else (None, ())
-    plan = Plan(seed=secrets.randbits(32) if seed is None else seed, has_arrivals=arrivals is not None, **options)
+    seed = secrets.randbits(32) if seed is None else seed
+    plan = StreamPlan(seed=seed, has_arrivals=arrivals is not None, **options)
 
-    def kafka() -> KafkaBus:
+    def connect() -> KafkaBus:
         return KafkaBus(
             bootstrap_servers,
             topic_strategy=plan.topics,
             partitions=partitions or catalog.partitions,
             security=security,
             compression=compression,
-            close_timeout=FLUSH_WITHIN,
+            close_timeout=CLOSE_TIMEOUT,
         )
 
-    generator = ChainGenerator(catalog, seed=plan.seed, arrivals=arrivals, phases=phases, tenants=tenants)
-    watch = watched(watching, generator, plan)
-    plan.striking.check(generator, form)
+    generator = ChainGenerator(catalog, seed=seed, arrivals=arrivals, phases=phases, tenants=tenants)
+    monitor = StreamMonitor(monitoring, generator, plan)
+    plan.fault_options.check(generator, form)
     try:
         sinks.check(form)
-        format = stream_format(form, registry, generator.catalog, plan.topics)
+        format = registry.stream_format(form, generator.catalog, plan.topics)
         if sinks.to:
-            into = run_into(sinks, kafka, generator, plan, watch=watch, form=form, format=format, as_json=as_json)
-            asyncio.run(into)
+            run = stream_to_sinks(sinks, connect, monitor, form=form, format=format, as_json=as_json)
         else:
-            asyncio.run(run(kafka(), generator, plan, watch=watch, format=format, as_json=as_json))
+            run = stream_to_kafka(connect(), monitor, format=format, as_json=as_json)
+        asyncio.run(run)
     except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error
-
-
-async def run(
-    bus: KafkaBus, generator: ChainGenerator, plan: Plan, *, watch: Watch, format: Format, as_json: bool
-) -> None:
-    """Stream until the plan is done or the user wants no more, then print the account.
-
-    Raises:
-        EventBusError: the broker cannot be reached, refuses, or went away.
-        click.exceptions.Exit: not everything was acknowledged.
-    """
-    from eventbus.cli.render.stream_view import Account, final, progress
-    from eventbus.cli.signals import stop_on_signals
-
-    def account() -> Account:
-        return Account(run=generator.statistics(), delivery=bus.delivery_statistics(), seed=plan.seed)
-
-    stop = stop_on_signals()
-    connected = False
-    try:
-        async with bus:
-            await bus.prepare(topics_of(generator.catalog, plan.topics))
-            connected = True
-            with progress(watch, account):
-                await generate(bus, generator, plan, stop, format, watch=watch)
-    finally:
-        if connected:
-            click.echo(final(watch, account(), as_json=as_json))
-            watch.write_report(generator.statistics(), account().sinks())
-    if bus.delivery_statistics().failed:
-        raise click.exceptions.Exit(1)
-
-
-def topics_of(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
-    """The topics that the chains of a catalog need; made beforehand, so that the first events are not late."""
-    topic_of = topic_namer(strategy)
-    return {topic_of(state.emits) for chain in catalog.active for state in chain.states.values()}
-
-
-async def generate(
-    bus: EventBus, generator: ChainGenerator, plan: Plan, stop: asyncio.Event, format: Format, *, watch: Watch
-) -> None:
-    """Run the generator until it is done, fails, or is told to stop."""
-    paced = math.isfinite(plan.rate)
-    rate = plan.rate / events_per_chain(generator) if paced else UNPACED_CHAINS
-    model = plan.arrivals.model(rate)
-    with plan.striking.arguments(bus, format) as struck:
-        running = asyncio.ensure_future(
-            generator.run(
-                **struck,
-                initial_chains=plan.initial_chains,
-                rate=rate if model is None and not plan.has_arrivals else None,
-                arrivals=model,
-                speed=plan.speed if paced else math.inf,
-                duration=plan.duration if paced else None,
-                topic_strategy=plan.topics,
-                max_lag=plan.max_lag,
-                start=watch.options.start,
-                observers=watch.observers,
-            )
-        )
-        stopping = asyncio.ensure_future(stop.wait())
-        timeout = None if paced else plan.duration
-        await asyncio.wait([running, stopping], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-
-
-def watched(options: WatchOptions, generator: ChainGenerator, plan: Plan) -> Watch:
-    """One who knows what to expect of the plan."""
-    from eventbus.cli.expectation import zone_of
-
-    paced = math.isfinite(plan.rate)
-    return Watch(
-        options,
-        generator,
-        speed=plan.speed if paced else math.inf,
-        duration=plan.duration if paced else None,
-        is_paced=paced,
-        zone=zone_of(generator.arrivals),
-        events_per_chain=events_per_chain(generator),
-    )
-
-
-def events_per_chain(generator: ChainGenerator) -> float:
-    """How many events a chain of this catalog has on average."""
-    return sum(len(block) for block in generator.blocks(chains=SAMPLE)) / SAMPLE

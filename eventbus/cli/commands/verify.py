@@ -1,24 +1,27 @@
-"""`eventbus verify`: is a file of events, a topic or the store what it claims to be?"""
+"""`eventbus verify`: checks events in a file, in topics or in the store against the catalog and the ledger."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from eventbus.cli.options import (
+from eventbus.cli.command import Command, option, option_group
+from eventbus.cli.options.common import (
+    STORE,
     Paths,
-    bootstrap_option,
     catalog_option,
     chain_option,
     chosen_catalog,
+    chosen_database,
     database_options,
     json_option,
 )
-from eventbus.cli.scenario import scenario_options
-from eventbus.cli.security import security_options
-from eventbus.cli.verify_sources import Topics, of_file, of_store, of_topics
+from eventbus.cli.options.kafka import CONNECTION, bootstrap_option, security_options
+from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
+from eventbus.cli.render.progress import lines_with_progress, progress_bar
 
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog, Scenario
@@ -26,35 +29,52 @@ if TYPE_CHECKING:
     from eventbus.chains.verification.streams import Reading
     from eventbus.kafka import KafkaSecurity
 
-SHOWN = 5
+MAX_FINDINGS = 5
 """Findings of one check that are printed; `--json` has all."""
+PAGE_SIZE = 5000
+"""Stored events that are fetched together."""
 
 
-@click.command()
+def topic_patterns(text: str) -> tuple[str, ...]:
+    """Names of topics, separated by commas."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise click.BadParameter(f"expected names of topics, joined by commas, got {text!r}")
+    return names
+
+
+@click.command(cls=Command)
 @click.argument("file", type=click.File("rb"), required=False)
-@click.option(
-    "--topic",
-    "topics",
-    type=Topics(),
-    metavar="NAME,…",
-    help="Instead of a file: what these topics hold now; `*` stands for anything.",
+@with_scenario
+@option_group(
+    "What to verify",
+    option(
+        "--topic",
+        "topics",
+        type=topic_patterns,
+        metavar="NAME,…",
+        help="Instead of a file: the records that these topics hold now; `*` matches any text.",
+    ),
+    option("--store", is_flag=True, help="Instead of a file: the events that the processor stored."),
 )
-@click.option("--store", is_flag=True, help="Instead of a file: what the processor stored.")
-@scenario_options
-@click.option("--ledger", type=click.File("rb"), metavar="FILE", help="What `--ledger` wrote for this run.")
-@catalog_option
-@chain_option
-@click.option(
-    "--significance",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.001,
-    show_default=True,
-    help="Share of sound runs whose figures are called wrong by chance.",
+@option_group(
+    "What to compare with",
+    scenario_option,
+    set_option,
+    catalog_option,
+    chain_option,
+    option("--ledger", type=click.File("rb"), metavar="FILE", help="The file that --ledger wrote for this run."),
+    option(
+        "--significance",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.001,
+        help="Probability that a run without mistakes fails a statistical check by chance.",
+    ),
 )
-@bootstrap_option
+@option_group(CONNECTION, bootstrap_option)
 @security_options
-@database_options
-@json_option
+@option_group(STORE, *database_options)
+@option_group("Output", json_option)  # fmt: skip
 def verify(
     *,
     scenario: Scenario | None,
@@ -68,14 +88,15 @@ def verify(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Hold a whole run against the catalog and its ledger: FILE, JSON lines, or what topics or the store have of it.
+    """Check a whole run against the catalog and its ledger: FILE (JSON lines, `-` for stdin), topics, or the store.
 
-    Checked are the events themselves, their ids, order, times, causes and tenants, the walks of the chains, the shares
-    of chains and branches (chi-square) and the delays (Kolmogorov–Smirnov); with a ledger also that everything in it is
-    there and nothing else. Exit code 1: a check failed. `-` reads stdin.
+    Checks the events themselves, their ids, order, times, causes and tenants, the paths of the chains, the shares of
+    chains and branches (chi-square) and the delays (Kolmogorov–Smirnov). With a ledger, also that the run has
+    everything in it and nothing else. Exit code 1: a check failed.
 
-    In topics, a record's key is its chain, which is in one partition; order is that within the partitions. The store
-    has every event once and no order: what came again, and what was no event, is held against the processor's account.
+    In topics, the key of a record is its chain, all of a chain is in one partition, and order is checked within
+    partitions. The store has each event once and no order: repeated records, and records that were no events, are
+    checked against the processor's counts.
 
     \b
     Examples:
@@ -104,8 +125,8 @@ def verify(
     else:
         click.echo(f"{name}: {report.lines:,} lines, {report.events:,} events of {report.chains:,} chains")
         for check in report.checks:
-            click.echo(described(check, report))
-        click.echo(summary(report))
+            click.echo(check_text(check, report))
+        click.echo(verdict_text(report))
     click.get_current_context().exit(not report.passed)
 
 
@@ -119,31 +140,96 @@ def _read(
     database_url: str | None,
     data_dir: Path | None,
 ) -> tuple[str, Reading]:
-    """What is to be verified, with its name."""
+    """The name and the content of what is to be verified."""
     if file is not None:
-        return getattr(file, "name", "stdin"), of_file(file, catalog)
+        return getattr(file, "name", "stdin"), _read_file(file, catalog)
     if topics is not None:
-        return ", ".join(topics), of_topics(topics, bootstrap_servers, security, catalog)
-    return "store", of_store(database_url, data_dir, catalog)
+        return ", ".join(topics), _read_topics(topics, bootstrap_servers, security, catalog)
+    return "store", _read_store(database_url, data_dir, catalog)
 
 
-def described(check: Check, report: Report) -> str:
-    """A line for a check, and one for each of its first findings."""
+def _read_file(file: BinaryIO, catalog: Catalog) -> Reading:
+    """The lines of a file."""
+    from eventbus.chains.verification.streams import read
+
+    with lines_with_progress(file, "verifying") as lines:
+        return read(lines, catalog)
+
+
+def _read_topics(topics: tuple[str, ...], bootstrap_servers: str, security: KafkaSecurity, catalog: Catalog) -> Reading:
+    """The records that topics hold now.
+
+    Raises:
+        EventBusError: the broker cannot be reached, or has no such topic.
+    """
+    from eventbus.chains.verification.streams import RecordReader
+    from eventbus.kafka.connection import Connection
+    from eventbus.kafka.snapshot import TopicSnapshot
+
+    async def read() -> Reading:
+        reader = RecordReader(catalog)
+        connection = Connection(bootstrap_servers=bootstrap_servers, security=security)
+        async with TopicSnapshot(connection, topics) as snapshot:
+            with progress_bar("verifying", snapshot.total) as bar:
+                async for records in snapshot.batches():
+                    reader.add(records)
+                    bar.advance(len(records))
+        return reader.reading()
+
+    return asyncio.run(read())
+
+
+def _read_store(database_url: str | None, data_dir: Path | None, catalog: Catalog) -> Reading:
+    """The events in the store, and the processor's counts.
+
+    Raises:
+        StoreError: the store cannot be used, or is empty.
+    """
+    from eventbus.chains.verification.streams import PartitionCounts, StoreReader
+    from eventbus.processors.store import EventStore
+
+    async def read(dsn: str) -> Reading:
+        reader, cursor = StoreReader(catalog), None
+        async with EventStore.open(dsn, create=False, connections=1) as store:
+            accounts = [
+                PartitionCounts(
+                    f"{row.group}/{row.topic}[{row.partition}]", row.read, row.new, row.duplicates, row.dead
+                )
+                for row in await store.conservation()
+            ]
+            with progress_bar("verifying", sum(account.new for account in accounts)) as bar:
+                while True:
+                    page = await store.events(limit=PAGE_SIZE, cursor=cursor)
+                    reader.add(page.events)
+                    bar.advance(len(page.events))
+                    cursor = page.next_cursor
+                    if cursor is None:
+                        break
+            dead_letters = await store.dead_letters(limit=max(sum(account.dead for account in accounts), 1))
+        dead = [(f"{letter.topic}[{letter.partition}]@{letter.offset}", letter.value) for letter in dead_letters]
+        return reader.reading(dead, accounts)
+
+    with chosen_database(database_url, data_dir, create=False) as server:
+        return asyncio.run(read(server.dsn))
+
+
+def check_text(check: Check, report: Report) -> str:
+    """A line for the check, and one for each of its first findings."""
     verdict = "ok  " if check.passed else "FAIL"
     if not check.tested:
         verdict = "-   "
     lines = [f"{verdict}  {check.name:<10} {check.rule} ({check.tested:,})"]
-    for finding in check.findings[:SHOWN]:
+    for finding in check.findings[:MAX_FINDINGS]:
         place = report.place_of(finding)
         name = "" if finding.fault is None else f"[{finding.fault}] "
         lines.append(f"        {name}{f'{place}: ' if place else ''}{finding.sentence}")
-    if len(check.findings) > SHOWN:
-        lines.append(f"        and {len(check.findings) - SHOWN:,} more")
+    if len(check.findings) > MAX_FINDINGS:
+        lines.append(f"        and {len(check.findings) - MAX_FINDINGS:,} more")
     return "\n".join(lines)
 
 
-def summary(report: Report) -> str:
-    """The verdict, with every fault by name."""
+def verdict_text(report: Report) -> str:
+    """The verdict, and the faults by kind."""
     if report.passed and not report.faults:
         return "passed"
     if report.ledger is not None:

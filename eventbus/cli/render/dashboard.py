@@ -1,4 +1,4 @@
-"""What `mock` and `serve` show while they run: a live panel on a terminal, plain lines anywhere else."""
+"""What `mock` and `serve` show while they run: a panel on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from eventbus.cli.render.terminal import colour, figures_table, printable
+from eventbus.cli.render.tables import ChainRow, chain_table
+from eventbus.cli.render.terminal import BAD, GOOD, clock, colour, printable
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event
 from eventbus.record import ConsumerRecord
 
 NEWEST = 12
-"""Events kept for the panel; a low terminal shows fewer."""
+"""Events that the panel shows if they fit on the terminal."""
 LINES_PER_SECOND = 20
-"""Events printed one by one; what exceeds this is counted in one line."""
+"""Events printed between two updates; those beyond it are counted in one line."""
+FIGURES_EVERY = 10.0
+"""Seconds between two plain lines of figures."""
 
 
 @dataclass
-class Snapshot:
+class DashboardData:
     """The figures of one moment."""
 
     uptime: float = 0.0
+    """Seconds."""
     statistics: dict[str, Any] = field(default_factory=dict)
-    """As `GET /api/event-bus/statistics` answers."""
+    """As in the response of `GET /api/event-bus/statistics`."""
     per_second: float = 0.0
-    """Events stored, over the last seconds."""
+    """Events stored per second, over the last seconds."""
     lag: int = 0
     late: int = 0
     dropped: int = 0
@@ -40,14 +44,14 @@ class Snapshot:
 
 
 class Display(Protocol):
-    """Where events and figures go."""
+    """Shows events and figures."""
 
     def events(self, records: Iterable[ConsumerRecord]) -> None: ...
-    def show(self, snapshot: Snapshot) -> None: ...
+    def show(self, data: DashboardData) -> None: ...
 
 
 class LivePanel:
-    """Figures above, newest events below; redrawn in place."""
+    """A display redrawn in place: figures above, the newest events below."""
 
     def __init__(self, live: Live, title: str, notes: list[str]) -> None:
         self._live = live
@@ -58,20 +62,20 @@ class LivePanel:
     def events(self, records: Iterable[ConsumerRecord]) -> None:
         self._newest.extend(records)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, data: DashboardData) -> None:
         figures = Group(
-            Text(f"{self._title} · up {clock(snapshot.uptime)}", style="bold"),
+            Text(f"{self._title} · up {clock(data.uptime)}", style="bold"),
             *(Text(note, style="dim") for note in self._notes),
             Text(),
-            totals(snapshot),
+            totals(data),
             Text(),
-            chain_table(snapshot.statistics),
+            chain_table(_chain_rows(data.statistics), "total", "completed", "failed"),
             Text(),
         )
         self._live.update(Group(figures, *self._fitting(figures)), refresh=True)
 
     def _fitting(self, figures: Group) -> list[Text]:
-        """A line for each of the newest events that there is room for below the figures."""
+        """Lines of the newest events, as many as fit below the figures."""
         console = self._live.console
         room = console.height - len(console.render_lines(figures, pad=False))
         lines = [event_line(event) for event in decoded(self._newest)]
@@ -81,13 +85,13 @@ class LivePanel:
 
 
 class PlainLines:
-    """One line an event, a line of figures every ten seconds; fit for a log file."""
+    """A display fit for a log file: a line for each event, and regularly one of figures."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._room = LINES_PER_SECOND
         self._unshown = 0
-        self._next = 10.0
+        self._next = FIGURES_EVERY
 
     def events(self, records: Iterable[ConsumerRecord]) -> None:
         records = list(records)
@@ -96,18 +100,23 @@ class PlainLines:
         self._unshown += max(0, len(records) - self._room)
         self._room = max(0, self._room - len(records))
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, data: DashboardData) -> None:
         if self._unshown:
             self._console.print(f"… and {self._unshown:,} more events")
         self._room, self._unshown = LINES_PER_SECOND, 0
-        if snapshot.uptime >= self._next:
-            self._next = snapshot.uptime + 10
-            self._console.print(totals(snapshot), soft_wrap=True)
+        if data.uptime >= self._next:
+            self._next = data.uptime + FIGURES_EVERY
+            self._console.print(totals(data), soft_wrap=True)
 
 
 @contextmanager
 def display(console: Console, title: str, notes: list[str], *, live: bool) -> Iterator[Display]:
-    """The display that fits the console."""
+    """A display on the console.
+
+    Args:
+        notes: lines below the title.
+        live: redraws in place instead of printing lines.
+    """
     if not live:
         for line in (title, *notes):
             console.print(line, soft_wrap=True)
@@ -117,47 +126,40 @@ def display(console: Console, title: str, notes: list[str], *, live: bool) -> It
         yield LivePanel(panel, title, notes)
 
 
-def totals(snapshot: Snapshot) -> Text:
-    events = snapshot.statistics.get("events", {})
-    chains = snapshot.statistics.get("chains", {})
+def totals(data: DashboardData) -> Text:
+    """One line of totals, with errors only if there are any."""
+    events = data.statistics.get("events", {})
+    chains = data.statistics.get("chains", {})
     text = Text.assemble(
         ("events ", "dim"),
         (f"{events.get('total', 0):,}", "bold"),
-        (f"  {snapshot.per_second:,.{0 if snapshot.per_second >= 10 else 1}f}/s", "cyan"),
+        (f"  {data.per_second:,.{0 if data.per_second >= 10 else 1}f}/s", "cyan"),
         ("   chains ", "dim"),
         (f"{chains.get('total', 0):,}", "bold"),
         ("   in flight ", "dim"),
         (f"{chains.get('in_flight', 0):,}", "yellow"),
         ("   completed ", "dim"),
-        (f"{chains.get('completed', 0):,}", "green"),
+        (f"{chains.get('completed', 0):,}", GOOD),
         ("   failed ", "dim"),
-        (f"{chains.get('failed', 0):,}", "red"),
+        (f"{chains.get('failed', 0):,}", BAD),
         ("   lag ", "dim"),
-        f"{snapshot.lag:,}",
+        f"{data.lag:,}",
     )
-    for name, count in (("late", snapshot.late), ("dropped", snapshot.dropped), ("dead letters", snapshot.dead)):
+    for name, count in (("late", data.late), ("dropped", data.dropped), ("dead letters", data.dead)):
         if count:
-            text.append(f"   {name} ", "dim").append(f"{count:,}", "red")
-    if snapshot.last_error:
-        text.append(f"   last error: {printable(snapshot.last_error)}", "red")
+            text.append(f"   {name} ", "dim").append(f"{count:,}", BAD)
+    if data.last_error:
+        text.append(f"   last error: {printable(data.last_error)}", BAD)
     return text
 
 
-def chain_table(statistics: dict[str, Any]) -> RenderableType:
-    table = figures_table("chain", "total", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
-    for name, chain in sorted(statistics.get("chains", {}).get("by_chain", {}).items()):
-        table.add_row(
-            name,
-            f"{chain['total']:,}",
-            f"{chain['completed']:,}",
-            Text(f"{chain['failed']:,}", style="red" if chain["failed"] else "dim"),
-            *("–" if chain[p] is None else f"{chain[p]:,.0f}" for p in ("p50_ms", "p95_ms", "p99_ms")),
-        )
-    return table
+def _chain_rows(statistics: dict[str, Any]) -> list[ChainRow]:
+    chains = statistics.get("chains", {}).get("by_chain", {})
+    return [ChainRow.stored(name, chain) for name, chain in sorted(chains.items())]
 
 
 def decoded(records: Iterable[ConsumerRecord]) -> Iterator[Event]:
-    """The events in the records; poison is for the dead letters, not for the eye."""
+    """The events in the records; values that are no events are left out."""
     for record in records:
         try:
             yield record.event
@@ -166,6 +168,7 @@ def decoded(records: Iterable[ConsumerRecord]) -> Iterator[Event]:
 
 
 def event_line(event: Event) -> Text:
+    """Time, type, chain, and the duration if the payload has one."""
     duration = printable(str(event.payload.get("duration_ms", "")))
     return Text.assemble(
         (f"{event.timestamp:%H:%M:%S}.{event.timestamp.microsecond // 1000:03d}  ", "dim"),
@@ -173,9 +176,3 @@ def event_line(event: Event) -> Text:
         (event.correlation_id, "dim"),
         (f"  {duration} ms" if duration else "", "bold"),
     )
-
-
-def clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:d}:{minutes:02d}:{seconds:02d}"

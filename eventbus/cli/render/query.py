@@ -1,4 +1,4 @@
-"""How stored events, chains and statistics look on a terminal, in colour where there is one."""
+"""Stored events, chains and statistics as text on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import orjson
 from rich.text import Text
 from rich.tree import Tree
 
-from eventbus.cli.render.terminal import BAD, GOOD, colour, figures_table, new_console, printable
+from eventbus.cli.render.tables import ChainRow, chain_table, figures_table
+from eventbus.cli.render.terminal import BAD, GOOD, colour, new_console, printable
 from eventbus.event import Event
 from eventbus.processors.store import StoredChain
 from eventbus.views import Node, chain_tree, duration_ms, explain
@@ -27,11 +28,11 @@ VERDICTS = {
 
 
 def print_events(events: Sequence[Event]) -> None:
-    """A line for each event: time, type, chain and source, then as much of the payload as there is room for."""
+    """Prints a line for each event: time, type, chain, source, and as much of the payload as fits."""
     console = new_console()
     for event in events:
         line = Text.assemble(
-            (_clock(event.timestamp), "dim"),
+            (_timestamp(event.timestamp), "dim"),
             ("  " + event.event_type.ljust(48), colour(event.event_type)),
             f"  {event.correlation_id}  ",
             (f"{printable(event.source)}  ", "dim"),
@@ -43,10 +44,10 @@ def print_events(events: Sequence[Event]) -> None:
 
 
 def print_chain(chain: StoredChain, differences: Sequence[str]) -> None:
-    """The chain in a line, its events as a tree, what there is to say, and how it differs from the catalog."""
+    """Prints a headline, the events as a tree, the verdict, an explanation, and the differences from the catalog."""
     console = new_console()
     console.print(_headline(chain), soft_wrap=True)
-    for tree in _drawn(chain_tree(chain.events)):
+    for tree in _trees(chain_tree(chain.events)):
         console.print(tree, soft_wrap=True)
     console.print(Text(f"{chain.verdict}: {VERDICTS[chain.verdict]}", _verdict_colour(chain)))
     for line in (explain(chain), *differences):
@@ -54,7 +55,7 @@ def print_chain(chain: StoredChain, differences: Sequence[str]) -> None:
 
 
 def print_statistics(statistics: dict[str, Any]) -> None:
-    """Events by type, and chains with their durations."""
+    """Prints events by type, and chains with their durations."""
     events, chains = statistics["events"], statistics["chains"]
     console = new_console()
     console.print(f"{events['total']:,} events, {events['per_second']:,.1f} per second", style="bold")
@@ -67,11 +68,8 @@ def print_statistics(statistics: dict[str, Any]) -> None:
         f"{chains['in_flight']:,} in flight",
         style="bold",
     )
-    by_chain = figures_table("chain", "total", "completed", "failed", "p50 ms", "p95 ms", "p99 ms")
-    for name, one in chains["by_chain"].items():
-        counts = [f"{one[key]:,}" for key in ("total", "completed", "failed")]
-        by_chain.add_row(name, *counts, *(_number(one[f"p{percent}_ms"]) for percent in (50, 95, 99)))
-    console.print(by_chain)
+    rows = [ChainRow.stored(name, chain) for name, chain in chains["by_chain"].items()]
+    console.print(chain_table(rows, "total", "completed", "failed"))
 
 
 def _headline(chain: StoredChain) -> Text:
@@ -81,20 +79,20 @@ def _headline(chain: StoredChain) -> Text:
         "  ",
         (chain.state, colour(chain.state)),
         f" after {duration:,.0f} ms" if duration is not None else "",
-        (f"  {_clock(chain.requested_at)} UTC" if chain.requested_at else "", "dim"),
+        (f"  {_timestamp(chain.requested_at)} UTC" if chain.requested_at else "", "dim"),
         (f"  tenant {printable(chain.tenant_id)}", "dim"),
     )
 
 
-def _drawn(nodes: Sequence[Node], parent: Tree | None = None) -> list[Tree]:
-    """What caused nothing else hangs on what caused it."""
-    drawn = []
+def _trees(nodes: Sequence[Node], parent: Tree | None = None) -> list[Tree]:
+    """A tree for each root; an event hangs on the event that caused it."""
+    trees = []
     for node in nodes:
         text = _event_text(node)
         branch = Tree(text, guide_style="dim") if parent is None else parent.add(text)
-        drawn.append(branch)
-        _drawn(node.effects, branch)
-    return drawn
+        trees.append(branch)
+        _trees(node.effects, branch)
+    return trees
 
 
 def _event_text(node: Node) -> Text:
@@ -111,9 +109,5 @@ def _verdict_colour(chain: StoredChain) -> str:
     return {"conforms": GOOD, "in_flight": "cyan"}.get(chain.verdict, BAD)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _clock(when: datetime) -> str:
-    return when.isoformat(sep=" ", timespec="milliseconds")[:23]
+def _timestamp(time: datetime) -> str:
+    return time.isoformat(sep=" ", timespec="milliseconds")[:23]

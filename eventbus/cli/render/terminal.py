@@ -1,37 +1,35 @@
-"""What all commands show in the same way: what came from elsewhere is text on a terminal, never a code or markup."""
+"""What all output to a terminal has in common: colours, and text from elsewhere without control characters."""
 
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
-WIDE = 200
-"""Columns where nobody looks: a pipe gets every line whole."""
+PIPE_WIDTH = 200
+"""Columns of output that does not go to a terminal."""
 
 ACTION_COLOURS = {"requested": "cyan", "started": "blue", "failed": "red"}
 GOOD, BAD = "green", "red"
 
 
 def new_console() -> Console:
-    """Of stdout; brackets and colons in a text are just that."""
+    """A console on stdout that prints brackets and colons in texts as they are."""
     console = Console(highlight=False, markup=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=WIDE)
+    return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would obey."""
+    """The text with `�` in place of characters that a terminal would obey."""
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def colour(name: str) -> str:
-    """Of an event type by its action, or of a state."""
+    """The colour of a state, or of an event type by its action."""
     action = name.split(".")[-2] if "." in name else name
     return ACTION_COLOURS.get(action, GOOD)
 
 
-def figures_table(*columns: str) -> Table:
-    """A name on the left, numbers on the right."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
+def clock(seconds: float) -> str:
+    """`1:02:03`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:d}:{minutes:02d}:{seconds:02d}"

@@ -20,7 +20,7 @@ from eventbus.chains.report.chart import Bar, Chart, duration, number, share, ti
 from eventbus.chains.report.charts import events_over_time
 from eventbus.chains.report.page import draw, page
 from eventbus.chains.report.run import HOUR, Pace, RunReport, hours_of_day
-from eventbus.cli.expectation import expected_chains
+from eventbus.cli.reporting import expected_chains
 from eventbus.event import microseconds
 from tests.unit.chains.pages import Page, rows
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from eventbus.cli.render.dashboard import LINES_PER_SECOND, NEWEST, LivePanel, Snapshot, display
+from eventbus.cli.render.dashboard import LINES_PER_SECOND, NEWEST, DashboardData, LivePanel, display
 from eventbus.event import Event
 from eventbus.record import ConsumerRecord
 
@@ -30,21 +30,21 @@ def failed_at(second: int) -> ConsumerRecord:
     return record_of(replace(event, timestamp=datetime(2026, 1, 1, 12, 0, second, tzinfo=UTC)).to_bytes())
 
 
-def shown(*records: ConsumerRecord, live: bool, snapshot: Snapshot) -> str:
+def shown(*records: ConsumerRecord, live: bool, data: DashboardData) -> str:
     """What is written to a terminal (live) or a file, without colours."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=live, color_system=None, markup=False, emoji=False, width=120, height=40)
     with display(console, "title", ["a note"], live=live) as view:
         view.events(records)
-        view.show(snapshot)
+        view.show(data)
     return out.getvalue()
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["panel", "lines"])
 def test_events_and_figures_are_shown(live: bool) -> None:
     """Title, notes, newest events and totals; what is no event is left out."""
-    figures = Snapshot(uptime=12.0, lag=7, dead=3, statistics={"events": {"total": 1234}})
-    text = shown(failed(250), record_of(b"poison"), record_of(None), live=live, snapshot=figures)
+    figures = DashboardData(uptime=12.0, lag=7, dead=3, statistics={"events": {"total": 1234}})
+    text = shown(failed(250), record_of(b"poison"), record_of(None), live=live, data=figures)
     for part in ("title", "a note", "omninode.agent.execution.failed.v1", "250 ms", "1,234", "lag 7", "dead letters 3"):
         assert part in text
     assert "poison" not in text
@@ -53,7 +53,7 @@ def test_events_and_figures_are_shown(live: bool) -> None:
 @pytest.mark.parametrize("live", [True, False], ids=["panel", "lines"])
 def test_terminal_codes_in_a_payload_are_not_obeyed(live: bool) -> None:
     """What came in an event, or in an error about one, cannot write to the terminal what it likes."""
-    text = shown(failed(HOSTILE), live=live, snapshot=Snapshot(uptime=12.0, last_error=HOSTILE))
+    text = shown(failed(HOSTILE), live=live, data=DashboardData(uptime=12.0, last_error=HOSTILE))
     assert text.count("�]0;x��2J [/red] :boom:") == 2
     assert "\x1b]" not in text
     assert "\x9b" not in text
@@ -61,7 +61,7 @@ def test_terminal_codes_in_a_payload_are_not_obeyed(live: bool) -> None:
 
 def test_more_lines_than_anyone_reads_are_counted() -> None:
     """Beyond so many events between two looks, plain lines only say how many there were."""
-    text = shown(*[failed(1)] * (LINES_PER_SECOND + 1234), live=False, snapshot=Snapshot())
+    text = shown(*[failed(1)] * (LINES_PER_SECOND + 1234), live=False, data=DashboardData())
     assert text.count("execution.failed") == LINES_PER_SECOND
     assert "… and 1,234 more events" in text
 
@@ -74,10 +74,10 @@ def test_a_panel_fits_its_terminal_and_ends_with_the_newest_event(width: int, he
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
     with Live(console=console, auto_refresh=False) as live:
         panel = LivePanel(live, "title", ["a note"])
-        panel.show(Snapshot())
+        panel.show(DashboardData())
         figures = len(console.render_lines(live.get_renderable()))
         panel.events(newest)
-        panel.show(Snapshot())
+        panel.show(DashboardData())
         lines = ["".join(part.text for part in line) for line in console.render_lines(live.get_renderable())]
     room = min(height - figures, NEWEST)
     assert room > 0
@@ -86,5 +86,5 @@ def test_a_panel_fits_its_terminal_and_ends_with_the_newest_event(width: int, he
 
 def test_a_slow_rate_is_not_shown_as_none() -> None:
     """Less than one event a second is told from none at all."""
-    assert " 0.4/s" in shown(live=False, snapshot=Snapshot(uptime=12.0, per_second=0.4))
-    assert " 1,235/s" in shown(live=False, snapshot=Snapshot(uptime=12.0, per_second=1234.6))
+    assert " 0.4/s" in shown(live=False, data=DashboardData(uptime=12.0, per_second=0.4))
+    assert " 1,235/s" in shown(live=False, data=DashboardData(uptime=12.0, per_second=1234.6))

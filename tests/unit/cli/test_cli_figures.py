@@ -15,22 +15,32 @@ from rich.console import Console
 
 from eventbus.chains import ChainGenerator, RunStatistics
 from eventbus.chains.pacing.observers import PublishedBatch
-from eventbus.cli.render.figures import Figures, Group, breakdown, groups, lines, rate, rates
-from eventbus.cli.render.stream_panel import panel
-from eventbus.cli.render.stream_view import print_lines
-from eventbus.cli.render.summary import summary, summary_document, table
-from eventbus.cli.render.verbose import Verbose, details, short
-from eventbus.cli.watching import Watch
+from eventbus.cli.render.account import Delivery, StreamAccount
+from eventbus.cli.render.stream import (
+    ChainGroup,
+    EventLines,
+    StreamStatistics,
+    chain_groups,
+    payload_excerpt,
+    rate,
+    rates,
+    short_type,
+    statistics_lines,
+    stream_panel,
+    type_lines,
+)
+from eventbus.cli.render.tables import aligned, summary_document, summary_text
+from eventbus.cli.streaming import StreamMonitor, print_statistics_lines
 from eventbus.record import ProducerRecord
 from tests.unit.chains.catalogs import two_steps
 from tests.unit.chains.clocks import ManualClock
 
-BEGINNING = Figures(expected=0.0)
-THIRTY = Figures(
+BEGINNING = StreamStatistics(expected=0.0)
+THIRTY = StreamStatistics(
     elapsed=30.0,
     events=3000,
     types={"a.b.c.v1": 2000, "a.b.d.v1": 1000},
-    groups={"chains": Group(begun=1200, active=12, outcomes={"failed": 38, "completed": 1150})},
+    groups={"chains": ChainGroup(begun=1200, active=12, outcomes={"failed": 38, "completed": 1150})},
     lag_p99_ms=2.6,
     expected=1230.0,
     events_per_chain=2.5,
@@ -39,7 +49,7 @@ THIRTY = Figures(
 
 def test_the_lines_of_one_moment() -> None:
     """Elapsed, total, what is active and what has ended, errors, rates against targets, and shares by type."""
-    assert list(lines(THIRTY, BEGINNING)) == [
+    assert list(statistics_lines(THIRTY, BEGINNING)) == [
         "0:00:30  3,000 events; chains 1,200 begun, 12 active, 1,150 completed, 38 failed; 0 errors; lag p99 3 ms",
         "         100 events/s of 102, 40 chains/s of 41; since the beginning 100 events/s of 102, 40 chains/s of 41",
         "          66.7 %        2,000  a.b.c.v1",
@@ -49,16 +59,16 @@ def test_the_lines_of_one_moment() -> None:
 
 def test_trouble_is_named_only_when_there_is_some() -> None:
     """Late and dropped events, and errors of sinks."""
-    figures = Figures(elapsed=3723.4, events=5, late=2, dropped=1, errors=7)
-    assert next(lines(figures, BEGINNING)) == (
+    figures = StreamStatistics(elapsed=3723.4, events=5, late=2, dropped=1, errors=7)
+    assert next(statistics_lines(figures, BEGINNING)) == (
         "1:02:03  5 events; no chain yet; 7 errors, 2 late, 1 dropped; lag p99 0 ms"
     )
 
 
 def test_rates_are_of_the_interval() -> None:
     """Between two moments only what happened between them counts."""
-    later = Figures(
-        elapsed=40.0, events=3100, groups={"sessions": Group(begun=1210)}, expected=1240.0, events_per_chain=2.5
+    later = StreamStatistics(
+        elapsed=40.0, events=3100, groups={"sessions": ChainGroup(begun=1210)}, expected=1240.0, events_per_chain=2.5
     )
     assert rates(later, THIRTY) == "10 events/s of 2.5, 1 sessions/s of 1"
     assert rates(later, later) == "waiting for what is under way"
@@ -66,7 +76,7 @@ def test_rates_are_of_the_interval() -> None:
 
 def test_without_a_target_there_is_none() -> None:
     """An unpaced run has rates alone."""
-    assert rates(Figures(elapsed=2.0, events=10), BEGINNING) == "5 events/s, 0 chains/h"
+    assert rates(StreamStatistics(elapsed=2.0, events=10), BEGINNING) == "5 events/s, 0 chains/h"
 
 
 @pytest.mark.parametrize(
@@ -87,14 +97,14 @@ def test_rates_have_a_readable_unit(per_second: float, target: float | None, tex
 def test_the_breakdown_is_complete(counts: list[int]) -> None:
     """However many types there are, the lines are few and their counts add up."""
     types = {f"type-{number}": count for number, count in enumerate(sorted(counts, reverse=True))}
-    found = list(breakdown(types))
+    found = list(type_lines(types))
     assert len(found) <= 9
     assert sum(int(line.split("%")[1].split()[0].replace(",", "")) for line in found) == sum(counts)
 
 
 def test_tables_are_aligned() -> None:
     """Names to the left, figures to the right."""
-    assert list(table([("name", "n"), ("a", "1,000"), ("longer", "2")])) == [
+    assert list(aligned([("name", "n"), ("a", "1,000"), ("longer", "2")])) == [
         "name        n",
         "a       1,000",
         "longer      2",
@@ -107,7 +117,7 @@ def test_the_summary_has_every_chain_and_type() -> None:
     census = generator.census()
     for block in generator.blocks(chains=4):
         census.add(block.table)
-    assert summary(census).splitlines() == [
+    assert summary_text(census).splitlines() == [
         "chain  begun  completed  active  p50 ms  p95 ms  p99 ms",
         "talk       4          4       0     100     100     100",
         "",
@@ -119,43 +129,32 @@ def test_the_summary_has_every_chain_and_type() -> None:
         "types": {"test.thing.asked.v1": 4, "test.thing.answered.v1": 4},
         "by_chain": {"talk": {"begun": 4, "active": 0, "completed": 4}},
     }
-    assert groups(census) == {"chains": Group(begun=4, outcomes={"completed": 4})}
+    assert chain_groups(census) == {"chains": ChainGroup(begun=4, outcomes={"completed": 4})}
 
 
-class Sinks:
-    """An account of sinks that are all well."""
+class NoDelivery:
+    """The delivery of a stream without events."""
 
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock, self.began = clock, clock.now
-        self.errors = 0
-
-    @property
-    def run(self) -> RunStatistics:
-        return RunStatistics(elapsed=(self.clock.now - self.began) / 1e6)
+    errors = 0
 
     def line(self) -> str:
         return "a sink"
 
-    def text(self) -> str:
-        return ""
 
-    def to_dict(self) -> dict[str, object]:
-        return {}
+class FakeMonitor:
+    """A monitor whose statistics follow from the time alone."""
 
-
-class FewFigures:
-    """A watch whose figures are the time alone."""
-
-    class options:  # noqa: N801  # as it is called in a watch
+    class options:  # noqa: N801  # its name in a monitor
         stats_interval = 30.0
 
-    def figures(self, run: RunStatistics, errors: int) -> Figures:
-        return Figures(elapsed=run.elapsed, events=round(run.elapsed) * 10, errors=errors)
+    def statistics(self, run: RunStatistics, errors: int) -> StreamStatistics:
+        return StreamStatistics(elapsed=run.elapsed, events=round(run.elapsed) * 10, errors=errors)
 
 
 async def test_lines_come_every_interval() -> None:
-    """One look at the figures every 30 seconds of the clock, each against the one before."""
+    """Statistics are written every 30 seconds of the clock, with the rates since the time before."""
     clock = ManualClock()
+    began = clock.now
     texts: list[str] = []
 
     def write(text: str) -> None:
@@ -163,9 +162,12 @@ async def test_lines_come_every_interval() -> None:
         if len(texts) == 3:
             raise asyncio.CancelledError
 
-    sinks = Sinks(clock)
+    def account() -> StreamAccount:
+        run = RunStatistics(elapsed=(clock.now - began) / 1e6)
+        return StreamAccount(run=run, delivery=cast(Delivery, NoDelivery()), seed=1)
+
     with suppress(asyncio.CancelledError):
-        await print_lines(cast(Watch, FewFigures()), lambda: sinks, clock, write)
+        await print_statistics_lines(cast(StreamMonitor, FakeMonitor()), account, clock, write)
     assert [text.split("  ")[0] for text in texts] == ["0:00:30", "0:01:00", "0:01:30"]
     assert texts[2].splitlines()[1:] == [
         "         10 events/s, 0 chains/h; since the beginning 10 events/s, 0 chains/h",
@@ -180,9 +182,11 @@ def test_the_panel_fits_the_terminal() -> None:
     for block in generator.blocks(chains=300):
         census.add(block.table)
     console = Console(width=120, height=24, force_terminal=True, color_system=None)
-    figures = Figures.of(census, RunStatistics(elapsed=10.0), errors=0, expected=300.0, events_per_chain=2.4)
+    figures = StreamStatistics.of(census, RunStatistics(elapsed=10.0), errors=0, expected=300.0, events_per_chain=2.4)
     with console.capture() as shown:
-        console.print(panel(console, figures, BEGINNING, census.chains(), title="stream", below="bus: 7 written"))
+        console.print(
+            stream_panel(console, figures, BEGINNING, census.chains(), title="stream", below="bus: 7 written")
+        )
     text = shown.get()
     assert len(text.splitlines()) <= 24
     assert "stream · 0:00:10" in text
@@ -196,7 +200,7 @@ def test_every_event_has_a_line() -> None:
     generator = ChainGenerator(two_steps(), seed=1, start=datetime(2026, 1, 1, 9, tzinfo=UTC))
     census = generator.census()
     texts: list[str] = []
-    verbose = Verbose(census.event_types, texts.append)
+    verbose = EventLines(census.event_types, texts.append)
     block = next(iter(generator.blocks(chains=1)))
     at = int(block.table.time[0]) // 1000
     records = [ProducerRecord("t", b"019b76da-c7e6-7cb0", value, at) for value in next(block.lines())]
@@ -222,15 +226,15 @@ def test_details_are_short_and_harmless(payload: str, shown: str) -> None:
     """The page, or the first plain fields; a terminal obeys nothing in them."""
     event = next(iter(ChainGenerator(two_steps()).events(chains=1)))
     value = event.to_bytes().decode().replace('"payload":{}', f'"payload":{payload}').encode()
-    assert details(value) == shown
+    assert payload_excerpt(value) == shown
 
 
 def test_what_is_no_event_has_no_details() -> None:
     """A tombstone, or another format."""
-    assert details(None) == details(b"\x00\x01") == ""
+    assert payload_excerpt(None) == payload_excerpt(b"\x00\x01") == ""
 
 
 def test_types_are_shortened() -> None:
     """What all events have in common is left out."""
-    assert short("omninode.visitor.page.visited.v1") == "visitor.page.visited"
-    assert short("acme.order.placed.v1") == "acme.order.placed.v1"
+    assert short_type("omninode.visitor.page.visited.v1") == "visitor.page.visited"
+    assert short_type("acme.order.placed.v1") == "acme.order.placed.v1"

@@ -208,6 +208,6 @@ def test_a_wrong_fault(fault: str, message: str, tmp_path: Path) -> None:
 )
 def test_one_bound_is_enough(fault: str, bounds: tuple[int, int] | None) -> None:
     """The other is the kind's own, or the same where that lies on the wrong side."""
-    from eventbus.cli.faults import FaultParameter
+    from eventbus.cli.options.faults import fault as parse_fault
 
-    assert FaultParameter().convert(fault, None, None).bounds == bounds
+    assert parse_fault(fault).bounds == bounds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.render.progress import reading
+from eventbus.cli.render.progress import lines_with_progress
 
 
 class Terminal(io.StringIO):
@@ -21,7 +21,7 @@ def test_a_bar_changes_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path, screen = tmp_path / "events.jsonl", Terminal()
     path.write_bytes(b"a\nb\n" * 3000 + b"c")
     monkeypatch.setattr(sys, "stderr", screen)
-    with path.open("rb") as file, reading(file, "verifying") as lines:
+    with path.open("rb") as file, lines_with_progress(file, "verifying") as lines:
         assert lines is not file
         assert b"".join(lines) == path.read_bytes()
     assert "verifying" in screen.getvalue()
@@ -32,5 +32,5 @@ def test_what_has_no_length_has_no_bar(terminal: bool, monkeypatch: pytest.Monke
     """A pipe, or no terminal: the lines as they are."""
     monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
     file = io.BytesIO(b"a\n")
-    with reading(file, "verifying") as lines:
+    with lines_with_progress(file, "verifying") as lines:
         assert lines is file

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.cli import cli
-from eventbus.cli.typed import _shown
+from eventbus.cli.command import redacted
 from tests.unit.chains.pages import Page, rows
 
 RUN = ("--to", "bus", "--seed", "7", "--start", "2026-01-01", "--duration", "20s", "--rate", "100")
@@ -135,4 +135,4 @@ def test_secrets_are_not_repeated() -> None:
     """A page is to be shown around: passwords and keys of the command line are not on it."""
     typed = ["--sasl-password", "hunter2", "--http-header=x-api-key: k", "--to", "http://me:pass@host/", "--rate", "5"]
     shown = ["--sasl-password", "…", "--http-header=…", "--to", "http://…@host/", "--rate", "5"]
-    assert list(_shown(typed)) == shown
+    assert list(redacted(typed, {"--sasl-password", "--http-header"})) == shown

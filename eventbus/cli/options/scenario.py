@@ -1,0 +1,114 @@
+"""`--scenario` and `--set`: a scenario gives values for options that are not on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+from click.core import ParameterSource
+
+from eventbus.cli.command import option
+from eventbus.cli.options.common import chosen_catalog
+from eventbus.cli.options.sinks import SinkSpec
+
+if TYPE_CHECKING:
+    from eventbus.catalog import Scenario
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+ARRIVALS = ("rate", "interval", "profile", "users", "stages", "spacing")
+"""Options that say when chains begin: any of them replaces the scenario's arrivals."""
+EXTENTS = ("chains", "duration", "index")
+"""Options that say how long a run is: any of them replaces the scenario's duration."""
+DEFAULTS = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+scenario_option = option(
+    "--scenario", "scenario_name", metavar="NAME|FILE",
+    help="Scenario to run: a shipped one (see `eventbus catalog scenarios`) or a YAML file; other options override it.",
+)  # fmt: skip
+set_option = option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE",
+    help="Change the scenario, such as simulation.num_users=50 or phases[1].failed=4; repeatable.",
+)  # fmt: skip
+
+
+def with_scenario(command: C) -> C:
+    """Turns `--scenario` and `--set` into the argument `scenario`, and lets it fill in options that are not given.
+
+    This is the outermost decorator: it sees the options before groups gather them. An option that is given takes
+    precedence, also over what `scenario` itself still says.
+    """
+
+    @wraps(command)
+    def resolved(*, scenario_name: str | None, settings: tuple[str, ...], **options: Any) -> Any:
+        if scenario_name is None:
+            if settings:
+                raise click.UsageError("--set changes a scenario: give --scenario as well")
+            return command(scenario=None, **_resolved(options, None))
+        from eventbus.catalog import Scenario
+
+        scenario = Scenario.load(scenario_name, settings, catalog=chosen_catalog(options["paths"]))
+        for note in scenario.notes:
+            click.echo(f"note: {note}", err=True)
+        if _is_given(options, *ARRIVALS):
+            scenario = replace(scenario, arrivals=None)
+        return command(scenario=scenario, **_resolved(options, scenario))
+
+    return cast("C", resolved)
+
+
+def _resolved(options: dict[str, Any], scenario: Scenario | None) -> dict[str, Any]:
+    """The options, with the scenario's values in place of those that are not given."""
+    resolved = dict(options)
+    for name, value in _scenario_values(scenario, options) if scenario else ():
+        if name in options and not _is_given(options, name):
+            resolved[name] = value
+    if "to" in options:
+        resolved |= _sink_values(resolved, scenario)
+    return resolved
+
+
+def _scenario_values(scenario: Scenario, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values that a scenario has for options, by the option's name."""
+    advanced = scenario.advanced
+    if scenario.seed is not None:
+        yield "seed", scenario.seed
+    if scenario.duration is not None and not _is_given(options, *EXTENTS):
+        yield "duration", scenario.duration
+    if scenario.faults:
+        yield "faults", scenario.faults
+    if advanced.verbose is not None:
+        yield "verbose", advanced.verbose
+    if advanced.human_like_delays is False:  # without delays, a stream is as fast as its sinks
+        yield "when_full", "wait"
+    if advanced.stats_interval:
+        yield "stats_interval", advanced.stats_interval
+    if advanced.retry_on_failure is False:
+        yield "http_attempts", 1
+    elif advanced.max_retries is not None:
+        yield "http_attempts", advanced.max_retries + 1
+
+
+def _sink_values(options: dict[str, Any], scenario: Scenario | None) -> dict[str, Any]:
+    """The sinks of a stream: `--to http` is the scenario's URL, and the scenario may add a file."""
+    url = scenario.api_url if scenario else None
+    values: dict[str, Any] = {"to": options["to"]}
+    if SinkSpec("http") in options["to"]:
+        if url is None:
+            raise click.UsageError("--to http: expected http:URL, or a scenario with simulation.api_url")
+        values["to"] = tuple(SinkSpec("http", url) if spec == SinkSpec("http") else spec for spec in options["to"])
+        if options.get("form") == "json" and not _is_given(options, "http_body"):
+            values["http_body"] = "analytics"
+    if scenario and scenario.advanced.save_to_file:
+        file = SinkSpec("jsonl", scenario.advanced.output_file)
+        values["to"] = (*(values["to"] or (SinkSpec("kafka"),)), file)
+    return values
+
+
+def _is_given(options: dict[str, Any], *names: str) -> bool:
+    """Whether one of these options is on the command line or in the environment."""
+    source = click.get_current_context().get_parameter_source
+    return any(name in options and source(name) not in (None, *DEFAULTS) for name in names)

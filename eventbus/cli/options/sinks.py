@@ -1,0 +1,206 @@
+"""`--to`: the sinks of a stream, and the options of each kind of sink."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+
+from eventbus.cli import types
+from eventbus.cli.command import option, option_group
+
+if TYPE_CHECKING:
+    from eventbus.chains.rendering import FormatName
+    from eventbus.chains.rendering.json import Convert
+    from eventbus.chains.sinks import DeadLetters, HttpSink, Sink
+    from eventbus.chains.sinks.bodies import Dialect
+
+KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
+"""Kinds of sinks, and what follows each after a colon."""
+
+URL_OPTIONAL = "http"
+"""The kind whose URL may come from a scenario."""
+BUSES = ("kafka", "bus")
+
+WhenFull = Literal["wait", "drop"]
+
+
+class SinkSpec(NamedTuple):
+    """A value of `--to`."""
+
+    kind: str
+    location: str = ""
+
+
+def sink_spec(text: str) -> SinkSpec:
+    """`kafka`, `jsonl:PATH`, `http:URL` and so on; an `http://` or `https://` URL alone is one as well."""
+    if re.match("https?://", text):
+        return SinkSpec("http", text)
+    kind, _, location = text.partition(":")
+    if kind not in KINDS:
+        forms = ", ".join(f"{name}:{suffix}" if suffix else name for name, suffix in KINDS.items())
+        raise click.BadParameter(f"expected one of {forms}, got {text!r}")
+    if bool(location) != bool(KINDS[kind]) and text != URL_OPTIONAL:
+        form = f"{kind}:{KINDS[kind]}" if KINDS[kind] else f"just {kind}"
+        raise click.BadParameter(f"expected {form}, got {text!r}")
+    return SinkSpec(kind, location)
+
+
+def header(text: str) -> tuple[str, str]:
+    """`name: value`."""
+    name, colon, content = text.partition(":")
+    if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not content.strip().isprintable():
+        raise click.BadParameter(f"expected 'name: value', got {text!r}")
+    return name, content.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkOptions:
+    """The values of the options."""
+
+    to: tuple[SinkSpec, ...]
+    """Empty: Kafka alone."""
+    when_full: WhenFull | None
+    rotate: int | None
+    http_body: Literal["json", "analytics"]
+    http_batch: int
+    http_connections: int
+    http_headers: tuple[tuple[str, str], ...]
+    http_attempts: int
+    http_timeout: float
+    openpanel_client_id: str
+    openpanel_client_secret: str
+    dead_letters: Path
+
+    def check(self, form: FormatName) -> None:
+        """Raises SinkUnusable: a sink cannot carry the format."""
+        from eventbus.chains.errors import SinkUnusable
+
+        for spec in self.to:
+            if form not in ("json", "cloudevents") and spec.kind not in BUSES:
+                raise SinkUnusable(f"{form} needs record headers: kafka or bus, not {spec.kind}")
+            if form != "json" and spec.kind == "http" and self.http_body == "analytics":
+                raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
+
+    @property
+    def takes_json_only(self) -> bool:
+        """Whether one of the sinks accepts nothing but JSON events, so that the others need a conversion."""
+        return any(spec.kind == "openpanel" for spec in self.to)
+
+    def sinks(
+        self,
+        form: FormatName,
+        dead_letters: DeadLetters,
+        bus_sink: Callable[[str], Sink],
+        on_reader_gone: Callable[[], None],
+    ) -> list[tuple[Sink, Convert | None]]:
+        """The sinks in the order of the command line, each with the conversion of JSON records that it needs.
+
+        Args:
+            dead_letters: takes records that no HTTP server accepted.
+            bus_sink: makes a sink of the kind `kafka` or `bus`.
+            on_reader_gone: called when nothing reads standard output any more.
+
+        Raises:
+            SinkUnusable: a URL or a setting is invalid.
+        """
+        from eventbus.chains.rendering.json import CONVERSIONS
+        from eventbus.chains.sinks import JsonlSink, OpenPanelDialect, StdoutSink
+        from eventbus.chains.sinks.bodies import track_url
+
+        def sink(spec: SinkSpec) -> Sink:
+            name = f"{spec.kind}:{spec.location}"
+            if spec.kind == "stdout":
+                return StdoutSink(on_gone=on_reader_gone)
+            if spec.kind == "jsonl":
+                return JsonlSink(Path(spec.location), rotate_bytes=self.rotate)
+            if spec.kind == "http":
+                return self._http_sink(spec.location, self._json_dialect(form), name, dead_letters)
+            if spec.kind == "openpanel":
+                dialect = OpenPanelDialect(self.openpanel_client_id, self.openpanel_client_secret)
+                return self._http_sink(track_url(spec.location), dialect, name, dead_letters)
+            return bus_sink(spec.kind)
+
+        convert = CONVERSIONS.get(form) if self.takes_json_only else None
+        return [(sink(spec), None if spec.kind == "openpanel" else convert) for spec in self.to]
+
+    def _json_dialect(self, form: FormatName) -> Dialect:
+        from eventbus.chains.sinks import JsonDialect, analytics_body
+
+        body = analytics_body if self.http_body == "analytics" else None
+        return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers), cloudevents=form != "json")
+
+    def _http_sink(self, url: str, dialect: Dialect, name: str, dead_letters: DeadLetters) -> HttpSink:
+        from eventbus.chains.sinks import HttpSink, Retry
+
+        return HttpSink(
+            url,
+            dialect,
+            name=name,
+            dead_letters=dead_letters,
+            connections=self.http_connections,
+            retry=Retry(attempts=self.http_attempts),
+            timeout=self.http_timeout,
+        )
+
+
+def _checked(**values: Any) -> SinkOptions:
+    if len(set(values["to"])) < len(values["to"]):
+        raise click.UsageError("--to: expected each sink once")
+    return SinkOptions(**values)
+
+
+sink_options = option_group(
+    "Sinks",
+    option(
+        "--to", type=sink_spec, multiple=True, metavar="SINK",
+        help="Where events go: kafka, bus (in memory), stdout, jsonl:PATH (compressed if it ends in .gz or .zst), "
+        "http:URL or openpanel:URL; repeatable.  [default: kafka]",
+    ),
+    option(
+        "--when-full", type=click.Choice(["wait", "drop"]),
+        help="What happens when a sink is 20,000 events behind: the whole stream waits for it, or it loses events.  "
+        "[default: drop; wait if --rate is max]",
+    ),
+    option(
+        "--rotate", type=types.byte_size, metavar="SIZE",
+        help="Begin another file of jsonl:PATH at this size, such as 100M.  [default: never]",
+    ),
+    option(
+        "--http-body", type=click.Choice(["json", "analytics"]), default="json",
+        help="Body of a request: the event, or the short form of web analytics.",
+    ),
+    option(
+        "--http-batch", type=click.IntRange(min=1), default=1,
+        help="Events per request; with more than 1, the body is a list.",
+    ),
+    option("--http-connections", type=click.IntRange(min=1), default=8, help="Requests at the same time."),
+    option(
+        "--http-header", "http_headers", type=header, multiple=True, metavar="'NAME: VALUE'", secret=True,
+        help="Header of each request; repeatable.",
+    ),
+    option(
+        "--http-attempts", type=click.IntRange(min=1), default=6,
+        help="Attempts per request, the first included, with growing random pauses between them.",
+    ),
+    option("--http-timeout", type=types.duration, default="10s", help="Time limit of one request."),
+    option(
+        "--openpanel-client-id", default="", envvar="EVENTBUS_OPENPANEL_CLIENT_ID", metavar="ID",
+        help="Client id of openpanel:URL.",
+    ),
+    option(
+        "--openpanel-client-secret", default="", envvar="EVENTBUS_OPENPANEL_CLIENT_SECRET", secret=True,
+        metavar="SECRET",
+        help="Its secret. Prefer the environment variable: other users can see command lines.",
+    ),
+    option(
+        "--dead-letters", type=click.Path(dir_okay=False, path_type=Path), default="dead-letters.jsonl",
+        help="File for events that no HTTP server accepted, each with the reason.",
+    ),
+    into=_checked,
+    argument="sinks",
+)  # fmt: skip
