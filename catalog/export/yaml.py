@@ -308,19 +308,19 @@ FLAGS = ("elapsed", "attempt")
 """The same, where it is no more than true."""
 
 
-def catalog_document(catalog: Catalog, beneath: Catalog | None = None) -> Document:
+def catalog_document(catalog: Catalog, base: Catalog | None = None) -> Document:
     """A file that stands on its own, or has what differs from a catalog on top of which it will be read."""
     sections = {
-        "lists": {name: list(items) for name, items in catalog.lists.items() if _is_new(beneath, "lists", name, items)},
-        "events": {n: event_document(e) for n, e in catalog.events.items() if _is_new(beneath, "events", n, e)},
-        "chains": {n: chain_document(c) for n, c in catalog.chains.items() if _is_new(beneath, "chains", n, c)},
+        "lists": {name: list(items) for name, items in catalog.lists.items() if _is_new(base, "lists", name, items)},
+        "events": {n: event_document(e) for n, e in catalog.events.items() if _is_new(base, "events", n, e)},
+        "chains": {n: chain_document(c) for n, c in catalog.chains.items() if _is_new(base, "chains", n, c)},
     }
-    head = {} if beneath else {"alone": True, **_domain(catalog)}
+    head = {} if base else {"alone": True, **_domain(catalog)}
     return {**head, **_said(sections)}
 
 
-def _is_new(beneath: Catalog | None, section: str, name: str, value: Any) -> bool:
-    return beneath is None or getattr(beneath, section).get(name) != value
+def _is_new(base: Catalog | None, section: str, name: str, value: Any) -> bool:
+    return base is None or getattr(base, section).get(name) != value
 
 
 def event_document(event: EventType) -> Document:

@@ -1,5 +1,5 @@
 """Catalogs that nobody wrote by hand: made from schemas or recorded events, and written as YAML for people."""
 
-from eventbus.catalog.infer.draft import Sketch, bootstrap
+from eventbus.catalog.infer.draft import DraftCatalog, infer
 
-__all__ = ["Sketch", "bootstrap"]
+__all__ = ["DraftCatalog", "infer"]

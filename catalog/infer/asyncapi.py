@@ -9,7 +9,7 @@ import yaml
 
 from eventbus.catalog.errors import CatalogError, InvalidCatalog, Mistake, format_value
 from eventbus.catalog.export.yaml import flow
-from eventbus.catalog.infer.jsonschema import Document, Found, Schema, unwrapped
+from eventbus.catalog.infer.jsonschema import Document, EventSchema, Schema, unwrap_envelope
 from eventbus.catalog.model import Chain
 from eventbus.catalog.reading.chains import read_chain
 from eventbus.catalog.reading.document import YamlNode
@@ -21,7 +21,7 @@ JSON_SCHEMA = ("schema+json", "schema+yaml", "aai", "asyncapi", "draft", "oai.op
 """What the names of formats contain that are JSON Schema or nearly so."""
 
 
-def messages(document: Document) -> Iterator[Found]:
+def messages(document: Document) -> Iterator[EventSchema]:
     """Every message once, in the order of the channels, then those of no channel.
 
     Raises:
@@ -31,23 +31,23 @@ def messages(document: Document) -> Iterator[Found]:
     if version.partition(".")[0] not in {"2", "3"}:
         raise CatalogError(f"expected AsyncAPI 2 or 3, got version {format_value(version)}")
     seen: list[Any] = []
-    for channel, name, message in _all(document):
+    for channel, name, message in _all_messages(document):
         resolved = document.resolved(message)
         if resolved not in seen:
             seen.append(resolved)
-            yield _found(document, resolved, name, channel)
+            yield _message_schema(document, resolved, name, channel)
 
 
 def topics(document: Document) -> Iterator[tuple[str, int]]:
     """The addresses of channels, and their Kafka partitions where they are known."""
     for name, channel in _mapping(document, "channels").items():
         resolved = document.resolved(channel)
-        kafka = _inner(document, resolved.get("bindings"), "kafka")
+        kafka = _member(document, resolved.get("bindings"), "kafka")
         if isinstance(count := kafka.get("partitions"), int) and count > 0:
             yield str(resolved.get("address") or name), count
 
 
-def _all(document: Document) -> Iterator[tuple[str, str, Any]]:
+def _all_messages(document: Document) -> Iterator[tuple[str, str, Any]]:
     """Channel, name and message."""
     for name, channel in _mapping(document, "channels").items():
         resolved = document.resolved(channel)
@@ -71,7 +71,7 @@ def _operation(document: Document, address: str, operation: Any) -> Iterator[tup
         yield address, last or str(resolved.get("operationId") or address), one
 
 
-def _found(document: Document, message: Schema, name: str, channel: str) -> Found:
+def _message_schema(document: Document, message: Schema, name: str, channel: str) -> EventSchema:
     for trait in message.get("traits", ()):
         message = {**document.resolved(trait), **message}
     payload, form = message.get("payload", {}), message.get("schemaFormat")
@@ -81,7 +81,7 @@ def _found(document: Document, message: Schema, name: str, channel: str) -> Foun
     if form is not None and not any(word in str(form) for word in JSON_SCHEMA):
         raise CatalogError(f"the payload of {called} is {form}: only JSON Schema is read")
     about = str(message.get("summary") or message.get("description") or "")
-    return unwrapped(document, Found(called, _with_examples(document, payload, message), about))
+    return unwrap_envelope(document, EventSchema(called, _with_examples(document, payload, message), about))
 
 
 def _with_examples(document: Document, payload: Any, message: Schema) -> Any:
@@ -105,7 +105,7 @@ def _mapping(document: Document, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _inner(document: Document, value: Any, name: str) -> Schema:
+def _member(document: Document, value: Any, name: str) -> Schema:
     return document.resolved(document.resolved(value or {}).get(name) or {})
 
 
@@ -115,9 +115,9 @@ def chains(document: Mapping[str, Any]) -> dict[str, Chain]:
     Raises:
         InvalidCatalog: they cannot be read.
     """
-    found = document.get("x-chains") or _pieced(document)
+    found = document.get("x-chains") or _chains_of_operations(document)
     mistakes: list[Mistake] = []
-    read = {name: read_chain(name, _node(name, _file_form(one), mistakes)) for name, one in found.items()}
+    read = {name: read_chain(name, _node(name, _catalog_form(one), mistakes)) for name, one in found.items()}
     if mistakes:
         raise InvalidCatalog(mistakes)
     return read
@@ -129,7 +129,7 @@ def _node(name: str, value: Any, mistakes: list[Mistake]) -> YamlNode:
     return YamlNode(composed, "x-chains", (name,), mistakes)
 
 
-def _file_form(chain: Mapping[str, Any]) -> dict[str, Any]:
+def _catalog_form(chain: Mapping[str, Any]) -> dict[str, Any]:
     """A chain as a file has it: exported completely, or with the ways as they are shown."""
     if "x-source" in chain:
         return dict(chain["x-source"])
@@ -145,7 +145,7 @@ def _state(state: Mapping[str, Any]) -> dict[str, Any]:
     return {"emits": state["emits"], "total": sum(way["weight"] for way in ways), "next": ways}
 
 
-def _pieced(document: Mapping[str, Any]) -> dict[str, Any]:
+def _chains_of_operations(document: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for operation in document.get("operations", {}).values():
         for place in operation.get("x-chain", ()):

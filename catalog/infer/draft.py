@@ -15,9 +15,9 @@ from eventbus.catalog.errors import CatalogError, Location, format_path, format_
 from eventbus.catalog.export.yaml import catalog_document, yaml_text
 from eventbus.catalog.infer.asyncapi import chains as exported_chains
 from eventbus.catalog.infer.asyncapi import messages, topics
-from eventbus.catalog.infer.chains import BEGINS, Plot, event_type, organisation, words
-from eventbus.catalog.infer.jsonschema import Document, Found, schema_events
-from eventbus.catalog.infer.values import Fields
+from eventbus.catalog.infer.chains import BEGINNINGS, ChainInference, event_type_name, organisation_name, words
+from eventbus.catalog.infer.jsonschema import Document, EventSchema, schema_events
+from eventbus.catalog.infer.values import PayloadInference
 from eventbus.catalog.model import Chain, EventType
 from eventbus.catalog.validation import validate
 
@@ -25,7 +25,7 @@ from eventbus.catalog.validation import validate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sketch:
+class DraftCatalog:
     """A catalog and comments."""
 
     catalog: Catalog
@@ -33,7 +33,7 @@ class Sketch:
     """By place in the catalog: `("chains", "payment", "weight")`."""
     head: Sequence[str] = ()
     """About the whole."""
-    beneath: Catalog | None = None
+    base: Catalog | None = None
     """The catalog on top of which the file will be read; None: the file stands alone."""
 
     def text(self) -> str:
@@ -44,17 +44,17 @@ class Sketch:
         """
         for place, problem in validate(self.catalog):
             raise CatalogError(f"no catalog can be made of this: {format_path(place)}: {problem}")
-        return yaml_text(catalog_document(self.catalog, self.beneath), self.notes, self.head)
+        return yaml_text(catalog_document(self.catalog, self.base), self.notes, self.head)
 
 
-SCHEMA = {
+SCHEMA_KEYWORDS = {
     *("$schema", "$ref", "$defs", "definitions", "allOf", "anyOf", "oneOf"),
     *("properties", "type", "enum", "const", "items", "$id"),
 }
-HEAD = "verify: what has this word was guessed, because the document does not say it"
+VERIFY_NOTE = "verify: what has this word was guessed, because the document does not say it"
 
 
-def bootstrap(path: Path) -> Sketch:
+def infer(path: Path) -> DraftCatalog:
     """A catalog from what a file describes; what the file does not say is guessed, and noted as `verify: …`.
 
     Args:
@@ -63,10 +63,10 @@ def bootstrap(path: Path) -> Sketch:
     Raises:
         CatalogError: the file is neither, or a reference in it cannot be followed.
     """
-    return sketched(_read(path), path.stem.split(".")[0], path.name)
+    return infer_document(_read_document(path), path.stem.split(".")[0], path.name)
 
 
-def sketched(root: Any, stem: str, name: str) -> Sketch:
+def infer_document(root: Any, stem: str, name: str) -> DraftCatalog:
     """A catalog from a document that was read.
 
     Args:
@@ -82,20 +82,20 @@ def sketched(root: Any, stem: str, name: str) -> Sketch:
         kind, title, found = "JSON Schema", stem, list(schema_events(document, stem))
     if not found:
         raise CatalogError(f"{name} describes no event")
-    return _Draft(document, organisation(title), "-".join(words(title)) or stem).sketch(
+    return _Inference(document, organisation_name(title), "-".join(words(title)) or stem).draft(
         found, f"Made from the {kind} document {name}."
     )
 
 
-class _Draft:
+class _Inference:
     def __init__(self, document: Document, first: str, source: str) -> None:
         self._document = document
         self._organisation = first
         self._source = source
-        self._fields = Fields(document)
+        self._fields = PayloadInference(document)
         self._events: dict[str, EventType] = {}
 
-    def sketch(self, found: list[Found], head: str) -> Sketch:
+    def draft(self, found: list[EventSchema], head: str) -> DraftCatalog:
         root = self._document.root if isinstance(self._document.root, dict) else {}
         self._fields.lists.update({name: tuple(items) for name, items in root.get("x-lists", {}).items()})
         for one in found:
@@ -103,28 +103,28 @@ class _Draft:
         known: dict[str, Chain] = exported_chains(root) if root.get("asyncapi") else {}
         told = {state.emits for chain in known.values() for state in chain.states.values()}
         untold = {name: one for name, one in self._events.items() if name not in told}
-        plot = Plot(untold, self._fields.lists, dict(known))
+        plot = ChainInference(untold, self._fields.lists, dict(known))
         plot.guess()
         partitions = dict(topics(self._document)) if root.get("asyncapi") else {}
         events = {**self._events, **plot.events}
         domains = {event.domain for event in events.values()}
-        return Sketch(
+        return DraftCatalog(
             catalog=Catalog(
                 events=events,
                 chains=plot.chains,
                 lists=self._fields.lists,
                 partitions={name: count for name, count in partitions.items() if name in domains},
             ),
-            notes={**self._fields.notes, **_both(self._fields.notes, plot.notes)},
-            head=[head, HEAD] if plot.notes or self._fields.notes else [head],
+            notes={**self._fields.notes, **_merge_notes(self._fields.notes, plot.notes)},
+            head=[head, VERIFY_NOTE] if plot.notes or self._fields.notes else [head],
         )
 
-    def _event(self, found: Found) -> None:
+    def _event(self, found: EventSchema) -> None:
         if found.name in self._events:
             return
-        name = event_type(found.name, self._organisation, self._events)
+        name = event_type_name(found.name, self._organisation, self._events)
         action = words(name.split(".")[-2])
-        payload = self._fields.payload(name, found.payload, begins=not BEGINS.isdisjoint(action))
+        payload = self._fields.payload(name, found.payload, begins=not BEGINNINGS.isdisjoint(action))
         self._events[name] = EventType(
             name=name,
             description=" ".join(found.description.split()),
@@ -134,11 +134,11 @@ class _Draft:
         )
 
 
-def _both(one: Any, other: Any) -> dict[Any, list[str]]:
+def _merge_notes(one: Any, other: Any) -> dict[Any, list[str]]:
     return {place: [*one.get(place, ()), *notes] for place, notes in other.items()}
 
 
-def _read(path: Path) -> Any:
+def _read_document(path: Path) -> Any:
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -171,6 +171,6 @@ def _check_schema(root: Any) -> None:
             _check_schema(one)
     elif not isinstance(root, dict) or not root:
         raise CatalogError(f"{expected}, got {format_value(root)}")
-    elif "event_id" in root or not SCHEMA & root.keys():
+    elif "event_id" in root or not SCHEMA_KEYWORDS & root.keys():
         hint = "; recorded events are for `eventbus catalog learn`" if "event_id" in root else ""
         raise CatalogError(f"{expected}, got an object with {join_names(map(str, root))}{hint}")

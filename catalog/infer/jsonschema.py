@@ -14,7 +14,7 @@ from eventbus.catalog.model import FieldType
 
 Schema = dict[str, Any]
 
-DEEPEST = 64
+MAX_REFERENCES = 64
 """References to references that are followed."""
 
 
@@ -33,7 +33,7 @@ class Document:
             CatalogError: the reference leads out of the document, to nothing, or in a circle.
         """
         beside: Schema = {}
-        for _ in range(DEEPEST):
+        for _ in range(MAX_REFERENCES):
             if not isinstance(value, dict):
                 return beside  # `true`, which allows anything
             if not isinstance(reference := value.get("$ref"), str):
@@ -86,9 +86,9 @@ class Document:
 # A JSON Schema made plain: references followed, `allOf` joined, one of several alternatives chosen.
 
 
-SCHEMAS_DEEPEST = 12
+MAX_DEPTH = 12
 """Levels of objects in a payload."""
-HINTS: tuple[tuple[FieldType, tuple[str, ...]], ...] = (
+TYPE_KEYWORDS: tuple[tuple[FieldType, tuple[str, ...]], ...] = (
     ("object", ("properties", "additionalProperties", "required", "patternProperties")),
     ("array", ("items", "prefixItems", "minItems", "maxItems")),
     ("number", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
@@ -97,7 +97,7 @@ HINTS: tuple[tuple[FieldType, tuple[str, ...]], ...] = (
 """Words that tell the type where it is not given."""
 
 
-def plain(document: Document, schema: Any, depth: int = 0) -> tuple[Schema, list[str]]:
+def flatten(document: Document, schema: Any, depth: int = 0) -> tuple[Schema, list[str]]:
     """A schema without references, `allOf` and alternatives, and notes about what was chosen.
 
     Raises:
@@ -105,16 +105,16 @@ def plain(document: Document, schema: Any, depth: int = 0) -> tuple[Schema, list
     """
     found = document.resolved(schema)
     notes: list[str] = []
-    parts = [plain(document, part, depth + 1) for part in found.get("allOf", ())] if depth < SCHEMAS_DEEPEST else []
+    parts = [flatten(document, part, depth + 1) for part in found.get("allOf", ())] if depth < MAX_DEPTH else []
     for part, more in parts:
-        found = _joined(part, found)
+        found = _merge(part, found)
         notes += more
     for word in ("oneOf", "anyOf"):
         alternatives = [document.resolved(one) for one in found.get(word, ())]
         filled = [one for one in alternatives if one.get("type") != "null" and one.get("const", ...) is not None]
-        if filled and depth < SCHEMAS_DEEPEST:
-            chosen, more = plain(document, filled[0], depth + 1)
-            found = _joined(chosen, {name: value for name, value in found.items() if name != word})
+        if filled and depth < MAX_DEPTH:
+            chosen, more = flatten(document, filled[0], depth + 1)
+            found = _merge(chosen, {name: value for name, value in found.items() if name != word})
             notes += [f"verify: the first of {len(filled)} alternatives" for _ in filled[1:2]] + more
     return {name: value for name, value in found.items() if name not in {"allOf", "oneOf", "anyOf"}}, notes
 
@@ -128,7 +128,7 @@ def type_of(schema: Schema) -> FieldType | None:
     values = [schema["const"]] if "const" in schema else [v for v in schema.get("enum", ()) if v is not None]
     if values:
         return type_of_value(values[0])
-    return next((kind for kind, words in HINTS if any(word in schema for word in words)), None)
+    return next((kind for kind, words in TYPE_KEYWORDS if any(word in schema for word in words)), None)
 
 
 def type_of_value(value: Any) -> FieldType | None:
@@ -141,7 +141,7 @@ def type_of_value(value: Any) -> FieldType | None:
     return next((name for kind, name in kinds if isinstance(value, kind)), None)
 
 
-def _joined(one: Schema, other: Schema) -> Schema:
+def _merge(one: Schema, other: Schema) -> Schema:
     """Both schemas; the second counts where they differ."""
     properties = {**one.get("properties", {}), **other.get("properties", {})}
     required = [*one.get("required", ()), *other.get("required", ())]
@@ -149,7 +149,7 @@ def _joined(one: Schema, other: Schema) -> Schema:
     return joined | ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
 
 
-class Found(NamedTuple):
+class EventSchema(NamedTuple):
     """A message or schema that describes one event."""
 
     name: str
@@ -165,9 +165,9 @@ ENVELOPES = (("event_type", "payload"), ("type", "data"), ("eventType", "payload
 """Pairs of fields that say what an event is, and hold what it says."""
 
 
-def unwrapped(document: Document, found: Found) -> Found:
+def unwrap_envelope(document: Document, found: EventSchema) -> EventSchema:
     """An event whose schema is that of an envelope, by what is inside."""
-    schema, _ = plain(document, found.payload)
+    schema, _ = flatten(document, found.payload)
     properties = schema.get("properties", {})
     for kind, inner in ENVELOPES:
         name = _constant(document, properties.get(kind))
@@ -182,7 +182,7 @@ def unwrapped(document: Document, found: Found) -> Found:
     return found
 
 
-def schema_events(document: Document, name: str) -> Iterator[Found]:
+def schema_events(document: Document, name: str) -> Iterator[EventSchema]:
     """The events of a JSON Schema: alternatives, items of a list, definitions, or the whole.
 
     Args:
@@ -197,31 +197,31 @@ def schema_events(document: Document, name: str) -> Iterator[Found]:
     definitions = {**root.get("definitions", {}), **root.get("$defs", {})}
     if alternatives:
         for index, schema in enumerate(alternatives, 1):
-            yield _named(document, schema, _last(schema) or f"{name}_{index}")
+            yield _named(document, schema, _reference_name(schema) or f"{name}_{index}")
     elif definitions and not {"properties", "allOf", "$ref", "items"} & root.keys():
         used = set(_references(definitions))
         for key, schema in definitions.items():
-            if key not in used and "properties" in plain(document, schema)[0]:
+            if key not in used and "properties" in flatten(document, schema)[0]:
                 yield _named(document, schema, key)
     else:
         yield _named(document, root, name)
 
 
-def _named(document: Document, schema: Any, name: str) -> Found:
+def _named(document: Document, schema: Any, name: str) -> EventSchema:
     resolved = document.resolved(schema)
     title = resolved.get("title")
     called = title if isinstance(title, str) and len(title.split()) <= 4 else name
-    return unwrapped(document, Found(called, schema, str(resolved.get("description", ""))))
+    return unwrap_envelope(document, EventSchema(called, schema, str(resolved.get("description", ""))))
 
 
-def _last(schema: Any) -> str | None:
+def _reference_name(schema: Any) -> str | None:
     reference = schema.get("$ref") if isinstance(schema, dict) else None
     return reference.rsplit("/", 1)[-1] if isinstance(reference, str) else None
 
 
 def _references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        if last := _last(value):
+        if last := _reference_name(value):
             yield last
         for inner in value.values():
             yield from _references(inner)

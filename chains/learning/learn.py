@@ -1,4 +1,4 @@
-"""Learn a catalog from a recording: its chains, their figures, their payloads, and what could not be learned."""
+"""Learns a catalog from a recording: chains, shares, delays and payloads, and an account of what was left out."""
 
 from __future__ import annotations
 
@@ -12,93 +12,99 @@ import numpy as np
 
 from eventbus.catalog import Catalog, Chain, EventType, Variable
 from eventbus.catalog.errors import Location
-from eventbus.catalog.infer import Sketch
-from eventbus.catalog.infer.chains import dashed, unique
+from eventbus.catalog.infer import DraftCatalog
+from eventbus.catalog.infer.chains import slug, unique_name
 from eventbus.chains.errors import NothingToLearn
 from eventbus.chains.learning.fields import events_by_type
 from eventbus.chains.learning.fitting import percentages
 from eventbus.chains.learning.payloads import Payloads
 from eventbus.chains.learning.recording import Recording, record
-from eventbus.chains.learning.states import Learned, learned, recognised
-from eventbus.chains.learning.traces import Forest, Walks, grown, judged
+from eventbus.chains.learning.states import Learned, learn_chain, recognise_known
+from eventbus.chains.learning.traces import CausalTrees, Walks, build_trees, filter_learnable
 from eventbus.event import EPOCH, format_timestamp
 
-MOST_TENANTS = 8
-"""Tenants that are named, ..."""
-RARE_TENANT = 0.001
-"""... if they have no smaller share of the events."""
+MAX_TENANTS = 8
+"""Tenants named in the account."""
+MIN_TENANT_SHARE = 0.001
+"""Smallest share of the events with which a tenant is named."""
 
 
-class Lesson(NamedTuple):
-    """What was learned."""
+class LearnedCatalog(NamedTuple):
+    """A catalog fitted to a recording."""
 
-    sketch: Sketch
+    draft: DraftCatalog
     account: list[str]
-    """What was read, and what of it is not in the catalog: a sentence each."""
+    """Sentences about what was read, and what of it is not in the catalog."""
 
 
-def learn(batches: Iterable[Sequence[bytes]], name: str = "a recording", known: Catalog | None = None) -> Lesson:
-    """Fit a catalog to a recorded stream.
+def learn(
+    batches: Iterable[Sequence[bytes]], name: str = "a recording", known: Catalog | None = None
+) -> LearnedCatalog:
+    """Fits a catalog to a recorded stream.
 
     Args:
-        batches: JSON events, a line each, many at a time.
-        name: of the stream, for the comments.
-        known: keeps its states, payloads and event types, and gets the weights, shares and delays of the stream; chains
-            of which it knows nothing are learned as well. None: everything is learned.
+        batches: lists of lines, each line a JSON event.
+        name: name of the recording, for the comments.
+        known: a catalog whose states, payloads and event types are kept and whose weights, shares and delays are
+            fitted; chains that it does not have are learned too. By default everything is learned.
 
     Raises:
-        NothingToLearn: there is no complete chain.
+        NothingToLearn: the recording holds no complete chain.
     """
     recording = record(batches)
-    forest = grown(recording)
+    trees = build_trees(recording)
     names = list(recording.types)
-    old, walks, left = recognised(known, forest.walks, names) if known else ([], forest.walks, Counter[str]())
-    walks, more = judged(walks, names)
-    new = list(_chains(walks, names, [*known.chains] if known else []))
+    old, walks, left_out = recognise_known(known, trees.walks, names) if known else ([], trees.walks, Counter[str]())
+    walks, unlearnable = filter_learnable(walks, names)
+    new = list(_learn_chains(walks, names, [*known.chains] if known else []))
     if not old and not new:
-        why = [*_left(recording, forest, left + more)] or ["It has no event."]
-        raise NothingToLearn("\n".join([f"{name} has no complete chain to learn from.", *why]))
-    more["take ways that hardly any other takes"] = walks.chains - sum(one.walks.chains for one in new)
-    account = [*_read(recording, _joined([*old, *new]), name), *_left(recording, forest, left + more)]
-    sketch = _sketch(recording, new, account) if known is None else _overlay(recording, old, new, account, known)
-    return Lesson(sketch, account)
+        reasons = [*_left_out_notes(recording, trees, left_out + unlearnable)] or ["It has no event."]
+        raise NothingToLearn("\n".join([f"{name} has no complete chain to learn from.", *reasons]))
+    unlearnable["take paths that hardly any other takes"] = walks.chains - sum(chain.walks.chains for chain in new)
+    account = [
+        *_represented_notes(recording, _merge_walks([*old, *new]), name),
+        *_left_out_notes(recording, trees, left_out + unlearnable),
+    ]
+    draft = _draft(recording, new, account) if known is None else _overlay(recording, old, new, account, known)
+    return LearnedCatalog(draft, account)
 
 
-def _chains(walks: Walks, names: Sequence[str], taken: list[str]) -> Iterator[Learned]:
-    """The most frequent first."""
+def _learn_chains(walks: Walks, names: Sequence[str], taken: list[str]) -> Iterator[Learned]:
+    """One chain for each type that chains begin with, the most frequent first."""
     root = walks.root
     counts = Counter(root[walks.first].tolist())
-    for kind, _ in counts.most_common():
-        words = names[kind].split(".")[1:-2] or [names[kind].split(".")[1]]
-        taken.append(unique(dashed("-".join(words), "-"), taken))
-        yield learned(taken[-1], walks.where(root == kind), names)
+    for type_id, _ in counts.most_common():
+        words = names[type_id].split(".")[1:-2] or [names[type_id].split(".")[1]]
+        taken.append(unique_name(slug("-".join(words), "-"), taken))
+        yield learn_chain(taken[-1], walks.where(root == type_id), names)
 
 
-def _sketch(recording: Recording, found: Sequence[Learned], account: Sequence[str]) -> Sketch:
-    payloads = _payloads(recording, found, {})
-    notes: dict[Location, list[str]] = {**payloads.notes, **_event_notes(recording, found)}
-    return Sketch(
+def _draft(recording: Recording, learned: Sequence[Learned], account: Sequence[str]) -> DraftCatalog:
+    payloads = _payloads(recording, learned, {})
+    chains = [_with_variables(fit.chain, payloads) for fit in learned]
+    notes: dict[Location, list[str]] = {**payloads.notes, **_event_notes(recording, learned)}
+    return DraftCatalog(
         catalog=Catalog(
-            events=_events(recording, found, payloads),
-            chains={chain.name: chain for chain in _weighted([_with_variables(one.chain, payloads) for one in found])},
+            events=_events(recording, learned, payloads),
+            chains={chain.name: chain for chain in _weighted(chains)},
             lists=payloads.lists,
         ),
-        notes=notes | _chain_notes(found),
+        notes=notes | _chain_notes(learned),
         head=[*account, "", *LEGEND],
     )
 
 
 def _overlay(
     recording: Recording, old: Sequence[Learned], new: Sequence[Learned], account: Sequence[str], known: Catalog
-) -> Sketch:
-    """What changes in a known catalog; its chains that did not come are off."""
+) -> DraftCatalog:
+    """The changes to a known catalog; chains that were not seen get a weight of 0."""
     payloads = _payloads(recording, new, dict(known.lists))
-    fitted = [*(one.chain for one in old), *(_with_variables(one.chain, payloads) for one in new)]
-    silent = [replace(chain, weight=0) for chain in known.chains.values()]
-    chains = {chain.name: chain for chain in [*silent, *_weighted(fitted)]}
-    off = [chain.name for chain in silent if chains[chain.name] is chain]
-    notes: dict[Location, list[str]] = {("chains", name, "weight"): ["not seen"] for name in off}
-    return Sketch(
+    fitted = [*(fit.chain for fit in old), *(_with_variables(fit.chain, payloads) for fit in new)]
+    unseen = [replace(chain, weight=0) for chain in known.chains.values()]
+    chains = {chain.name: chain for chain in [*unseen, *_weighted(fitted)]}
+    disabled = [chain.name for chain in unseen if chains[chain.name] is chain]
+    notes: dict[Location, list[str]] = {("chains", name, "weight"): ["not seen"] for name in disabled}
+    return DraftCatalog(
         catalog=replace(
             known,
             events={**known.events, **_events(recording, new, payloads)},
@@ -106,40 +112,40 @@ def _overlay(
             lists=payloads.lists,
         ),
         notes={**notes, **payloads.notes, **_event_notes(recording, new), **_chain_notes([*old, *new])},
-        head=[*account, "", "To be read behind the catalog that it was merged with.", "", *LEGEND],
-        beneath=known,
+        head=[*account, "", "Load this file after the catalog that it was merged with.", "", *LEGEND],
+        base=known,
     )
 
 
-def _payloads(recording: Recording, found: Sequence[Learned], lists: dict[str, Any]) -> Payloads:
+def _payloads(recording: Recording, learned: Sequence[Learned], lists: dict[str, Any]) -> Payloads:
     payloads = Payloads(lists=lists)
-    for group in _neighbours(found):
+    for group in _chains_sharing_types(learned):
         _learn_payloads(payloads, recording, group)
     return payloads
 
 
-def _events(recording: Recording, found: Sequence[Learned], payloads: Payloads) -> dict[str, EventType]:
+def _events(recording: Recording, learned: Sequence[Learned], payloads: Payloads) -> dict[str, EventType]:
     names = list(recording.types)
-    kinds = dict.fromkeys(kind for one in found for kind, _ in _emitted(one.walks))
-    return {names[kind]: _event(kind, recording, payloads) for kind in kinds}
+    type_ids = dict.fromkeys(type_id for fit in learned for type_id, _ in _emitted(fit.walks))
+    return {names[type_id]: _event(type_id, recording, payloads) for type_id in type_ids}
 
 
-def _event_notes(recording: Recording, found: Sequence[Learned]) -> dict[Location, list[str]]:
+def _event_notes(recording: Recording, learned: Sequence[Learned]) -> dict[Location, list[str]]:
     names = list(recording.types)
     emitted: Counter[int] = Counter()
-    for one in found:
-        emitted.update(dict(_emitted(one.walks)))
+    for fit in learned:
+        emitted.update(dict(_emitted(fit.walks)))
     return {
-        ("events", names[kind]): [f"{count:,} events", *_other_sources(kind, recording)]
-        for kind, count in emitted.items()
+        ("events", names[type_id]): [f"{count:,} events", *_other_sources(type_id, recording)]
+        for type_id, count in emitted.items()
     }
 
 
-def _chain_notes(found: Sequence[Learned]) -> dict[Location, list[str]]:
+def _chain_notes(learned: Sequence[Learned]) -> dict[Location, list[str]]:
     notes: dict[Location, list[str]] = {}
-    for one in found:
-        notes |= one.notes
-        notes["chains", one.chain.name, "weight"] = [f"{one.walks.chains:,} chains"]
+    for fit in learned:
+        notes |= fit.notes
+        notes["chains", fit.chain.name, "weight"] = [f"{fit.walks.chains:,} chains"]
     return notes
 
 
@@ -149,39 +155,39 @@ LEGEND = [
 ]
 
 
-def _neighbours(found: Sequence[Learned]) -> list[list[Learned]]:
-    """The chains in groups that share no event type."""
+def _chains_sharing_types(learned: Sequence[Learned]) -> list[list[Learned]]:
+    """Groups of chains; no two groups share an event type."""
     groups: list[tuple[set[str], list[Learned]]] = []
-    for one in found:
-        types = {state.emits for state in one.chain.states.values()}
-        near = [group for group in groups if group[0] & types]
+    for fit in learned:
+        types = {state.emits for state in fit.chain.states.values()}
+        overlapping = [group for group in groups if group[0] & types]
         groups = [group for group in groups if not group[0] & types]
-        joined = (types.union(*(group[0] for group in near)), [*(o for _, every in near for o in every), one])
-        groups.append(joined)
-    return [every for _, every in groups]
+        members = [member for _, group in overlapping for member in group]
+        groups.append((types.union(*(group[0] for group in overlapping)), [*members, fit]))
+    return [members for _, members in groups]
 
 
 def _learn_payloads(payloads: Payloads, recording: Recording, group: Sequence[Learned]) -> None:
-    walks = _joined(group)
-    number = np.unique(walks.chain, return_inverse=True)[1]
-    walks = walks._replace(chain=number)
-    kinds = recording.types
-    events = [
-        (one, recording.payloads[kinds[one.type]], recording.count(kinds[one.type]))
-        for one in events_by_type(recording, walks)
+    walks = _merge_walks(group)
+    chain_ids = np.unique(walks.chain, return_inverse=True)[1]
+    walks = walks._replace(chain=chain_ids)
+    names = recording.types
+    samples = [
+        (events, recording.payloads[names[events.type]], recording.count(names[events.type]))
+        for events in events_by_type(recording, walks)
     ]
-    payloads.learn(events, int(number.max()) + 1)
+    payloads.learn(samples, int(chain_ids.max()) + 1)
 
 
-def _joined(group: Sequence[Learned]) -> Walks:
-    return Walks(*map(np.concatenate, zip(*(one.walks for one in group), strict=True)))
+def _merge_walks(group: Sequence[Learned]) -> Walks:
+    return Walks(*map(np.concatenate, zip(*(fit.walks for fit in group), strict=True)))
 
 
 def _with_variables(chain: Chain, payloads: Payloads) -> Chain:
-    found: dict[str, Variable] = {}
+    variables: dict[str, Variable] = {}
     for state in chain.states.values():
-        found |= payloads.variables.get(state.emits, {})
-    return replace(chain, variables=found)
+        variables |= payloads.variables.get(state.emits, {})
+    return replace(chain, variables=variables)
 
 
 def _weighted(chains: Sequence[Chain]) -> list[Chain]:
@@ -190,59 +196,64 @@ def _weighted(chains: Sequence[Chain]) -> list[Chain]:
 
 
 def _emitted(walks: Walks) -> Iterator[tuple[int, int]]:
-    kinds, counts = np.unique(walks.type, return_counts=True)
-    return zip(kinds.tolist(), counts.tolist(), strict=True)
+    """Type ids and how many events have each."""
+    type_ids, counts = np.unique(walks.type, return_counts=True)
+    return zip(type_ids.tolist(), counts.tolist(), strict=True)
 
 
-def _event(kind: int, recording: Recording, payloads: Payloads) -> EventType:
-    name = list(recording.types)[kind]
-    (_, source, version), _ = _sources(kind, recording)[0]
+def _event(type_id: int, recording: Recording, payloads: Payloads) -> EventType:
+    name = list(recording.types)[type_id]
+    (_, source, version), _ = _sources(type_id, recording)[0]
     return EventType(name=name, source=source, schema_version=version, payload=payloads.fields[name])
 
 
-def _sources(kind: int, recording: Recording) -> list[tuple[tuple[int, str, str], int]]:
-    return [(key, count) for key, count in recording.emitted.most_common() if key[0] == kind]
+def _sources(type_id: int, recording: Recording) -> list[tuple[tuple[int, str, str], int]]:
+    """((type id, source, schema version), count), the most frequent first."""
+    return [(key, count) for key, count in recording.emitted.most_common() if key[0] == type_id]
 
 
-def _other_sources(kind: int, recording: Recording) -> list[str]:
-    others = _sources(kind, recording)[1:]
+def _other_sources(type_id: int, recording: Recording) -> list[str]:
+    others = _sources(type_id, recording)[1:]
     return [f"also from {source} {version}: {count:,}" for (_, source, version), count in others[:3]]
 
 
-def _read(recording: Recording, walks: Walks, name: str) -> Iterator[str]:
+def _represented_notes(recording: Recording, walks: Walks, name: str) -> Iterator[str]:
     starts = np.sort(walks.time[walks.first])
-    begin, end = (format_timestamp(EPOCH + timedelta(microseconds=int(walks.time[i]))) for i in _extremes(walks))
+    begin, end = (format_timestamp(EPOCH + timedelta(microseconds=int(walks.time[i]))) for i in _size_range(walks))
     yield f"Learned from {name}: {walks.rows.size:,} events of {walks.chains:,} chains, {begin} to {end}."
     seconds = float(starts[-1] - starts[0]) / 1e6
     if starts.size > 1 and seconds > 0:
         yield f"Chains begin {(starts.size - 1) / seconds:.4g} times a second on average (--rate)."
-    yield "Tenants: " + _shares(recording) + "."
+    yield "Tenants: " + _tenant_shares(recording) + "."
 
 
-def _extremes(walks: Walks) -> tuple[int, int]:
+def _size_range(walks: Walks) -> tuple[int, int]:
     return int(np.argmin(walks.time)), int(np.argmax(walks.time))
 
 
-def _shares(recording: Recording) -> str:
+def _tenant_shares(recording: Recording) -> str:
     total = recording.tenants.total()
-    most = [one for one in recording.tenants.most_common(MOST_TENANTS) if one[1] >= RARE_TENANT * total]
-    named = [f"{tenant} ({space}) {count / total:.1%}" for (tenant, space), count in most]
-    more = len(recording.tenants) - len(named)
-    return ", ".join(named) + (f" and {more:,} more" if more else "")
+    shares = [
+        f"{tenant} ({namespace}) {count / total:.1%}"
+        for (tenant, namespace), count in recording.tenants.most_common(MAX_TENANTS)
+        if count >= MIN_TENANT_SHARE * total
+    ]
+    unnamed = len(recording.tenants) - len(shares)
+    return ", ".join(shares) + (f" and {unnamed:,} more" if unnamed else "")
 
 
-def _left(recording: Recording, forest: Forest, left: Counter[str]) -> Iterator[str]:
-    """What was read and not learned."""
+def _left_out_notes(recording: Recording, trees: CausalTrees, left_out: Counter[str]) -> Iterator[str]:
+    """Sentences about what was read and not learned."""
     names = list(recording.types)
     for problem, count in recording.unread.most_common():
-        yield f"Left out: {count:,} of {recording.lines:,} lines are no events: {problem}."
-    if forest.copies:
-        yield f"Left out: {forest.copies:,} events came again with the same id."
-    for reason, count in (forest.broken + left).most_common():
+        yield f"Left out: {count:,} of {recording.lines:,} lines are not events: {problem}."
+    if trees.copies:
+        yield f"Left out: {trees.copies:,} events repeated an id."
+    for reason, count in (trees.broken + left_out).most_common():
         yield f"Left out: {count:,} chains {reason}."
-    if forest.beside:
-        kinds = ", ".join(f"{names[kind]} {count:,}" for kind, count in forest.beside.most_common(5))
+    if trees.beside:
+        types = ", ".join(f"{names[type_id]} {count:,}" for type_id, count in trees.beside.most_common(5))
         yield (
-            f"Left out: {forest.beside.total():,} events of {forest.branched:,} chains in which one event caused"
-            f" several; learned is the way to the latest. Left out were {kinds}."
+            f"Left out: {trees.beside.total():,} events of {trees.branched:,} chains in which one event caused"
+            f" several; the path to the latest event was learned. Left out were {types}."
         )

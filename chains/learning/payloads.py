@@ -1,4 +1,4 @@
-"""The payloads of event types: each field gets a source, and fields that belong together get one list."""
+"""Learns payloads: each field gets a source, and fields whose values depend on each other share a list."""
 
 from __future__ import annotations
 
@@ -9,136 +9,137 @@ from typing import Any
 import numpy as np
 
 from eventbus.catalog.errors import Location
-from eventbus.catalog.infer.chains import dashed, unique
+from eventbus.catalog.infer.chains import slug, unique_name
 from eventbus.catalog.model import PayloadField, Variable
 from eventbus.chains.learning.fields import (
-    ALWAYS,
-    MOST_LISTED,
-    RARE,
+    MAX_LISTED,
+    MIN_SHARE,
+    REQUIRED_SHARE,
     Events,
-    Sample,
-    by_chance,
-    drawn,
+    FieldSample,
+    as_list,
     fits_in_line,
+    is_coincidence,
     is_elapsed,
-    is_even,
-    known,
-    listed,
+    is_uniform,
+    known_values,
+    range_field,
 )
-from eventbus.chains.learning.recording import Column, Record
+from eventbus.chains.learning.recording import Column, PayloadColumns
 from eventbus.chains.learning.traces import Flags
 from eventbus.chains.randomness import Integers
 
-# Fields whose values belong together: the same in a whole chain, or one given by the other.
-
-
-COVERED = 0.9
-"""An attribute has to be known of so many of the values that it depends on."""
+MIN_COVERAGE = 0.9
+"""Share of a key's values for which an attribute must be known."""
 
 
 @dataclass
-class Bond:
-    """Fields that have the same value in every chain (or, of one event type, in every event)."""
+class Dependency:
+    """Fields with a functional dependency: equal within a chain, or within an event of one type."""
 
-    samples: list[Sample]
+    samples: list[FieldSample]
     codes: Integers
     has: Flags
-    """Whether a chain (or event) has a value at all."""
+    """Marks the chains (or events) that have a value."""
     is_shared: bool = False
-    """Several events of a chain show it."""
-    attributes: list[Bond] = field(default_factory=list)
-    """What is given by this one's value."""
+    """Whether several events of a chain have the value."""
+    attributes: list[Dependency] = field(default_factory=list)
+    """Fields determined by this one."""
 
     @property
     def distinct(self) -> int:
+        """Number of distinct values."""
         return np.unique(self.codes[self.has]).size
 
 
-def shared(samples: Iterable[Sample], chains: int) -> list[Bond]:
-    """Bonds over chains, of all fields whose value is the same wherever it comes in a chain.
+def chain_constants(samples: Iterable[FieldSample], chains: int) -> list[Dependency]:
+    """Finds fields that are constant within each chain; equal fields of several types become one dependency.
 
     Args:
-        chains: their numbers are below this.
+        samples: the fields.
+        chains: upper bound of the chain ids.
     """
-    bonds: list[Bond] = []
+    constants: list[Dependency] = []
     for sample in samples:
-        bond = _of_chain(sample, chains)
-        if bond is None:
+        constant = _chain_constant(sample, chains)
+        if constant is None:
             continue
-        same = next((other for other in bonds if _is_same(bond, other)), None)
-        if same is None:
-            bonds.append(bond)
+        equal = next((candidate for candidate in constants if _is_same(constant, candidate)), None)
+        if equal is None:
+            constants.append(constant)
         else:
-            same.samples.append(sample)
-            same.codes[bond.has] = bond.codes[bond.has]
-            same.has |= bond.has
-            same.is_shared = True
-    return bonds
+            equal.samples.append(sample)
+            equal.codes[constant.has] = constant.codes[constant.has]
+            equal.has |= constant.has
+            equal.is_shared = True
+    return constants
 
 
-def single(sample: Sample) -> Bond:
-    """A bond over the events of one type."""
-    return Bond([sample], sample.codes, sample.usable)
+def self_dependency(sample: FieldSample) -> Dependency:
+    """A dependency over the events of one type, of one field so far."""
+    return Dependency([sample], sample.codes, sample.usable)
 
 
-def tied(bonds: Sequence[Bond], *, keys: Sequence[Bond]) -> list[Bond]:
-    """The keys, each with the other bonds that it determines as its attributes; the attributes are left out."""
-    owned: set[int] = set()
-    found = []
-    for key in sorted(keys, key=lambda bond: -bond.distinct):
-        if id(key) in owned:
+def group_by_key(dependencies: Sequence[Dependency], *, keys: Sequence[Dependency]) -> list[Dependency]:
+    """Attaches to each key the dependencies that it determines; returns the keys that no other key determines."""
+    attached: set[int] = set()
+    groups = []
+    for key in sorted(keys, key=lambda dependency: -dependency.distinct):
+        if id(key) in attached:
             continue
-        found.append(key)
-        for other in bonds:
-            if other is not key and id(other) not in owned and not other.attributes and _determines(key, other):
-                owned.add(id(other))
-                key.attributes.append(other)
-    return [key for key in found if id(key) not in owned]
+        groups.append(key)
+        for attribute in dependencies:
+            if attribute is key or id(attribute) in attached or attribute.attributes:
+                continue
+            if _determines(key, attribute):
+                attached.add(id(attribute))
+                key.attributes.append(attribute)
+    return [key for key in groups if id(key) not in attached]
 
 
-def _of_chain(sample: Sample, chains: int) -> Bond | None:
-    """None if chains have several values."""
+def _chain_constant(sample: FieldSample, chains: int) -> Dependency | None:
+    """The field as a chain constant; None if a chain has several values of it."""
     rows = np.flatnonzero(sample.usable)[::-1]
     chain, values = sample.events.chain[rows], sample.codes[rows]
     codes, has = np.zeros(chains, np.int64), np.zeros(chains, np.bool_)
     codes[chain], has[chain] = values, True
     if (codes[chain] != values).any():
         return None
-    again = rows.size - int(has.sum())
-    if again and by_chance(again, values):
+    repeats = rows.size - int(has.sum())
+    if repeats and is_coincidence(repeats, values):
         return None
-    return Bond([sample], codes, has, is_shared=again > 0)
+    return Dependency([sample], codes, has, is_shared=repeats > 0)
 
 
-def _is_same(one: Bond, other: Bond) -> bool:
-    both = one.has & other.has
-    if one.samples[0].type != other.samples[0].type or (one.codes[both] != other.codes[both]).any():
+def _is_same(first: Dependency, second: Dependency) -> bool:
+    both = first.has & second.has
+    if first.samples[0].type != second.samples[0].type or (first.codes[both] != second.codes[both]).any():
         return False
-    return not by_chance(int(both.sum()), one.codes[both])
+    return not is_coincidence(int(both.sum()), first.codes[both])
 
 
-def _determines(key: Bond, other: Bond) -> bool:
-    both = key.has & other.has
-    first, one = np.unique(key.codes[both], return_inverse=True)
-    second, two = np.unique(other.codes[both], return_inverse=True)
-    if first.size < COVERED * key.distinct or np.unique(one * second.size + two).size > first.size:
+def _determines(key: Dependency, attribute: Dependency) -> bool:
+    both = key.has & attribute.has
+    keys, key_of = np.unique(key.codes[both], return_inverse=True)
+    values, value_of = np.unique(attribute.codes[both], return_inverse=True)
+    if keys.size < MIN_COVERAGE * key.distinct or np.unique(key_of * values.size + value_of).size > keys.size:
         return False
-    return not by_chance(int(both.sum()) - first.size, other.codes[both])
+    return not is_coincidence(int(both.sum()) - keys.size, attribute.codes[both])
 
 
-MOST_CHAINS = 20_000
-"""In so many chains it is looked for what belongs together."""
+MAX_CHAINS = 20_000
+"""Chains in which dependencies are looked for."""
 
 
 @dataclass
 class Payloads:
-    """What payloads were found to be.
+    """The payloads learned so far.
 
     Attributes:
-        fields: of each event type.
-        variables: of the chains that emit an event type.
-        lists: of the catalog.
-        notes: comments by place in the catalog.
+        fields: fields by event type.
+        variables: variables, by the event types of the chains that have them.
+        lists: lists of the catalog.
+        notes: comments by location in the catalog.
     """
 
     fields: dict[str, tuple[PayloadField, ...]] = field(default_factory=dict)
@@ -146,113 +147,123 @@ class Payloads:
     lists: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     notes: dict[Location, list[str]] = field(default_factory=dict)
 
-    def learn(self, events: Sequence[tuple[Events, Record, int]], chains: int) -> None:
-        """Learn the payloads of some types that are emitted by chains which share types.
+    def learn(self, events: Sequence[tuple[Events, PayloadColumns, int]], chains: int) -> None:
+        """Learns the payloads of a group of chains that share event types.
 
         Args:
-            events: with the records of all events of the type, and how many those are.
-            chains: numbers of chains are below this.
+            events: for each type its events, the columns of all events of the type, and the length of these.
+            chains: upper bound of the chain ids.
         """
-        samples = {one.type: list(_samples(one, record, size)) for one, record, size in events}
+        samples = {typed.type: list(_samples(typed, columns, size)) for typed, columns, size in events}
         sources: dict[tuple[str, tuple[str, ...]], PayloadField] = {}
-        for sample in (sample for every in samples.values() for sample in every):
+        for sample in (sample for fields in samples.values() for sample in fields):
             simple = _simple(sample)
             if simple is not None:
                 sources[sample.events.type, sample.path] = simple
         self._share(samples, sources, chains)
-        for every in samples.values():
-            self._pick(every, sources)
-        for one, record, _ in events:
-            self.fields[one.type] = tuple(self._built(one.type, record, (), sources))
-            self._note_record(one.type, record)
+        for fields in samples.values():
+            self._pick(fields, sources)
+        for typed, columns, _ in events:
+            self.fields[typed.type] = tuple(self._built(typed.type, columns, (), sources))
+            self._note_open(typed.type, columns)
 
-    def _share(self, samples: dict[str, list[Sample]], sources: dict[Any, PayloadField], chains: int) -> None:
-        """Variables: what is the same in a whole chain, and what is given by that."""
-        some = min(chains, MOST_CHAINS)
-        early = [_early(s, some) for every in samples.values() for s in every if (s.events.type, s.path) not in sources]
-        bonds = shared([sample for sample in early if sample.usable.any() and sample.share >= RARE], some)
-        whole = {(s.events.type, s.path): s for every in samples.values() for s in every}
+    def _share(self, samples: dict[str, list[FieldSample]], sources: dict[Any, PayloadField], chains: int) -> None:
+        """Makes variables of what is constant within a chain, and of what that determines."""
+        limit = min(chains, MAX_CHAINS)
+        by_place = {(sample.events.type, sample.path): sample for fields in samples.values() for sample in fields}
+        first = [_first_chains(sample, limit) for place, sample in by_place.items() if place not in sources]
+        usable = [sample for sample in first if sample.usable.any() and sample.share >= MIN_SHARE]
+        constants = chain_constants(usable, limit)
         names: list[str] = []
-        for bond in tied(bonds, keys=[bond for bond in bonds if bond.is_shared]):
-            names.append(unique(dashed(bond.samples[0].path[-1]), names))
-            self._variable(names[-1], bond, sources, whole)
+        for key in group_by_key(constants, keys=[constant for constant in constants if constant.is_shared]):
+            names.append(unique_name(slug(key.samples[0].path[-1]), names))
+            self._variable(names[-1], key, sources, by_place)
 
-    def _variable(self, name: str, bond: Bond, sources: dict[Any, PayloadField], whole: dict[Any, Sample]) -> None:
-        first = whole[bond.samples[0].events.type, bond.samples[0].path]
-        if not bond.attributes and first.type == "integer" and is_even(first):
-            numbers = drawn(first)
+    def _variable(
+        self, name: str, key: Dependency, sources: dict[Any, PayloadField], samples: dict[Any, FieldSample]
+    ) -> None:
+        first = samples[key.samples[0].events.type, key.samples[0].path]
+        if not key.attributes and first.type == "integer" and is_uniform(first):
+            numbers = range_field(first)
             low, high = int(numbers.minimum or 0), int(numbers.maximum or 0)
             variable, attributes = Variable(name=name, minimum=low, maximum=high), [""]
         else:
-            items, attributes = self._list(bond)
+            items, attributes = self._list(key)
             variable = Variable(name=name, list=items)
-        for one, attribute in zip([bond, *bond.attributes], attributes, strict=True):
-            for sample in one.samples:
+        for part, attribute in zip([key, *key.attributes], attributes, strict=True):
+            for sample in part.samples:
                 reference = f"{name}.{attribute}" if attribute else name
                 sources[sample.events.type, sample.path] = _field(sample, var=reference)
                 self.variables.setdefault(sample.events.type, {})[name] = variable
 
-    def _pick(self, samples: list[Sample], sources: dict[Any, PayloadField]) -> None:
-        """What is drawn anew for each event."""
-        left = [s for s in samples if (s.events.type, s.path) not in sources and s.share >= RARE]
-        bonds = {sample.path: single(sample) for sample in left}
-        keys = [bonds[s.path] for s in left if 1 < s.distinct[0].size <= MOST_LISTED and not is_even(s)]
-        for bond in tied(list(bonds.values()), keys=keys):
-            self._source(bond, sources)
-            for one in bond.attributes:
-                del bonds[one.samples[0].path]
-            del bonds[bond.samples[0].path]
-        for bond in bonds.values():
-            self._source(bond, sources)
+    def _pick(self, samples: list[FieldSample], sources: dict[Any, PayloadField]) -> None:
+        """Gives sources to the fields that are drawn for each event."""
+        pending = [s for s in samples if (s.events.type, s.path) not in sources and s.share >= MIN_SHARE]
+        dependencies = {sample.path: self_dependency(sample) for sample in pending}
+        keys = [
+            dependencies[sample.path]
+            for sample in pending
+            if 1 < sample.distinct[0].size <= MAX_LISTED and not is_uniform(sample)
+        ]
+        for key in group_by_key(list(dependencies.values()), keys=keys):
+            self._source(key, sources)
+            for part in (key, *key.attributes):
+                del dependencies[part.samples[0].path]
+        for dependency in dependencies.values():
+            self._source(dependency, sources)
 
-    def _source(self, bond: Bond, sources: dict[Any, PayloadField]) -> None:
-        (sample,) = bond.samples
+    def _source(self, key: Dependency, sources: dict[Any, PayloadField]) -> None:
+        (sample,) = key.samples
         place = (sample.events.type, sample.path)
-        if not bond.attributes:
-            if is_even(sample):
-                sources[place] = drawn(sample)
+        if not key.attributes:
+            if is_uniform(sample):
+                sources[place] = range_field(sample)
                 return
-            values, counts = known(sample, *sample.distinct)
-            if sample.type in {"integer", "number"} and len(values) > MOST_LISTED:
-                sources[place] = drawn(sample)
+            values, counts = known_values(sample, *sample.distinct)
+            if sample.type in {"integer", "number"} and len(values) > MAX_LISTED:
+                sources[place] = range_field(sample)
                 self._note(("events", place[0], "payload", *_nested(place[1])), "not drawn evenly in the recording")
                 return
-            choices = listed(values, counts)
-            if fits_in_line(choices) and len(values) <= MOST_LISTED:
+            choices = as_list(values, counts)
+            if fits_in_line(choices) and len(values) <= MAX_LISTED:
                 sources[place] = _field(sample, choices=choices)
                 return
-        name, attributes = self._list(bond)
-        for one, attribute in zip([bond, *bond.attributes], attributes, strict=True):
+        name, attributes = self._list(key)
+        for part, attribute in zip([key, *key.attributes], attributes, strict=True):
             reference = f"{name}.{attribute}" if attribute else name
-            sources[one.samples[0].events.type, one.samples[0].path] = _field(one.samples[0], pick=reference)
+            sources[part.samples[0].events.type, part.samples[0].path] = _field(part.samples[0], pick=reference)
 
-    def _list(self, bond: Bond) -> tuple[str, list[str]]:
-        """Make a list of a bond's values.
+    def _list(self, key: Dependency) -> tuple[str, list[str]]:
+        """Adds a list of a key's values and of what they determine.
 
         Returns:
-            Its name, and those of the attributes of the bond and of what it determines; an empty one if it is alone.
+            The name of the list, and the names of the attributes of its items; one empty name for plain items.
         """
-        codes, counts = np.unique(bond.codes[bond.has], return_counts=True)
-        if not bond.attributes:
-            return self._named(bond, listed(*known(bond.samples[0], codes, counts)), codes.size), [""]
-        parts = [bond, *bond.attributes]
+        codes, counts = np.unique(key.codes[key.has], return_counts=True)
+        if not key.attributes:
+            return self._named(key, as_list(*known_values(key.samples[0], codes, counts)), codes.size), [""]
+        parts = [key, *key.attributes]
         names: list[str] = []
         for part in parts:
-            names.append(unique(part.samples[0].path[-1].replace(".", "_"), names))
-        columns = [_given(bond, part) for part in parts]
-        often = {code: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True) if _has(columns, code)}
-        items = [_Item(zip(names, (column[code] for column in columns), strict=True)) for code in often]
-        return self._named(bond, tuple(map(dict, listed(items, list(often.values())))), codes.size), names
+            names.append(unique_name(part.samples[0].path[-1].replace(".", "_"), names))
+        columns = [_lookup_table(key, part) for part in parts]
+        complete = {
+            code: count
+            for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+            if all(code in column for column in columns)
+        }
+        items = [_Item(zip(names, (column[code] for column in columns), strict=True)) for code in complete]
+        return self._named(key, tuple(map(dict, as_list(items, list(complete.values())))), codes.size), names
 
-    def _named(self, bond: Bond, items: tuple[Any, ...], seen: int) -> str:
-        """The name of a list; one that is there already is used again."""
-        kind, path = bond.samples[0].events.type, bond.samples[0].path
-        name = dashed(path[-1])
-        for known_name, other in self.lists.items():
-            if other == items and known_name.startswith(name):
-                return known_name
+    def _named(self, key: Dependency, items: tuple[Any, ...], seen: int) -> str:
+        """Adds a list, or finds an equal one, and returns its name."""
+        event_type, path = key.samples[0].events.type, key.samples[0].path
+        name = slug(path[-1])
+        for existing, existing_items in self.lists.items():
+            if existing_items == items and existing.startswith(name):
+                return existing
         if name in self.lists:
-            name = unique(dashed(f"{kind.split('.')[1]}-{name}"), self.lists)
+            name = unique_name(slug(f"{event_type.split('.')[1]}-{name}"), self.lists)
         self.lists[name] = items
         kept = len({str(item) for item in items})
         if seen > kept:
@@ -260,78 +271,75 @@ class Payloads:
         return name
 
     def _built(
-        self, kind: str, record: Record, path: tuple[str, ...], sources: dict[Any, PayloadField]
+        self, event_type: str, columns: PayloadColumns, path: tuple[str, ...], sources: dict[Any, PayloadField]
     ) -> Iterator[PayloadField]:
-        """The fields of a record, in its order; what is rare, or has no source, is left out."""
-        for name, member in record.members.items():
-            here = (*path, name)
+        """The fields that have a source, in their order."""
+        for name, member in columns.members.items():
+            field_path = (*path, name)
             if isinstance(member, Column):
-                if (kind, here) in sources:
-                    yield sources[kind, here]
+                if (event_type, field_path) in sources:
+                    yield sources[event_type, field_path]
                 continue
-            inner = tuple(self._built(kind, member, here, sources))
-            if inner:
-                yield PayloadField(name=name, type="object", fields=inner, required=any(one.required for one in inner))
+            fields = tuple(self._built(event_type, member, field_path, sources))
+            if fields:
+                is_required = any(inner.required for inner in fields)
+                yield PayloadField(name=name, type="object", fields=fields, required=is_required)
 
-    def _note_record(self, kind: str, record: Record) -> None:
-        if record.is_open:
-            self._note(("events", kind, "payload"), f"more fields than the first {len(record.members)} came")
+    def _note_open(self, event_type: str, columns: PayloadColumns) -> None:
+        if columns.is_open:
+            self._note(
+                ("events", event_type, "payload"), f"fields beyond the first {len(columns.members)} are left out"
+            )
 
     def _note(self, place: Location, text: str) -> None:
         self.notes.setdefault(place, []).append(text)
 
 
 class _Item(dict[str, Any]):
-    """An item of a list, ordered by its first attribute."""
+    """An item of a list; its text, by which items are sorted, is its first attribute."""
 
     def __str__(self) -> str:
         return str(next(iter(self.values())))
 
 
-def _samples(events: Events, record: Record, size: int) -> Iterator[Sample]:
-    for path, column in record.columns():
-        yield Sample.of(events, path, column, size)
+def _samples(events: Events, columns: PayloadColumns, size: int) -> Iterator[FieldSample]:
+    for path, column in columns.columns():
+        yield FieldSample.of(events, path, column, size)
 
 
-def _early(sample: Sample, chains: int) -> Sample:
-    """The part of a sample that is in the first chains."""
-    chosen = sample.events.chain < chains
-    columns = (column[chosen] for column in sample.events[1:])
-    return replace(
-        sample, events=Events(sample.events.type, *columns), codes=sample.codes[chosen], kinds=sample.kinds[chosen]
-    )
+def _first_chains(sample: FieldSample, chains: int) -> FieldSample:
+    """The part of a sample that belongs to the first `chains` chains."""
+    selected = sample.events.chain < chains
+    events = Events(sample.events.type, *(column[selected] for column in sample.events[1:]))
+    return replace(sample, events=events, codes=sample.codes[selected], kinds=sample.kinds[selected])
 
 
-def _simple(sample: Sample) -> PayloadField | None:
-    """A constant or an elapsed time; None for anything else."""
-    if sample.share < RARE:
+def _simple(sample: FieldSample) -> PayloadField | None:
+    """The field if it is a constant or an elapsed time; None otherwise."""
+    if sample.share < MIN_SHARE:
         return None
     if is_elapsed(sample):
         return _field(sample, elapsed=True)
     codes, counts = sample.distinct
-    values, _ = known(sample, codes, counts)
+    values, _ = known_values(sample, codes, counts)
     return _field(sample, value=values[0]) if codes.size == 1 and values else None
 
 
-def _field(sample: Sample, **source: Any) -> PayloadField:
-    return PayloadField(name=sample.path[-1], type=sample.type, required=sample.share >= ALWAYS, **source)
+def _field(sample: FieldSample, **source: Any) -> PayloadField:
+    return PayloadField(name=sample.path[-1], type=sample.type, required=sample.share >= REQUIRED_SHARE, **source)
 
 
-def _given(key: Bond, part: Bond) -> dict[int, Any]:
-    """By the code of the key's value, the value of a part."""
+def _lookup_table(key: Dependency, part: Dependency) -> dict[int, Any]:
+    """The values of a part by the code of the key."""
     both = key.has & part.has
     codes, first = np.unique(key.codes[both], return_index=True)
     values = {
-        code: next((value for s in part.samples if (value := s.value(other)) is not ...), ...)
-        for code, other in zip(codes.tolist(), part.codes[both][first].tolist(), strict=True)
+        code: next((value for sample in part.samples if (value := sample.value(part_code)) is not ...), ...)
+        for code, part_code in zip(codes.tolist(), part.codes[both][first].tolist(), strict=True)
     }
     return {code: value for code, value in values.items() if value is not ...}
 
 
-def _has(columns: Sequence[dict[int, Any]], code: int) -> bool:
-    return all(code in column for column in columns)
-
-
 def _nested(path: tuple[str, ...]) -> tuple[str, ...]:
-    """`("a", "b")` → `("a", "fields", "b")`, as places are written."""
+    """`("a", "b")` as a location in a catalog: `("a", "fields", "b")`."""
     return tuple(part for name in path for part in ("fields", name))[1:]

@@ -1,4 +1,4 @@
-"""A stream of events as columns: what is needed to find its chains, 40 bytes for each event and 9 for each value."""
+"""Reads a recording into columns: 40 bytes for each event and 9 for each payload value."""
 
 from __future__ import annotations
 
@@ -24,20 +24,17 @@ from eventbus.event import FIELDS, microseconds, type_pattern
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# A payload field of many events as a column: 9 bytes for each value, whatever it is.
-
-
 Kinds = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-MOST_VALUES = 10_000
-"""Texts of a field that are remembered; others are only told apart."""
-MOST_FIELDS = 64
-"""Fields of an object that are looked at; an object with more is a mapping of names rather than a record."""
+MAX_VALUES = 10_000
+"""Distinct texts kept for each field; beyond them only hashes are kept."""
+MAX_FIELDS = 64
+"""Fields of an object that are read; an object with more of them is a mapping rather than a record."""
 
 
 class Kind(IntEnum):
-    """What JSON makes of a value."""
+    """JSON type of a value."""
 
     ABSENT = 0
     NULL = 1
@@ -46,16 +43,17 @@ class Kind(IntEnum):
     NUMBER = 4
     TEXT = 5
     OTHER = 6
-    """A list, or an object where others of the field are none."""
+    """An array, or an object in a field that also has other values."""
 
 
 KINDS = {bool: Kind.BOOLEAN, int: Kind.INTEGER, float: Kind.NUMBER, str: Kind.TEXT, type(None): Kind.NULL}
 
 
 class Column:
-    """Values of one field, in the order of the events of a type.
+    """The values of one field, in the order of the events of a type.
 
-    Each has a code: equal values have equal codes, different ones different codes (as far as 64 bits tell them apart).
+    Each value has a 64-bit code: equal values have equal codes; different values have different codes but for hash
+    collisions.
     """
 
     def __init__(self) -> None:
@@ -67,16 +65,16 @@ class Column:
 
     @property
     def values(self) -> dict[int, Any]:
-        """By code, in the order of their first appearance: what is neither number nor null."""
+        """Values that are neither numbers nor null, by code, in order of first appearance."""
         return {**{code: text for text, code in self._texts.items()}, **self._others}
 
     def add(self, row: int, values: Sequence[Any]) -> None:
-        """The values of events from a row on; `...` stands for none."""
+        """Appends the values of the events from `row` on; `...` marks an absent value."""
         self._pad(row)
-        found = set(map(type, values))
-        only = np.full(len(values), _kind(values[0]), np.uint8)
-        self._kinds.append(only if len(found) == 1 else np.array(list(map(_kind, values)), np.uint8))
-        self._codes.append(self._coded(values, found))
+        types = set(map(type, values))
+        uniform = np.full(len(values), _kind(values[0]), np.uint8)
+        self._kinds.append(uniform if len(types) == 1 else np.array(list(map(_kind, values)), np.uint8))
+        self._codes.append(self._encode(values, types))
         self._size += len(values)
 
     def codes(self, size: int) -> Integers:
@@ -86,7 +84,7 @@ class Column:
         return self._codes[0]
 
     def kinds(self, size: int) -> Kinds:
-        """What the values of the first `size` events are (`Kind`)."""
+        """The kinds of the values of the first `size` events."""
         self._pad(size)
         self._kinds = [np.concatenate([np.empty(0, np.uint8), *self._kinds])]
         return self._kinds[0]
@@ -97,12 +95,12 @@ class Column:
             self._kinds.append(np.zeros(size - self._size, np.uint8))
             self._size = size
 
-    def _coded(self, values: Sequence[Any], found: set[type]) -> Integers:
-        if found <= {int, float}:
+    def _encode(self, values: Sequence[Any], types: set[type]) -> Integers:
+        if types <= {int, float}:
             return (np.array(values, np.float64) + 0.0).view(np.int64)
-        if found != {str}:
+        if types != {str}:
             return np.fromiter((self._code(value) for value in values), np.int64, len(values))
-        code = self._texts.__getitem__ if len(self._texts) < MOST_VALUES else hash
+        code = self._texts.__getitem__ if len(self._texts) < MAX_VALUES else hash
         return np.fromiter(map(code, values), np.int64, len(values))
 
     def _code(self, value: Any) -> int:
@@ -111,13 +109,13 @@ class Column:
         if value is None or value is ...:
             return 0
         code = hash(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
-        if len(self._others) < MOST_VALUES:
+        if len(self._others) < MAX_VALUES:
             self._others.setdefault(code, value)
         return code
 
 
 class _Codes(dict[str, int]):
-    """Remembers the texts that it gave a code."""
+    """Codes of texts; asking for a text adds it."""
 
     def __missing__(self, text: str) -> int:
         self[text] = code = hash(text)
@@ -128,16 +126,16 @@ def _kind(value: Any) -> Kind:
     return Kind.ABSENT if value is ... else KINDS.get(type(value), Kind.OTHER)
 
 
-class Record:
-    """An object with fields, of which each is a column or an object in turn."""
+class PayloadColumns:
+    """The fields of an object; each is a column or another object."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Column | Record] = {}
+        self.members: dict[str, Column | PayloadColumns] = {}
         self.is_open = False
-        """It has more fields than are looked at."""
+        """Whether fields beyond `MAX_FIELDS` were ignored."""
 
     def add(self, row: int, objects: Sequence[dict[str, Any]]) -> None:
-        """The objects of events from a row on."""
+        """Appends the objects of the events from `row` on."""
         shapes = set(map(tuple, objects))
         if len(shapes) == 1:
             names = next(iter(shapes))
@@ -146,7 +144,7 @@ class Record:
             return
         widest_first = sorted(shapes, key=lambda shape: (-len(shape), shape))
         for name in dict.fromkeys(name for shape in widest_first for name in shape):
-            self._field(row, name, [one.get(name, ...) for one in objects])
+            self._field(row, name, [value.get(name, ...) for value in objects])
 
     def columns(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Column]]:
         """All columns with their paths."""
@@ -159,12 +157,12 @@ class Record:
     def _field(self, row: int, name: str, values: Sequence[Any]) -> None:
         member = self.members.get(name)
         if member is None:
-            if len(self.members) >= MOST_FIELDS:
+            if len(self.members) >= MAX_FIELDS:
                 self.is_open = True
                 return
             kinds = set(map(type, values)) - {type(None), type(...)}
-            member = self.members[name] = Record() if kinds == {dict} else Column()
-        if isinstance(member, Record):
+            member = self.members[name] = PayloadColumns() if kinds == {dict} else Column()
+        if isinstance(member, PayloadColumns):
             member.add(row, [value if isinstance(value, dict) else {} for value in values])
         else:
             member.add(row, values)
@@ -235,15 +233,15 @@ class _ZstdReader(RawIOBase):
 
 
 TYPES: list[set[type]] = [{str}, {str}, {str}, {str}, {str, type(None)}, {str}, {str}, {str}, {str}, {dict}]
-"""Of an event's fields."""
+"""Types allowed for each field of an event."""
 fields_of = itemgetter(*FIELDS)
-EXACT = len("2026-01-01T00:00:00.000000Z")
+TIMESTAMP_LENGTH = len("2026-01-01T00:00:00.000000Z")
 
 Row = tuple[Any, ...]
 
 
-class _Numbers(dict[str, int]):
-    """Numbers names in the order in which they are asked for."""
+class _IdNumbers(dict[str, int]):
+    """Numbers names in the order of first use."""
 
     def __missing__(self, name: str) -> int:
         self[name] = len(self)
@@ -251,55 +249,55 @@ class _Numbers(dict[str, int]):
 
 
 class Recording:
-    """Everything that was read.
+    """A recording, read into columns.
 
     Attributes:
-        lines: how many there were.
-        unread: lines that are no events, by what is wrong with them.
-        types: number of each event type.
-        payloads: of each event type, by number.
-        emitted: events by type number, source and schema version.
-        tenants: events by tenant and namespace.
+        lines: number of lines read.
+        unread: number of lines that are not events, by what is wrong with them.
+        types: type ids by event type.
+        payloads: payload columns by type id.
+        emitted: number of events by type id, source and schema version.
+        tenants: number of events by tenant and namespace.
     """
 
     def __init__(self) -> None:
         self.lines = 0
         self.unread: Counter[str] = Counter()
-        self.types: dict[str, int] = _Numbers()
-        self.payloads: list[Record] = []
+        self.types: dict[str, int] = _IdNumbers()
+        self.payloads: list[PayloadColumns] = []
         self.emitted: Counter[tuple[int, str, str]] = Counter()
         self.tenants: Counter[tuple[str, str]] = Counter()
         self._counts: list[int] = []
         self._parts: dict[str, list[Integers]] = {name: [] for name in ("type", "time", "id", "cause", "chain")}
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Read more lines; what is no event is counted, and nothing else comes of it."""
+        """Reads more lines; a line that is not an event is counted and skipped."""
         self.lines += len(lines)
         try:
             rows = [fields_of(orjson.loads(line)) for line in lines]
-            sound = all(
+            is_valid = all(
                 set(map(type, column)) <= kinds for column, kinds in zip(zip(*rows, strict=True), TYPES, strict=False)
             ) and all(map(self._is_named, {row[1] for row in rows}))
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            sound = False
-        if not sound:
-            rows = list(self._sound_rows(lines))
+            is_valid = False
+        if not is_valid:
+            rows = list(self._valid_rows(lines))
         try:
             times = _times([row[2] for row in rows])
         except ValueError:
-            rows = list(self._sound_rows(lines, timed=True))
+            rows = list(self._valid_rows(lines, timed=True))
             times = _times([row[2] for row in rows])
         if rows:
             self._add(rows, times)
 
     def column(self, name: str) -> Integers:
-        """Of all events in the order of the stream: `type`, `time` (microseconds), `id`, `cause` (0: none), `chain`."""
+        """A column of all events, in stream order: `type`, `time` (µs), `id`, `cause` (0 for none) or `chain`."""
         self._parts[name] = [np.concatenate([np.empty(0, np.int64), *self._parts[name]])]
         return self._parts[name][0]
 
-    def count(self, kind: int) -> int:
-        """Events of a type."""
-        return self._counts[kind]
+    def count(self, type_id: int) -> int:
+        """Number of events of a type."""
+        return self._counts[type_id]
 
     def __len__(self) -> int:
         return sum(self._counts)
@@ -325,17 +323,18 @@ class Recording:
         for number, payload in zip(numbers, payloads, strict=True):
             grouped.setdefault(number, []).append(payload)
         for _ in range(len(self.payloads), len(self.types)):
-            self.payloads.append(Record())
+            self.payloads.append(PayloadColumns())
             self._counts.append(0)
         for number, group in grouped.items():
             self.payloads[number].add(self._counts[number], group)
             self._counts[number] += len(group)
 
-    def _sound_rows(self, lines: Sequence[bytes], *, timed: bool = False) -> Iterator[Row]:
-        """The lines that are events, one by one; the others are counted.
+    def _valid_rows(self, lines: Sequence[bytes], *, timed: bool = False) -> Iterator[Row]:
+        """Parses line by line, and counts the lines that are not events.
 
         Args:
-            timed: look at the times too, as everything else was looked at before.
+            lines: the lines.
+            timed: check timestamps too; everything else has been counted already.
         """
         for line in lines:
             try:
@@ -351,23 +350,23 @@ class Recording:
             yield row
 
     def _row(self, line: bytes) -> Row:
-        """The fields of one line.
+        """The fields of one event.
 
         Raises:
-            ValueError: it is no event; says why.
+            ValueError: the line is not an event; the message says why.
         """
         try:
             row: Row = fields_of(orjson.loads(line))
         except orjson.JSONDecodeError as error:
-            raise ValueError("no JSON" if line.strip() else "an empty line") from error
+            raise ValueError("not JSON" if line.strip() else "an empty line") from error
         except KeyError as error:
             raise ValueError(f"no field {error.args[0]!r}") from error
         except TypeError as error:
-            raise ValueError("no JSON object") from error
+            raise ValueError("not a JSON object") from error
         if not all(type(value) in kinds for value, kinds in zip(row, TYPES, strict=True)):
             raise ValueError("a field of a wrong type")
         if not self._is_named(row[1]):
-            raise ValueError("an event type that is no name such as omninode.agent.execution.started.v1")
+            raise ValueError("an event type that is not a name such as omninode.agent.execution.started.v1")
         return row
 
     def _is_named(self, name: str) -> bool:
@@ -375,7 +374,7 @@ class Recording:
 
 
 def record(batches: Iterable[Sequence[bytes]]) -> Recording:
-    """Read a whole stream."""
+    """Reads a whole recording."""
     recording = Recording()
     for lines in batches:
         recording.add(lines)
@@ -383,15 +382,15 @@ def record(batches: Iterable[Sequence[bytes]]) -> Recording:
 
 
 def _times(texts: Sequence[str]) -> Integers:
-    """Microseconds since 1970.
+    """Parses timestamps to microseconds since the Unix epoch.
 
     Raises:
-        ValueError: a text is no time with a zone.
+        ValueError: a text is not an ISO 8601 time with a zone.
     """
-    if set(map(len, texts)) == {EXACT}:
-        letters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, EXACT)
+    if set(map(len, texts)) == {TIMESTAMP_LENGTH}:
+        letters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, TIMESTAMP_LENGTH)
         if (letters[:, -1] == ord("Z")).all():
-            stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{EXACT - 1}")[:, 0]
+            stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{TIMESTAMP_LENGTH - 1}")[:, 0]
             return stamps.astype("datetime64[us]").view(np.int64)
     return np.array([_time(text) for text in texts], np.int64)
 

@@ -1,4 +1,4 @@
-"""Which walks can be learned: a type must mean the same wherever it stands, as a catalog asks of it."""
+"""Causal trees of a recording, and the walks in them that a catalog can describe."""
 
 from __future__ import annotations
 
@@ -12,80 +12,79 @@ import numpy.typing as npt
 from eventbus.chains.learning.recording import Recording
 from eventbus.chains.randomness import Integers
 
-# Which event caused which: the chains of a recording, those that are whole in the order of cause and effect.
-
-
 Flags = npt.NDArray[np.bool_]
 
 NO_CAUSE = -1
+"""Parent index of an event without a cause in the recording."""
 
 
 class Walks(NamedTuple):
-    """Chains, one behind the other, each from its first event to its last."""
+    """The events of consecutive chains as columns, each chain from its first event to its last."""
 
     rows: Integers
-    """Of the events, in the recording."""
+    """Index of each event in the recording."""
     chain: Integers
-    """Of each event: a number that never falls."""
+    """Chain id of each event, non-decreasing."""
     type: Integers
+    """Type id of each event."""
     time: Integers
-    """Microseconds since 1970."""
+    """Microseconds since the Unix epoch."""
 
     @property
     def last(self) -> Flags:
-        """Whether an event is the last of its chain."""
+        """Marks the last event of each chain."""
         if not self.rows.size:
             return np.zeros(0, np.bool_)
         return np.append(self.chain[1:] != self.chain[:-1], True)
 
     @property
     def first(self) -> Flags:
-        """Whether an event is the first of its chain."""
+        """Marks the first event of each chain."""
         return np.append(True, self.last[:-1])[: self.rows.size]
 
     @property
     def chains(self) -> int:
-        """How many chains there are."""
+        """Number of chains."""
         return int(self.last.sum())
 
     @property
     def root(self) -> Integers:
-        """The type of the first event of the chain of each event."""
+        """For each event, the type with which its chain begins."""
         starts = np.flatnonzero(self.first)
         return np.repeat(self.type[starts], np.diff(np.append(starts, self.rows.size)))
 
-    def where(self, chosen: Flags) -> Walks:
-        """Only some events; the chains of these must be whole."""
-        return Walks(*(column[chosen] for column in self))
+    def where(self, selected: Flags) -> Walks:
+        """The selected events, which must make up whole chains."""
+        return Walks(*(column[selected] for column in self))
 
     def having(self, events: Flags) -> Flags:
-        """For each event, whether one of its chain is among these."""
-        found = np.bincount(self.chain, events, int(self.chain.max(initial=-1)) + 1) > 0
-        flags: Flags = found[self.chain]
+        """Marks all events of the chains in which any of these events is."""
+        chains = np.bincount(self.chain, events, int(self.chain.max(initial=-1)) + 1) > 0
+        flags: Flags = chains[self.chain]
         return flags
 
 
 @dataclass(frozen=True)
-class Forest:
-    """What the causes of a recording make of it."""
+class CausalTrees:
+    """The chains of a recording, and what is not a plain chain in it."""
 
     walks: Walks
     copies: int
-    """Events that came again, with the same id."""
+    """Events that repeat the id of an earlier one."""
     broken: Counter[str]
-    """Chains that are no tree, by what is wrong."""
+    """Number of chains that are not trees, by what is wrong with them."""
     beside: Counter[int]
-    """Events by type that are left out, because their cause had another effect, which led further."""
+    """Events off the path to the latest one, by type: their cause had another effect that led further."""
     branched: int
-    """Chains that these are of."""
+    """Number of chains with such events."""
 
 
-def grown(recording: Recording) -> Forest:
-    """Follow the causes."""
+def build_trees(recording: Recording) -> CausalTrees:
+    """Follows the causes and keeps, of each chain that is a tree, the path to its latest event."""
     ids, causes = recording.column("id"), recording.column("cause")
     kept = np.sort(np.unique(ids, return_index=True)[1])
-    time, kind = recording.column("time")[kept], recording.column("type")[kept]
-    chain = _numbered(recording.column("chain")[kept])
+    time, type_ids = recording.column("time")[kept], recording.column("type")[kept]
+    chain = _as_indices(recording.column("chain")[kept])
     parent = _parents(ids[kept], causes[kept])
     depth = _depths(parent)
     faults = _faults(parent, causes[kept] == 0, chain, time, depth)
@@ -100,63 +99,63 @@ def grown(recording: Recording) -> Forest:
     beside = sound & ~path
     order = np.lexsort((depth[path], chain[path]))
     rows = np.flatnonzero(path)[order]
-    return Forest(
-        Walks(kept[rows], chain[rows], kind[rows], time[rows]),
+    return CausalTrees(
+        Walks(kept[rows], chain[rows], type_ids[rows], time[rows]),
         ids.size - kept.size,
         +broken,
-        Counter(dict(zip(*map(np.ndarray.tolist, np.unique(kind[beside], return_counts=True)), strict=True))),
+        Counter(dict(zip(*map(np.ndarray.tolist, np.unique(type_ids[beside], return_counts=True)), strict=True))),
         np.unique(chain[beside]).size,
     )
 
 
-def _numbered(chains: Integers) -> Integers:
-    """Chains numbered in the order in which they begin."""
+def _as_indices(chains: Integers) -> Integers:
+    """Renumbers chains in the order in which they begin."""
     _, first, number = np.unique(chains, return_index=True, return_inverse=True)
     numbers: Integers = np.argsort(np.argsort(first))[number]
     return numbers
 
 
 def _parents(ids: Integers, causes: Integers) -> Integers:
-    """The place of each event's cause; `NO_CAUSE` where it has none, or none that is here."""
+    """Index of each event's cause, or `NO_CAUSE` if it has none in the recording."""
     if not ids.size:
         return ids
     order = np.argsort(ids)
-    place = order[np.minimum(np.searchsorted(ids, causes, sorter=order), ids.size - 1)]
-    return np.where((causes != 0) & (ids[place] == causes), place, NO_CAUSE)
+    position = order[np.minimum(np.searchsorted(ids, causes, sorter=order), ids.size - 1)]
+    return np.where((causes != 0) & (ids[position] == causes), position, NO_CAUSE)
 
 
 def _depths(parent: Integers) -> Integers:
-    """How many causes lie before each event, by doubling the steps; -1 for events that are among their own causes."""
+    """Number of ancestors of each event, by pointer doubling; -1 for an event that is among its own causes."""
     depth: Integers = (parent != NO_CAUSE).astype(np.int64)
-    above = parent.copy()
+    ancestor = parent.copy()
     for _ in range(int(parent.size).bit_length() + 1):
-        going = np.flatnonzero(above != NO_CAUSE)
-        if not going.size:
+        pending = np.flatnonzero(ancestor != NO_CAUSE)
+        if not pending.size:
             return depth
-        depth[going] += depth[above[going]]
-        above[going] = above[above[going]]
-    depth[above != NO_CAUSE] = -1
+        depth[pending] += depth[ancestor[pending]]
+        ancestor[pending] = ancestor[ancestor[pending]]
+    depth[ancestor != NO_CAUSE] = -1
     return depth
 
 
 def _faults(parent: Integers, first: Flags, chain: Integers, time: Integers, depth: Integers) -> dict[str, Flags]:
-    """For each thing that can be wrong, the events that show it."""
-    has = parent != NO_CAUSE
-    foreign, backwards = np.zeros((2, parent.size), np.bool_)
-    foreign[has] = chain[parent[has]] != chain[has]
-    backwards[has] = time[parent[has]] > time[has]
+    """Marks the events that break a chain, by what is wrong with them."""
+    caused = parent != NO_CAUSE
+    foreign, reversed_in_time = np.zeros((2, parent.size), np.bool_)
+    foreign[caused] = chain[parent[caused]] != chain[caused]
+    reversed_in_time[caused] = time[parent[caused]] > time[caused]
     roots = np.bincount(chain, first, int(chain.max(initial=-1)) + 1)
     return {
-        "have an event whose cause is not here": ~has & ~first,
+        "have an event whose cause is missing": ~caused & ~first,
         "have an event whose cause is in another chain": foreign,
         "have an event among its own causes": depth < 0,
         "have no first event, or several": (roots != 1)[chain],
-        "have an event that is earlier than its cause": backwards,
+        "have an event that is earlier than its cause": reversed_in_time,
     }
 
 
 def _on_path(parent: Integers, chain: Integers, time: Integers, depth: Integers, sound: Flags) -> Flags:
-    """The events between each chain's first and its latest."""
+    """Marks the events on the path from each chain's first event to its latest."""
     effects = np.bincount(parent[sound & (parent != NO_CAUSE)], minlength=parent.size)
     if effects.max(initial=0) < 2:
         return np.ones(parent.size, np.bool_)
@@ -171,53 +170,54 @@ def _on_path(parent: Integers, chain: Integers, time: Integers, depth: Integers,
     return path
 
 
-class Judged(NamedTuple):
-    """The walks that can be learned, and how many cannot, by the reason."""
+class Learnable(NamedTuple):
+    """Walks that can be learned, and the number of those that cannot, by reason."""
 
     walks: Walks
-    left: Counter[str]
+    left_out: Counter[str]
 
 
-def judged(walks: Walks, names: list[str]) -> Judged:
-    """Leave out the chains that do not end where others do, or whose types start or end others.
+def filter_learnable(walks: Walks, names: list[str]) -> Learnable:
+    """Drops chains that a catalog cannot describe: each type must begin, continue or end every chain that it is in.
 
     Args:
-        names: of the types, by number.
+        walks: chains.
+        names: event types by type id.
     """
-    left: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     for step in (_unfinished, _continued, _conflicting):
-        for reason, chosen in step(walks, names).items():
-            gone = walks.having(chosen)
-            left[reason] += walks.where(gone).chains
-            walks = walks.where(~gone)
-    return Judged(walks, +left)
+        for reason, events in step(walks, names).items():
+            dropped = walks.having(events)
+            left_out[reason] += walks.where(dropped).chains
+            walks = walks.where(~dropped)
+    return Learnable(walks, +left_out)
 
 
-def _ends(walks: Walks, size: int) -> Flags:
-    """For each type, whether it ends more chains than go on after it; what starts a chain never ends one."""
+def _end_types(walks: Walks, size: int) -> Flags:
+    """Marks the types that end more chains than continue after them; a type that begins chains never ends one."""
     last = np.bincount(walks.type[walks.last], minlength=size)
-    onward = np.bincount(walks.type[~walks.last], minlength=size)
+    continued = np.bincount(walks.type[~walks.last], minlength=size)
     starts = np.bincount(walks.type[walks.first], minlength=size) > 0
-    ends: Flags = (last > onward) & ~starts
+    ends: Flags = (last > continued) & ~starts
     return ends
 
 
 def _unfinished(walks: Walks, names: list[str]) -> dict[str, Flags]:
-    return {"do not end": walks.last & ~_ends(walks, len(names))[walks.type]}
+    return {"do not end": walks.last & ~_end_types(walks, len(names))[walks.type]}
 
 
 def _continued(walks: Walks, names: list[str]) -> dict[str, Flags]:
-    return {"go on after an event that ends others": ~walks.last & _ends(walks, len(names))[walks.type]}
+    return {"continue after an event that ends others": ~walks.last & _end_types(walks, len(names))[walks.type]}
 
 
 def _conflicting(walks: Walks, names: list[str]) -> dict[str, Flags]:
-    """Types that start some chains and stand in the middle of others: what is rarer is left out."""
-    found: dict[str, Flags] = {}
+    """Types that begin some chains and occur inside others: the rarer use is left out."""
+    conflicts: dict[str, Flags] = {}
     starting: Integers = np.unique(walks.type[walks.first])
     root = walks.root
-    for kind in starting:
-        own, foreign = root == kind, (walks.type == kind) & (root != kind)
+    for type_id in starting:
+        own, foreign = root == type_id, (walks.type == type_id) & (root != type_id)
         if foreign.any():
             rarer = own if walks.where(own).chains < walks.where(walks.having(foreign)).chains else foreign
-            found[f"have {names[kind]} where others do not"] = rarer
-    return found
+            conflicts[f"have {names[type_id]} where others do not"] = rarer
+    return conflicts

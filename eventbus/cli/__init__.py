@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": "Show totals, rates and percentiles of stored events and chains.",
     "explain": "Show where an event of a generated run comes from.",
     "catalog": "List, show, check, export, create and learn catalogs; list scenarios.",
+    "guide": "Show a page of the manual.",
 }
 MODULES = {"events": "query", "chain": "query", "stats": "query", "serve": "mock"}
 """The module of a command in `eventbus.cli.commands`, where it is not named after the command."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -87,7 +88,7 @@ def test_it_holds_one_package_with_its_data(built: tuple[Path, Path]) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     expected = {path if path.startswith("eventbus/") else f"eventbus/{path}" for path in data}
-    assert {"eventbus/py.typed", "eventbus/catalog/data/visitor.yaml"} <= expected
+    assert {"eventbus/py.typed", "eventbus/catalog/data/visitor.yaml", "eventbus/guide/start.md"} <= expected
     assert {name for name in names if name.startswith("eventbus/")} == expected
 
 
@@ -111,5 +112,18 @@ def test_command_and_fixtures_beside_packages_of_the_same_names(python: Path, tm
     assert where.startswith(str(python.parents[1]))
     generated = run(str(python.with_name("eventbus")), "generate", "--chains", "1", cwd=tmp_path, env=environment)
     assert generated.count('"correlation_id"') >= 2
+    page = run(str(python.with_name("eventbus")), "guide", "start", cwd=tmp_path, env=environment)
+    assert page.startswith("# Start\n")
     report = run(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, env=environment)
     assert "2 passed" in report
+
+
+def test_the_description_has_no_link_into_the_repository(built: tuple[Path, Path]) -> None:
+    """A package index shows the README alone: relative links and pictures would lead nowhere."""
+    with zipfile.ZipFile(built[0]) as archive:
+        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        description = archive.read(metadata).decode().partition("\n\n")[2]
+    assert description.startswith("# eventbus-mock")
+    targets = re.findall(r"\]\(([^)]*)\)|(?:src|href)=[\"']([^\"']*)", description)
+    assert targets
+    assert all((markdown or html).startswith("https://") for markdown, html in targets)

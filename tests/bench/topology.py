@@ -1,8 +1,7 @@
-"""What chains cost that branch, try again and undo: the order of the README, among the shipped chains and alone."""
+"""What chains cost that branch, try again and undo: the order of the guide, among the shipped chains and alone."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -10,11 +9,11 @@ from pathlib import Path
 
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
+from tests.acceptance.manual import FILES
 from tests.bench.table import Row, best_rate
 
 CHAINS = 60_000
 ROUNDS = 5
-README = Path(__file__).parents[2] / "README.md"
 SHARE = 0.027
 """Of chains, so that 8.5 % of the events are theirs: an order has three times as many as a shipped chain."""
 
@@ -38,10 +37,8 @@ def events(generator: ChainGenerator) -> int:
 
 
 def orders() -> Catalog:
-    """The shipped catalog and the README's order."""
-    found = re.search(r"```yaml\n(# order\.yaml\n.*?)```", README.read_text(), re.DOTALL)
-    assert found
+    """The shipped catalog and the guide's order."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "order.yaml"
-        file.write_text(found[1])
+        file.write_text(FILES["order.yaml"])
         return Catalog.load(file)

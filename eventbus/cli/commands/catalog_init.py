@@ -54,12 +54,12 @@ def init(source: Path, out: Path | None) -> None:
         with source.open("rb") as file:
             _learn(file, out, None, progress=None)
         return
-    from eventbus.catalog.infer import bootstrap
+    from eventbus.catalog.infer import infer
 
-    sketch = bootstrap(source)
-    _write(sketch.text(), out)
-    guesses = sum(len(notes) for notes in sketch.notes.values())
-    made = f"{len(sketch.catalog.events)} event types in {len(sketch.catalog.chains)} chains"
+    draft = infer(source)
+    _write(draft.text(), out)
+    guesses = sum(len(notes) for notes in draft.notes.values())
+    made = f"{len(draft.catalog.events)} event types in {len(draft.catalog.chains)} chains"
     click.echo(f"{made}, {guesses} guesses to verify" if guesses else made, err=True)
 
 
@@ -95,12 +95,12 @@ def learn(file: BinaryIO, out: Path | None, *, merge: bool, paths: Paths, progre
 
 def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress: bool | None) -> None:
     from eventbus.chains.learning import batches
-    from eventbus.chains.learning import learn as learned
+    from eventbus.chains.learning import learn as learn_catalog
 
     with _interruptible(), interrupted_by_sigterm(), _with_progress(file, batches(file), progress) as lines:
-        lesson = learned(lines, _name(file), known)
-    _write(lesson.sketch.text(), out)
-    click.echo("\n".join(lesson.account), err=True)
+        result = learn_catalog(lines, _name(file), known)
+    _write(result.draft.text(), out)
+    click.echo("\n".join(result.account), err=True)
 
 
 def _write(text: str, out: Path | None) -> None:

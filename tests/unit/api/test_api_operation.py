@@ -91,7 +91,7 @@ async def test_metrics_collect_the_sources_at_each_scrape(store: MemoryStore, bu
     lag = {TopicPartition("omninode.agent", 1): 4}
     sources = StatsSources(
         broker=bus.broker_statistics,
-        processor=lambda: ProcessorStatistics(new=5, duplicates=1, dead=2, lag=lag),
+        processor=lambda: ProcessorStatistics(new=5, duplicates=1, dead=2, batches=3, retries=6, lag=lag),
         generator=lambda: RunStatistics(emitted=7, late=1),
     )
     app = create_app(store=store, bus=bus, catalog=Catalog.default(), version="1", sources=sources)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, CatalogError
 from eventbus.catalog.export.asyncapi import asyncapi
 from eventbus.catalog.export.jsonschema import catalog_schema
-from eventbus.catalog.infer import bootstrap
-from eventbus.catalog.infer.chains import event_type
-from eventbus.catalog.infer.draft import sketched
-from eventbus.catalog.infer.values import matching
+from eventbus.catalog.infer import infer
+from eventbus.catalog.infer.chains import event_type_name
+from eventbus.catalog.infer.draft import infer_document
+from eventbus.catalog.infer.texts import matching_texts
 from eventbus.catalog.validation import event_name
 
 ORDER = {
@@ -76,7 +76,7 @@ def loaded(document: Any, folder: Path, name: str = "order.json") -> tuple[Catal
     source, out = folder / name, folder / "made.yaml"
     text = orjson.dumps(document).decode() if name.endswith("json") else yaml.safe_dump(document, sort_keys=False)
     source.write_text(text, encoding="utf-8")
-    text = bootstrap(source).text()
+    text = infer(source).text()
     out.write_text(text, encoding="utf-8")
     return Catalog.load(out), text
 
@@ -98,7 +98,7 @@ def test_what_others_may_leave_of_our_export_is_enough_for_its_chains(cut: str) 
         del one["x-source"]
     if cut == "x-chains":
         del document["x-chains"]
-    found = sketched(document, "a", "a.json").catalog.chains["agent-execution"]
+    found = infer_document(document, "a", "a.json").catalog.chains["agent-execution"]
     known = Catalog.default().chains["agent-execution"]
     assert found.start == known.start
     for name, state in known.states.items():
@@ -196,13 +196,13 @@ def test_schemas_that_contain_themselves_end(tmp_path: Path) -> None:
 )
 def test_names_become_event_types(name: str, expected: str) -> None:
     """Organisation, thing, action, version."""
-    assert event_type(name, "shop") == expected
+    assert event_type_name(name, "shop") == expected
 
 
 @given(st.text(max_size=30))
 def test_any_name_becomes_an_event_type(name: str) -> None:
     """Which the catalog takes."""
-    assert event_name.fullmatch(event_type(name, "shop"))
+    assert event_name.fullmatch(event_type_name(name, "shop"))
 
 
 @pytest.mark.parametrize(
@@ -210,15 +210,15 @@ def test_any_name_becomes_an_event_type(name: str) -> None:
 )
 def test_texts_are_made_for_a_pattern(pattern: str) -> None:
     """Different ones that match."""
-    found = matching(pattern)
+    found = matching_texts(pattern)
     assert len(found) > 1
     assert all(re.search(pattern, text) for text in found)
 
 
 def test_patterns_that_are_too_much_give_nothing() -> None:
     """Rather than something wrong."""
-    assert matching(r"^(?=a)b$") == []
-    assert matching("(") == []
+    assert matching_texts(r"^(?=a)b$") == []
+    assert matching_texts("(") == []
 
 
 kinds: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -246,4 +246,4 @@ schemas = st.recursive(
 @given(st.dictionaries(st.text(max_size=10), schemas, max_size=4))
 def test_any_schema_gives_a_catalog_without_mistakes(properties: dict[str, Any]) -> None:
     """Whatever it allows."""
-    assert sketched({"title": "ThingHappened", "properties": properties}, "a", "a.json").text()
+    assert infer_document({"title": "ThingHappened", "properties": properties}, "a", "a.json").text()

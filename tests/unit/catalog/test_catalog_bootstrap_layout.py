@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, CatalogError, InvalidCatalog
 from eventbus.catalog.export.yaml import WIDTH, flow
-from eventbus.catalog.infer import Sketch
+from eventbus.catalog.infer import DraftCatalog
 from eventbus.catalog.reading.document import read_document
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
@@ -24,7 +24,7 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(t
 def test_the_shipped_catalog_reads_back_as_it_was(tmp_path: Path) -> None:
     """Nothing is lost, not even the order."""
     file = tmp_path / "all.yaml"
-    file.write_text(Sketch(catalog=Catalog.default()).text(), encoding="utf-8")
+    file.write_text(DraftCatalog(catalog=Catalog.default()).text(), encoding="utf-8")
     loaded = Catalog.load(file)
     assert loaded == Catalog.default()
     assert list(loaded.chains) == list(Catalog.default().chains)
@@ -58,12 +58,12 @@ def test_notes_stand_at_the_value_they_are_about() -> None:
     """At the end of its line, or above it where there is no room."""
     chain = "vault-read"
     far = ("chains", chain, "states", "requested", "next", 0, "delay")
-    sketch = Sketch(
+    draft = DraftCatalog(
         catalog=Catalog.default(),
         notes={far: ["ks 0.01"], ("chains", chain, "weight"): ["w" * WIDTH]},
         head=["first", "", "third"],
     )
-    lines = sketch.text().splitlines()
+    lines = draft.text().splitlines()
     assert lines[:3] == ["# first", "#", "# third"]
     assert "        next: [{to: completed, delay: {uniform: [20, 50]}}]  # ks 0.01" in lines
     above = lines.index(f"    # {'w' * WIDTH}")
@@ -74,7 +74,7 @@ def test_a_catalog_with_mistakes_is_not_written() -> None:
     """What `lint` would refuse is refused before."""
     off = Catalog.default().with_weights(dict.fromkeys(Catalog.default().chains, 0))
     with pytest.raises(CatalogError, match="no catalog can be made of this: chains"):
-        Sketch(catalog=off).text()
+        DraftCatalog(catalog=off).text()
 
 
 def test_a_file_alone_forgets_what_came_before(tmp_path: Path, shop: str) -> None:
@@ -175,7 +175,7 @@ def test_everything_that_a_chain_may_have_reads_back(tmp_path: Path) -> None:
     file = tmp_path / "all.yaml"
     file.write_text(EVERYTHING, encoding="utf-8")
     known = Catalog.load(file, extend=False)
-    file.write_text(Sketch(catalog=known).text(), encoding="utf-8")
+    file.write_text(DraftCatalog(catalog=known).text(), encoding="utf-8")
     assert Catalog.load(file) == known
 
 

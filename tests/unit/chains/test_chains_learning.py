@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, Chain, Uniform, Variable
 from eventbus.chains import ChainGenerator
 from eventbus.chains.errors import NothingToLearn, UnreadableStream
-from eventbus.chains.learning import Lesson, batches, learn
+from eventbus.chains.learning import LearnedCatalog, batches, learn
 from eventbus.chains.sampling import sampler
 from eventbus.chains.verification import verify
 from tests.unit.chains.catalogs import catalog_of, chain, delays, event, field, state, way
@@ -34,11 +34,11 @@ def generated(catalog: Catalog, chains: int, seed: int = 1, **settings: Any) -> 
     return [line for lines in ChainGenerator(catalog, seed=seed, **settings).lines(chains=chains) for line in lines]
 
 
-def loaded(lesson: Lesson, folder: Path, *beneath: Path) -> Catalog:
+def loaded(learned: LearnedCatalog, folder: Path, *base: Path) -> Catalog:
     """The catalog of the file that was written."""
     file = folder / "learned.yaml"
-    file.write_text(lesson.sketch.text(), encoding="utf-8")
-    return Catalog.load(*beneath, file)
+    file.write_text(learned.draft.text(), encoding="utf-8")
+    return Catalog.load(*base, file)
 
 
 def failed(lines: Sequence[bytes], catalog: Catalog, *names: str) -> dict[str, list[str]]:
@@ -172,36 +172,36 @@ def recorded(*walks: str) -> list[bytes]:
     return lines
 
 
-def ways_of(lesson: Lesson) -> dict[str, list[tuple[str, str]]]:
+def ways_of(learned: LearnedCatalog) -> dict[str, list[tuple[str, str]]]:
     """Of each learned chain, the ways between states."""
-    chains = lesson.sketch.catalog.chains
+    chains = learned.draft.catalog.chains
     return {n: [(s.name, t.to) for s in one.states.values() for t in s.next] for n, one in chains.items()}
 
 
 def test_a_type_is_several_states_where_it_has_to_be() -> None:
     """What follows `polled` depends on how often it came: one state would invent chains that nobody saw."""
-    lesson = learn([recorded(*["asked polled polled answered"] * 60)])
-    assert ways_of(lesson) == {"thing": [("asked", "polled"), ("polled", "polled-2"), ("polled-2", "answered")]}
+    learned = learn([recorded(*["asked polled polled answered"] * 60)])
+    assert ways_of(learned) == {"thing": [("asked", "polled"), ("polled", "polled-2"), ("polled-2", "answered")]}
 
 
 def test_states_are_told_apart_by_what_comes_later() -> None:
     """`sent` comes after another event each time, but leads to the same: what differs is how often it came."""
-    lesson = learn([recorded(*["asked sent heard sent heard answered"] * 60)])
+    learned = learn([recorded(*["asked sent heard sent heard answered"] * 60)])
     walk = [("asked", "sent"), ("sent", "heard"), ("heard", "sent-2"), ("sent-2", "heard-2"), ("heard-2", "answered")]
-    assert ways_of(lesson) == {"thing": walk}
+    assert ways_of(learned) == {"thing": walk}
 
 
 def test_a_type_that_ends_a_few_chains_does_not_end_the_others() -> None:
     """A recording that stops leaves chains unfinished; they are counted."""
-    lesson = learn([recorded(*["asked worked answered"] * 20, *["asked worked"] * 5)])
-    assert ways_of(lesson) == {"thing": [("asked", "worked"), ("worked", "answered")]}
-    assert "Left out: 5 chains do not end." in lesson.account
+    learned = learn([recorded(*["asked worked answered"] * 20, *["asked worked"] * 5)])
+    assert ways_of(learned) == {"thing": [("asked", "worked"), ("worked", "answered")]}
+    assert "Left out: 5 chains do not end." in learned.account
 
 
 def test_the_sources_of_values_are_found() -> None:
     """Constants, shares, ranges, elapsed times, what runs through a chain, and what goes together."""
     catalog = Catalog.default().only("agent-execution", "vault-read")
-    learned = learn([generated(catalog, 3000)]).sketch.catalog
+    learned = learn([generated(catalog, 3000)]).draft.catalog
     for kind, name in (
         ("omninode.agent.execution.started.v1", "timeout_ms"),
         ("omninode.agent.routing.completed.v1", "confidence"),
@@ -222,18 +222,18 @@ def test_the_sources_of_values_are_found() -> None:
 def test_what_repeats_by_chance_is_a_loop() -> None:
     """Half of all go on after each time: one state is enough."""
     times = [1] * 128 + [2] * 64 + [3] * 32 + [4] * 16 + [5] * 8
-    lesson = learn([recorded(*[f"asked {'polled ' * often}answered" for often in times])])
-    assert ways_of(lesson) == {"thing": [("asked", "polled"), ("polled", "polled"), ("polled", "answered")]}
+    learned = learn([recorded(*[f"asked {'polled ' * often}answered" for often in times])])
+    assert ways_of(learned) == {"thing": [("asked", "polled"), ("polled", "polled"), ("polled", "answered")]}
 
 
 def test_the_way_there_makes_a_state() -> None:
     """`checked` leads on according to where its chain came from."""
-    lesson = learn([recorded(*["asked left checked kept", "asked right checked lost"] * 40)])
-    assert set(ways_of(lesson)["thing"][2:]) in (
+    learned = learn([recorded(*["asked left checked kept", "asked right checked lost"] * 40)])
+    assert set(ways_of(learned)["thing"][2:]) in (
         {("left", "checked"), ("right", "checked-2"), ("checked", "kept"), ("checked-2", "lost")},
         {("left", "checked-2"), ("right", "checked"), ("checked-2", "kept"), ("checked", "lost")},
     )
-    states = lesson.sketch.catalog.chains["thing"].states
+    states = learned.draft.catalog.chains["thing"].states
     assert (states["kept"].outcome, states["lost"].outcome) == ("completed", "failed")
 
 
@@ -260,15 +260,15 @@ def test_what_cannot_be_learned_is_counted() -> None:
     account = "\n".join(learn([[*sound, sound[0], *strange]], "a file").account)
     assert "Learned from a file: 40 events of 20 chains" in account
     for sentence in (
-        "1 of 56 lines are no events: no JSON.",
-        "no JSON object",
+        "1 of 56 lines are not events: not JSON.",
+        "not a JSON object",
         "no field 'event_type'",
         "a timestamp that is not ISO 8601 with a zone",
-        "an event type that is no name",
+        "an event type that is not a name",
         "a field of a wrong type",
-        "1 events came again",
+        "1 events repeated an id",
         "1 chains do not end",
-        "1 chains have an event whose cause is not here",
+        "1 chains have an event whose cause is missing",
         "1 chains have an event that is earlier than its cause",
         "1 chains have an event among its own causes",
         "1 chains have no first event, or several",
@@ -279,9 +279,9 @@ def test_what_cannot_be_learned_is_counted() -> None:
 
 def test_what_starts_chains_may_not_stand_inside_others() -> None:
     """A catalog asks that a type means the same everywhere: the rarer use is left out."""
-    lesson = learn([recorded(*["asked answered"] * 20, "begun asked answered")])
-    assert set(lesson.sketch.catalog.chains) == {"thing"}
-    assert "Left out: 1 chains have test.thing.asked.v1 where others do not." in lesson.account
+    learned = learn([recorded(*["asked answered"] * 20, "begun asked answered")])
+    assert set(learned.draft.catalog.chains) == {"thing"}
+    assert "Left out: 1 chains have test.thing.asked.v1 where others do not." in learned.account
 
 
 def test_of_a_fork_the_longest_way_is_learned() -> None:
@@ -294,10 +294,10 @@ def test_of_a_fork_the_longest_way_is_learned() -> None:
             line(first + 2, "worked", first, cause=first, ms=first + 9),
             line(first + 3, "answered", first, cause=first + 2, ms=first + 20),
         ]
-    lesson = learn([lines])
-    assert ways_of(lesson) == {"thing": [("asked", "worked"), ("worked", "answered")]}
-    assert "Left out: 50 events of 50 chains in which one event caused several" in lesson.account[-1]
-    assert "test.thing.copied.v1 50" in lesson.account[-1]
+    learned = learn([lines])
+    assert ways_of(learned) == {"thing": [("asked", "worked"), ("worked", "answered")]}
+    assert "Left out: 50 events of 50 chains in which one event caused several" in learned.account[-1]
+    assert "test.thing.copied.v1 50" in learned.account[-1]
 
 
 def test_nothing_to_learn_is_an_error() -> None:
@@ -315,13 +315,13 @@ def test_with_a_catalog_only_figures_are_learned() -> None:
     known = catalog_of(talk, chain("quiet", state("hushed", way("silent", weight=100)), state("silent")))
     asked = state("asked", way("answered", faster, 50), way("refused", faster, 50))
     new = chain("new", state("born", way("gone")), state("gone"))
-    lesson = learn([generated(catalog_of(chain("talk", asked, state("answered"), REFUSED), new), 2000)], known=known)
-    found = lesson.sketch.catalog.chains
+    learned = learn([generated(catalog_of(chain("talk", asked, state("answered"), REFUSED), new), 2000)], known=known)
+    found = learned.draft.catalog.chains
     assert {name: one.weight > 0 for name, one in found.items()} == {"talk": True, "quiet": False, "thing": True}
     ways = found["talk"].states["asked"].next
     assert [one.weight for one in ways] == pytest.approx([50, 50], abs=5)
     assert [one.delay for one in ways] == [faster, faster]
-    document = yaml.safe_load(lesson.sketch.text())
+    document = yaml.safe_load(learned.draft.text())
     assert set(document) == {"events", "chains"}
     assert set(document["events"]) == {"test.thing.born.v1", "test.thing.gone.v1"}
 
@@ -348,7 +348,7 @@ def test_the_same_stream_gives_the_same_file() -> None:
     script = (
         "import sys; from eventbus.chains.learning import learn; from eventbus.chains import ChainGenerator;"
         "lines = [l for ls in ChainGenerator(seed=3).lines(chains=300) for l in ls];"
-        "sys.stdout.write(learn([lines]).sketch.text())"
+        "sys.stdout.write(learn([lines]).draft.text())"
     )
     texts = set()
     for seed in ("1", "2"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.chains.learning.fitting import fit, percentages, repetitions, roundest
+from eventbus.chains.learning.fitting import fit, percentages, repetitions, round_between
 from eventbus.chains.randomness import Integers
 from eventbus.chains.sampling import sampler
 
@@ -62,7 +62,7 @@ def test_a_few_wild_delays_do_not_hide_the_rest() -> None:
 )
 def test_the_roundest_number_is_taken(low: float, high: float, number: float) -> None:
     """Between two bounds."""
-    assert roundest(low, high) == pytest.approx(number)
+    assert round_between(low, high) == pytest.approx(number)
 
 
 def test_shares_sum_to_100_and_nothing_seen_becomes_impossible() -> None:

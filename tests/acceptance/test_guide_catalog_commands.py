@@ -1,9 +1,7 @@
-"""The README's way to a catalog of one's own works as it is printed there."""
+"""The guide's way from a schema or a recording to a catalog works as it is printed there."""
 
 from __future__ import annotations
 
-import gzip
-import re
 import shlex
 from pathlib import Path
 
@@ -12,9 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from eventbus.cli import cli
+from tests.acceptance.manual import commands, page
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## A catalog of your own, from what you have")[2].partition("\n## ")[0]
 SCHEMA = {"title": "OrderPlaced", "properties": {"order_id": {"type": "string", "format": "uuid"}}}
 
 
@@ -25,15 +22,12 @@ def run(command: str) -> str:
     return result.output
 
 
-def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after the other, with a schema, an AsyncAPI document and recorded events at hand."""
+def test_the_commands_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other; what they write has no mistakes."""
     monkeypatch.chdir(tmp_path)
     Path("order-placed.schema.json").write_bytes(orjson.dumps(SCHEMA))
-    run("eventbus catalog export --format asyncapi --out asyncapi.yaml")
-    run("eventbus generate --chains 500 --out events.jsonl")
-    Path("events.jsonl.gz").write_bytes(gzip.compress(Path("events.jsonl").read_bytes()))
-    [block] = re.findall(r"```bash\n(.*?)```", SECTION, re.DOTALL)
-    for command in block.splitlines():
+    [example] = [example for example in page("catalog.md").examples if "catalog init" in example.text]
+    for command in commands(example):
         run(command)
     assert "1 mistake" not in run("eventbus catalog lint --alone mine.yaml learned.yaml")
     assert run("eventbus catalog lint fitted.yaml").startswith("no mistakes")

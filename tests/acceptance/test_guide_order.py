@@ -1,27 +1,22 @@
-"""The order in the README is a catalog that does what is said of it."""
+"""The order that the guide shows is a catalog that does what the guide says of it."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.event import Event
-
-README = Path(__file__).parents[2] / "README.md"
+from tests.acceptance.manual import FILES
 
 
 @pytest.fixture(scope="module")
 def orders(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    """The catalog as it stands there."""
-    found = re.search(r"```yaml\n(# order\.yaml\n.*?)```", README.read_text(), re.DOTALL)
-    assert found
-    file = tmp_path_factory.mktemp("readme") / "order.yaml"
-    file.write_text(found[1])
+    """The catalog as the guide shows it, alone."""
+    file = tmp_path_factory.mktemp("guide") / "order.yaml"
+    file.write_text(FILES["order.yaml"])
     return Catalog.load(file, extend=False)
 
 
@@ -32,28 +27,28 @@ def chains(orders: Catalog) -> list[list[Event]]:
 
 
 def types(events: list[Event]) -> list[str]:
-    return [one.event_type.removeprefix("shop.").removesuffix(".v1") for one in events]
+    return [event.event_type.removeprefix("shop.").removesuffix(".v1") for event in events]
 
 
 def test_every_chain_is_one_tree(chains: list[list[Event]]) -> None:
-    """All events of a chain, the invoice's too, hang on the one that began it, none before its cause."""
+    """All events of a chain, the invoice's too, hang on the event that began it, none before its cause."""
     for events in chains:
         seen = {events[0].event_id: events[0]}
-        for one in events[1:]:
-            assert one.correlation_id == events[0].event_id
-            assert one.causation_id in seen
-            assert seen[one.causation_id].timestamp <= one.timestamp
-            seen[one.event_id] = one
+        for event in events[1:]:
+            assert event.correlation_id == events[0].event_id
+            assert event.causation_id in seen
+            assert seen[event.causation_id].timestamp <= event.timestamp
+            seen[event.event_id] = event
         assert len(seen) == len(events)
 
 
 def test_a_parcel_is_packed_when_the_last_branch_has_ended(chains: list[list[Event]]) -> None:
-    """The join comes 10 ms after the later one of payment and stock, and is caused by it."""
+    """The join comes 10 ms after the later of payment and stock, and is caused by it."""
     for events in chains:
         by_type = dict(zip(types(events), events, strict=True))
         if "parcel.packed" in by_type:
             packed, ends = by_type["parcel.packed"], [by_type["payment.charged"], by_type["stock.reserved"]]
-            last = max(ends, key=lambda one: one.timestamp)
+            last = max(ends, key=lambda event: event.timestamp)
             assert packed.causation_id == last.event_id
             assert (packed.timestamp - last.timestamp).total_seconds() == 0.01
 
@@ -62,14 +57,14 @@ def test_payments_are_tried_four_times_and_two_seconds_at_most(chains: list[list
     """Attempts count up; an answer never takes longer than the timeout, and a timed-out payment is declined."""
     attempts, timed_out = Counter[int](), 0
     for events in chains:
-        by_id = {one.event_id: one for one in events}
-        asked = [one for one in events if one.event_type == "shop.payment.requested.v1"]
-        assert [one.payload["attempt"] for one in asked] == list(range(1, len(asked) + 1))
+        by_id = {event.event_id: event for event in events}
+        asked = [event for event in events if event.event_type == "shop.payment.requested.v1"]
+        assert [event.payload["attempt"] for event in asked] == list(range(1, len(asked) + 1))
         attempts[len(asked)] += 1
-        for one in events:
-            if one.event_type in {"shop.payment.charged.v1", "shop.payment.declined.v1"}:
-                assert one.causation_id
-                waited = (one.timestamp - by_id[one.causation_id].timestamp).total_seconds()
+        for event in events:
+            if event.event_type in {"shop.payment.charged.v1", "shop.payment.declined.v1"}:
+                assert event.causation_id
+                waited = (event.timestamp - by_id[event.causation_id].timestamp).total_seconds()
                 assert waited <= 2
                 timed_out += waited == 2
     assert set(attempts) <= {1, 2, 3, 4}
@@ -99,12 +94,12 @@ def test_slow_carriers_stay_slow(chains: list[list[Event]]) -> None:
     halves = [Counter[str](), Counter[str]()]
     counts = [Counter[str](), Counter[str]()]
     for number, events in enumerate(chains):
-        by_id = {one.event_id: one for one in events}
-        for one in events:
-            if one.event_type == "shop.order.shipped.v1":
-                carrier, half = one.payload["carrier"], number % 2
-                assert one.causation_id
-                milliseconds = (one.timestamp - by_id[one.causation_id].timestamp).total_seconds() * 1000
+        by_id = {event.event_id: event for event in events}
+        for event in events:
+            if event.event_type == "shop.order.shipped.v1":
+                carrier, half = event.payload["carrier"], number % 2
+                assert event.causation_id
+                milliseconds = (event.timestamp - by_id[event.causation_id].timestamp).total_seconds() * 1000
                 halves[half][carrier] += round(milliseconds)
                 counts[half][carrier] += 1
     even, odd = ({name: sums[name] / n[name] for name in sums} for sums, n in zip(halves, counts, strict=True))
