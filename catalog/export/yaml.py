@@ -1,4 +1,4 @@
-"""A catalog as the document that a file of it holds: the inverse of the loader."""
+"""Writes a catalog as YAML for people: the inverse of the loader, with comments and short values on one line."""
 
 from __future__ import annotations
 
@@ -34,11 +34,9 @@ from eventbus.catalog.model import (
 )
 from eventbus.catalog.reading.chains import RANGES
 
-# Delays as they are written in a catalog file.
-
 
 def delay_document(delay: Delay) -> dict[str, Any]:
-    """A delay as it is written in a catalog file."""
+    """A delay as a catalog file has it."""
     if isinstance(delay, Fixed):
         return {"fixed": delay.value}
     if isinstance(delay, Uniform):
@@ -49,18 +47,15 @@ def delay_document(delay: Delay) -> dict[str, Any]:
     return {"lognormal": {"median": delay.median, "p95": delay.p95, **bounds}}
 
 
-# A value in one line of YAML: what both readers of 1.1 and of 1.2 take for the same value.
-
-
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*")
-"""Texts that need no quotes, also inside brackets ..."""
-WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-"""... unless some YAML reads a value in them."""
+"""Texts that need no quotes, even in flow style."""
+RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+"""Texts that YAML 1.1 or 1.2 reads as a boolean or null."""
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def flow(value: Any) -> str:
-    """A value as JSON has it, in flow style: `{uniform: [50, 150]}`."""
+    """A JSON value in flow style, read alike by YAML 1.1 and 1.2: `{uniform: [50, 150]}`."""
     if isinstance(value, dict):
         members = ", ".join(f"{text(str(key))}: {flow(inner)}" for key, inner in value.items())
         return f"{{{members}}}"
@@ -74,14 +69,14 @@ def flow(value: Any) -> str:
 
 
 def text(value: str) -> str:
-    """A text, in quotes where it could be taken for something else."""
-    if PLAIN.fullmatch(value) and value.lower() not in WORDS:
+    """A text, quoted where it could be read as something else."""
+    if PLAIN.fullmatch(value) and value.lower() not in RESERVED:
         return value
     return f'"{"".join(map(_escaped, value))}"'
 
 
 def number(value: float) -> str:
-    """A number; a whole one has no fraction."""
+    """A number; integral ones have no fraction."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return repr(value)
@@ -96,24 +91,21 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
-# A catalog's document as YAML text for people: short values on one line, and comments where they belong.
-
-
 WIDTH = 120
-ENTRIES = 2
-"""Sections and what they define (`chains.payment`) are never written on one line."""
+ENTRY_DEPTH = 2
+"""Depth up to which values are never written on one line: sections and their entries (`chains.payment`)."""
 
 Notes = Mapping[Location, Sequence[str]]
-"""Comments, by the place of the value that they are about."""
+"""Comments by the location of the value that they are about."""
 
 
 def yaml_text(document: Mapping[str, Any], notes: Notes, head: Sequence[str] = ()) -> str:
-    """The text of a file.
+    """Writes a document as YAML.
 
     Args:
-        document: what the file says, as JSON has it.
-        notes: a note about a value that stands on one line with others is put at the end of that line.
-        head: comments at the top.
+        document: the document, as JSON values.
+        notes: comments; those of values that share a line are joined at its end.
+        head: comment lines at the top.
     """
     layout = _Layout(notes)
     lines = [f"# {line}".rstrip() for line in head]
@@ -132,46 +124,46 @@ class _Layout:
         key = f"{indent}{text(name)}:"
         line = f"{key} {flow(value)}"
         if _is_short(value, len(place)) and len(line) <= WIDTH:
-            yield from self._noted(line, self._below(place), indent)
+            yield from self._commented(line, self._notes_within(place), indent)
             return
-        yield from self._noted(key, self._notes.get(place, ()), indent)
+        yield from self._commented(key, self._notes.get(place, ()), indent)
         yield from self._block(value, place, f"{indent}  ")
 
     def _block(self, value: Any, place: Location, indent: str) -> Iterator[str]:
         if isinstance(value, dict):
             for name, inner in value.items():
-                if len(place) < ENTRIES and len(value) > 1 and name != next(iter(value)) and _is_entry(value):
+                if len(place) < ENTRY_DEPTH and len(value) > 1 and name != next(iter(value)) and _is_entry(value):
                     yield ""
                 yield from self.member(name, inner, (*place, name), indent)
         elif isinstance(value, list | tuple):
             for index, item in enumerate(value):
-                yield from self._noted(f"{indent}- {flow(item)}", self._below((*place, index)), indent)
+                yield from self._commented(f"{indent}- {flow(item)}", self._notes_within((*place, index)), indent)
         else:
             yield indent + flow(value)
 
-    def _noted(self, line: str, notes: Sequence[str], indent: str) -> Iterator[str]:
+    def _commented(self, line: str, notes: Sequence[str], indent: str) -> Iterator[str]:
         comment = "; ".join(notes)
         if comment and len(line) + len(comment) + 4 > WIDTH:
             yield f"{indent}# {comment}"
         yield f"{line}  # {comment}" if comment and len(line) + len(comment) + 4 <= WIDTH else line
 
-    def _below(self, place: Location) -> list[str]:
-        """The notes about a value and all that is inside it."""
-        inside = (notes for at, notes in self._notes.items() if at[: len(place)] == place)
-        return [note for notes in inside for note in notes]
+    def _notes_within(self, place: Location) -> list[str]:
+        """The comments about a value and everything inside it."""
+        matching = (notes for location, notes in self._notes.items() if location[: len(place)] == place)
+        return [note for notes in matching for note in notes]
 
 
 def _is_short(value: Any, depth: int) -> bool:
-    """Whether a value may stand on one line: it is no entry, and no more than one level deep."""
+    """Whether a value may stand on one line: it is not an entry, and at most one level deep."""
     if not isinstance(value, dict | list | tuple) or not value:
         return True
     if isinstance(value, dict):
-        return depth > ENTRIES and _height(value) == 1
+        return depth > ENTRY_DEPTH and _height(value) == 1
     return len(value) == 1 or not isinstance(value[0], dict)
 
 
 def _is_entry(value: Mapping[str, Any]) -> bool:
-    """Whether the members of a section are so long that an empty line between them helps."""
+    """Whether a section has entries, which empty lines separate."""
     return any(isinstance(inner, dict) for inner in value.values())
 
 
@@ -179,9 +171,6 @@ def _height(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + max(map(_height, value.values()), default=0)
     return max(map(_height, value), default=0) if isinstance(value, list | tuple) else 0
-
-
-# The visitors of a chain as a file has them: the inverse of `read_visitors`.
 
 
 Document = dict[str, Any]
@@ -195,7 +184,9 @@ def visitors_document(visitors: Visitors) -> Document:
         "behaviour": _behaviour(visitors.behaviour),
         "pages": {name: _page(page) for name, page in visitors.pages.items()},
         "journeys": visitors.journeys,
-        "sets": {name: {one.name: _journey(one) for one in journeys} for name, journeys in visitors.sets.items()},
+        "sets": {
+            name: {journey.name: _journey(journey) for journey in journeys} for name, journeys in visitors.sets.items()
+        },
     }
 
 
@@ -231,9 +222,6 @@ def _range(bounds: Range) -> list[float]:
     return [bounds.low, bounds.high]
 
 
-# The states of a chain as a file has them: the inverse of `read_chains` and `read_topology`.
-
-
 def state_document(state: State) -> Document:
     """A state."""
     document: Document = {"emits": state.emits}
@@ -243,35 +231,35 @@ def state_document(state: State) -> Document:
         document["abandon"] = state.abandon
     if state.next:
         only = len(state.next) == 1
-        document["next"] = [_transition(way, weighted=not only) for way in state.next]
+        document["next"] = [_transition(transition, weighted=not only) for transition in state.next]
     if state.timeout:
         document["timeout"] = {"after": state.timeout.after, "to": state.timeout.to}
     if state.fork:
         document["fork"] = _fork(state.fork)
     if state.compensation:
-        document["compensation"] = _way(state.compensation, "state")
+        document["compensation"] = _target(state.compensation, "state")
     if state.causes:
-        document["causes"] = [_causes(one) for one in state.causes]
+        document["causes"] = [_cause(caused) for caused in state.causes]
     if state.outcome:
         document["outcome"] = state.outcome
     return document
 
 
-def _transition(way: Transition, *, weighted: bool) -> Document:
-    backoff = way.retry and way.retry.backoff
+def _transition(transition: Transition, *, weighted: bool) -> Document:
+    backoff = transition.retry and transition.retry.backoff
     return {
-        "to": way.to,
-        **({"weight": way.weight} if weighted else {}),
-        **({} if backoff else {"delay": _delay(way.delay)}),
-        **({"retry": _retry(way.retry)} if way.retry else {}),
-        **({"compensate": True} if way.compensate else {}),
-        **({"scaled_by": way.scaled_by} if way.scaled_by else {}),
+        "to": transition.to,
+        **({"weight": transition.weight} if weighted else {}),
+        **({} if backoff else {"delay": _delay(transition.delay)}),
+        **({"retry": _retry(transition.retry)} if transition.retry else {}),
+        **({"compensate": True} if transition.compensate else {}),
+        **({"scaled_by": transition.scaled_by} if transition.scaled_by else {}),
     }
 
 
 def _retry(retry: Retry) -> Document:
     backoff = {"backoff": _backoff(retry.backoff)} if retry.backoff else {}
-    return {"limit": retry.limit, **backoff, "else": _way(retry.otherwise)}
+    return {"limit": retry.limit, **backoff, "else": _target(retry.otherwise)}
 
 
 def _backoff(backoff: Backoff) -> Document:
@@ -280,23 +268,27 @@ def _backoff(backoff: Backoff) -> Document:
 
 
 def _fork(fork: Fork) -> Document:
-    others = [{"state": one.ended, **_way(one.target)} for one in fork.unless]
-    join = {**_way(fork.join), **({"unless": others} if others else {})}
-    return {"branches": [_way(branch) for branch in fork.branches], "join": join}
+    unless = [{"state": rule.ended, **_target(rule.target)} for rule in fork.unless]
+    join = {**_target(fork.join), **({"unless": unless} if unless else {})}
+    return {"branches": [_target(branch) for branch in fork.branches], "join": join}
 
 
-def _way(way: Target, target: str = "to") -> Document:
-    return {target: way.to, "delay": _delay(way.delay), **({"compensate": True} if way.compensate else {})}
+def _target(target: Target, key: str = "to") -> Document:
+    return {key: target.to, "delay": _delay(target.delay), **({"compensate": True} if target.compensate else {})}
 
 
-def _causes(one: CausedChain) -> Document:
-    return {"chain": one.chain, "weight": one.weight, "delay": _delay(one.delay)}
+def _cause(caused: CausedChain) -> Document:
+    return {"chain": caused.chain, "weight": caused.weight, "delay": _delay(caused.delay)}
 
 
 def _delay(delay: Delay) -> Document:
-    """Without a lower bound of 0, which all have."""
+    """A delay without a minimum of 0, which is the default."""
     ((name, value),) = delay_document(delay).items()
-    return {name: {key: v for key, v in value.items() if (key, v) != ("min", 0)} if isinstance(value, dict) else value}
+    return {
+        name: {key: bound for key, bound in value.items() if (key, bound) != ("min", 0)}
+        if isinstance(value, dict)
+        else value
+    }
 
 
 SOURCES = {
@@ -309,14 +301,22 @@ FLAGS = ("elapsed", "attempt")
 
 
 def catalog_document(catalog: Catalog, base: Catalog | None = None) -> Document:
-    """A file that stands on its own, or has what differs from a catalog on top of which it will be read."""
+    """The document of a file that stands alone, or that holds only what differs from the catalog it extends."""
     sections = {
         "lists": {name: list(items) for name, items in catalog.lists.items() if _is_new(base, "lists", name, items)},
-        "events": {n: event_document(e) for n, e in catalog.events.items() if _is_new(base, "events", n, e)},
-        "chains": {n: chain_document(c) for n, c in catalog.chains.items() if _is_new(base, "chains", n, c)},
+        "events": {
+            name: event_document(event)
+            for name, event in catalog.events.items()
+            if _is_new(base, "events", name, event)
+        },
+        "chains": {
+            name: chain_document(chain)
+            for name, chain in catalog.chains.items()
+            if _is_new(base, "chains", name, chain)
+        },
     }
     head = {} if base else {"alone": True, **_domain(catalog)}
-    return {**head, **_said(sections)}
+    return {**head, **_without_empty(sections)}
 
 
 def _is_new(base: Catalog | None, section: str, name: str, value: Any) -> bool:
@@ -326,13 +326,13 @@ def _is_new(base: Catalog | None, section: str, name: str, value: Any) -> bool:
 def event_document(event: EventType) -> Document:
     """An event type."""
     version = {} if event.schema_version == "1.0.0" else {"schema_version": event.schema_version}
-    about = _said({"description": event.description, "source": event.source})
-    return about | version | _said({"payload": {one.name: field_document(one) for one in event.payload}})
+    about = _without_empty({"description": event.description, "source": event.source})
+    return about | version | _without_empty({"payload": {one.name: field_document(one) for one in event.payload}})
 
 
 def field_document(one: PayloadField) -> Document:
     """A payload field."""
-    about = _said({"description": one.description, "examples": list(one.examples)})
+    about = _without_empty({"description": one.description, "examples": list(one.examples)})
     optional = {} if one.required else {"required": False}
     if one.fields is not None:
         return {**about, **optional, "fields": {inner.name: field_document(inner) for inner in one.fields}}
@@ -344,16 +344,18 @@ def source_document(one: PayloadField) -> Document:
     found = {name: getattr(one, attribute) for attribute, name in SOURCES.items()}
     document = {name: list(v) if isinstance(v, tuple) else v for name, v in found.items() if v is not None}
     flags = {name: True for name in FLAGS if getattr(one, name)}
-    return {**flags, **document, **_said({"decimals": one.decimals})}
+    return {**flags, **document, **_without_empty({"decimals": one.decimals})}
 
 
 def chain_document(chain: Chain) -> Document:
     """A chain."""
     steps = {} if chain.visitors or chain.max_steps == 64 else {"max_steps": chain.max_steps}
     return {
-        **_said({"description": chain.description}),
+        **_without_empty({"description": chain.description}),
         "weight": chain.weight,
-        **_said({"variables": {name: variable_document(one) for name, one in chain.variables.items()}}),
+        **_without_empty(
+            {"variables": {name: variable_document(variable) for name, variable in chain.variables.items()}}
+        ),
         **steps,
         "start": chain.start,
         "states": {name: state_document(state) for name, state in chain.states.items()},
@@ -361,21 +363,22 @@ def chain_document(chain: Chain) -> Document:
     }
 
 
-def variable_document(one: Variable) -> Document:
+def variable_document(variable: Variable) -> Document:
     """A variable of a chain."""
-    bounds = {"list": one.list} if one.list is not None else {"min": one.minimum, "max": one.maximum}
-    factor = {} if one.factor is None else {"factor": {"p95": one.factor}}
-    return {**bounds, **_said({"per": one.per, "zipf": one.zipf}), **factor}
+    is_list = variable.list is not None
+    bounds = {"list": variable.list} if is_list else {"min": variable.minimum, "max": variable.maximum}
+    factor = {} if variable.factor is None else {"factor": {"p95": variable.factor}}
+    return {**bounds, **_without_empty({"per": variable.per, "zipf": variable.zipf}), **factor}
 
 
 def _domain(catalog: Catalog) -> Document:
-    """The file's domain where all event types have one, and the partitions of its topic, or of all topics."""
+    """The domain, if all event types share one, and the partitions of its topic; otherwise those of all topics."""
     domains = list(dict.fromkeys(event.domain for event in catalog.events.values()))
     if len(domains) != 1:
-        return _said({"partitions": dict(catalog.partitions)})
-    return {"domain": domains[0]} | _said({"partitions": catalog.partitions.get(domains[0])})
+        return _without_empty({"partitions": dict(catalog.partitions)})
+    return {"domain": domains[0]} | _without_empty({"partitions": catalog.partitions.get(domains[0])})
 
 
-def _said(members: Mapping[str, Any]) -> Document:
-    """Without what is empty."""
+def _without_empty(members: Mapping[str, Any]) -> Document:
+    """The members that are not empty."""
     return {name: value for name, value in members.items() if value}

@@ -1,4 +1,4 @@
-"""Chains from documents that were exported from a catalog."""
+"""AsyncAPI 2 and 3 documents: messages and topics, and the chains that our own export adds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,15 @@ from eventbus.catalog.model import Chain
 from eventbus.catalog.reading.chains import read_chain
 from eventbus.catalog.reading.document import YamlNode
 
-# The messages of an AsyncAPI document of version 2 or 3.
-
-
 JSON_SCHEMA = ("schema+json", "schema+yaml", "aai", "asyncapi", "draft", "oai.openapi")
-"""What the names of formats contain that are JSON Schema or nearly so."""
+"""Parts of `schemaFormat` names that stand for JSON Schema or a dialect of it."""
 
 
 def messages(document: Document) -> Iterator[EventSchema]:
-    """Every message once, in the order of the channels, then those of no channel.
+    """The distinct messages, in the order of the channels, then those without a channel.
 
     Raises:
-        CatalogError: of an unknown version, or a reference cannot be followed.
+        CatalogError: the version is not supported, or a reference cannot be resolved.
     """
     version = str(document.root.get("asyncapi"))
     if version.partition(".")[0] not in {"2", "3"}:
@@ -39,7 +36,7 @@ def messages(document: Document) -> Iterator[EventSchema]:
 
 
 def topics(document: Document) -> Iterator[tuple[str, int]]:
-    """The addresses of channels, and their Kafka partitions where they are known."""
+    """The addresses of channels with a known number of Kafka partitions."""
     for name, channel in _mapping(document, "channels").items():
         resolved = document.resolved(channel)
         kafka = _member(document, resolved.get("bindings"), "kafka")
@@ -48,14 +45,14 @@ def topics(document: Document) -> Iterator[tuple[str, int]]:
 
 
 def _all_messages(document: Document) -> Iterator[tuple[str, str, Any]]:
-    """Channel, name and message."""
+    """(channel, name, message) of each message."""
     for name, channel in _mapping(document, "channels").items():
         resolved = document.resolved(channel)
         address = str(resolved.get("address") or name)
         for key, message in resolved.get("messages", {}).items():
             yield address, key, message
-        for word in ("publish", "subscribe"):  # of version 2
-            yield from _operation(document, address, resolved.get(word))
+        for action in ("publish", "subscribe"):  # AsyncAPI 2
+            yield from _operation(document, address, resolved.get(action))
     components = document.resolved(document.root.get("components", {}))
     for key, message in document.resolved(components.get("messages", {})).items():
         yield "", key, message
@@ -66,43 +63,44 @@ def _operation(document: Document, address: str, operation: Any) -> Iterator[tup
     message = resolved.get("message")
     if message is None:
         return
-    for one in document.resolved(message).get("oneOf") or [message]:
-        last = str(one.get("$ref", "")).rsplit("/", 1)[-1]
-        yield address, last or str(resolved.get("operationId") or address), one
+    for alternative in document.resolved(message).get("oneOf") or [message]:
+        name = str(alternative.get("$ref", "")).rsplit("/", 1)[-1]
+        yield address, name or str(resolved.get("operationId") or address), alternative
 
 
 def _message_schema(document: Document, message: Schema, name: str, channel: str) -> EventSchema:
     for trait in message.get("traits", ()):
         message = {**document.resolved(trait), **message}
-    payload, form = message.get("payload", {}), message.get("schemaFormat")
+    payload, schema_format = message.get("payload", {}), message.get("schemaFormat")
     if isinstance(payload, dict) and "schemaFormat" in payload:
-        payload, form = payload.get("schema", {}), payload["schemaFormat"]
-    called = str(message.get("name") or name or channel)
-    if form is not None and not any(word in str(form) for word in JSON_SCHEMA):
-        raise CatalogError(f"the payload of {called} is {form}: only JSON Schema is read")
-    about = str(message.get("summary") or message.get("description") or "")
-    return unwrap_envelope(document, EventSchema(called, _with_examples(document, payload, message), about))
+        payload, schema_format = payload.get("schema", {}), payload["schemaFormat"]
+    label = str(message.get("name") or name or channel)
+    if schema_format is not None and not any(part in str(schema_format) for part in JSON_SCHEMA):
+        raise CatalogError(f"the payload of {label} is {schema_format}: only JSON Schema is supported")
+    description = str(message.get("summary") or message.get("description") or "")
+    return unwrap_envelope(document, EventSchema(label, _with_examples(document, payload, message), description))
 
 
 def _with_examples(document: Document, payload: Any, message: Schema) -> Any:
-    """The payload's schema, its properties with the values that the message's examples have for them."""
-    examples = [one["payload"] for one in message.get("examples", ()) if isinstance(one.get("payload"), dict)]
+    """The payload's schema, with the values of the message's examples as examples of its properties."""
+    examples = [
+        example["payload"] for example in message.get("examples", ()) if isinstance(example.get("payload"), dict)
+    ]
     schema = document.resolved(payload)
     properties = schema.get("properties", {})
-    if not examples or "event_type" in properties:  # an envelope, whose examples say nothing of the payload's fields
+    if not examples or "event_type" in properties:  # an envelope: its examples are not about payload fields
         return payload
-    filled = {
-        name: {**document.resolved(inner), "examples": values}
-        if (values := [one[name] for one in examples if name in one]) and "examples" not in document.resolved(inner)
-        else inner
-        for name, inner in properties.items()
-    }
+    filled = {}
+    for name, inner in properties.items():
+        values = [example[name] for example in examples if name in example]
+        resolved = document.resolved(inner)
+        filled[name] = {**resolved, "examples": values} if values and "examples" not in resolved else inner
     return {**schema, "properties": filled}
 
 
 def _mapping(document: Document, name: str) -> Mapping[str, Any]:
-    found = document.root.get(name)
-    return found if isinstance(found, dict) else {}
+    value = document.root.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _member(document: Document, value: Any, name: str) -> Schema:
@@ -110,17 +108,17 @@ def _member(document: Document, value: Any, name: str) -> Schema:
 
 
 def chains(document: Mapping[str, Any]) -> dict[str, Chain]:
-    """The chains of an AsyncAPI document: of `x-chains`, or pieced together from the `x-chain` of its operations.
+    """The chains of a document: those of `x-chains`, or those that the `x-chain` of its operations add up to.
 
     Raises:
-        InvalidCatalog: they cannot be read.
+        InvalidCatalog: the chains are malformed.
     """
-    found = document.get("x-chains") or _chains_of_operations(document)
+    described = document.get("x-chains") or _chains_of_operations(document)
     mistakes: list[Mistake] = []
-    read = {name: read_chain(name, _node(name, _catalog_form(one), mistakes)) for name, one in found.items()}
+    chains = {name: read_chain(name, _node(name, _catalog_form(chain), mistakes)) for name, chain in described.items()}
     if mistakes:
         raise InvalidCatalog(mistakes)
-    return read
+    return chains
 
 
 def _node(name: str, value: Any, mistakes: list[Mistake]) -> YamlNode:
@@ -130,7 +128,7 @@ def _node(name: str, value: Any, mistakes: list[Mistake]) -> YamlNode:
 
 
 def _catalog_form(chain: Mapping[str, Any]) -> dict[str, Any]:
-    """A chain as a file has it: exported completely, or with the ways as they are shown."""
+    """A chain as it stands in a catalog file: from its complete source, or from its transitions."""
     if "x-source" in chain:
         return dict(chain["x-source"])
     kept = {name: chain[name] for name in ("description", "weight", "start", "variables") if chain.get(name)}
@@ -141,18 +139,21 @@ def _catalog_form(chain: Mapping[str, Any]) -> dict[str, Any]:
 def _state(state: Mapping[str, Any]) -> dict[str, Any]:
     if "next" not in state:
         return {"emits": state["emits"], "outcome": state.get("outcome", "completed")}
-    ways = [{"to": way["state"], "weight": way["probability"], "delay": way["delay_ms"]} for way in state["next"]]
-    return {"emits": state["emits"], "total": sum(way["weight"] for way in ways), "next": ways}
+    transitions = [
+        {"to": step["state"], "weight": step["probability"], "delay": step["delay_ms"]} for step in state["next"]
+    ]
+    total = sum(transition["weight"] for transition in transitions)
+    return {"emits": state["emits"], "total": total, "next": transitions}
 
 
 def _chains_of_operations(document: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    chains: dict[str, Any] = {}
     for operation in document.get("operations", {}).values():
         for place in operation.get("x-chain", ()):
             name = operation["messages"][0]["$ref"].rsplit("/", 1)[-1]
-            states = found.setdefault(place["chain"], {"states": {}})["states"]
+            states = chains.setdefault(place["chain"], {"states": {}})["states"]
             states[place["state"]] = {"emits": name, **{k: place[k] for k in ("next", "outcome") if k in place}}
-    for chain in found.values():
-        reached = {way["state"] for state in chain["states"].values() for way in state.get("next", ())}
+    for chain in chains.values():
+        reached = {step["state"] for state in chain["states"].values() for step in state.get("next", ())}
         chain["start"] = next((name for name in chain["states"] if name not in reached), next(iter(chain["states"])))
-    return found
+    return chains

@@ -1,10 +1,11 @@
-"""Guessed chains: what starts, what goes on and what ends, by the words of event types."""
+"""Infers chains from event types: which begins, continues or ends a chain, judged by the words in their names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from itertools import pairwise
 from typing import Any
 
@@ -22,9 +23,6 @@ from eventbus.catalog.model import (
     Variable,
 )
 from eventbus.catalog.validation import event_name
-
-# Words of event types: what begins something, what ends it well, and what ends it badly.
-
 
 BEGINNINGS = {
     *("requested", "created", "submitted", "placed", "opened", "initiated", "received", "registered", "scheduled"),
@@ -47,37 +45,31 @@ FAILURES = {
 
 
 def is_failure(action: str) -> bool:
-    """Whether an event of this action (`payment_failed`, `timed-out`) ends its chain badly."""
+    """Whether an event with this action (`payment_failed`, `timed-out`) fails its chain."""
     parts = re.split(r"[-_]", action)
     return not FAILURES.isdisjoint([action.replace("-", "_"), *parts])
 
 
-# Names that a catalog takes, from names that it would not.
-
-
 def words(name: str) -> list[str]:
-    """The words of a name, in lower case, however they are joined: `userSignedUp`, `user-signed.up`, `HTTPError`."""
-    parted = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", name)
-    return [word.lower() for word in re.findall(r"[A-Za-z0-9]+", parted)]
+    """Splits a name into lower-case words: `userSignedUp`, `user-signed.up`, `HTTPError`."""
+    separated = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", name)
+    return [word.lower() for word in re.findall(r"[A-Za-z0-9]+", separated)]
 
 
 def slug(name: str, joint: str = "_") -> str:
-    """A name of a chain or a list: words that begin with a letter."""
+    """A valid name of a chain or list: words joined, beginning with a letter."""
     text = joint.join(words(name))
     return re.sub(r"^[^a-z]+", "", text) or "value"
 
 
 def unique_name(name: str, taken: Container[str]) -> str:
-    """The name, with a number behind it if there is one already."""
+    """The name, with a number appended if it is taken."""
     if name not in taken:
         return name
     number = 2
     while f"{name}-{number}" in taken:
         number += 1
     return f"{name}-{number}"
-
-
-# Event types as a catalog names them, from whatever a document calls its messages.
 
 
 FILLER_WORDS = {
@@ -98,33 +90,33 @@ VERSION = re.compile(r"v?(\d+)([._]\d+)*")
 
 
 def event_type_name(name: str, organisation: str, taken: Container[str] = ()) -> str:
-    """`OrderCreated` → `shop.order.created.v1`; a name that a catalog takes stays as it is.
+    """Turns a message name into an event type: `OrderCreated` becomes `shop.order.created.v1`.
 
     Args:
-        name: as the document has it.
-        organisation: the first word, where the name has none.
-        taken: names of other event types.
+        name: the name in the document; a valid event type is returned unchanged.
+        organisation: first word of the event type, unless the name has one.
+        taken: event types that exist already.
     """
     if event_name.fullmatch(name):
         return name
-    version, rest = _split_version(name)
-    parts = [word for word in words(rest) if not word.isdecimal()]
+    version, stem = _split_version(name)
+    parts = [word for word in words(stem) if not word.isdecimal()]
     parts = [word for word in parts if word not in FILLER_WORDS] or parts or ["event"]
-    dotted = [".".join(words(part)) for part in re.split(r"[./:]", rest) if words(part)]
+    dotted = [".".join(words(part)) for part in re.split(r"[./:]", stem) if words(part)]
     entity, action = _entity_and_action(parts)
     if len(dotted) > 2 and dotted[0] in {"com", "org", "io", "net", "de"}:
         entity = entity[1:]  # a reversed domain name
     organisation = "my" if [organisation] == entity else organisation
-    first = [organisation] if len(entity) < 2 or len(dotted) < 3 else []
-    made = ".".join([*first, *(_as_word(one) for one in entity), _as_word("_".join(action))])
+    prefix = [organisation] if len(entity) < 2 or len(dotted) < 3 else []
+    base = ".".join([*prefix, *(_as_word(word) for word in entity), _as_word("_".join(action))])
     number = 1
-    while (found := f"{made}{'' if number == 1 else f'-{number}'}.v{version}") in taken:
+    while (event_type := f"{base}{'' if number == 1 else f'-{number}'}.v{version}") in taken:
         number += 1
-    return found
+    return event_type
 
 
 def organisation_name(title: str) -> str:
-    """The first word of event types, from the title of a document: at most two words of it."""
+    """The first word of event types: at most two words of the document's title."""
     parts = [
         word for word in words(title) if word not in FILLER_WORDS | {"api", "service", "the", "asyncapi", "example"}
     ]
@@ -132,21 +124,21 @@ def organisation_name(title: str) -> str:
 
 
 def _entity_and_action(parts: list[str]) -> tuple[list[str], list[str]]:
-    """What it is about, and what happened to it."""
+    """Splits words into the entity and the action."""
     if len(parts) > 1 and parts[0] in {"create", "request", "submit", "command"}:
         return parts[1:], parts[:1]
-    for at in range(1, len(parts)):
-        if parts[at] in ACTIONS or parts[at].endswith("ed"):
-            return parts[:at], parts[at:]
+    for index in range(1, len(parts)):
+        if parts[index] in ACTIONS or parts[index].endswith("ed"):
+            return parts[:index], parts[index:]
     return (parts[:-1], parts[-1:]) if len(parts) > 1 else (parts, ["recorded"])
 
 
 def _split_version(name: str) -> tuple[int, str]:
-    """The major version that a name ends with, and the name without it."""
-    found = re.search(r"[._/ -]v(\d+)(?:[._]\d+)*$|(?<=[a-z])V(\d+)$", name)
-    if found is None:
+    """Splits the major version off the end of a name; 1 if it has none."""
+    match = re.search(r"[._/ -]v(\d+)(?:[._]\d+)*$|(?<=[a-z])V(\d+)$", name)
+    if match is None:
         return 1, name
-    return max(int(found[1] or found[2]), 1), name[: found.start()]
+    return max(int(match[1] or match[2]), 1), name[: match.start()]
 
 
 def _as_word(text: str) -> str:
@@ -156,7 +148,7 @@ def _as_word(text: str) -> str:
 STEP_DELAY: Delay = Uniform(minimum=20, maximum=200)
 OUTCOME_DELAY: Delay = LogNormal(median=400, p95=2000, maximum=30_000)
 FAILED_PERCENT = 10
-"""Percent of the chains of which a bad end is known."""
+"""Percentage of failed chains, where a failing event is known."""
 VARYING_FIELDS = {
     "status",
     "state",
@@ -170,96 +162,107 @@ VARYING_FIELDS = {
     "at",
     "date",
 }
-"""Last words of fields that differ from event to event of a chain."""
+"""Last words of fields whose values differ between the events of a chain."""
 IDENTIFYING_FIELDS = {"id", "uuid", "guid", "key", "ref", "reference", "number", "no", "code", "email", "currency"}
-"""Last words of fields that tell things apart, and so are the same in a chain."""
+"""Last words of fields that identify something, and so have one value in a chain."""
 GUESS = "verify: a guess"
 
 
 @dataclass
 class ChainInference:
-    """Chains for event types that belong to none."""
+    """Infers chains for event types that belong to none.
+
+    Attributes:
+        events: the event types; invented ones are added.
+        lists: lists of the catalog; those of variables are added.
+        chains: known chains; inferred ones are added.
+        notes: comments by location in the catalog.
+    """
 
     events: dict[str, EventType]
     lists: dict[str, tuple[Any, ...]]
-    chains: dict[str, Chain] = field(default_factory=dict)
-    notes: dict[Location, list[str]] = field(default_factory=dict)
+    chains: dict[str, Chain] = dataclass_field(default_factory=dict)
+    notes: dict[Location, list[str]] = dataclass_field(default_factory=dict)
 
-    def guess(self) -> None:
-        """One chain for each domain, or for each thing in it of which a beginning is known."""
+    def infer(self) -> None:
+        """Adds a chain for each domain, or for each entity of it that has a beginning."""
         for group in _chain_groups(list(self.events)):
             self._chain(group)
 
     def _chain(self, types: list[str]) -> None:
-        begin, steps, good, bad = _classify(types)
+        begin, steps, completed, failed = _classify(types)
         if begin is None:
-            begin = self._invented((good or bad)[0], "requested")
-        if not good and len(steps) > 0:
-            good = [steps.pop()]
-        if not good:
-            good = [self._invented(begin, "completed")]
+            begin = self._invent((completed or failed)[0], "requested")
+        if not completed and len(steps) > 0:
+            completed = [steps.pop()]
+        if not completed:
+            completed = [self._invent(begin, "completed")]
         name = unique_name(slug("-".join(begin.split(".")[1:-2]), "-"), self.chains)
-        every = [begin, *steps, *good, *bad]
-        labels = dict(zip(every, _state_names(every), strict=True))
-        states = dict(self._states(name, [begin, *steps], good, bad, labels))
-        variables = self._shared(every)
+        members = [begin, *steps, *completed, *failed]
+        labels = dict(zip(members, _state_names(members), strict=True))
+        states = dict(self._states(name, [begin, *steps], completed, failed, labels))
+        variables = self._share_fields(members)
         self.chains[name] = Chain(name=name, weight=1, start=labels[begin], states=states, variables=variables)
-        self._note(("chains", name, "weight"), "verify: all chains are alike")
+        self._note(("chains", name, "weight"), "verify: all chains have the same weight")
 
     def _states(
-        self, chain: str, path: list[str], good: list[str], bad: list[str], labels: Mapping[str, str]
+        self, chain: str, path: list[str], completed: list[str], failed: list[str], labels: Mapping[str, str]
     ) -> Iterator[tuple[str, State]]:
-        for here, there in pairwise(path):
-            step = Transition(to=labels[there], delay=STEP_DELAY, weight=100)
-            yield labels[here], State(name=labels[here], emits=here, next=(step,))
-            self._note(("chains", chain, "states", labels[here], "next", 0), GUESS)
-        shares = [
-            *_split_evenly(100 - FAILED_PERCENT if bad else 100, len(good)),
-            *_split_evenly(FAILED_PERCENT, len(bad)),
+        for source, target in pairwise(path):
+            step = Transition(to=labels[target], delay=STEP_DELAY, weight=100)
+            yield labels[source], State(name=labels[source], emits=source, next=(step,))
+            self._note(("chains", chain, "states", labels[source], "next", 0), GUESS)
+        failed_percent = FAILED_PERCENT if failed else 0
+        shares = [*_split_evenly(100 - failed_percent, len(completed)), *_split_evenly(failed_percent, len(failed))]
+        outcomes: list[tuple[str, Outcome]] = [
+            *((event_type, "completed") for event_type in completed),
+            *((event_type, "failed") for event_type in failed),
         ]
-        ends = [(end, outcome) for names, outcome in ((good, "completed"), (bad, "failed")) for end in names]
         last = labels[path[-1]]
-        ways = (
-            Transition(to=labels[end], delay=OUTCOME_DELAY, weight=share)
-            for (end, _), share in zip(ends, shares, strict=True)
+        transitions = (
+            Transition(to=labels[event_type], delay=OUTCOME_DELAY, weight=share)
+            for (event_type, _), share in zip(outcomes, shares, strict=True)
         )
-        yield last, State(name=last, emits=path[-1], next=tuple(ways))
-        for index, (end, outcome) in enumerate(ends):
-            kind: Outcome = "failed" if outcome == "failed" else "completed"
+        yield last, State(name=last, emits=path[-1], next=tuple(transitions))
+        for index, (event_type, outcome) in enumerate(outcomes):
             self._note(("chains", chain, "states", last, "next", index), GUESS)
-            yield labels[end], State(name=labels[end], emits=end, outcome=kind)
+            yield labels[event_type], State(name=labels[event_type], emits=event_type, outcome=outcome)
 
-    def _invented(self, other: str, action: str) -> str:
-        """An event that the document does not have, beside one that it has: a chain has at least two."""
-        stem, version = other.rsplit(".", 2)[0], other.rsplit(".", 1)[1]
-        name = unique_name(f"{stem}.{action}", [kind.rsplit(".", 1)[0] for kind in self.events]) + f".{version}"
-        known = [one for one in self.events[other].payload if _may_be_shared(one)]
+    def _invent(self, sibling: str, action: str) -> str:
+        """Adds an event that the document does not have, next to one that it has: a chain has at least two events."""
+        stem, version = sibling.rsplit(".", 2)[0], sibling.rsplit(".", 1)[1]
+        taken = [event_type.rsplit(".", 1)[0] for event_type in self.events]
+        name = unique_name(f"{stem}.{action}", taken) + f".{version}"
+        shared = [field for field in self.events[sibling].payload if _may_be_shared(field)]
         elapsed = PayloadField(name="duration_ms", type="integer", elapsed=True)
-        payload = (*known, elapsed) if action == "completed" else tuple(known)
-        self.events[name] = EventType(name=name, source=self.events[other].source, payload=payload)
+        payload = (*shared, elapsed) if action == "completed" else tuple(shared)
+        self.events[name] = EventType(name=name, source=self.events[sibling].source, payload=payload)
         self._note(("events", name), "verify: invented, because a chain has at least two events")
         return name
 
-    def _shared(self, types: Sequence[str]) -> dict[str, Variable]:
-        """Make variables of the fields that several events of a chain have under the same name."""
-        found: dict[str, list[PayloadField]] = {}
-        for kind in types:
-            for one in self.events[kind].payload:
-                if _may_be_shared(one):
-                    found.setdefault(one.name, []).append(one)
+    def _share_fields(self, types: Sequence[str]) -> dict[str, Variable]:
+        """Makes variables of the fields that several events of a chain have under the same name."""
+        fields_by_name: dict[str, list[PayloadField]] = {}
+        for event_type in types:
+            for field in self.events[event_type].payload:
+                if _may_be_shared(field):
+                    fields_by_name.setdefault(field.name, []).append(field)
         variables: dict[str, Variable] = {}
-        for name, every in found.items():
-            variable = self._variable(every, variables) if len(every) > 1 else None
+        for name, fields in fields_by_name.items():
+            variable = self._variable(fields, variables) if len(fields) > 1 else None
             if variable is not None:
                 variables[variable.name] = variable
-                self._take(types, name, variable.name)
+                self._use_variable(types, name, variable.name)
         return variables
 
-    def _variable(self, every: Sequence[PayloadField], taken: Mapping[str, Variable]) -> Variable | None:
-        """None if the fields do not agree on their values; of what identifies something, those of the first count."""
-        first = every[0]
-        identifies = _last_word(first) in IDENTIFYING_FIELDS and all(one.type == first.type for one in every)
-        if not identifies and any(_source(one) != _source(first) for one in every):
+    def _variable(self, fields: Sequence[PayloadField], taken: Mapping[str, Variable]) -> Variable | None:
+        """A variable for fields of one name; None if they disagree on their values.
+
+        Identifying fields need only have the same type; they get the values of the first.
+        """
+        first = fields[0]
+        identifies = _last_word(first) in IDENTIFYING_FIELDS and all(field.type == first.type for field in fields)
+        if not identifies and any(_source(field) != _source(first) for field in fields):
             return None
         name = unique_name(slug(first.name), taken)
         if first.minimum is not None:
@@ -270,75 +273,80 @@ class ChainInference:
             self.lists[items] = first.choices or ()
         return Variable(name=name, list=items)
 
-    def _take(self, types: Sequence[str], name: str, variable: str) -> None:
-        for kind in types:
-            fields = (
-                replace(one, **NO_SOURCE, var=variable) if one.name == name else one
-                for one in self.events[kind].payload
-            )
-            self.events[kind] = replace(self.events[kind], payload=tuple(fields))
-            if any(one.name == name for one in self.events[kind].payload):
-                self._note(("events", kind, "payload", name), "verify: the same in the whole chain")
+    def _use_variable(self, types: Sequence[str], name: str, variable: str) -> None:
+        for event_type in types:
+            event = self.events[event_type]
+            if any(field.name == name for field in event.payload):
+                fields = (
+                    replace(field, **NO_SOURCE, var=variable) if field.name == name else field
+                    for field in event.payload
+                )
+                self.events[event_type] = replace(event, payload=tuple(fields))
+                self._note(("events", event_type, "payload", name), "verify: the same in the whole chain")
 
-    def _note(self, place: Location, note: str) -> None:
-        self.notes.setdefault(place, []).append(note)
+    def _note(self, location: Location, note: str) -> None:
+        self.notes.setdefault(location, []).append(note)
 
 
 def _chain_groups(types: list[str]) -> Iterator[list[str]]:
-    """By domain; by all words before the action where several things of a domain begin."""
+    """Event types of one chain: those of a domain, or of one entity if every entity of the domain has a beginning."""
     domains: dict[str, list[str]] = {}
-    for kind in types:
-        domains.setdefault(".".join(kind.split(".")[:2]), []).append(kind)
+    for event_type in types:
+        domains.setdefault(".".join(event_type.split(".")[:2]), []).append(event_type)
     for group in domains.values():
-        things: dict[str, list[str]] = {}
-        for kind in group:
-            things.setdefault(kind.rsplit(".", 2)[0], []).append(kind)
-        alone = [one for one in things.values() if len(one) > 1 and any(_has_action(kind, BEGINNINGS) for kind in one)]
-        yield from things.values() if len(alone) == len(things) else [group]
+        entities: dict[str, list[str]] = {}
+        for event_type in group:
+            entities.setdefault(event_type.rsplit(".", 2)[0], []).append(event_type)
+        are_chains = all(
+            len(members) > 1 and any(_has_action(member, BEGINNINGS) for member in members)
+            for members in entities.values()
+        )
+        yield from entities.values() if are_chains else [group]
 
 
 def _classify(types: list[str]) -> tuple[str | None, list[str], list[str], list[str]]:
-    """What begins a chain (if anything does), the steps, the good ends and the bad ends.
+    """What begins the chain (if anything does), the steps, and what completes or fails it.
 
-    Of good ends, those of other things than the last one are steps: an order is paid, packed, delivered.
+    Of the events that complete something, only those of the same entity as the last one end the chain; the others are
+    steps: an order is paid, packed, delivered.
     """
-    bad = [kind for kind in types if is_failure(kind.split(".")[-2])]
-    good = [kind for kind in types if kind not in bad and _has_action(kind, SUCCESSES)]
-    good = [kind for kind in good if kind.rsplit(".", 2)[0] == good[-1].rsplit(".", 2)[0]]
-    others = [kind for kind in types if kind not in bad and kind not in good]
-    begin = next((kind for kind in others if _has_action(kind, BEGINNINGS)), next(iter(others), None))
-    return begin, [kind for kind in others if kind != begin], good, bad
+    failed = [name for name in types if is_failure(name.split(".")[-2])]
+    completed = [name for name in types if name not in failed and _has_action(name, SUCCESSES)]
+    completed = [name for name in completed if name.rsplit(".", 2)[0] == completed[-1].rsplit(".", 2)[0]]
+    steps = [name for name in types if name not in failed and name not in completed]
+    begin = next((name for name in steps if _has_action(name, BEGINNINGS)), next(iter(steps), None))
+    return begin, [name for name in steps if name != begin], completed, failed
 
 
-def _has_action(kind: str, actions: set[str]) -> bool:
-    action = kind.split(".")[-2]
+def _has_action(event_type: str, actions: set[str]) -> bool:
+    action = event_type.split(".")[-2]
     return action in actions or not actions.isdisjoint(words(action))
 
 
 def _state_names(types: Sequence[str]) -> list[str]:
-    """A state for each type, named by its action, with the word before it where that is not enough."""
-    actions = [kind.split(".")[-2] for kind in types]
-    found: list[str] = []
-    for kind, action in zip(types, actions, strict=True):
-        found.append(unique_name(action if actions.count(action) == 1 else "-".join(kind.split(".")[-3:-1]), found))
-    return found
+    """Names states after the actions of their event types, with the word before where that is ambiguous."""
+    actions = [name.split(".")[-2] for name in types]
+    names: list[str] = []
+    for name, action in zip(types, actions, strict=True):
+        names.append(unique_name(action if actions.count(action) == 1 else "-".join(name.split(".")[-3:-1]), names))
+    return names
 
 
 def _split_evenly(total: float, count: int) -> list[float]:
-    """A total in so many whole parts, or nearly."""
+    """Splits a total into whole parts that differ by at most 1."""
     return [total // count + (index < total % count) for index in range(count)]
 
 
-def _may_be_shared(one: PayloadField) -> bool:
-    if _last_word(one) in VARYING_FIELDS or one.fields is not None or one.type in {"array", "object", "boolean"}:
+def _may_be_shared(field: PayloadField) -> bool:
+    if _last_word(field) in VARYING_FIELDS or field.fields is not None or field.type in {"array", "object", "boolean"}:
         return False
-    if one.minimum is not None:
-        return one.type == "integer" and _last_word(one) in IDENTIFYING_FIELDS
-    return one.pick is not None or one.choices is not None
+    if field.minimum is not None:
+        return field.type == "integer" and _last_word(field) in IDENTIFYING_FIELDS
+    return field.pick is not None or field.choices is not None
 
 
-def _last_word(one: PayloadField) -> str:
-    return (words(one.name) or [""])[-1]
+def _last_word(field: PayloadField) -> str:
+    return (words(field.name) or [""])[-1]
 
 
 NO_SOURCE: dict[str, Any] = {
@@ -347,5 +355,5 @@ NO_SOURCE: dict[str, Any] = {
 }
 
 
-def _source(one: PayloadField) -> tuple[Any, ...]:
-    return one.type, one.choices, one.pick, one.minimum, one.maximum
+def _source(field: PayloadField) -> tuple[Any, ...]:
+    return field.type, field.choices, field.pick, field.minimum, field.maximum

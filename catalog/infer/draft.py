@@ -1,4 +1,4 @@
-"""`bootstrap`: a catalog from a JSON Schema or an AsyncAPI document."""
+"""Infers a catalog from a JSON Schema or an AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -21,29 +21,27 @@ from eventbus.catalog.infer.values import PayloadInference
 from eventbus.catalog.model import Chain, EventType
 from eventbus.catalog.validation import validate
 
-# A catalog that was worked out from something else, and what a reader should know about each of its guesses.
-
 
 @dataclass(frozen=True, kw_only=True)
 class DraftCatalog:
-    """A catalog and comments."""
+    """A catalog that was inferred or learned, with comments for its readers."""
 
     catalog: Catalog
     notes: Mapping[Location, Sequence[str]] = field(default_factory=dict)
-    """By place in the catalog: `("chains", "payment", "weight")`."""
+    """Comments by location in the catalog, such as `("chains", "payment", "weight")`."""
     head: Sequence[str] = ()
-    """About the whole."""
+    """Comment at the top of the file."""
     base: Catalog | None = None
-    """The catalog on top of which the file will be read; None: the file stands alone."""
+    """The catalog that the file extends; None for a file that stands alone."""
 
     def text(self) -> str:
-        """The YAML file: it passes `catalog lint`, and events can be generated from it at once.
+        """Writes the YAML file; it passes `catalog lint`.
 
         Raises:
-            CatalogError: what was worked out is no good catalog.
+            CatalogError: the catalog is not valid.
         """
-        for place, problem in validate(self.catalog):
-            raise CatalogError(f"no catalog can be made of this: {format_path(place)}: {problem}")
+        for location, problem in validate(self.catalog):
+            raise CatalogError(f"no catalog can be made of this: {format_path(location)}: {problem}")
         return yaml_text(catalog_document(self.catalog, self.base), self.notes, self.head)
 
 
@@ -51,91 +49,95 @@ SCHEMA_KEYWORDS = {
     *("$schema", "$ref", "$defs", "definitions", "allOf", "anyOf", "oneOf"),
     *("properties", "type", "enum", "const", "items", "$id"),
 }
-VERIFY_NOTE = "verify: what has this word was guessed, because the document does not say it"
+VERIFY_NOTE = "verify: marks what was guessed, because the document does not say it"
 
 
 def infer(path: Path) -> DraftCatalog:
-    """A catalog from what a file describes; what the file does not say is guessed, and noted as `verify: …`.
+    """Infers a catalog from a file; what the file does not say is guessed and marked `verify: …`.
 
     Args:
-        path: JSON or YAML: a JSON Schema of one event or of several, or an AsyncAPI document of version 2 or 3.
+        path: a JSON or YAML file: a JSON Schema of one or several events, or an AsyncAPI 2 or 3 document.
 
     Raises:
-        CatalogError: the file is neither, or a reference in it cannot be followed.
+        CatalogError: the file is neither, or a reference in it cannot be resolved.
     """
     return infer_document(_read_document(path), path.stem.split(".")[0], path.name)
 
 
 def infer_document(root: Any, stem: str, name: str) -> DraftCatalog:
-    """A catalog from a document that was read.
+    """Infers a catalog from a parsed document.
 
     Args:
-        stem: names what the document does not name.
-        name: of the file.
+        root: the document.
+        stem: name of what the document does not name.
+        name: name of the file, for messages and comments.
     """
     document = Document(root)
     if isinstance(root, dict) and "asyncapi" in root:
         info = document.resolved(root.get("info", {}))
-        kind, title, found = "AsyncAPI", str(info.get("title", stem)), list(messages(document))
+        kind, title, schemas = "AsyncAPI", str(info.get("title", stem)), list(messages(document))
     else:
         _check_schema(root)
-        kind, title, found = "JSON Schema", stem, list(schema_events(document, stem))
-    if not found:
+        kind, title, schemas = "JSON Schema", stem, list(schema_events(document, stem))
+    if not schemas:
         raise CatalogError(f"{name} describes no event")
-    return _Inference(document, organisation_name(title), "-".join(words(title)) or stem).draft(
-        found, f"Made from the {kind} document {name}."
-    )
+    inference = _Inference(document, organisation_name(title), "-".join(words(title)) or stem)
+    return inference.draft(schemas, f"Made from the {kind} document {name}.")
 
 
 class _Inference:
-    def __init__(self, document: Document, first: str, source: str) -> None:
+    def __init__(self, document: Document, organisation: str, source: str) -> None:
         self._document = document
-        self._organisation = first
+        self._organisation = organisation
         self._source = source
-        self._fields = PayloadInference(document)
+        self._payloads = PayloadInference(document)
         self._events: dict[str, EventType] = {}
 
-    def draft(self, found: list[EventSchema], head: str) -> DraftCatalog:
+    def draft(self, schemas: list[EventSchema], head: str) -> DraftCatalog:
         root = self._document.root if isinstance(self._document.root, dict) else {}
-        self._fields.lists.update({name: tuple(items) for name, items in root.get("x-lists", {}).items()})
-        for one in found:
-            self._event(one)
+        self._payloads.lists.update({name: tuple(items) for name, items in root.get("x-lists", {}).items()})
+        for schema in schemas:
+            self._add_event(schema)
         known: dict[str, Chain] = exported_chains(root) if root.get("asyncapi") else {}
-        told = {state.emits for chain in known.values() for state in chain.states.values()}
-        untold = {name: one for name, one in self._events.items() if name not in told}
-        plot = ChainInference(untold, self._fields.lists, dict(known))
-        plot.guess()
+        emitted = {state.emits for chain in known.values() for state in chain.states.values()}
+        remaining = {name: event for name, event in self._events.items() if name not in emitted}
+        inference = ChainInference(remaining, self._payloads.lists, dict(known))
+        inference.infer()
         partitions = dict(topics(self._document)) if root.get("asyncapi") else {}
-        events = {**self._events, **plot.events}
+        events = {**self._events, **inference.events}
         domains = {event.domain for event in events.values()}
         return DraftCatalog(
             catalog=Catalog(
                 events=events,
-                chains=plot.chains,
-                lists=self._fields.lists,
+                chains=inference.chains,
+                lists=self._payloads.lists,
                 partitions={name: count for name, count in partitions.items() if name in domains},
             ),
-            notes={**self._fields.notes, **_merge_notes(self._fields.notes, plot.notes)},
-            head=[head, VERIFY_NOTE] if plot.notes or self._fields.notes else [head],
+            notes=_merge_notes(self._payloads.notes, inference.notes),
+            head=[head, VERIFY_NOTE] if inference.notes or self._payloads.notes else [head],
         )
 
-    def _event(self, found: EventSchema) -> None:
-        if found.name in self._events:
+    def _add_event(self, schema: EventSchema) -> None:
+        if schema.name in self._events:
             return
-        name = event_type_name(found.name, self._organisation, self._events)
+        name = event_type_name(schema.name, self._organisation, self._events)
         action = words(name.split(".")[-2])
-        payload = self._fields.payload(name, found.payload, begins=not BEGINNINGS.isdisjoint(action))
+        payload = self._payloads.payload(name, schema.payload, begins=not BEGINNINGS.isdisjoint(action))
         self._events[name] = EventType(
             name=name,
-            description=" ".join(found.description.split()),
-            source=found.source or self._source,
-            schema_version=found.version or "1.0.0",
+            description=" ".join(schema.description.split()),
+            source=schema.source or self._source,
+            schema_version=schema.version or "1.0.0",
             payload=payload,
         )
 
 
-def _merge_notes(one: Any, other: Any) -> dict[Any, list[str]]:
-    return {place: [*one.get(place, ()), *notes] for place, notes in other.items()}
+def _merge_notes(*sources: Mapping[Location, Sequence[str]]) -> dict[Location, list[str]]:
+    merged: dict[Location, list[str]] = {}
+    for notes in sources:
+        for location, texts in notes.items():
+            merged.setdefault(location, []).extend(texts)
+    return merged
 
 
 def _read_document(path: Path) -> Any:
@@ -156,7 +158,7 @@ def _read_document(path: Path) -> Any:
 
 
 class _JsonLoader(yaml.SafeLoader):
-    """Leaves dates as the texts that JSON has."""
+    """Reads dates as strings, as JSON does."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's interface
         first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
@@ -166,9 +168,9 @@ class _JsonLoader(yaml.SafeLoader):
 
 def _check_schema(root: Any) -> None:
     expected = "expected a JSON Schema of events, or an AsyncAPI document"
-    if isinstance(root, list) and root and all(isinstance(one, dict) for one in root):
-        for one in root:
-            _check_schema(one)
+    if isinstance(root, list) and root and all(isinstance(schema, dict) for schema in root):
+        for schema in root:
+            _check_schema(schema)
     elif not isinstance(root, dict) or not root:
         raise CatalogError(f"{expected}, got {format_value(root)}")
     elif "event_id" in root or not SCHEMA_KEYWORDS & root.keys():

@@ -1,4 +1,4 @@
-"""The events of a document, whatever kind of document it is."""
+"""JSON documents and schemas: references resolved, `allOf` merged, alternatives chosen, envelopes unwrapped."""
 
 from __future__ import annotations
 
@@ -9,41 +9,40 @@ from urllib.parse import unquote
 from eventbus.catalog.errors import CatalogError, format_value, join_names
 from eventbus.catalog.model import FieldType
 
-# A JSON document whose `$ref`s are followed, as long as they stay inside it.
-
-
 Schema = dict[str, Any]
 
 MAX_REFERENCES = 64
-"""References to references that are followed."""
+"""Length of a chain of references."""
 
 
 class Document:
-    """Args:
-    root: the whole document.
+    """A document whose local references can be resolved.
+
+    Args:
+        root: the whole document.
     """
 
     def __init__(self, root: Any) -> None:
         self.root = root
 
     def resolved(self, value: Any) -> Schema:
-        """An object in place of its reference; what stands beside the reference wins.
+        """Replaces a reference by its target; keywords next to `$ref` take precedence.
 
         Raises:
-            CatalogError: the reference leads out of the document, to nothing, or in a circle.
+            CatalogError: the reference leaves the document, has no target, or is circular.
         """
-        beside: Schema = {}
+        siblings: Schema = {}
         for _ in range(MAX_REFERENCES):
             if not isinstance(value, dict):
-                return beside  # `true`, which allows anything
+                return siblings  # `true`, which allows anything
             if not isinstance(reference := value.get("$ref"), str):
-                return {**value, **beside}
-            beside = {**{name: inner for name, inner in value.items() if name != "$ref"}, **beside}
+                return {**value, **siblings}
+            siblings = {**{keyword: inner for keyword, inner in value.items() if keyword != "$ref"}, **siblings}
             value = self.target(reference)
         raise CatalogError(f"the reference {reference!r} leads in a circle")
 
     def target(self, reference: str) -> Any:
-        """What a reference refers to."""
+        """The target of a reference."""
         base, _, fragment = reference.partition("#")
         if base and base != self._id:
             raise CatalogError(
@@ -52,38 +51,35 @@ class Document:
             )
         if fragment and not fragment.startswith("/"):
             return self._anchored(self.root, fragment) or self._lost(reference)
-        found = self.root
-        for step in fragment.split("/")[1:]:
-            found = self._below(found, unquote(step).replace("~1", "/").replace("~0", "~"), reference)
-        return found
+        target = self.root
+        for token in fragment.split("/")[1:]:
+            target = self._member(target, unquote(token).replace("~1", "/").replace("~0", "~"), reference)
+        return target
 
     @property
     def _id(self) -> str | None:
         identity = self.root.get("$id") if isinstance(self.root, dict) else None
         return identity.rstrip("#") if isinstance(identity, str) else None
 
-    def _below(self, value: Any, step: str, reference: str) -> Any:
-        if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            return value[int(step)]
-        if isinstance(value, Mapping) and step in value:
-            return value[step]
+    def _member(self, value: Any, token: str, reference: str) -> Any:
+        if isinstance(value, list) and token.isdecimal() and int(token) < len(value):
+            return value[int(token)]
+        if isinstance(value, Mapping) and token in value:
+            return value[token]
         names = join_names(map(str, value)) if isinstance(value, Mapping) else format_value(value)
-        raise CatalogError(f"the reference {reference!r} leads to nothing: there is no {step!r} among {names}")
+        raise CatalogError(f"the reference {reference!r} leads to nothing: there is no {token!r} among {names}")
 
     def _anchored(self, value: Any, name: str) -> Any:
         if isinstance(value, dict):
             if value.get("$anchor") == name:
                 return value
-            return next((found for inner in value.values() if (found := self._anchored(inner, name))), None)
+            return next((target for inner in value.values() if (target := self._anchored(inner, name))), None)
         if isinstance(value, list):
-            return next((found for inner in value if (found := self._anchored(inner, name))), None)
+            return next((target for inner in value if (target := self._anchored(inner, name))), None)
         return None
 
     def _lost(self, reference: str) -> Any:
         raise CatalogError(f"the reference {reference!r} leads to nothing: there is no such $anchor")
-
-
-# A JSON Schema made plain: references followed, `allOf` joined, one of several alternatives chosen.
 
 
 MAX_DEPTH = 12
@@ -94,33 +90,42 @@ TYPE_KEYWORDS: tuple[tuple[FieldType, tuple[str, ...]], ...] = (
     ("number", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
     ("string", ("format", "pattern", "minLength", "maxLength")),
 )
-"""Words that tell the type where it is not given."""
+"""Keywords that imply a type where none is given."""
 
 
 def flatten(document: Document, schema: Any, depth: int = 0) -> tuple[Schema, list[str]]:
-    """A schema without references, `allOf` and alternatives, and notes about what was chosen.
+    """Resolves a schema's references, merges `allOf` and chooses the first of several alternatives.
+
+    Returns:
+        The flat schema, and notes about what was chosen.
 
     Raises:
-        CatalogError: a reference cannot be followed.
+        CatalogError: a reference cannot be resolved.
     """
-    found = document.resolved(schema)
+    flat = document.resolved(schema)
     notes: list[str] = []
-    parts = [flatten(document, part, depth + 1) for part in found.get("allOf", ())] if depth < MAX_DEPTH else []
-    for part, more in parts:
-        found = _merge(part, found)
-        notes += more
-    for word in ("oneOf", "anyOf"):
-        alternatives = [document.resolved(one) for one in found.get(word, ())]
-        filled = [one for one in alternatives if one.get("type") != "null" and one.get("const", ...) is not None]
-        if filled and depth < MAX_DEPTH:
-            chosen, more = flatten(document, filled[0], depth + 1)
-            found = _merge(chosen, {name: value for name, value in found.items() if name != word})
-            notes += [f"verify: the first of {len(filled)} alternatives" for _ in filled[1:2]] + more
-    return {name: value for name, value in found.items() if name not in {"allOf", "oneOf", "anyOf"}}, notes
+    parts = [flatten(document, part, depth + 1) for part in flat.get("allOf", ())] if depth < MAX_DEPTH else []
+    for part, part_notes in parts:
+        flat = _merge(part, flat)
+        notes += part_notes
+    for keyword in ("oneOf", "anyOf"):
+        resolved = [document.resolved(alternative) for alternative in flat.get(keyword, ())]
+        alternatives = [
+            alternative
+            for alternative in resolved
+            if alternative.get("type") != "null" and alternative.get("const", ...) is not None
+        ]
+        if alternatives and depth < MAX_DEPTH:
+            chosen, chosen_notes = flatten(document, alternatives[0], depth + 1)
+            flat = _merge(chosen, {name: value for name, value in flat.items() if name != keyword})
+            if len(alternatives) > 1:
+                notes.append(f"verify: the first of {len(alternatives)} alternatives")
+            notes += chosen_notes
+    return {name: value for name, value in flat.items() if name not in {"allOf", "oneOf", "anyOf"}}, notes
 
 
 def type_of(schema: Schema) -> FieldType | None:
-    """The JSON type of a plain schema; None if it may be anything."""
+    """The JSON type of a flat schema; None if any type is allowed."""
     named = schema.get("type")
     names = [name for name in (named if isinstance(named, list) else [named]) if name not in {"null", None}]
     if names:
@@ -128,7 +133,7 @@ def type_of(schema: Schema) -> FieldType | None:
     values = [schema["const"]] if "const" in schema else [v for v in schema.get("enum", ()) if v is not None]
     if values:
         return type_of_value(values[0])
-    return next((kind for kind, words in TYPE_KEYWORDS if any(word in schema for word in words)), None)
+    return next((kind for kind, keywords in TYPE_KEYWORDS if any(keyword in schema for keyword in keywords)), None)
 
 
 def type_of_value(value: Any) -> FieldType | None:
@@ -141,52 +146,53 @@ def type_of_value(value: Any) -> FieldType | None:
     return next((name for kind, name in kinds if isinstance(value, kind)), None)
 
 
-def _merge(one: Schema, other: Schema) -> Schema:
-    """Both schemas; the second counts where they differ."""
-    properties = {**one.get("properties", {}), **other.get("properties", {})}
-    required = [*one.get("required", ()), *other.get("required", ())]
-    joined = {**one, **other}
-    return joined | ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
+def _merge(first: Schema, second: Schema) -> Schema:
+    """Merges two schemas; the second takes precedence."""
+    properties = {**first.get("properties", {}), **second.get("properties", {})}
+    required = [*first.get("required", ()), *second.get("required", ())]
+    merged = {**first, **second}
+    return merged | ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
 
 
 class EventSchema(NamedTuple):
-    """A message or schema that describes one event."""
+    """A message or schema of one event."""
 
     name: str
-    """As the document calls it."""
+    """Name in the document."""
     payload: Any
-    """Its schema."""
+    """JSON Schema of the payload."""
     description: str = ""
     source: str | None = None
     version: str | None = None
 
 
 ENVELOPES = (("event_type", "payload"), ("type", "data"), ("eventType", "payload"), ("eventType", "data"))
-"""Pairs of fields that say what an event is, and hold what it says."""
+"""Fields of common envelopes: the event type, and the payload."""
 
 
-def unwrap_envelope(document: Document, found: EventSchema) -> EventSchema:
-    """An event whose schema is that of an envelope, by what is inside."""
-    schema, _ = flatten(document, found.payload)
+def unwrap_envelope(document: Document, event: EventSchema) -> EventSchema:
+    """Takes event type and payload out of the envelope, if the schema describes one."""
+    schema, _ = flatten(document, event.payload)
     properties = schema.get("properties", {})
     for kind, inner in ENVELOPES:
         name = _constant(document, properties.get(kind))
         if name is not None and inner in properties:
-            return found._replace(
+            return event._replace(
                 name=name,
                 payload=properties[inner],
-                description=found.description or str(schema.get("description", "")),
+                description=event.description or str(schema.get("description", "")),
                 source=_example(document, properties.get("source")),
                 version=_example(document, properties.get("schema_version")),
             )
-    return found
+    return event
 
 
 def schema_events(document: Document, name: str) -> Iterator[EventSchema]:
-    """The events of a JSON Schema: alternatives, items of a list, definitions, or the whole.
+    """The events of a JSON Schema: its alternatives, list items or definitions, or the schema itself.
 
     Args:
-        name: of the event, if the schema does not name it.
+        document: the schema.
+        name: name of the event, if the schema has none.
     """
     root = document.root
     if isinstance(root, list):
@@ -210,8 +216,8 @@ def schema_events(document: Document, name: str) -> Iterator[EventSchema]:
 def _named(document: Document, schema: Any, name: str) -> EventSchema:
     resolved = document.resolved(schema)
     title = resolved.get("title")
-    called = title if isinstance(title, str) and len(title.split()) <= 4 else name
-    return unwrap_envelope(document, EventSchema(called, schema, str(resolved.get("description", ""))))
+    label = title if isinstance(title, str) and len(title.split()) <= 4 else name
+    return unwrap_envelope(document, EventSchema(label, schema, str(resolved.get("description", ""))))
 
 
 def _reference_name(schema: Any) -> str | None:
@@ -221,8 +227,8 @@ def _reference_name(schema: Any) -> str | None:
 
 def _references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        if last := _reference_name(value):
-            yield last
+        if name := _reference_name(value):
+            yield name
         for inner in value.values():
             yield from _references(inner)
     elif isinstance(value, list):
@@ -231,13 +237,13 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def _constant(document: Document, schema: Any) -> str | None:
-    found: Schema = document.resolved(schema) if schema is not None else {}
-    values = [found["const"]] if "const" in found else found.get("enum", [])
+    resolved: Schema = document.resolved(schema) if schema is not None else {}
+    values = [resolved["const"]] if "const" in resolved else resolved.get("enum", [])
     return values[0] if len(values) == 1 and isinstance(values[0], str) else None
 
 
 def _example(document: Document, schema: Any) -> str | None:
-    found: Schema = document.resolved(schema) if schema is not None else {}
-    examples = found.get("examples") or [None]
+    resolved: Schema = document.resolved(schema) if schema is not None else {}
+    examples = resolved.get("examples") or [None]
     constant = _constant(document, schema)
     return constant or (examples[0] if isinstance(examples[0], str) else None)

@@ -1,4 +1,4 @@
-"""Made-up texts: by the format of a schema, by the name of a field, or matching a regular expression."""
+"""Sample texts: by the `format` of a schema, by the name of a field, or matching a regular expression."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 
 from eventbus.catalog.infer.chains import words
-
-# Made-up values for texts of which only a format or a name is known.
-
 
 PEOPLE = ("ada.lovelace", "grace.hopper", "alan.turing", "mary.jackson", "donald.knuth", "barbara.liskov")
 
@@ -85,27 +82,27 @@ VALUES_BY_NAME: Mapping[str, str | tuple[str, ...]] = {
     "reason": ("timeout", "unavailable", "invalid input"),
     "error": ("TimeoutError", "ConnectionError", "ValidationError"),
 }
-"""By the last word of a field's name, or its last two: a format, or values."""
+"""Values, or the name of a format, by the last word or the last two words of a field's name."""
 
 
 def values_by_name(name: str) -> list[str] | None:
-    """Values for a field that is called so; None if the name says nothing."""
+    """Sample values for a field with this name; None if the name suggests none."""
     parts = words(name)
     for key in ("".join(parts[-2:]), parts[-1] if parts else ""):
-        known = VALUES_BY_NAME.get(key)
-        if known is not None:
-            return FORMATS[known](name) if isinstance(known, str) else list(known)
+        values = VALUES_BY_NAME.get(key)
+        if values is not None:
+            return FORMATS[values](name) if isinstance(values, str) else list(values)
     return None
 
 
 def numbered_values(name: str) -> list[str]:
-    """`order-1`, `order-2`, …, for names that say nothing."""
+    """Numbered values made of a name: `order-1`, `order-2`, …"""
     stem = "-".join(part for part in words(name) if part not in {"id", "key", "ref", "number", "code"}) or "value"
     return [f"{stem}-{number}" for number in range(1, SAMPLE_COUNT + 1)]
 
 
 MAX_EXTRA_REPEATS = 4
-"""Repetitions beyond the fewest."""
+"""Repetitions beyond the minimum of a quantifier."""
 
 
 WORD_CHARACTERS = string.ascii_lowercase + string.digits
@@ -121,28 +118,28 @@ CHARACTER_CLASSES = {
 }
 
 
-def matching_texts(pattern: str, wanted: int = 5) -> list[str]:
-    """Different texts that match; none if the pattern is more than this understands.
+def matching_texts(pattern: str, size: int = 5) -> list[str]:
+    """Short, distinct texts that match a regular expression; none if it uses unsupported syntax.
 
-    Understood are characters, classes, groups, alternatives and repetitions, which is what patterns of names and
-    numbers are made of.
+    Supports literals, character classes, groups, alternatives and quantifiers, but no look-arounds, back-references or
+    named groups. Quantifiers stay close to their minimum, so that the texts look like real names and numbers.
     """
-    found: dict[str, None] = {}
+    texts: dict[str, None] = {}
     try:
         expression = re.compile(pattern)
-        for seed in range(40 * wanted):
+        for seed in range(40 * size):
             text = _PatternSampler(pattern, seed).whole()
             if expression.search(text):
-                found[text] = None
-            if len(found) == wanted:
+                texts[text] = None
+            if len(texts) == size:
                 break
     except (re.error, ValueError, IndexError, KeyError):
         return []
-    return list(found)
+    return list(texts)
 
 
 class _PatternSampler:
-    """Reads a pattern and writes a text for it at the same time."""
+    """Parses a pattern and samples a matching text in one pass."""
 
     def __init__(self, pattern: str, seed: int) -> None:
         self._pattern = pattern
@@ -156,22 +153,22 @@ class _PatternSampler:
         return text
 
     def _alternatives(self) -> str:
-        ways = [self._sequence()]
+        alternatives = [self._sequence()]
         while self._peek() == "|":
             self._at += 1
-            ways.append(self._sequence())
-        return self._one(ways)
+            alternatives.append(self._sequence())
+        return self._choose(alternatives)
 
     def _sequence(self) -> str:
         parts = []
         while self._peek() not in {"", "|", ")"}:
             begin = self._at
             text = self._atom()
-            fewest, most = self._times()
-            wanted = fewest + next(self._numbers) % (most - fewest + 1)
+            low, high = self._quantifier()
+            repeats = low + next(self._numbers) % (high - low + 1)
             end = self._at
-            parts += [text] if wanted else []
-            for _ in range(wanted - 1):  # the same part of the pattern again, for another text
+            parts += [text] if repeats else []
+            for _ in range(repeats - 1):  # the same part of the pattern again, for another text
                 self._at = begin
                 parts.append(self._atom())
             self._at = end
@@ -182,17 +179,17 @@ class _PatternSampler:
         if character in "^$":
             return ""
         if character == ".":
-            return self._one(WORD_CHARACTERS)
+            return self._choose(WORD_CHARACTERS)
         if character == "[":
-            return self._one(self._class())
+            return self._choose(self._class())
         if character == "(":
             return self._group()
-        return self._one(self._escaped()) if character == "\\" else character
+        return self._choose(self._escaped()) if character == "\\" else character
 
     def _group(self) -> str:
         if self._peek() == "?":
             if self._pattern[self._at : self._at + 2] != "?:":
-                raise ValueError(self._pattern)  # looks around, or has a name
+                raise ValueError(self._pattern)  # a look-around or a named group
             self._at += 2
         text = self._alternatives()
         if self._next() != ")":
@@ -202,11 +199,11 @@ class _PatternSampler:
     def _class(self) -> str:
         negated = self._peek() == "^"
         self._at += negated
-        found = "".join(self._members())
+        members = "".join(self._members())
         if not negated:
-            return found
+            return members
         return "".join(
-            character for character in WORD_CHARACTERS + string.ascii_uppercase + "-_" if character not in found
+            character for character in WORD_CHARACTERS + string.ascii_uppercase + "-_" if character not in members
         )
 
     def _members(self) -> Iterator[str]:
@@ -227,16 +224,17 @@ class _PatternSampler:
             raise ValueError(self._pattern)
         return CHARACTER_CLASSES.get(character) or {"t": "\t", "n": "\n"}.get(character, character)
 
-    def _times(self) -> tuple[int, int]:
+    def _quantifier(self) -> tuple[int, int]:
+        """Minimum and maximum of the quantifier at this position; (1, 1) if there is none."""
         bounds = {"*": (0, MAX_EXTRA_REPEATS), "+": (1, 1 + MAX_EXTRA_REPEATS), "?": (0, 1)}.get(self._peek())
         if bounds:
             self._at += 1
-        elif found := re.compile(r"\{(\d+)(,(\d*))?\}").match(self._pattern, self._at):
-            self._at = found.end()
-            fewest = int(found[1])
-            most = fewest if found[2] is None else int(found[3]) if found[3] else fewest + MAX_EXTRA_REPEATS
-            bounds = (fewest, min(most, fewest + MAX_EXTRA_REPEATS))
-        if self._peek() == "?" and bounds:  # a lazy repetition
+        elif match := re.compile(r"\{(\d+)(,(\d*))?\}").match(self._pattern, self._at):
+            self._at = match.end()
+            low = int(match[1])
+            high = low if match[2] is None else int(match[3]) if match[3] else low + MAX_EXTRA_REPEATS
+            bounds = (low, min(high, low + MAX_EXTRA_REPEATS))
+        if self._peek() == "?" and bounds:  # a lazy quantifier
             self._at += 1
         return bounds or (1, 1)
 
@@ -247,5 +245,5 @@ class _PatternSampler:
         self._at += 1
         return self._pattern[self._at - 1]
 
-    def _one(self, choices: str | list[str]) -> str:
+    def _choose(self, choices: str | list[str]) -> str:
         return choices[next(self._numbers) % len(choices)]

@@ -1,4 +1,4 @@
-"""The payload of an event from its schema: each property becomes a field with a source of values."""
+"""Infers payload fields from JSON Schema properties: each field gets a source of values, named or guessed."""
 
 from __future__ import annotations
 
@@ -38,33 +38,32 @@ RANGES_BY_NAME: tuple[tuple[set[str], tuple[float, float]], ...] = (
     ({"bytes", "size"}, (100, 100_000)),
     ({"ms", "millis", "milliseconds", "duration", "latency"}, (1, 2000)),
 )
-"""What numbers of such a name are likely to be."""
+"""Likely bounds of a number, by words in its name."""
 
 
 class Guess(NamedTuple):
-    """Values, and what is to be said about them."""
+    """Guessed values, with a comment."""
 
     values: list[Any]
     note: str | None
 
 
 def text_values(schema: Schema, name: str) -> Guess:
-    """Texts for a schema of type string that names none."""
-    pattern, form = schema.get("pattern"), str(schema.get("format"))
-    if form in FORMATS:
-        return Guess(FORMATS[form](name), f"verify: made up by the format {form}")
+    """Guesses texts for a schema of type string without values of its own."""
+    pattern, text_format = schema.get("pattern"), str(schema.get("format"))
+    if text_format in FORMATS:
+        return Guess(FORMATS[text_format](name), f"verify: made up by the format {text_format}")
     if isinstance(pattern, str):
-        found = [text for text in matching_texts(pattern) if text == _fit_length(text, schema, name)]
-        return Guess(
-            found or numbered_values(name), "verify: made up" + ("" if found else f", does not match {pattern}")
-        )
-    known = values_by_name(name)
-    made = list(dict.fromkeys(_fit_length(text, schema, name) for text in known or numbered_values(name)))
-    return Guess(made, "verify: made up" + (" by the field's name" if known else ""))
+        matching = [text for text in matching_texts(pattern) if text == _fit_length(text, schema, name)]
+        note = "verify: made up" + ("" if matching else f", does not match {pattern}")
+        return Guess(matching or numbered_values(name), note)
+    named = values_by_name(name)
+    values = list(dict.fromkeys(_fit_length(text, schema, name) for text in named or numbered_values(name)))
+    return Guess(values, "verify: made up" + (" by the field's name" if named else ""))
 
 
 def number_bounds(schema: Schema, name: str, kind: FieldType) -> tuple[float, float, int, str | None]:
-    """Smallest and largest number, decimals, and a note."""
+    """Minimum, maximum and decimals of a number, with a comment if they are guessed."""
     low, high = _bound(schema, "inimum", kind, 1), _bound(schema, "aximum", kind, -1)
     decimals = _decimals(schema) if kind == "number" else 0
     likely = next(
@@ -85,50 +84,50 @@ def number_bounds(schema: Schema, name: str, kind: FieldType) -> tuple[float, fl
 
 
 def sample_values(document: Document, schema: Any, name: str, depth: int = 0) -> list[Any]:
-    """Some values of a schema, for the items of lists."""
-    found, _ = flatten(document, schema)
-    kind = type_of(found) or "string"
-    named = [found["const"]] if "const" in found else found.get("enum") or found.get("examples")
+    """A few values of a schema, for the items of arrays."""
+    flat, _ = flatten(document, schema)
+    kind = type_of(flat) or "string"
+    named = [flat["const"]] if "const" in flat else flat.get("enum") or flat.get("examples")
     if fitting := [value for value in named or () if fits[kind](value)]:
         return fitting
     if kind == "boolean":
         return [True, False]
     if kind in {"integer", "number"}:
-        low, high, decimals, _ = number_bounds(found, name, kind)
-        spread = [low + (high - low) * step / 4 for step in range(1, 4)]
-        return [int(one) if kind == "integer" else round(one, decimals) for one in spread]
+        low, high, decimals, _ = number_bounds(flat, name, kind)
+        numbers = [low + (high - low) * step / 4 for step in range(1, 4)]
+        return [int(number) if kind == "integer" else round(number, decimals) for number in numbers]
     if kind == "object":
-        members = found.get("properties", {}) if depth < DEEPEST else {}
+        members = flat.get("properties", {}) if depth < DEEPEST else {}
         values = {key: sample_values(document, inner, key, depth + 1) for key, inner in members.items()}
-        return [{key: every[i % len(every)] for key, every in values.items()} for i in range(3)]
-    return array_values(document, found, name, depth) if kind == "array" else text_values(found, name).values
+        return [{key: choices[index % len(choices)] for key, choices in values.items()} for index in range(3)]
+    return array_values(document, flat, name, depth) if kind == "array" else text_values(flat, name).values
 
 
 def array_values(document: Document, schema: Schema, name: str, depth: int = 0) -> list[Any]:
-    """Some lists for a schema of type array."""
+    """A few arrays for a schema of type array."""
     if depth >= DEEPEST:
         return [[]]
     if isinstance(schema.get("prefixItems"), list):
         return [[sample_values(document, item, name, depth + 1)[0] for item in schema["prefixItems"]]]
     items = sample_values(document, schema.get("items", {}), name.removesuffix("s"), depth + 1)
-    least = int(schema.get("minItems", 0 if "maxItems" in schema else 1))
-    most = int(schema.get("maxItems", max(least, 3)))
-    sizes = range(least, min(most, least + 2) + 1)
-    return [[items[i % len(items)] for i in range(size)] for size in sizes]
+    low = int(schema.get("minItems", 0 if "maxItems" in schema else 1))
+    high = int(schema.get("maxItems", max(low, 3)))
+    sizes = range(low, min(high, low + 2) + 1)
+    return [[items[index % len(items)] for index in range(size)] for size in sizes]
 
 
 def _bound(schema: Schema, word: str, kind: FieldType, inside: int) -> float | None:
-    """`minimum` or `maximum`; of an exclusive one the nearest number inside."""
-    found = schema.get(f"m{word}")
+    """`minimum` or `maximum`, or the nearest number within an exclusive one."""
+    bound = schema.get(f"m{word}")
     exclusive = schema.get(f"exclusiveM{word}")
-    if isinstance(exclusive, bool):  # as draft 4 has it
-        found, exclusive = (None, found) if exclusive else (found, None)
+    if isinstance(exclusive, bool):  # draft 4
+        bound, exclusive = (None, bound) if exclusive else (bound, None)
     if isinstance(exclusive, int | float):
         step = 1.0 if kind == "integer" else 10.0 ** -_decimals(schema)
         inner = (math.floor(exclusive) if inside > 0 else math.ceil(exclusive)) if kind == "integer" else exclusive
         nearest = inner + inside * step
-        found = nearest if found is None else max(found, nearest) if inside > 0 else min(found, nearest)
-    return found if isinstance(found, int | float) else None
+        bound = nearest if bound is None else max(bound, nearest) if inside > 0 else min(bound, nearest)
+    return bound if isinstance(bound, int | float) else None
 
 
 def _decimals(schema: Schema) -> int:
@@ -139,32 +138,33 @@ def _decimals(schema: Schema) -> int:
 
 
 def _is_share(schema: Schema) -> bool:
-    return isinstance(most := schema.get("maximum"), int | float) and most <= 1
+    return isinstance(maximum := schema.get("maximum"), int | float) and maximum <= 1
 
 
 def _fit_length(text: str, schema: Schema, name: str) -> str:
-    """Not shorter or longer than the schema allows."""
-    longest, shortest = schema.get("maxLength", len(text)), schema.get("minLength", 0)
-    if len(text) > longest:  # what tells it apart is at the end
-        text = text[-longest:] if longest else ""
-    while len(text) < shortest:
-        text = f"{text}-{name or 'text'}"[: max(shortest, 1)]
+    """Cuts or pads a text to the length that the schema allows."""
+    max_length, min_length = schema.get("maxLength", len(text)), schema.get("minLength", 0)
+    if len(text) > max_length:  # values differ at their ends
+        text = text[-max_length:] if max_length else ""
+    while len(text) < min_length:
+        text = f"{text}-{name or 'text'}"[: max(min_length, 1)]
     return text
 
 
 MAX_CHOICES, MAX_CHOICES_LENGTH = 12, 80
-"""Values, and characters of them, that stand at the field itself rather than in a list."""
+"""Values, and characters of all of them, that stand at the field itself instead of in a list."""
 ELAPSED = {"duration", "elapsed", "took", "latency", "runtime"}
 MILLISECONDS = {"ms", "millis", "milliseconds"}
 
 
 @dataclass
 class PayloadInference:
-    """Reads payloads.
+    """Infers payloads.
 
     Attributes:
-        lists: that were made for fields.
-        notes: comments by place in the catalog.
+        document: the document that holds the schemas.
+        lists: lists added for fields.
+        notes: comments by location in the catalog.
     """
 
     document: Document
@@ -175,34 +175,36 @@ class PayloadInference:
         """The fields of an event.
 
         Args:
-            begins: the event starts its chain, so that no time has passed since its cause.
+            event: the event type.
+            schema: JSON Schema of its payload.
+            begins: whether the event begins its chain, so that no time has passed since its cause.
 
         Raises:
-            CatalogError: a reference cannot be followed.
+            CatalogError: a reference cannot be resolved.
         """
-        found, notes = flatten(self.document, schema)
+        flat, notes = flatten(self.document, schema)
         self._note(("events", event, "payload"), *notes)
-        return tuple(self._properties(found, ("events", event, "payload"), begins))
+        return tuple(self._properties(flat, ("events", event, "payload"), begins))
 
     def _properties(self, schema: Schema, place: Location, begins: bool) -> Iterator[PayloadField]:
         required = set(schema.get("required", ()))
         for name, inner in schema.get("properties", {}).items():
-            found, notes = flatten(self.document, inner)
-            here = (*place, name)
-            made = self._field(name, found, here, begins)
-            if made is None:
+            flat, notes = flatten(self.document, inner)
+            location = (*place, name)
+            payload_field = self._field(name, flat, location, begins)
+            if payload_field is None:
                 self._note(place, f"{name} is left out: it can only be null")
                 continue
-            self._note(here, *notes)
-            yield made if name in required else replace(made, required=False)
+            self._note(location, *notes)
+            yield payload_field if name in required else replace(payload_field, required=False)
 
     def _field(self, name: str, schema: Schema, place: Location, begins: bool) -> PayloadField | None:
         if schema.get("type") == "null" or schema.get("const", ...) is None:
             return None
-        known_kind = type_of(schema)
-        if known_kind is None:
+        declared = type_of(schema)
+        if declared is None:
             self._note(place, "verify: the schema allows anything")
-        kind = known_kind or "string"
+        kind = declared or "string"
         about: dict[str, Any] = {"name": name, "description": " ".join(str(schema.get("description", "")).split())}
         if isinstance(known := schema.get("x-source"), dict):
             return PayloadField(type=kind, **about, **_exported_source(known))
@@ -212,7 +214,7 @@ class PayloadInference:
         return PayloadField(type=kind, **about, **self._guess(name, kind, schema, place, begins))
 
     def _guess(self, name: str, kind: FieldType, schema: Schema, place: Location, begins: bool) -> dict[str, Any]:
-        """Where the values come from."""
+        """The source of a field's values."""
         if fits[kind](schema.get("const")):
             return {"value": schema["const"]}
         if named := [value for value in schema.get("enum", ()) if fits[kind](value)]:
@@ -242,7 +244,7 @@ class PayloadInference:
         return self._values(name, guess.values)
 
     def _values(self, name: str, values: list[Any]) -> dict[str, Any]:
-        """At the field if they are few and short, else as a list."""
+        """The source of given values: at the field if they are few and short, otherwise as a list."""
         if len(values) == 1:
             return {"value": values[0]}
         if len(values) <= MAX_CHOICES and sum(len(str(value)) for value in values) <= MAX_CHOICES_LENGTH:
@@ -264,9 +266,9 @@ def is_elapsed_name(name: str) -> bool:
 
 
 def _examples(schema: Schema) -> tuple[Any, ...]:
-    found = schema.get("examples")
-    if isinstance(found, list) and found:
-        return tuple(found)
+    examples = schema.get("examples")
+    if isinstance(examples, list) and examples:
+        return tuple(examples)
     return tuple(schema[word] for word in ("example", "default") if word in schema)[:1]
 
 

@@ -164,7 +164,7 @@ def test_several_events_in_one_schema(tmp_path: Path) -> None:
         ({"asyncapi": "3.0.0", "channels": {}}, "describes no event"),
         (
             {"asyncapi": "3.0.0", "components": {"messages": {"A": {"payload": {"schemaFormat": "application/avro"}}}}},
-            "the payload of A is application/avro: only JSON Schema is read",
+            "the payload of A is application/avro: only JSON Schema is supported",
         ),
     ],
 )
