@@ -103,7 +103,7 @@ class GridLine(NamedTuple):
     is_axis: bool
 
 
-class Column(NamedTuple):
+class BarShape(NamedTuple):
     x: float
     y: float
     width: float
@@ -142,12 +142,12 @@ class Drawing:
         """The lines of the vertical axis, from the bottom up."""
         return (GridLine(self._y(value), number(value), not value) for value in self._ticks)
 
-    def columns(self) -> Iterator[Column]:
+    def columns(self) -> Iterator[BarShape]:
         """The bars, each at least half a pixel wide."""
         for bar in self.chart.bars:
             left, right, top = self._x(bar.begin), self._x(bar.end), self._y(bar.value)
             gap = min((right - left) * 0.15, 2.0)
-            yield Column(left + gap / 2, top, max(right - left - gap, 0.5), self.bottom - top, bar.label)
+            yield BarShape(left + gap / 2, top, max(right - left - gap, 0.5), self.bottom - top, bar.label)
 
     def target_path(self) -> str:
         """The SVG path of the target line, interrupted where a bar has no target."""
