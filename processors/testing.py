@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: one server for the run, a fresh and migrated database for each test."""
+"""A PostgreSQL server for tests: one server per run, an empty database with the schema per test."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from eventbus.processors.processor import Processor
 
 TEMPLATE = "migrated"
+"""Database with the schema, copied for each test."""
 
 
 class TemporaryServer:
-    """An embedded server with its data among the temporary files; use it as a context manager.
+    """An embedded server with its data in a temporary directory, as a context manager.
 
-    Its methods run an event loop of their own, so call them where none is running.
+    Its methods use `asyncio.run`, so they cannot be called from a running event loop.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class TemporaryServer:
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="eventbus-test-"))
-        self._folder.chmod(0o755)  # as root, the server runs as another user, who must be able to walk down to it
+        self._folder.chmod(0o755)  # as root, the server runs as another user, who must be able to enter it
         self.server = EmbeddedServer(self._folder / "data", settings={"fsync": "off"})
         self.server.start()
         asyncio.run(self._make_template())
@@ -47,18 +48,18 @@ class TemporaryServer:
         shutil.rmtree(self._folder)
 
     def create_database(self, template: str = TEMPLATE) -> str:
-        """The address of a new database; by default with our schema and nothing in it."""
+        """Create a database, by default empty with the schema; returns its URL."""
         name = f"test_{next(self._numbers)}"
         asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return self.dsn_of(name)
 
     def drop_database(self, dsn: str) -> None:
-        """Remove it, whoever is still connected."""
+        """Drop a database, and terminate its connections."""
         name = dsn.split("?", maxsplit=1)[0].rpartition("/")[2]
         asyncio.run(self._execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
     def dsn_of(self, name: str) -> str:
-        """The address of one of its databases."""
+        """The URL of a database of the server."""
         return self.server.dsn.replace("/postgres?", f"/{name}?")
 
     async def _execute(self, statement: str) -> None:
@@ -74,18 +75,18 @@ class TemporaryServer:
 
 
 class EventStoreFixture:
-    """What the fixture `event_store` gives: an empty database, and the two things a test does with it."""
+    """The value of the fixture `event_store`: an empty database with the schema."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         """A PostgreSQL URL."""
 
     def open(self) -> AbstractAsyncContextManager[EventStore]:
-        """The store, to query."""
+        """An `EventStore` for queries, as an asynchronous context manager."""
         return EventStore.open(self.dsn)
 
     def processing(self, bus: InProcessBus, **options: Any) -> Processor:
-        """A processor (group `eventbus`) that stores what is on the bus, as an asynchronous context manager."""
-        from eventbus.processors.processor import Processor  # noqa: PLC0415  # Faust takes a second to import: only who needs it
+        """A processor that stores the events of the bus (group `eventbus`), as an asynchronous context manager."""
+        from eventbus.processors.processor import Processor  # noqa: PLC0415  # importing Faust takes a second
 
         return Processor(self.dsn, bus=bus, **options)

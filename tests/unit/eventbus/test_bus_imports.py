@@ -24,6 +24,8 @@ def loaded_by(statement: str) -> set[str]:
     [
         ("import eventbus", set()),
         ("from eventbus import Event", set()),
+        ("import eventbus.processors", set()),
+        ("from eventbus.processors import database", set()),
         ("import eventbus.pytest_plugin", {"asyncio"}),  # by pytest itself, in some versions
         ("from eventbus.broker import Broker; Broker()", set()),
         ("from eventbus import InProcessBus; InProcessBus()", {"asyncio"}),
