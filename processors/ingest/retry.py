@@ -35,7 +35,7 @@ class ExponentialBackoff:
         return self.random() * min(self.cap, self.base * 2.0 ** min(attempt, 30))
 
 
-class Retry:
+class RetryLoop:
     """Repeats operations until they succeed or fail with an error that is not transient.
 
     Args:

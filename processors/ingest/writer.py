@@ -15,7 +15,7 @@ import asyncpg
 from eventbus.processors.errors import Fenced
 from eventbus.processors.ingest.batch import RowBatch
 from eventbus.processors.ingest.dedup import insert_deduplicated
-from eventbus.processors.ingest.retry import ExponentialBackoff, Retry, find_rejected
+from eventbus.processors.ingest.retry import ExponentialBackoff, RetryLoop, find_rejected
 from eventbus.processors.ingest.rows import copy_rows
 from eventbus.processors.store.connect import Connection, connect, is_data_error
 from eventbus.processors.store.dead_letters import insert_dead_letters
@@ -60,7 +60,7 @@ class Writer:
     ) -> None:
         self.next_offsets: dict[TopicPartition, int] = {}
         """The next offset of each assigned partition, as committed."""
-        self.retry = Retry(self.close, backoff)
+        self.retry = RetryLoop(self.close, backoff)
         self._dsn = dsn
         self._current_group = group if callable(group) else lambda: group
         self._group = self._current_group()

@@ -1,4 +1,4 @@
-"""From the in-process bus through Faust into PostgreSQL: what is published is stored, once, whatever happens."""
+"""From the in-process bus through Faust to PostgreSQL: every published event is stored exactly once."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ async def bus() -> AsyncIterator[InProcessBus]:
 
 
 def processor(dsn: str, bus: InProcessBus, **options: object) -> Processor:
-    return Processor(dsn, catalog=CATALOG, bus=bus, **options)  # type: ignore[arg-type]  # a test's free choice
+    return Processor(dsn, catalog=CATALOG, bus=bus, **options)  # type: ignore[arg-type]  # options vary
 
 
 async def test_generator_to_rows(postgres_dsn: str, bus: InProcessBus) -> None:
-    """Paced chains go through the bus and Faust into PostgreSQL: every event once, every chain counted."""
+    """Every event of a paced run is stored once, and every chain is counted."""
     generator = ChainGenerator(CATALOG, seed=3)
     async with processor(postgres_dsn, bus) as running:
         await generator.run(bus, initial_chains=50, interval=1.0, duration=20.0, speed=float("inf"))
         await bus.settled(GROUP)
-        done = running.statistics()
+        statistics = running.statistics()
     published = bus.events()
     assert len(published) == generator.statistics().emitted > 100
-    assert (done.read, done.new, done.duplicates, done.dead) == (len(published), len(published), 0, 0)
-    assert sum(done.lag.values()) == 0
+    count = len(published)
+    assert (statistics.read, statistics.new, statistics.duplicates, statistics.dead) == (count, count, 0, 0)
+    assert sum(statistics.lag.values()) == 0
     await assert_exact(postgres_dsn, published)
 
 
 async def test_the_working_directory_stays_as_it_is(
     postgres_dsn: str, bus: InProcessBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No folder of Faust's appears where the program happens to run; it may not even be writable."""
+    """Faust creates no directory in the working directory, which may be read-only."""
     monkeypatch.chdir(tmp_path)
     async with processor(postgres_dsn, bus):
         await bus.publish_many(generated(1))
@@ -62,7 +63,7 @@ async def test_the_working_directory_stays_as_it_is(
 
 @pytest.mark.parametrize("pipelines", [1, 3])
 async def test_many_events(postgres_dsn: str, bus: InProcessBus, pipelines: int) -> None:
-    """More events than any buffer holds, over one connection or several."""
+    """More events than the buffers hold, over one connection or several."""
     events = generated(8_000)
     async with processor(postgres_dsn, bus, pipelines=pipelines):
         await bus.publish_many(events)
@@ -70,8 +71,8 @@ async def test_many_events(postgres_dsn: str, bus: InProcessBus, pipelines: int)
     await assert_exact(postgres_dsn, events)
 
 
-async def test_what_was_there_before(postgres_dsn: str, bus: InProcessBus) -> None:
-    """A processor reads from the beginning, or only what comes after it has started."""
+async def test_auto_offset_reset(postgres_dsn: str, bus: InProcessBus) -> None:
+    """A processor reads from the beginning, or only events published after its start."""
     old, new = generated(20, seed=1), generated(20, seed=2)
     await bus.publish_many(old)
     async with processor(postgres_dsn, bus, group="late", auto_offset_reset="latest"):
@@ -84,7 +85,7 @@ async def test_what_was_there_before(postgres_dsn: str, bus: InProcessBus) -> No
 
 
 async def test_poison(postgres_dsn: str, bus: InProcessBus) -> None:
-    """What is no event becomes a dead letter with its bytes and the reason; its neighbours are stored."""
+    """Records that are not events become dead letters with value and reason; the others are stored."""
     events = generated(20)
     poison = [ProducerRecord("omninode.agent", b"k", value, 0, ()) for value in (b"{", None, b"[]")]
     async with processor(postgres_dsn, bus):
@@ -98,7 +99,7 @@ async def test_poison(postgres_dsn: str, bus: InProcessBus) -> None:
 
 
 async def test_replay(postgres_dsn: str, bus: InProcessBus) -> None:
-    """Published twice, an event is stored once, and the second time is counted as a duplicate."""
+    """An event published twice is stored once, and counted once as a duplicate."""
     events = generated(100)
     async with processor(postgres_dsn, bus):
         await bus.publish_many(events)
@@ -109,7 +110,7 @@ async def test_replay(postgres_dsn: str, bus: InProcessBus) -> None:
 
 
 async def test_restart_on_the_same_bus(postgres_dsn: str, bus: InProcessBus) -> None:
-    """A second processor goes on where the first one was stopped: nothing is read twice."""
+    """A second processor continues where the first one stopped: nothing is read twice."""
     events = generated(3_000)
     async with processor(postgres_dsn, bus):
         await bus.publish_many(events[:4_000])
@@ -122,7 +123,7 @@ async def test_restart_on_the_same_bus(postgres_dsn: str, bus: InProcessBus) -> 
 
 
 async def test_next_run_on_the_same_database(postgres_dsn: str) -> None:
-    """Each bus begins at offset 0: a new one is neither skipped nor refused, and its dead letters are its own."""
+    """Each bus has its own offsets and dead letters, although all begin at offset 0."""
     first, second = generated(50, seed=1), generated(50, seed=2)
     poison = ProducerRecord("omninode.agent", b"k", b"{", 0, ())
     for events in (first, second):
@@ -134,7 +135,7 @@ async def test_next_run_on_the_same_database(postgres_dsn: str) -> None:
 
 
 async def test_two_runs_at_once(postgres_dsn: str) -> None:
-    """Two programs with a bus each share one database without fencing each other."""
+    """Two programs with separate buses share a database without fencing each other."""
     first, second = generated(500, seed=1), generated(500, seed=2)
     one, other = InProcessBus(), InProcessBus()
     async with one, other, processor(postgres_dsn, one) as left, processor(postgres_dsn, other) as right:
@@ -144,8 +145,8 @@ async def test_two_runs_at_once(postgres_dsn: str) -> None:
     await assert_exact(postgres_dsn, [*first, *second])
 
 
-async def test_old_runs_are_folded(postgres_dsn: str) -> None:
-    """The offsets of runs of long ago shrink to one row a partition, which keeps their counts; young ones stay."""
+async def test_old_runs_are_archived(postgres_dsn: str) -> None:
+    """Offsets of old runs are merged into one row per partition that keeps their counts; recent ones stay."""
     rows = "INSERT INTO eventbus.offsets VALUES ($1, 'omninode.agent', 0, 0, $2, $2, $2, 0, 0)"
     old, young = (uuid7(now_us() - age, 0) for age in (2 * RUN_RETENTION, 0))
     other = uuid7(now_us() - 3 * RUN_RETENTION, 0)
@@ -164,7 +165,7 @@ async def test_old_runs_are_folded(postgres_dsn: str) -> None:
 
 
 async def test_cancelled(postgres_dsn: str, bus: InProcessBus) -> None:
-    """A program that is cancelled in the middle leaves no member and no connection; the next one finishes."""
+    """A cancelled program leaves no group member behind; the next one stores the rest."""
     events = generated(3_000)
     started = asyncio.Event()
 
@@ -181,14 +182,14 @@ async def test_cancelled(postgres_dsn: str, bus: InProcessBus) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert bus.broker_statistics().groups[GROUP].members == 0
-    await bus.publish_many(events)  # some of it twice
+    await bus.publish_many(events)  # some of them twice
     async with processor(postgres_dsn, bus):
         await bus.settled(GROUP)
     await assert_exact(postgres_dsn, events)
 
 
 async def test_backends_killed(postgres_dsn: str, bus: InProcessBus) -> None:
-    """The server's processes die again and again under the writer: it connects anew and counts nothing twice."""
+    """The server terminates the writers' connections repeatedly: they reconnect and count nothing twice."""
     events = generated(20_000)
     async with processor(postgres_dsn, bus, pipelines=2) as running:
         publishing = asyncio.create_task(bus.publish_many(events))
@@ -203,7 +204,7 @@ async def test_backends_killed(postgres_dsn: str, bus: InProcessBus) -> None:
 
 
 async def test_partitions_are_shared(postgres_dsn: str, bus: InProcessBus) -> None:
-    """Two processors of one group share the partitions; when one leaves, the other takes all."""
+    """Two processors of one group share the partitions; when one leaves, the other takes over all."""
     events = generated(4_000)
     async with processor(postgres_dsn, bus) as one:
         await bus.publish_many(events[:3_000])
@@ -221,8 +222,8 @@ async def test_partitions_are_shared(postgres_dsn: str, bus: InProcessBus) -> No
 
 @pytest.mark.parametrize("more", [50, 200])
 @pytest.mark.parametrize("topic", [None, "omninode.agent"], ids=["reset", "delete"])
-async def test_log_emptied_under_way(postgres_dsn: str, bus: InProcessBus, topic: str | None, more: int) -> None:
-    """Every record of the new log is read, whether it grows beyond the offsets of before at once, or never."""
+async def test_log_emptied_while_running(postgres_dsn: str, bus: InProcessBus, topic: str | None, more: int) -> None:
+    """Every record of a new log is read, whether it grows beyond the former offsets or not."""
     events = generated(300)
     async with processor(postgres_dsn, bus):
         await bus.publish_many(events[:100])
@@ -237,7 +238,7 @@ async def test_log_emptied_under_way(postgres_dsn: str, bus: InProcessBus, topic
 
 
 async def test_offsets_beyond_the_end(postgres_dsn: str, bus: InProcessBus, caplog: pytest.LogCaptureFixture) -> None:
-    """An offset that the log does not have means that it is another log: said loudly, and read from its beginning."""
+    """An offset beyond the end of the log is logged as an error, and the log is read from its beginning."""
     events = generated(100)
     async with processor(postgres_dsn, bus):
         await bus.publish_many(events)
@@ -251,8 +252,8 @@ async def test_offsets_beyond_the_end(postgres_dsn: str, bus: InProcessBus, capl
     assert await fetch(postgres_dsn, laws) == [(True,)]
 
 
-async def test_own_agent(postgres_dsn: str, bus: InProcessBus) -> None:
-    """An agent of the user's reads the events that are stored, and may send to a topic of its own, the Faust way."""
+async def test_additional_agents(postgres_dsn: str, bus: InProcessBus) -> None:
+    """A user's agent reads the stored events, and sends to a topic that another agent reads."""
     events = generated(200)
     failed: list[Event] = []
     alerts: list[str] = []
@@ -285,8 +286,8 @@ async def test_own_agent(postgres_dsn: str, bus: InProcessBus) -> None:
     await assert_exact(postgres_dsn, events)
 
 
-async def test_writer_that_cannot_go_on(postgres_dsn: str, bus: InProcessBus) -> None:
-    """An error that time does not mend ends the processor, with the error, instead of being tried for ever."""
+async def test_permanent_error(postgres_dsn: str, bus: InProcessBus) -> None:
+    """An error that is not transient stops the processor, and is raised by `wait`."""
     async with processor(postgres_dsn, bus) as running:
         await fetch(postgres_dsn, "DROP TABLE eventbus.events CASCADE")
         await bus.publish_many(generated(5))
@@ -295,7 +296,7 @@ async def test_writer_that_cannot_go_on(postgres_dsn: str, bus: InProcessBus) ->
 
 
 async def test_stalled(postgres_dsn: str, bus: InProcessBus) -> None:
-    """A processor that gets nothing done although events wait ends with an error that says so."""
+    """A processor that stores nothing although events wait stops with `Stalled`."""
     connection = await connect(postgres_dsn)
     async with processor(postgres_dsn, bus, stall_timeout=0.5) as running, connection.transaction():
         await connection.execute("LOCK TABLE eventbus.offsets")
@@ -306,7 +307,7 @@ async def test_stalled(postgres_dsn: str, bus: InProcessBus) -> None:
 
 
 async def test_no_database(bus: InProcessBus) -> None:
-    """A database that cannot be reached is an error at the start, and leaves nothing behind."""
+    """An unreachable database raises an error at the start, and leaves no group member behind."""
     running = processor("postgresql://nobody@127.0.0.1:1/none", bus)
     with pytest.raises(StoreUnreachable):
         await running.start()
@@ -314,7 +315,7 @@ async def test_no_database(bus: InProcessBus) -> None:
 
 
 async def test_bus_or_brokers(postgres_dsn: str, bus: InProcessBus) -> None:
-    """A processor reads one bus."""
+    """A processor requires exactly one of bus and bootstrap servers."""
     with pytest.raises(TypeError, match="either a bus or bootstrap_servers"):
         Processor(postgres_dsn)
     with pytest.raises(TypeError, match="either a bus or bootstrap_servers"):

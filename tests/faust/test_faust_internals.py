@@ -1,4 +1,4 @@
-"""What we rely on inside Faust and aiokafka: whoever raises a pinned version learns here what has to be read again."""
+"""The internals of Faust and aiokafka that `faust_app` depends on: a new version that changes them fails here."""
 
 from __future__ import annotations
 
@@ -73,23 +73,23 @@ SOURCES: dict[Callable[..., Any], str] = {
     AIOKafkaConsumer.seek_to_committed: "f6cd85c8b70a",
     TableManager.on_start: "365dd25fbc0e",
 }
-"""Behind each, the digest of the code whose behaviour our overrides complete: when it changed, read it again."""
+"""Digests of the code that calls the overrides or is called by them: review the overrides when one changes."""
 
 
 @pytest.mark.parametrize("function", PARAMETERS, ids=lambda function: function.__qualname__)
 def test_signature(function: Callable[..., Any]) -> None:
-    """What we override or call takes the arguments that we know of."""
+    """Functions that are overridden or called have the expected parameters."""
     assert " ".join(inspect.signature(function).parameters).removeprefix("self").strip() == PARAMETERS[function]
 
 
 @pytest.mark.parametrize("function", SOURCES, ids=lambda function: function.__qualname__)
 def test_source(function: Callable[..., Any]) -> None:
-    """What calls our overrides still reads as it did when they were written."""
+    """The code around the overrides is unchanged."""
     assert sha256(inspect.getsource(function).encode()).hexdigest()[:12] == SOURCES[function]
 
 
 def test_other_releases_are_refused() -> None:
-    """A Faust that nobody has read is refused, with both versions in the message."""
+    """Another release of Faust is refused, with both versions in the message."""
     require_faust(FAUST_VERSION)
     with pytest.raises(UnsupportedFaust, match=r"expected faust-streaming 0\.15\.3.*got 0\.15\.4"):
         require_faust("0.15.4")
@@ -97,7 +97,7 @@ def test_other_releases_are_refused() -> None:
 
 
 def test_compiled_parts_are_there() -> None:
-    """The wheel with the compiled stream iterator is installed: the other one acknowledges what it skips."""
+    """The compiled stream iterator is installed: the Python one acknowledges skipped events."""
     assert vars(faust.streams)["_CStreamIterator"] is not None
     assert vars(faust.transport.conductor)["ConductorHandler"] is not None
 
@@ -108,13 +108,13 @@ def app(postgres_dsn: str) -> EventApp:
 
 
 def test_no_web_server(app: EventApp) -> None:
-    """Faust's web server stays off, even when its worker command switches it on."""
+    """Faust's web server stays off, even if its worker command enables it."""
     app.conf.web_enabled = True
     assert not app.boot_strategy._should_enable_web()
 
 
 def test_stored_topics_are_not_acknowledged_by_faust(app: EventApp) -> None:
-    """Faust keeps no account of topics that are stored, also in the copy of the topic that an agent works with."""
+    """Faust does not track offsets of stored topics, nor in the clone of a topic that an agent uses."""
     topic: Any = app.topic("stored")
     other: Any = app.topic("other")
     assert not topic.acks
@@ -124,19 +124,19 @@ def test_stored_topics_are_not_acknowledged_by_faust(app: EventApp) -> None:
 
 @pytest.mark.parametrize("options", [{"value_type": str}, {"value_serializer": "json"}, {"key_type": bytes}])
 def test_stored_topics_come_raw(app: EventApp, options: dict[str, Any]) -> None:
-    """A type or serializer for a topic that is stored would make Faust drop whole chunks: it is refused."""
+    """A type or serializer for a stored topic is refused: Faust would drop whole batches."""
     with pytest.raises(ImproperlyConfigured, match=next(iter(options))):
         app.topic("stored", **options)
 
 
 def test_stored_and_other_topics_do_not_mix(app: EventApp) -> None:
-    """One agent cannot read chunks from one topic and records from another."""
+    """An agent cannot read batches of one topic and records of another."""
     with pytest.raises(ImproperlyConfigured, match=r"\['stored'\].*\['other'\]"):
         app.topic("stored", "other")
 
 
-async def test_faust_forgets_what_an_agent_failed_at(app: EventApp) -> None:
-    """Faust's own account calls an event processed when its agent raised: this is why progress is kept elsewhere."""
+async def test_faust_commits_events_that_an_agent_failed_on(app: EventApp) -> None:
+    """Faust commits an event whose agent raised, which is why its offsets are not used."""
     seen: list[bytes] = []
     again = asyncio.Event()
 

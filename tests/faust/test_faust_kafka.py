@@ -1,4 +1,4 @@
-"""From a real Kafka through Faust into PostgreSQL: what is produced is stored, once, whoever dies on the way."""
+"""From Kafka through Faust to PostgreSQL: every event is stored exactly once, whatever fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTBUS = [sys.executable, "-m", "eventbus"]
 
 @pytest.fixture
 async def topic(kafka_bootstrap: str, kafka_topic: str) -> str:
-    """A topic of this test's own."""
+    """A topic for this test."""
     await make_topic(kafka_bootstrap, kafka_topic)
     return kafka_topic
 
@@ -45,17 +45,17 @@ async def make_topic(bootstrap: str, topic: str) -> None:
 
 
 async def delete_topic(bootstrap: str, topic: str) -> None:
-    """Returns when it is gone."""
+    """Delete a topic; returns when it is gone."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.delete_topics([topic])
-    while topic in await admin.list_topics():  # noqa: ASYNC110 - Kafka tells nobody
+    while topic in await admin.list_topics():  # noqa: ASYNC110 - Kafka has no notification
         await asyncio.sleep(0.05)
     await admin.close()
 
 
 async def committed(bootstrap: str, group: str) -> list[int]:
-    """What Kafka says of a group with one topic of the same name, by partition."""
+    """Offsets that a group has committed to Kafka for the topic of the same name, by partition."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     offsets = await admin.list_consumer_group_offsets(group)
@@ -64,7 +64,7 @@ async def committed(bootstrap: str, group: str) -> list[int]:
 
 
 async def commit(bootstrap: str, group: str, offset: int) -> None:
-    """Move a group with one topic of the same name, as `kafka-consumer-groups --reset-offsets` does."""
+    """Commit an offset for the topic of the same name, as `kafka-consumer-groups --reset-offsets` does."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     partitions = [TopicPartition(group, partition) for partition in range(PARTITIONS)]
     consumer.assign(partitions)
@@ -85,7 +85,7 @@ def processor(dsn: str, bootstrap: str, topic: str, **options: object) -> Proces
 
 @asynccontextmanager
 async def worker(dsn: str, bootstrap: str, topic: str, *options: str) -> AsyncIterator[Process]:
-    """`eventbus process` in a process of its own."""
+    """A process that runs `eventbus process`."""
     arguments = ["--bootstrap-servers", bootstrap, "--topics", topic, "--group", topic, "--database-url", dsn, *options]
     process = await asyncio.create_subprocess_exec(*EVENTBUS, "process", *arguments, stdout=PIPE, stderr=PIPE)
     try:
@@ -97,7 +97,7 @@ async def worker(dsn: str, bootstrap: str, topic: str, *options: str) -> AsyncIt
 
 
 async def test_round_trip(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """What was produced before and after the processor came is stored, over two connections."""
+    """Events produced before and after the start are stored, over two connections."""
     events = generated(3_000)
     await produce(kafka_bootstrap, topic, events[:4_000])
     async with processor(postgres_dsn, kafka_bootstrap, topic, pipelines=2) as running:
@@ -108,12 +108,12 @@ async def test_round_trip(postgres_dsn: str, kafka_bootstrap: str, topic: str) -
 
 
 async def test_restart_reads_nothing_twice(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """The next processor goes on where the database is, whatever Kafka thinks."""
+    """The next processor continues at the offsets of the database, whatever Kafka has."""
     events = generated(1_000)
     await produce(kafka_bootstrap, topic, events)
     async with processor(postgres_dsn, kafka_bootstrap, topic) as running:
         await until(lambda: running.statistics().read == len(events))
-    await commit(kafka_bootstrap, topic, 1)  # a tool, or a mistake, moves the group back
+    await commit(kafka_bootstrap, topic, 1)  # as a tool may do
     async with processor(postgres_dsn, kafka_bootstrap, topic) as running:
         await produce(kafka_bootstrap, topic, generated(10, seed=1))
         await until(lambda: running.statistics().read == len(generated(10, seed=1)))
@@ -131,7 +131,7 @@ async def test_progress_is_published(postgres_dsn: str, kafka_bootstrap: str, to
 
 
 async def test_latest(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """Told to, a new group leaves alone what was there before it, also when it is stopped before anything comes."""
+    """With `latest`, a new group skips older events, also if it was stopped before the first event."""
     old, new = generated(100, seed=1), generated(100, seed=2)
     await produce(kafka_bootstrap, topic, old)
     async with processor(postgres_dsn, kafka_bootstrap, topic, auto_offset_reset="latest"):
@@ -143,7 +143,7 @@ async def test_latest(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> No
 
 
 async def test_poison(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """What is no event becomes a dead letter, and the rest goes on."""
+    """Records that are not events become dead letters; the others are stored."""
     events = generated(100)
     await produce(kafka_bootstrap, topic, events[:100])
     async with KafkaBus(kafka_bootstrap) as bus:
@@ -159,7 +159,7 @@ async def test_poison(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> No
 
 
 async def test_transactions(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """The marks that transactions leave in the log are passed over, and are no lag."""
+    """Transaction markers are passed over, and do not count as lag."""
     events = generated(20)
     producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, transactional_id=topic)
     await producer.start()
@@ -174,7 +174,7 @@ async def test_transactions(postgres_dsn: str, kafka_bootstrap: str, topic: str)
 
 
 async def test_rebalance(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """Processors come and go while events come in: the partitions move, and nothing is lost or stored twice."""
+    """Processors join and leave while events are produced: nothing is lost or stored twice."""
     events = generated(12_000)
     waves = [events[:10_000], events[10_000:20_000], events[20_000:]]
     async with processor(postgres_dsn, kafka_bootstrap, topic) as one:
@@ -192,7 +192,7 @@ async def test_rebalance(postgres_dsn: str, kafka_bootstrap: str, topic: str) ->
 
 
 async def test_backends_killed(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """The server's processes die again and again under the writer: it connects anew and counts nothing twice."""
+    """The server terminates the writers' connections repeatedly: they reconnect and count nothing twice."""
     events = generated(12_000)
     async with processor(postgres_dsn, kafka_bootstrap, topic, pipelines=2) as running:
         producing = asyncio.create_task(produce(kafka_bootstrap, topic, events))
@@ -206,7 +206,7 @@ async def test_backends_killed(postgres_dsn: str, kafka_bootstrap: str, topic: s
 
 
 async def test_new_topic(postgres_dsn: str, kafka_bootstrap: str, kafka_topic: str) -> None:
-    """A topic that is made while the processor waits for it is read from its first event."""
+    """A topic created while the processor waits for it is read from its first event."""
     events = generated(100)
     options = {"consumer_metadata_max_age_ms": 500}
     async with processor(postgres_dsn, kafka_bootstrap, kafka_topic, auto_offset_reset="latest", **options) as running:
@@ -217,10 +217,10 @@ async def test_new_topic(postgres_dsn: str, kafka_bootstrap: str, kafka_topic: s
     await assert_exact(postgres_dsn, events)
 
 
-async def test_topic_made_anew(
+async def test_recreated_topic(
     postgres_dsn: str, kafka_bootstrap: str, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A topic that was deleted and made again is said loudly, and read from its beginning."""
+    """A topic that was deleted and recreated is logged as an error, and read from its beginning."""
     old, new = generated(200, seed=1), generated(50, seed=2)
     await produce(kafka_bootstrap, topic, old)
     async with processor(postgres_dsn, kafka_bootstrap, topic) as running:
@@ -235,7 +235,7 @@ async def test_topic_made_anew(
 
 
 async def test_kill_9(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """Two workers, each killed in the middle of its work: what they leave half done is done by others, once."""
+    """Two workers are killed while they write: other workers take over, and nothing is lost or stored twice."""
     events = generated(40_000)
     producing = asyncio.create_task(produce(kafka_bootstrap, topic, events))
     async with worker(postgres_dsn, kafka_bootstrap, topic) as one, worker(postgres_dsn, kafka_bootstrap, topic) as two:
@@ -254,8 +254,8 @@ async def test_kill_9(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> No
 
 
 async def stored_more_than(dsn: str, count: int) -> None:
-    """Wait until it is so."""
-    while await stored_count(dsn) <= count:  # noqa: ASYNC110 - it is another process that stores
+    """Wait until more events than `count` are stored."""
+    while await stored_count(dsn) <= count:  # noqa: ASYNC110 - another process stores them
         await asyncio.sleep(0.02)
 
 
@@ -265,7 +265,7 @@ async def stored_count(dsn: str) -> int:
 
 
 async def test_process_command(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """`eventbus process` ends on SIGTERM with exit code 0 and an account that adds up."""
+    """`eventbus process` exits on SIGTERM with code 0, and prints counts that add up."""
     events = generated(200)
     await produce(kafka_bootstrap, topic, events)
     async with worker(postgres_dsn, kafka_bootstrap, topic) as process:
@@ -279,7 +279,7 @@ async def test_process_command(postgres_dsn: str, kafka_bootstrap: str, topic: s
 
 
 async def test_process_command_without_broker(postgres_dsn: str) -> None:
-    """Without a broker, `eventbus process` says so in one line and exits with 1."""
+    """Without a broker, `eventbus process` exits with 1 and a one-line message."""
     async with worker(postgres_dsn, "127.0.0.1:1", "none") as process:
         _, error = await process.communicate()
     assert process.returncode == 1
@@ -288,7 +288,7 @@ async def test_process_command_without_broker(postgres_dsn: str) -> None:
 
 
 async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str) -> None:
-    """`faust … worker` runs the same application from the environment, and ends on SIGINT."""
+    """`faust … worker` runs the application configured by the environment, and ends on SIGINT."""
     events = generated(200)
     await produce(kafka_bootstrap, topic, events)
     environment = {
@@ -311,7 +311,7 @@ async def test_faust_worker(postgres_dsn: str, kafka_bootstrap: str, topic: str)
 
 
 async def test_login(postgres_dsn: str, kafka_server: KafkaServer, kafka_topic: str) -> None:
-    """A cluster that asks for a login over TLS is read with one."""
+    """The processor logs in to a cluster with SASL over TLS."""
     await make_topic(kafka_server.bootstrap, kafka_topic)
     events = generated(50)
     await produce(kafka_server.bootstrap, kafka_topic, events)
@@ -325,7 +325,7 @@ async def test_login(postgres_dsn: str, kafka_server: KafkaServer, kafka_topic: 
 
 
 async def test_broker_away(postgres_dsn: str, mortal_kafka: KafkaServer, kafka_topic: str) -> None:
-    """A processor whose broker has gone can still be stopped."""
+    """A processor can be stopped while the broker is unreachable."""
     await make_topic(mortal_kafka.bootstrap, kafka_topic)
     async with processor(postgres_dsn, mortal_kafka.bootstrap, kafka_topic) as running:
         await produce(mortal_kafka.bootstrap, kafka_topic, generated(50))

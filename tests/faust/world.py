@@ -1,4 +1,4 @@
-"""What the tests of the Faust side share: events to produce, and the proof that exactly they were stored."""
+"""Shared by the tests of Faust: generated events, and checks of the stored ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TOPICS = sorted({event.domain for event in CATALOG.events.values()})
 
 
 def generated(chains: int, seed: int = 7) -> list[Event]:
-    """The events of so many chains, ordered by time."""
+    """The events of a number of chains, ordered by time."""
     return list(ChainGenerator(CATALOG, seed=seed).events(chains=chains))
 
 
 async def fetch(dsn: str, query: str, *arguments: object) -> list[tuple[object, ...]]:
-    """Rows of a query, on a connection of its own."""
+    """The rows of a query, on a new connection."""
     connection = await connect(dsn, application_name="test")
     try:
         return [tuple(row) for row in await connection.fetch(query, *arguments)]
@@ -29,13 +29,13 @@ async def fetch(dsn: str, query: str, *arguments: object) -> list[tuple[object, 
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event announces; a test that waits in vain ends by its timeout."""
-    while not condition():  # noqa: ASYNC110 - looks at a database and at other processes
+    """Poll a condition until it is true; limited by the timeout of the test."""
+    while not condition():  # noqa: ASYNC110 - the state of a database or of another process
         await asyncio.sleep(0.01)
 
 
 async def assert_exact(dsn: str, events: Sequence[Event]) -> None:
-    """The database holds these events, each once and unchanged, and its counts say the same."""
+    """Check that exactly these events are stored, and that the counts agree."""
     assert await stored(dsn) == expected(events)
     chains = len({event.correlation_id for event in events})
     assert await fetch(dsn, "SELECT count(*), sum(events) FROM eventbus.chains") == [(chains, len(events))]
@@ -47,7 +47,7 @@ async def assert_exact(dsn: str, events: Sequence[Event]) -> None:
 
 
 async def stored(dsn: str) -> set[tuple[object, ...]]:
-    """What identifies and orders the stored events."""
+    """Ids, type and timestamp of the stored events."""
     rows = await fetch(
         dsn, "SELECT event_id::text, correlation_id::text, causation_id::text, type, timestamp FROM eventbus.events"
     )
@@ -55,18 +55,18 @@ async def stored(dsn: str) -> set[tuple[object, ...]]:
 
 
 def expected(events: Iterable[Event]) -> set[tuple[object, ...]]:
-    """The same of the produced ones."""
+    """Ids, type and timestamp of the produced events."""
     return {(e.event_id, e.correlation_id, e.causation_id, e.event_type, e.timestamp) for e in events}
 
 
 async def sums(dsn: str) -> tuple[object, ...]:
-    """Read, new, duplicates and dead letters of all partitions."""
+    """The sums of read, new, duplicates and dead over all partitions."""
     [row] = await fetch(dsn, "SELECT sum(read), sum(new), sum(duplicates), sum(dead) FROM eventbus.offsets")
     return row
 
 
 async def kill_writers(dsn: str) -> int:
-    """End the server's processes behind all writers, as an administrator would; returns how many there were."""
+    """Terminate the connections of all writers; returns their number."""
     rows = await fetch(
         dsn,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

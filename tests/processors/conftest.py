@@ -1,4 +1,4 @@
-"""Fixtures for tests that need PostgreSQL in ways that others do not."""
+"""Fixtures for tests that need a PostgreSQL server of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eventbus.processors.postgres import EmbeddedServer
 
 @pytest.fixture
 def server_dir() -> Iterator[Path]:
-    """A folder for a server's data; not below pytest's own, which only root may enter when root runs the tests."""
+    """A data directory; not below pytest's, which the server's user may not enter when root runs the tests."""
     folder = Path(tempfile.mkdtemp(prefix="eventbus-test-"))
     folder.chmod(0o755)
     yield folder / "data"
@@ -24,7 +24,7 @@ def server_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def pristine() -> Iterator[Path]:
-    """The data of a server that was set up and stopped: copying it is quicker than making it again."""
+    """The data directory of a stopped server: copying it is faster than running initdb."""
     folder = Path(tempfile.mkdtemp(prefix="eventbus-test-"))
     folder.chmod(0o755)
     with EmbeddedServer(folder / "data", settings={"fsync": "off"}):
@@ -35,7 +35,7 @@ def pristine() -> Iterator[Path]:
 
 @pytest.fixture
 def server(server_dir: Path, pristine: Path) -> Iterator[EmbeddedServer]:
-    """A server of its own, not started; stopped in the end."""
+    """A server for this test, not started; stopped at the end."""
     subprocess.run(["cp", "-a", str(pristine), str(server_dir)], check=True)
     server = EmbeddedServer(server_dir, settings={"fsync": "off"})
     yield server
@@ -45,6 +45,6 @@ def server(server_dir: Path, pristine: Path) -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 def own_server(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """A server of its own for a test that kills it."""
+    """A running server for a test that kills it."""
     with server:
         yield server

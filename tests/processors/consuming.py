@@ -1,4 +1,4 @@
-"""Consumers as a transport would run them: chunks of any size, begun again wherever the database is."""
+"""Consumers as a transport runs them: batches of random size, restarted at the offsets of the database."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ async def nothing() -> None:
 async def consume_log(
     dsn: str,
     log: Log,
-    mine: Iterable[TopicPartition],
+    partitions: Iterable[TopicPartition],
     *,
     seed: int,
     group: str = "test",
     definitions: ChainDefinitions = DEFINITIONS,
     chaos: Callable[[], Awaitable[None]] = nothing,
 ) -> Pipeline:
-    """Process these partitions of a log to their end, in random chunks and batches, assigning again when fenced.
+    """Process partitions of a log to their end, in batches of random size, assigning again when fenced.
 
     Args:
-        chaos: called between chunks.
+        partitions: of the log.
+        chaos: called after each batch.
     """
     rng = random.Random(seed)
     pipeline = Pipeline(
@@ -49,7 +50,7 @@ async def consume_log(
     done = False
     while not done:
         with suppress(Fenced):
-            await _read_to_end(pipeline, {p: log[p] for p in mine}, rng, chaos)
+            await _read_to_end(pipeline, {p: log[p] for p in partitions}, rng, chaos)
             done = True
     await pipeline.stop()
     return pipeline
@@ -57,11 +58,11 @@ async def consume_log(
 
 async def _read_to_end(pipeline: Pipeline, log: Log, rng: random.Random, chaos: Callable[[], Awaitable[None]]) -> None:
     position = await pipeline.assign(list(log))
-    left = {p: [record for record in log[p] if record[0] >= position[p]] for p in log}
-    while waiting := [p for p in left if left[p]]:
-        partition = rng.choice(waiting)
+    remaining = {p: [record for record in log[p] if record[0] >= position[p]] for p in log}
+    while unread := [p for p in remaining if remaining[p]]:
+        partition = rng.choice(unread)
         size = rng.choice([1, 3, 20, 60])
-        chunk, left[partition] = left[partition][:size], left[partition][size:]
-        await pipeline.put(partition, chunk)
+        records, remaining[partition] = remaining[partition][:size], remaining[partition][size:]
+        await pipeline.put(partition, records)
         await chaos()
     await pipeline.drain()

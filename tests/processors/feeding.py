@@ -1,4 +1,4 @@
-"""Feeds events to pipelines, for tests that look at what is stored."""
+"""Events, and pipelines to store them, for tests of the stored data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def chain_of(
     rng: random.Random | None = None,
     **fields: Any,
 ) -> list[Event]:
-    """Events of these types, each the cause of the next, at equal distances; their ids from `rng`."""
+    """Events of these types, each the cause of the next, at equal intervals; their ids come from `rng`."""
     events: list[Event] = []
     bits = rng or random.SystemRandom()
     for number, event_type in enumerate(types):
@@ -51,14 +51,14 @@ def agent_execution(**options: Any) -> list[Event]:
 
 
 def records(values: Iterable[Event | bytes | None], first: int = 0) -> list[Record]:
-    """The values at consecutive offsets."""
+    """Records with these values at consecutive offsets."""
     return [(first + n, v.to_bytes() if isinstance(v, Event) else v) for n, v in enumerate(values)]
 
 
 async def store_all(
     dsn: str, *values: Event | bytes | None, definitions: ChainDefinitions = DEFINITIONS, group: str = "test"
 ) -> None:
-    """Append the values to one partition, and wait until they are committed."""
+    """Append the values to a partition, and wait until they are committed."""
     async with Pipeline(dsn, definitions, group=group) as pipeline:
         position = await pipeline.assign([PARTITION])
         await pipeline.put(PARTITION, records(values, position[PARTITION]))

@@ -1,4 +1,4 @@
-"""The tables as plain Python would fill them: one event after the other, no batches, no database."""
+"""The expected content of the tables, computed in plain Python, event by event."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Chain(NamedTuple):
 
 @dataclass
 class Tables:
-    """Everything that is derived from the events, and they themselves."""
+    """The events and everything derived from them."""
 
     events: dict[str, Event]
     event_counts: dict[tuple[datetime, str, str], int]
@@ -40,7 +40,7 @@ class Tables:
 
 
 def expected(values: Iterable[bytes | None], definitions: ChainDefinitions) -> Tables:
-    """What the tables must hold once all these values were processed, whatever happened on the way."""
+    """The content of the tables after these values have been processed."""
     events: dict[str, Event] = {}
     for value in values:
         try:
@@ -53,28 +53,28 @@ def expected(values: Iterable[bytes | None], definitions: ChainDefinitions) -> T
     for event in events.values():
         by_chain.setdefault(event.correlation_id, []).append(event)
     chains = {name: _chain(members, definitions) for name, members in by_chain.items()}
-    return Tables(events, dict(counts), chains, dict(Counter(filter(None, map(_place, chains.values())))))
+    return Tables(events, dict(counts), chains, dict(Counter(filter(None, map(_count_key, chains.values())))))
 
 
 def _chain(events: list[Event], definitions: ChainDefinitions) -> Chain:
-    every = [(definitions.types.get(e.event_type, UNKNOWN), e) for e in events]
-    causing = [(definition, e) for definition, e in every if definition.causing]
-    known = causing or every  # what a chain has caused does not count beside it
+    typed = [(definitions.types.get(e.event_type, UNKNOWN), e) for e in events]
+    causing = [(definition, e) for definition, e in typed if definition.causing]
+    defining = causing or typed  # events of caused chains do not define the stored chain
     outcome = seen = 0
-    for definition, _ in every:
+    for definition, _ in typed:
         seen |= definition.bit
-    for definition, _ in known:
+    for definition, _ in defining:
         outcome |= {3: 1, 4: 2}.get(definition.role, 0)
 
     def earliest(*roles: int) -> datetime | None:
-        return min((e.timestamp for definition, e in known if definition.role in roles), default=None)
+        return min((e.timestamp for definition, e in defining if definition.role in roles), default=None)
 
-    name = min((definition.chain for definition, _ in known if definition.role == 1 and definition.chain), default=None)
+    names = (definition.chain for definition, _ in defining if definition.role == 1 and definition.chain)
     tenant = min(e.tenant_id for e in events)
-    return Chain(tenant, name, earliest(1), earliest(2), earliest(3, 4), outcome, len(events), seen)
+    return Chain(tenant, min(names, default=None), earliest(1), earliest(2), earliest(3, 4), outcome, len(events), seen)
 
 
-def _place(chain: Chain) -> tuple[datetime, str, str, int, int] | None:
+def _count_key(chain: Chain) -> tuple[datetime, str, str, int, int] | None:
     if chain.requested_at is None or chain.chain is None:
         return None
     duration = 0
@@ -89,14 +89,14 @@ def _minute(when: datetime) -> datetime:
 
 
 async def stored(dsn: str) -> Tables:
-    """What the tables hold."""
+    """The content of the tables."""
     connection = await connect(dsn)
     counts = await connection.fetch("SELECT minute, tenant_id, type, n FROM eventbus.event_counts")
     chains = await connection.fetch(
         """SELECT correlation_id, tenant_id, chain, requested_at, started_at, ended_at, outcome, events, seen
         FROM eventbus.chain_states"""
     )
-    places = await connection.fetch(
+    chain_counts = await connection.fetch(
         "SELECT minute, tenant_id, chain, outcome, bin, n FROM eventbus.chain_counts WHERE n <> 0"
     )
     total = await connection.fetchval("SELECT count(*) FROM eventbus.events")
@@ -107,12 +107,12 @@ async def stored(dsn: str) -> Tables:
         {event.event_id: event for event in page.events},
         {tuple(row)[:3]: row["n"] for row in counts},
         {str(row[0]): Chain(*row[1:]) for row in chains},
-        {tuple(row)[:5]: row["n"] for row in places},
+        {tuple(row)[:5]: row["n"] for row in chain_counts},
     )
 
 
 async def assert_exact(dsn: str, values: Iterable[bytes | None], definitions: ChainDefinitions) -> None:
-    """The tables hold what they must, and every partition's account is closed."""
+    """Check the content of the tables against the expected one, and the counts of every partition."""
     want, got = expected(values, definitions), await stored(dsn)
     assert got.events == want.events
     assert got.event_counts == want.event_counts

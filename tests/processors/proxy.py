@@ -1,4 +1,4 @@
-"""A line to PostgreSQL that goes dead at the worst moment."""
+"""A proxy that cuts a connection to PostgreSQL at a chosen moment."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 
 class Proxy:
-    """A PostgreSQL address between a client and the server, that can cut the line when it hears a word.
+    """Forwards connections to a PostgreSQL server, and cuts them when a message contains a given word.
 
     Args:
-        dsn: of the server.
-        folder: for its socket.
+        dsn: URL of the server.
+        folder: for the proxy's socket.
     """
 
     def __init__(self, dsn: str, folder: Path) -> None:
         self._server_socket = f"{parse_qs(urlsplit(dsn).query)['host'][0]}/.s.PGSQL.5432"
         self._folder = folder
         self.dsn = f"{dsn.partition('?')[0]}?host={quote(str(folder), safe='')}"
-        self._lines: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self.cut_after: bytes | None = None
-        """Forward what has this word, wait for the server's answer, and cut the line instead of passing it on."""
+        """Forward the message with this word, await the answer, and cut the connection instead of returning it."""
         self.cut_next = 0
-        """How many lines to cut, after that one, before anything is said on them."""
+        """Number of further connections to cut as soon as they are opened."""
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_unix_server(self._serve, self._folder / ".s.PGSQL.5432")
@@ -33,15 +33,15 @@ class Proxy:
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
         await self._server.wait_closed()
-        for line in self._lines:
-            line.cancel()
-        await asyncio.gather(*self._lines, return_exceptions=True)
-        await asyncio.sleep(0)  # aborted lines close in the next turn of the loop
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted connections close in the next iteration of the event loop
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        line = asyncio.current_task()
-        assert line is not None
-        self._lines.add(line)
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
         if self.cut_next and self.cut_after is None:
             self.cut_next -= 1
             to_client.transport.abort()

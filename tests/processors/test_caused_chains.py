@@ -1,4 +1,4 @@
-"""Chains that cause others under one correlation id count as themselves, whatever they caused and in whatever order."""
+"""A chain that causes others with the same correlation id is stored as itself, for any order of events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CAUSED = sum({DEFINITIONS.types[name].bit for name in (*AGENT_EXECUTION, "omnino
 
 
 def causing_definitions() -> ChainDefinitions:
-    """As if a vault read could cause agent executions."""
+    """Definitions in which a vault read may cause agent executions."""
     types = {
         name: definition._replace(causing=definition.chain == "vault-read")
         for name, definition in DEFINITIONS.types.items()
@@ -36,8 +36,8 @@ def causing_definitions() -> ChainDefinitions:
     return ChainDefinitions(types, DEFINITIONS.paths, {"vault-read": CAUSED})
 
 
-def one_in_the_other(*, end: bool = True, inside: tuple[str, ...] = AGENT_EXECUTION) -> list[Event]:
-    """A vault read whose first event causes an agent execution that lasts longer than it."""
+def nested_chains(*, end: bool = True, inside: tuple[str, ...] = AGENT_EXECUTION) -> list[Event]:
+    """A vault read whose first event causes an agent execution that outlasts it."""
     outer = chain_of(*VAULT_READ, gap_ms=50)
     inner = chain_of(*inside, start=START + timedelta(milliseconds=10), gap_ms=100)
     inner[0] = Event.new(inside[0], {}, cause=outer[0], timestamp=inner[0].timestamp)
@@ -47,9 +47,9 @@ def one_in_the_other(*, end: bool = True, inside: tuple[str, ...] = AGENT_EXECUT
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_what_causes_counts(postgres_dsn: str, seed: int) -> None:
-    """The chain is the one that causes: its name, its times, its outcome; the other belongs to it and conforms."""
-    events = one_in_the_other()
+async def test_causing_chain_defines_the_stored_chain(postgres_dsn: str, seed: int) -> None:
+    """Name, times and outcome are those of the causing chain; events of the caused chain belong to it and conform."""
+    events = nested_chains()
     random.Random(seed).shuffle(events)
     for event in events:
         await store_all(postgres_dsn, event, definitions=causing_definitions())
@@ -64,9 +64,9 @@ async def test_what_causes_counts(postgres_dsn: str, seed: int) -> None:
     assert list(statistics["chains"]["by_chain"]) == ["vault-read"]
 
 
-async def test_what_is_caused_does_not_end_it(postgres_dsn: str) -> None:
-    """While the causing chain has not ended, it is in flight, whatever has come of what it caused."""
-    events = one_in_the_other(end=False)
+async def test_caused_chain_does_not_end_it(postgres_dsn: str) -> None:
+    """A causing chain without an end is in flight, even if the caused chain has ended."""
+    events = nested_chains(end=False)
     await store_all(postgres_dsn, *events, definitions=causing_definitions())
     async with EventStore.open(postgres_dsn) as store:
         chain = await store.chain(events[0].correlation_id)
@@ -74,9 +74,9 @@ async def test_what_is_caused_does_not_end_it(postgres_dsn: str) -> None:
     assert (chain.outcome, chain.verdict) == (None, "in_flight")
 
 
-async def test_it_may_cause_only_what_the_catalog_says(postgres_dsn: str) -> None:
-    """Events of a chain that it may not cause are unexpected in it."""
-    events = one_in_the_other(inside=("omninode.code.generation.requested.v1", "omninode.code.generation.started.v1"))
+async def test_other_chains_are_unexpected(postgres_dsn: str) -> None:
+    """Events of a chain that the catalog does not let it cause are unexpected."""
+    events = nested_chains(inside=("omninode.code.generation.requested.v1", "omninode.code.generation.started.v1"))
     await store_all(postgres_dsn, *events, definitions=causing_definitions())
     async with EventStore.open(postgres_dsn) as store:
         chain = await store.chain(events[0].correlation_id)
@@ -85,9 +85,9 @@ async def test_it_may_cause_only_what_the_catalog_says(postgres_dsn: str) -> Non
 
 
 async def test_any_order_and_any_writers(postgres_dsn: str) -> None:
-    """Chains alone and chains in others, over all partitions in any order, leave the tables of a plain count."""
+    """Plain and nested chains, in any order over all partitions, give the expected tables."""
     rng = random.Random(11)
-    events = [e for _ in range(60) for e in (*one_in_the_other(end=rng.random() < 0.8), *agent_execution())]
+    events = [e for _ in range(60) for e in (*nested_chains(end=rng.random() < 0.8), *agent_execution())]
     events = [event for event in events if rng.random() < 0.95]
     rng.shuffle(events)
     log: Log = {partition: records(events[n::4]) for n, partition in enumerate(PARTITIONS)}
@@ -95,9 +95,9 @@ async def test_any_order_and_any_writers(postgres_dsn: str) -> None:
     await assert_exact(postgres_dsn, values_of(log), causing_definitions())
 
 
-async def test_older_databases_are_counted_again(postgres_dsn: str) -> None:
-    """What was stored before the catalog said what causes what is folded again."""
-    events = one_in_the_other()
+async def test_changed_definitions_fold_again(postgres_dsn: str) -> None:
+    """Events stored before the catalog defined caused chains are folded again."""
+    events = nested_chains()
     await store_all(postgres_dsn, *events)
     await store_all(postgres_dsn, *agent_execution(), definitions=causing_definitions(), group="later")
     async with EventStore.open(postgres_dsn) as store:
@@ -110,7 +110,7 @@ async def test_older_databases_are_counted_again(postgres_dsn: str) -> None:
 
 
 async def test_generated_trees_conform(postgres_dsn: str) -> None:
-    """Chains with forks, retries and caused chains conform, whatever became of what they caused."""
+    """Chains with forks, retries and caused chains conform, whatever the outcome of the caused chains."""
     catalog = Catalog.load(ORDERS).only("order")
     definitions = ChainDefinitions.of(catalog)
     values = [value for lines in ChainGenerator(catalog, seed=3).lines(chains=300) for value in lines]

@@ -1,4 +1,4 @@
-"""The embedded server keeps its data, is shared by processes, and ends with the last of them, however they end."""
+"""The embedded server keeps its data, is shared by processes, and stops with the last, however they end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ with EmbeddedServer(Path(sys.argv[1])):
 
 
 class Holder:
-    """Another process that uses the server until it is told to leave, or killed."""
+    """Another process that uses the server until it leaves or is killed."""
 
     def __init__(self, data_dir: Path) -> None:
         command = [sys.executable, "-c", HOLD, str(data_dir)]
@@ -51,17 +51,17 @@ class Holder:
 
 
 def fetch(dsn: str, query: str) -> object:
-    async def ask() -> object:
+    async def query_once() -> object:
         connection = await asyncpg.connect(dsn)
-        answer = await connection.fetchval(query)
+        value = await connection.fetchval(query)
         await connection.close()
-        return answer
+        return value
 
-    return asyncio.run(ask())
+    return asyncio.run(query_once())
 
 
 def test_data_survives_a_restart(server: EmbeddedServer) -> None:
-    """What was stored is there when the server is started again."""
+    """Stored data is there after a restart of the server."""
     with server:
         asyncio.run(execute(server.dsn, "CREATE TABLE kept AS SELECT 7 AS n"))
     assert not server.is_running()
@@ -70,15 +70,15 @@ def test_data_survives_a_restart(server: EmbeddedServer) -> None:
 
 
 def test_settings_reach_the_server(server: EmbeddedServer) -> None:
-    """It speaks through its socket alone, and has room for a busy writer's log."""
+    """The server listens on its socket only, with the parameters of `SETTINGS`."""
     with server:
         assert fetch(server.dsn, "SHOW listen_addresses") == ""
         assert fetch(server.dsn, "SHOW max_wal_size") == "4GB"
         assert fetch(server.dsn, "SHOW timezone") == "UTC"
 
 
-def test_last_process_stops_it(server: EmbeddedServer) -> None:
-    """Two processes share one server; it stays while either is there, and stops with the last."""
+def test_last_process_stops_the_server(server: EmbeddedServer) -> None:
+    """Two processes share one server, which stops when the last one leaves."""
     other = Holder(server.data_dir)
     with server:
         pid = server.pid()
@@ -88,7 +88,7 @@ def test_last_process_stops_it(server: EmbeddedServer) -> None:
     assert not server.is_running()
 
 
-def test_other_process_keeps_it(server: EmbeddedServer) -> None:
+def test_server_outlives_the_process_that_started_it(server: EmbeddedServer) -> None:
     """The process that started the server may leave first."""
     with server:
         other = Holder(server.data_dir)
@@ -98,15 +98,15 @@ def test_other_process_keeps_it(server: EmbeddedServer) -> None:
 
 
 def test_killed_process_does_not_count(server: EmbeddedServer) -> None:
-    """A process that was killed no longer holds the server: the one that leaves last stops it."""
+    """A killed process does not keep the server running."""
     other = Holder(server.data_dir)
     with server:
         other.kill()
     assert not server.is_running()
 
 
-def test_server_left_by_a_killed_process_is_taken_over(server: EmbeddedServer) -> None:
-    """After `kill -9` of the only process the server runs on; the next one finds it, and stops it in the end."""
+def test_orphaned_server_is_reused(server: EmbeddedServer) -> None:
+    """After a `kill -9` of its only process the server keeps running; the next process uses and stops it."""
     Holder(server.data_dir).kill()
     assert server.is_running()
     pid = server.pid()
@@ -115,8 +115,8 @@ def test_server_left_by_a_killed_process_is_taken_over(server: EmbeddedServer) -
     assert not server.is_running()
 
 
-def test_killed_server_comes_back(server: EmbeddedServer) -> None:
-    """After `kill -9` of PostgreSQL, `start` recovers it, with what was committed."""
+def test_killed_server_is_restarted(server: EmbeddedServer) -> None:
+    """After a `kill -9` of PostgreSQL, `start` recovers the committed data."""
     with server:
         asyncio.run(execute(server.dsn, "CREATE TABLE kept AS SELECT 7 AS n"))
         os.kill(server.pid(), signal.SIGKILL)
@@ -124,15 +124,15 @@ def test_killed_server_comes_back(server: EmbeddedServer) -> None:
         assert fetch(server.dsn, "SELECT n FROM kept") == 7
 
 
-def test_half_made_data_is_made_again(server: EmbeddedServer) -> None:
-    """A process killed while it set up the data directory does not spoil it."""
+def test_incomplete_data_directory_is_set_up_again(server: EmbeddedServer) -> None:
+    """A data directory left incomplete by a killed process is set up again."""
     (server.cluster / "PG_VERSION").unlink()
     with server:
         assert fetch(server.dsn, "SELECT 1") == 1
 
 
-def test_long_path_has_its_socket_elsewhere(server_dir: Path) -> None:
-    """A socket's path is limited by the system; a data directory's is not."""
+def test_socket_of_a_long_path(server_dir: Path) -> None:
+    """A data directory whose path is too long for a socket has its socket in a temporary directory."""
     server = EmbeddedServer(server_dir / ("x" * 120), settings={"fsync": "off"})
     assert server.socket_dir != server.data_dir
     with server:
@@ -140,27 +140,27 @@ def test_long_path_has_its_socket_elsewhere(server_dir: Path) -> None:
     shutil.rmtree(server.socket_dir)
 
 
-def test_repr_tells_the_state(server: EmbeddedServer) -> None:
-    """Where it is, and whether it runs."""
+def test_repr(server: EmbeddedServer) -> None:
+    """The data directory, and whether the server runs."""
     assert repr(server) == f"<EmbeddedServer {server.data_dir} stopped>"
     with server:
         assert repr(server) == f"<EmbeddedServer {server.data_dir} running>"
 
 
-def test_failure_shows_the_servers_own_words(server_dir: Path) -> None:
-    """When PostgreSQL refuses to start, its log tells why."""
+def test_failure_shows_the_server_log(server_dir: Path) -> None:
+    """When PostgreSQL does not start, the error has the end of its log."""
     with (
         pytest.raises(EmbeddedServerFailed, match="shared_buffers"),
         EmbeddedServer(server_dir, settings={"shared_buffers": "nonsense"}),
     ):
         pass
     with EmbeddedServer(server_dir):
-        pass  # nothing is left in the way
+        pass  # starts after the failure
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root runs the server as another user")
-def test_root_does_not_open_closed_folders(server_dir: Path) -> None:
-    """As root the server runs as a user of its own; a data directory it cannot reach is refused, not opened to all."""
+def test_root_does_not_change_permissions(server_dir: Path) -> None:
+    """As root, a data directory that the server's user cannot enter is refused; its permissions stay."""
     server_dir.mkdir(mode=0o700)
     with pytest.raises(EmbeddedServerFailed, match=f"'{SYSTEM_USER}', who may not enter {server_dir}"):
         EmbeddedServer(server_dir / "data").start()
@@ -168,9 +168,9 @@ def test_root_does_not_open_closed_folders(server_dir: Path) -> None:
     assert not (server_dir / "data").exists()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root gives folders away")
-def test_root_gives_away_no_folder_of_others(server_dir: Path) -> None:
-    """As root, a folder with other files is refused as a data directory, and so is a link that another user laid."""
+@pytest.mark.skipif(not AS_ROOT, reason="only root can change owners")
+def test_root_does_not_change_other_owners(server_dir: Path) -> None:
+    """As root, a data directory with other files is refused, and so is another user's symbolic link."""
     server_dir.mkdir()
     (server_dir / "thesis").touch()
     link = server_dir.with_name("link")
@@ -185,7 +185,7 @@ def test_root_gives_away_no_folder_of_others(server_dir: Path) -> None:
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can run a process as another user")
 def test_normal_user(server_dir: Path) -> None:
-    """A normal user needs no help from root, and cannot use another user's data directory."""
+    """The server runs for a normal user, in a data directory of that user."""
     nobody = pwd.getpwnam("nobody")
     try:
         subprocess.run([sys.executable, "-c", "import eventbus.processors"], user=nobody.pw_uid, cwd="/", check=True)
@@ -205,20 +205,20 @@ def test_normal_user(server_dir: Path) -> None:
     assert (server_dir / "data").stat().st_uid == nobody.pw_uid
 
 
-def test_database_prefers_what_is_said_to_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An address given, then a data directory given, then DATABASE_URL, then the platform's data directory."""
+def test_precedence_of_database_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In this order: `database_url`, `data_dir`, `DATABASE_URL`, the default data directory."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://from/environment")
-    given = database(tmp_path, database_url="postgresql://given/")
-    assert isinstance(given, ExternalServer)
-    assert given.dsn == "postgresql://given/"
+    server = database(tmp_path, database_url="postgresql://given/")
+    assert isinstance(server, ExternalServer)
+    assert server.dsn == "postgresql://given/"
     assert database(tmp_path).dsn == EmbeddedServer(tmp_path).dsn
     assert database().dsn == "postgresql://from/environment"
     monkeypatch.delenv("DATABASE_URL")
     assert database().dsn == EmbeddedServer(default_data_dir()).dsn
 
 
-def test_database_that_never_was(tmp_path: Path) -> None:
-    """With `create=False` nothing is set up: there is nothing to read."""
+def test_database_without_create(tmp_path: Path) -> None:
+    """With `create=False`, a missing server is not set up."""
     with pytest.raises(NoDatabase, match="nothing has been stored yet"):
         database(tmp_path / "data", create=False)
     assert not (tmp_path / "data").exists()

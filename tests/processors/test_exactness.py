@@ -1,4 +1,4 @@
-"""Whatever happens on the way, the tables end up as if every event had been processed once, one after the other."""
+"""After any failures, the tables are as if every event had been processed exactly once, one after the other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WHERE application_name = 'eventbus-writer' AND datname = current_database()"""
 
 
 async def dead_offsets(dsn: str, group: str = "test") -> list[tuple[str, int, int]]:
-    """The places of all dead letters."""
+    """The positions of all dead letters."""
     async with EventStore.open(dsn) as store:
         letters = await store.dead_letters(limit=100_000)
     return sorted((letter.topic, letter.partition, letter.offset) for letter in letters if letter.group == group)
@@ -41,7 +41,7 @@ async def dead_offsets(dsn: str, group: str = "test") -> list[tuple[str, int, in
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["chains in one partition", "chains over all partitions"])
 async def test_two_writers(postgres_dsn: str, by_key: bool) -> None:
-    """Two writers, each with partitions of its own, in random batches."""
+    """Two writers with different partitions, in random batches."""
     log = make_log(1, by_key=by_key)
     await asyncio.gather(
         consume_log(postgres_dsn, log, PARTITIONS[:2], seed=1), consume_log(postgres_dsn, log, PARTITIONS[2:], seed=2)
@@ -52,20 +52,20 @@ async def test_two_writers(postgres_dsn: str, by_key: bool) -> None:
 
 
 async def test_replay_changes_nothing(postgres_dsn: str) -> None:
-    """Reading everything again, with other borders, adds duplicates to the account and nothing to the tables."""
+    """Reading everything again, in other batches, counts duplicates and changes no other table."""
     log = make_log(2)
     await consume_log(postgres_dsn, log, PARTITIONS, seed=1)
     await consume_log(postgres_dsn, log, PARTITIONS, seed=2, group="again")
     await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
     async with EventStore.open(postgres_dsn) as store:
-        again = [account for account in await store.conservation() if account.group == "again"]
-    assert sum(account.new for account in again) == 0
-    assert sum(account.read for account in again) == len(values_of(log))
+        replayed = [account for account in await store.conservation() if account.group == "again"]
+    assert sum(account.new for account in replayed) == 0
+    assert sum(account.read for account in replayed) == len(values_of(log))
     assert await dead_offsets(postgres_dsn, "again") == await dead_offsets(postgres_dsn)
 
 
 async def test_split_brain(postgres_dsn: str) -> None:
-    """Two writers of one group that both believe to own everything fence each other, and nothing counts twice."""
+    """Two writers of one group with the same partitions fence each other, and nothing is counted twice."""
     log = make_log(3)
     pipelines = await asyncio.gather(*(consume_log(postgres_dsn, log, PARTITIONS, seed=seed) for seed in (1, 2)))
     await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
@@ -74,18 +74,21 @@ async def test_split_brain(postgres_dsn: str) -> None:
 
 @pytest.mark.parametrize("owners", [(PARTITIONS[:2], PARTITIONS[2:]), (PARTITIONS, PARTITIONS)], ids=["two", "split"])
 async def test_killed_connections(postgres_dsn: str, owners: tuple[list[TopicPartition], ...]) -> None:
-    """Connections that the server ends at any moment, with chains spread over all partitions."""
+    """The server terminates connections at random, with chains spread over all partitions."""
     log = make_log(4, by_key=False)
     admin = await connect(postgres_dsn)
-    rng, turn = random.Random(4), asyncio.Lock()
+    rng, lock = random.Random(4), asyncio.Lock()
 
     async def kill_sometimes() -> None:
-        async with turn:
+        async with lock:
             if rng.random() < 0.1:
                 await admin.execute(KILL_WRITERS)
 
     pipelines = await asyncio.gather(
-        *(consume_log(postgres_dsn, log, mine, seed=seed, chaos=kill_sometimes) for seed, mine in enumerate(owners))
+        *(
+            consume_log(postgres_dsn, log, partitions, seed=seed, chaos=kill_sometimes)
+            for seed, partitions in enumerate(owners)
+        )
     )
     await admin.close()
     await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
@@ -95,29 +98,29 @@ async def test_killed_connections(postgres_dsn: str, owners: tuple[list[TopicPar
 WORKER = """
 import asyncio, os, pickle, signal, sys
 from tests.processors.consuming import consume_log
-dsn, path, chunks = sys.argv[1:]
-left = int(chunks)
-async def kill_myself_after_some_chunks():
-    global left
-    left -= 1
-    if left == 0:
+dsn, path, batches = sys.argv[1:]
+remaining = int(batches)
+async def kill_this_process():
+    global remaining
+    remaining -= 1
+    if remaining == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 with open(path, "rb") as file:
     log = pickle.load(file)
-asyncio.run(consume_log(dsn, log, list(log), seed=left, chaos=kill_myself_after_some_chunks))
+asyncio.run(consume_log(dsn, log, list(log), seed=remaining, chaos=kill_this_process))
 """
 ROOT = Path(__file__).parents[2]
 
 
 async def test_killed_process(postgres_dsn: str, tmp_path: Path) -> None:
-    """`kill -9` of the writing process, again and again in the middle; the next one goes on where the database is."""
+    """The writing process is killed repeatedly; the next one continues at the offsets of the database."""
     log = make_log(5)
     log_file = tmp_path / "log"
     log_file.write_bytes(pickle.dumps(log))
     kills = 0
-    for chunks in (5, 10, 15, 20, 10_000):
+    for batches in (5, 10, 15, 20, 10_000):
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, postgres_dsn, str(log_file), str(chunks), cwd=ROOT
+            sys.executable, "-c", WORKER, postgres_dsn, str(log_file), str(batches), cwd=ROOT
         )
         kills += await worker.wait() == -signal.SIGKILL
     assert kills == 4
@@ -125,14 +128,14 @@ async def test_killed_process(postgres_dsn: str, tmp_path: Path) -> None:
 
 
 async def test_killed_server(own_server: EmbeddedServer) -> None:
-    """`kill -9` of PostgreSQL while two writers work: they wait until it is back, and lose nothing."""
+    """PostgreSQL is killed while two writers work: they wait until it is back, and lose nothing."""
     log = make_log(6)
-    chunks = 0
+    batches = 0
 
     async def kill_once() -> None:
-        nonlocal chunks
-        chunks += 1
-        if chunks == 10:
+        nonlocal batches
+        batches += 1
+        if batches == 10:
             os.kill(own_server.pid(), signal.SIGKILL)
             await asyncio.to_thread(own_server.start)
 
@@ -141,7 +144,7 @@ async def test_killed_server(own_server: EmbeddedServer) -> None:
         consume_log(own_server.dsn, log, PARTITIONS[2:], seed=2),
     )
     await assert_exact(own_server.dsn, values_of(log), DEFINITIONS)
-    assert chunks >= 10
+    assert batches >= 10
     assert sum(pipeline.statistics().retries for pipeline in pipelines) > 0
 
 
@@ -154,10 +157,10 @@ some_chains = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chains=some_chains, gap_ms=st.sampled_from([0.0, 1.0, 250.0, 61_000.0]), seed=st.integers())
-async def test_order_and_borders_change_nothing(
+async def test_order_and_batches_change_nothing(
     postgres_dsn: str, chains: list[list[str]], gap_ms: float, seed: int
 ) -> None:
-    """Any events, in any order, in any batches, give the tables that plain Python gives."""
+    """Any events, in any order and any batches, give the expected tables."""
     order = random.Random(seed)
     values = [event.to_bytes() for types in chains for event in chain_of(*types, gap_ms=gap_ms)]
     order.shuffle(values)
@@ -180,10 +183,10 @@ async def test_order_and_borders_change_nothing(
     await assert_exact(postgres_dsn, values, DEFINITIONS)
 
 
-async def test_changed_catalog_counts_everything_again(postgres_dsn: str) -> None:
-    """When the catalog changes its mind about stored types, chains and counts become what they would have been."""
+async def test_changed_catalog_folds_again(postgres_dsn: str) -> None:
+    """When the catalog changes for stored types, chains and counts become those of the new catalog."""
     log = make_log(7)
-    writer = Writer(postgres_dsn, "other", ChainDefinitions())  # knows nothing
+    writer = Writer(postgres_dsn, "other", ChainDefinitions())  # of an empty catalog
     await writer.open()
     await writer.assign({PARTITION: 0})
     batch = RowBatch()
@@ -195,8 +198,8 @@ async def test_changed_catalog_counts_everything_again(postgres_dsn: str) -> Non
     await assert_exact(postgres_dsn, values_of(log), DEFINITIONS)
 
 
-async def test_counting_again_takes_its_time(postgres_dsn: str) -> None:
-    """What the catalog changed is counted to the end, however long that takes, rather than begun again and again."""
+async def test_folding_again_has_a_long_timeout(postgres_dsn: str) -> None:
+    """Folding again after a change of the catalog is not subject to the timeout of the writer's statements."""
     await consume_log(postgres_dsn, make_log(8), PARTITIONS, seed=1)
     connection = await connect(postgres_dsn)
     async with connection.transaction():
@@ -212,9 +215,9 @@ async def test_counting_again_takes_its_time(postgres_dsn: str) -> None:
     await assert_exact(postgres_dsn, values_of(make_log(8)), ChainDefinitions())
 
 
-async def test_whoever_inserts_an_event(postgres_dsn: str) -> None:
-    """The database itself keeps chains and counts: an INSERT by hand folds like the writer's COPY."""
-    await consume_log(postgres_dsn, {PARTITION: []}, [PARTITION], seed=1)  # makes the catalog known
+async def test_manual_insert_is_folded(postgres_dsn: str) -> None:
+    """The database derives chains and counts: a manual INSERT is folded like the writer's COPY."""
+    await consume_log(postgres_dsn, {PARTITION: []}, [PARTITION], seed=1)  # stores the definitions
     event = Event.new(AGENT_EXECUTION[0], {"a": 1}, timestamp=chain_of(*AGENT_EXECUTION)[0].timestamp)
     connection = await connect(postgres_dsn)
     await connection.execute(

@@ -1,4 +1,4 @@
-"""The schema is brought up to date once, whoever comes first, and never downgraded."""
+"""Each migration is applied once, also by concurrent processes; a newer schema is refused."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.postgres import execute
 
 
 async def test_migrations_apply_once(empty_dsn: str) -> None:
-    """The second time there is nothing to do."""
+    """A second call applies nothing."""
     connection = await connect(empty_dsn)
     assert await migrate(connection) == len(migrations())
     assert await migrate(connection) == 0
     await connection.close()
 
 
-async def test_processes_that_start_together(empty_dsn: str) -> None:
-    """Of many at once, exactly one applies each migration, and all see the schema when they are done."""
+async def test_concurrent_migrations(empty_dsn: str) -> None:
+    """Of several connections at once, one applies all migrations, and all see the schema afterwards."""
     connections = [await connect(empty_dsn) for _ in range(8)]
     applied = await asyncio.gather(*(migrate(connection) for connection in connections))
     assert sorted(applied) == [0] * 7 + [len(migrations())]
@@ -34,7 +34,7 @@ async def test_processes_that_start_together(empty_dsn: str) -> None:
 
 
 async def test_newer_database_is_refused(postgres_dsn: str) -> None:
-    """A database that a newer release migrated is left alone, and the message says what to do."""
+    """A database migrated by a newer release is refused, with both numbers in the message."""
     await execute(postgres_dsn, "INSERT INTO eventbus.migrations VALUES (99, '0099_future.sql')")
     connection = await connect(postgres_dsn)
     with pytest.raises(SchemaTooNew, match=f"has 99 migrations, this release knows {len(migrations())}"):
@@ -43,7 +43,7 @@ async def test_newer_database_is_refused(postgres_dsn: str) -> None:
 
 
 async def test_failed_migration_leaves_nothing(empty_dsn: str) -> None:
-    """All steps are applied, or none: a table of ours in the way stops them before the first."""
+    """Migrations are applied in one transaction: an existing table makes all of them fail."""
     await execute(empty_dsn, "CREATE SCHEMA eventbus", "CREATE TABLE eventbus.events ()")
     connection = await connect(empty_dsn)
     with pytest.raises(asyncpg.DuplicateTableError):
@@ -53,11 +53,11 @@ async def test_failed_migration_leaves_nothing(empty_dsn: str) -> None:
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
-    """The number of the newest is how many there are."""
+    """Migrations are numbered from 1."""
     assert [migration.number for migration in migrations()] == list(range(1, len(migrations()) + 1))
 
 
-async def test_every_statement_is_understood(postgres_dsn: str) -> None:
+async def test_every_statement_can_be_prepared(postgres_dsn: str) -> None:
     """PostgreSQL can prepare each statement of queries.sql."""
     connection = await connect(postgres_dsn)
     await connection.execute(SQL["stage"])
@@ -67,7 +67,7 @@ async def test_every_statement_is_understood(postgres_dsn: str) -> None:
 
 
 def test_old_server_is_refused() -> None:
-    """The sentence says what is needed, what came, where, and what else can be done; never the password."""
+    """The message has the required and the installed version, the address without password, and alternatives."""
     problem = version_problem(17, "postgresql://me:secret@db/events")
     assert isinstance(problem, PostgresTooOld)
     assert str(problem) == (
@@ -77,11 +77,11 @@ def test_old_server_is_refused() -> None:
     assert version_problem(18, "") is None
 
 
-async def test_refusal_is_not_taken_for_absence(postgres_dsn: str) -> None:
-    """A database that does not exist is an error of ours, but not one that waiting can mend."""
-    with pytest.raises(StoreError, match="does not exist") as refused:
+async def test_refused_connection_is_not_transient(postgres_dsn: str) -> None:
+    """A database that does not exist is a `StoreError`, but not a `StoreUnreachable`."""
+    with pytest.raises(StoreError, match="does not exist") as error:
         await connect(postgres_dsn.replace("/test_", "/no_"))
-    assert not isinstance(refused.value, StoreUnreachable)
+    assert not isinstance(error.value, StoreUnreachable)
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ async def test_refusal_is_not_taken_for_absence(postgres_dsn: str) -> None:
     ],
 )
 def test_address_without_password(dsn: str, shown: str) -> None:
-    """An address may be shown, its password may not."""
+    """The displayed address has no password."""
     assert without_password(dsn) == shown

@@ -1,4 +1,4 @@
-"""A pipeline loses nothing and repeats nothing, however the database behaves in between."""
+"""A pipeline loses and repeats nothing, whatever errors the database raises."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.processors.proxy import Proxy
 OTHER = TopicPartition("omninode.vault", 0)
 
 
-async def test_open_gives_the_next_offsets(postgres_dsn: str) -> None:
-    """A partition that was never read begins where it is told, any other where the database is."""
+async def test_open_returns_the_next_offsets(postgres_dsn: str) -> None:
+    """A partition without stored offset begins at the given one, any other at the stored one."""
     events = agent_execution()
     await store_all(postgres_dsn, *events)
     pipeline = Pipeline(postgres_dsn, DEFINITIONS, group="test")
@@ -35,8 +35,8 @@ async def test_open_gives_the_next_offsets(postgres_dsn: str) -> None:
     await pipeline.stop()
 
 
-async def test_what_was_taken_before_is_dropped(postgres_dsn: str) -> None:
-    """Chunks that come again, whole or in part, are dropped and counted; gaps are accepted."""
+async def test_stale_records_are_dropped(postgres_dsn: str) -> None:
+    """Records taken before are dropped and counted; gaps are accepted."""
     events = agent_execution() + agent_execution()
     log: list[Record] = [(10 + 2 * n, event.to_bytes()) for n, event in enumerate(events)]
     async with Pipeline(postgres_dsn, DEFINITIONS, group="test") as pipeline:
@@ -52,7 +52,7 @@ async def test_what_was_taken_before_is_dropped(postgres_dsn: str) -> None:
 
 
 async def test_end_beyond_the_last_record(postgres_dsn: str) -> None:
-    """Offsets without records at the end of a chunk, such as marks of a transaction, are not asked for again."""
+    """Offsets without records at the end of a batch, such as transaction markers, are committed."""
     async with Pipeline(postgres_dsn, DEFINITIONS, group="test") as pipeline:
         await pipeline.assign([PARTITION])
         await pipeline.put(PARTITION, records(agent_execution()), end=7)
@@ -65,7 +65,7 @@ async def test_end_beyond_the_last_record(postgres_dsn: str) -> None:
 
 @asynccontextmanager
 async def locked_events(dsn: str) -> AsyncIterator[None]:
-    """Nobody can insert events inside."""
+    """Blocks inserts of events."""
     connection = await connect(dsn)
     async with connection.transaction():
         await connection.execute("LOCK TABLE eventbus.events IN SHARE MODE")
@@ -74,13 +74,13 @@ async def locked_events(dsn: str) -> AsyncIterator[None]:
 
 
 async def test_put_waits_while_the_database_is_busy(postgres_dsn: str) -> None:
-    """One batch is written and one is made; a further one waits until there is room, and none is lost."""
+    """While one batch is written and the next is full, `put` waits; nothing is lost."""
     events = [event for _ in range(10) for event in agent_execution()]
     log = records(events)
     async with Pipeline(postgres_dsn, DEFINITIONS, group="test", limit=10) as pipeline:
         await pipeline.assign([PARTITION])
         async with locked_events(postgres_dsn):
-            feeding = asyncio.create_task(_put_one_by_one(pipeline, log))
+            feeding = asyncio.create_task(_put_individually(pipeline, log))
             connection = await connect(postgres_dsn)
             while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 pass
@@ -93,13 +93,13 @@ async def test_put_waits_while_the_database_is_busy(postgres_dsn: str) -> None:
     await assert_exact(postgres_dsn, [value for _, value in log], DEFINITIONS)
 
 
-async def _put_one_by_one(pipeline: Pipeline, log: list[Record]) -> None:
+async def _put_individually(pipeline: Pipeline, log: list[Record]) -> None:
     for record in log:
         await pipeline.put(PARTITION, [record])
 
 
-async def test_fenced_pipeline_begins_again_where_the_database_is(postgres_dsn: str) -> None:
-    """When another writer has moved the offsets, everything raises until they are assigned again."""
+async def test_fenced_pipeline(postgres_dsn: str) -> None:
+    """After another writer has committed the offsets, every call raises until the partitions are assigned again."""
     events = agent_execution()
     log = records(events)
     first = Pipeline(postgres_dsn, DEFINITIONS, group="test")
@@ -119,13 +119,13 @@ async def test_fenced_pipeline_begins_again_where_the_database_is(postgres_dsn: 
     await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
-async def test_assign_drops_what_was_not_written(postgres_dsn: str) -> None:
-    """After an assignment only what is put from its offsets on is taken; a `put` that was waiting gives up."""
+async def test_assign_drops_unwritten_records(postgres_dsn: str) -> None:
+    """After an assignment only records from its offsets on are taken; a waiting `put` returns."""
     log = records([event for _ in range(5) for event in agent_execution()])
     async with Pipeline(postgres_dsn, DEFINITIONS, group="test", limit=1) as pipeline:
         await pipeline.assign([PARTITION])
         async with locked_events(postgres_dsn):
-            feeding = asyncio.create_task(_put_one_by_one(pipeline, log))
+            feeding = asyncio.create_task(_put_individually(pipeline, log))
             for _ in range(50):
                 await asyncio.sleep(0)
             assigning = asyncio.create_task(pipeline.assign([PARTITION]))
@@ -137,12 +137,12 @@ async def test_assign_drops_what_was_not_written(postgres_dsn: str) -> None:
     await assert_exact(postgres_dsn, [value for _, value in log], DEFINITIONS)
 
 
-async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: str) -> None:
-    """A constraint of the user's own: the rows that break it are found by halves, the others are stored."""
+async def test_rejected_rows_become_dead_letters(postgres_dsn: str) -> None:
+    """Rows that violate a constraint of the user are found by bisection; the others are stored."""
     await execute(postgres_dsn, "ALTER TABLE eventbus.events ADD CHECK (payload ->> 'n' <> '13')")
     events = [event for _ in range(10) for event in agent_execution()]
-    bad = {5, 17, 18}
-    log = records(event.evolve(payload={"n": 13}) if n in bad else event for n, event in enumerate(events))
+    invalid = {5, 17, 18}
+    log = records(event.evolve(payload={"n": 13}) if n in invalid else event for n, event in enumerate(events))
     await store_all(postgres_dsn, events[0])
     async with Pipeline(postgres_dsn, DEFINITIONS, group="other") as pipeline:
         await pipeline.assign([PARTITION])
@@ -152,13 +152,13 @@ async def test_rows_that_the_database_refuses_become_dead_letters(postgres_dsn: 
     assert (statistics.read, statistics.new, statistics.duplicates, statistics.dead) == (40, 36, 1, 3)
     async with EventStore.open(postgres_dsn) as store:
         letters = await store.dead_letters()
-    assert {letter.offset for letter in letters} == bad
+    assert {letter.offset for letter in letters} == invalid
     assert all("violates check constraint" in letter.error for letter in letters)
-    await assert_exact(postgres_dsn, [value for n, (_, value) in enumerate(log) if n not in bad], DEFINITIONS)
+    await assert_exact(postgres_dsn, [value for n, (_, value) in enumerate(log) if n not in invalid], DEFINITIONS)
 
 
-async def test_number_beyond_postgresql(postgres_dsn: str) -> None:
-    """JSON allows exponents that PostgreSQL's numbers do not have: a dead letter, not an endless repetition."""
+async def test_number_out_of_range(postgres_dsn: str) -> None:
+    """A JSON number out of the range of PostgreSQL becomes a dead letter instead of being retried forever."""
     events = agent_execution()
     odd = events[1].to_bytes().replace(b'{"n":1}', b'{"n":1e-20000}')
     await store_all(postgres_dsn, events[0], odd, *events[2:])
@@ -167,8 +167,8 @@ async def test_number_beyond_postgresql(postgres_dsn: str) -> None:
     assert (letter.offset, letter.value) == (1, odd)
 
 
-async def test_error_that_a_person_must_see(postgres_dsn: str) -> None:
-    """What neither passes nor is the fault of a row is raised, and shown in the statistics; nothing is dropped."""
+async def test_permanent_error(postgres_dsn: str) -> None:
+    """An error that is neither transient nor caused by a row is raised, and is in the statistics; nothing is lost."""
     log = records(agent_execution())
     pipeline = Pipeline(postgres_dsn, DEFINITIONS, group="test")
     await pipeline.open([PARTITION])
@@ -184,8 +184,8 @@ async def test_error_that_a_person_must_see(postgres_dsn: str) -> None:
     await pipeline.stop()
 
 
-async def test_first_content_of_an_id_wins(postgres_dsn: str) -> None:
-    """Another event under an id that is stored counts as a duplicate, near or far."""
+async def test_first_event_of_an_id_is_kept(postgres_dsn: str) -> None:
+    """Another event with a stored id is a duplicate, in the same batch or later."""
     events = agent_execution()
     other = events[1].evolve(payload={"other": True})
     await store_all(postgres_dsn, *events[:2], other, *events[2:])
@@ -194,18 +194,18 @@ async def test_first_content_of_an_id_wins(postgres_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("word", [b"COMMIT", b"COPY "])
-@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("dedup", [False, True])
 async def test_connection_lost_before_the_answer(
-    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, word: bytes, careful: bool
+    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, word: bytes, dedup: bool
 ) -> None:
-    """Whether the transaction was committed when the line went dead is found out, not guessed."""
+    """When a connection dies during a commit, the writer queries whether the transaction was committed."""
     events = agent_execution()
-    if careful:
+    if dedup:
         await store_all(postgres_dsn, events[0], group="earlier")
     async with Proxy(postgres_dsn, tmp_path_factory.mktemp("p")) as proxy:
         pipeline = Pipeline(proxy.dsn, DEFINITIONS, group="test", backoff=ExponentialBackoff(base=0.0))
         await pipeline.open([PARTITION])
-        if careful:  # so that the statements are prepared
+        if dedup:  # prepares the statements
             await pipeline.put(PARTITION, records(events[:1]))
             await pipeline.drain()
         proxy.cut_after = word
@@ -214,14 +214,14 @@ async def test_connection_lost_before_the_answer(
         statistics = pipeline.statistics()
         await pipeline.stop()
     assert statistics.retries >= 1
-    assert (statistics.read, statistics.new, statistics.duplicates) == (4, 3 if careful else 4, 1 if careful else 0)
+    assert (statistics.read, statistics.new, statistics.duplicates) == (4, 3 if dedup else 4, 1 if dedup else 0)
     await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
-async def test_line_that_stays_dead_after_the_commit(
+async def test_database_unreachable_after_the_commit(
     postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A commit without an answer is remembered until the database can be asked, and is never taken for a fence."""
+    """A commit without an answer stays in doubt until the database is reachable, and does not count as a fence."""
     events = agent_execution()
     async with (
         Proxy(postgres_dsn, tmp_path_factory.mktemp("p")) as proxy,
@@ -236,8 +236,8 @@ async def test_line_that_stays_dead_after_the_commit(
     await assert_exact(postgres_dsn, [event.to_bytes() for event in events], DEFINITIONS)
 
 
-async def test_database_that_is_away_at_the_start(tmp_path: Path) -> None:
-    """Who cannot connect at all is told at once, rather than left waiting."""
+async def test_database_unreachable_at_the_start(tmp_path: Path) -> None:
+    """The first failure to connect is raised instead of retried."""
     pipeline = Pipeline(f"postgresql://postgres@/x?host={quote(str(tmp_path), safe='')}", DEFINITIONS)
     with pytest.raises(StoreUnreachable):
         await pipeline.open([PARTITION])
@@ -248,13 +248,13 @@ async def _no_sleep(seconds: float) -> None:
 
 
 def test_backoff_grows_to_a_cap_with_full_jitter() -> None:
-    """Delays lie evenly between 0 and an upper bound that doubles up to the cap."""
-    highest = ExponentialBackoff(base=0.1, cap=30.0, random=lambda: 1.0, sleep=_no_sleep)
-    assert [highest.delay(attempt) for attempt in range(4)] == pytest.approx([0.1, 0.2, 0.4, 0.8])
-    assert highest.delay(100_000) == 30.0
+    """Delays are uniform between 0 and an upper bound that doubles up to the cap."""
+    backoff = ExponentialBackoff(base=0.1, cap=30.0, random=lambda: 1.0, sleep=_no_sleep)
+    assert [backoff.delay(attempt) for attempt in range(4)] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert backoff.delay(100_000) == 30.0
     assert ExponentialBackoff(random=lambda: 0.0).delay(5) == 0.0
 
 
-def test_statistics_begin_at_nothing() -> None:
-    """A pipeline that was not opened has done nothing, and says so."""
+def test_initial_statistics() -> None:
+    """The statistics of a new pipeline are all zero."""
     assert Pipeline("postgresql://", DEFINITIONS).statistics() == ProcessorStatistics()

@@ -1,4 +1,4 @@
-"""`eventbus events`, `chain` and `stats` show what is stored, and say clearly when there is nothing."""
+"""The commands `eventbus events`, `chain` and `stats`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(*arguments: str, **environment: str) -> Result:
 
 
 def test_events_as_json_are_the_events(postgres_dsn: str) -> None:
-    """One event a line, the newest last, byte for byte as `Event.to_bytes` writes them."""
+    """One event per line, the newest last, in the bytes of `Event.to_bytes`."""
     events = agent_execution()
     asyncio.run(store_all(postgres_dsn, *events))
     result = run("events", "--json", "--limit", "3", "--database-url", postgres_dsn)
@@ -50,7 +50,7 @@ def test_events_are_lines_with_what_a_next_command_needs(postgres_dsn: str) -> N
 
 
 def test_events_since(postgres_dsn: str) -> None:
-    """`--since` takes how long ago or a time; nothing that matches is no error, but said."""
+    """`--since` takes a duration or a time; without matches, a message says so, with exit code 0."""
     asyncio.run(store_all(postgres_dsn, *agent_execution()))
     since = ("events", "--json", "--database-url", postgres_dsn, "--since")
     assert len(run(*since, "2026-01-01T00:00:00.200Z").stdout.splitlines()) == 2
@@ -59,7 +59,7 @@ def test_events_since(postgres_dsn: str) -> None:
 
 
 def test_chain_is_a_tree_with_a_verdict(postgres_dsn: str) -> None:
-    """The tree shows times since the first event and gaps; the verdict and what is missing stand below."""
+    """The tree shows times since the first event and gaps, followed by the verdict and the missing types."""
     events = chain_of(ROUTING_REQUESTED, EXECUTION_COMPLETED, gap_ms=250)
     asyncio.run(store_all(postgres_dsn, *events))
     result = run("chain", events[0].event_id, "--database-url", postgres_dsn)
@@ -72,7 +72,7 @@ def test_chain_is_a_tree_with_a_verdict(postgres_dsn: str) -> None:
 
 
 def test_chain_as_json(postgres_dsn: str) -> None:
-    """The same as one JSON object, as over HTTP: effects inside their causes."""
+    """The JSON object of the HTTP API: effects nested in their causes."""
     events = agent_execution()
     asyncio.run(store_all(postgres_dsn, *events))
     result = run("chain", events[0].event_id, "--json", "--database-url", postgres_dsn)
@@ -87,7 +87,7 @@ def test_chain_as_json(postgres_dsn: str) -> None:
 
 
 def test_terminal_codes_in_an_event_are_not_obeyed(postgres_dsn: str) -> None:
-    """What came in an event cannot write to the terminal what it likes."""
+    """Control characters in events are not written to the terminal."""
     payload = {"error_message": "\x1b[2J\x9b2J"}
     events = chain_of(ROUTING_REQUESTED, EXECUTION_FAILED, source="\x1b[2J", tenant_id="\x1b]0;x\x07", payload=payload)
     asyncio.run(store_all(postgres_dsn, *events))
@@ -98,7 +98,7 @@ def test_terminal_codes_in_an_event_are_not_obeyed(postgres_dsn: str) -> None:
 
 
 def test_brackets_in_an_event_are_brackets(postgres_dsn: str) -> None:
-    """What came in an event is not markup, whether it would be valid or not."""
+    """Texts of events are not interpreted as markup, valid or not."""
     events = chain_of(ROUTING_REQUESTED, EXECUTION_FAILED, payload={"error_message": "expected [red], got [/x] :boom:"})
     asyncio.run(store_all(postgres_dsn, *events))
     result = run("chain", events[0].event_id, "--database-url", postgres_dsn)
@@ -107,7 +107,7 @@ def test_brackets_in_an_event_are_brackets(postgres_dsn: str) -> None:
 
 
 def test_stats(postgres_dsn: str) -> None:
-    """Totals, counts by type, and percentiles by chain; with --json the figures as the store gives them."""
+    """Totals, counts by type, and percentiles by chain; with --json the statistics of the store."""
     events = agent_execution() + chain_of(ROUTING_REQUESTED, EXECUTION_FAILED)
     asyncio.run(store_all(postgres_dsn, *events))
     text = run("stats", "--database-url", postgres_dsn).stdout
@@ -120,7 +120,7 @@ def test_stats(postgres_dsn: str) -> None:
 
 @pytest.mark.parametrize("command", [["chain", "0199"], ["events", "--correlation-id", "0199"]])
 def test_malformed_id_is_wrong_usage(command: list[str]) -> None:
-    """It exits with 2 and says what was expected and what came, before it looks for a database."""
+    """An invalid id exits with 2, before a database is looked for."""
     result = run(*command)
     assert result.exit_code == 2
     assert "expected a UUID" in result.stderr
@@ -129,7 +129,7 @@ def test_malformed_id_is_wrong_usage(command: list[str]) -> None:
 
 @pytest.mark.parametrize("command", [["chain"], ["events", "--correlation-id"]])
 def test_unknown_id_is_a_failure(postgres_dsn: str, command: list[str]) -> None:
-    """It exits with 1 and says that nothing of it is stored."""
+    """An unknown chain exits with 1 and a message."""
     wanted = uuid7(0, 1)
     result = run(*command, wanted, "--database-url", postgres_dsn)
     assert result.exit_code == 1
@@ -139,7 +139,7 @@ def test_unknown_id_is_a_failure(postgres_dsn: str, command: list[str]) -> None:
 
 @pytest.mark.parametrize("command", [["events"], ["stats"], ["chain", uuid7(0, 1)]])
 def test_nothing_ever_ran(tmp_path: Path, command: list[str]) -> None:
-    """Without a database the commands say so, and make none."""
+    """Without a database the commands exit with a message, and set up none."""
     result = run(*command, "--data-dir", str(tmp_path / "data"))
     assert result.exit_code == 1
     assert "nothing has been stored yet" in result.stderr
@@ -147,7 +147,7 @@ def test_nothing_ever_ran(tmp_path: Path, command: list[str]) -> None:
 
 
 def test_bad_since_says_what_is_expected() -> None:
-    """Neither a duration nor a time is wrong usage."""
+    """A value that is neither a duration nor a time is a usage error."""
     result = run("events", "--since", "yesterday")
     assert result.exit_code == 2
     assert "expected how long ago" in result.stderr
@@ -156,7 +156,7 @@ def test_bad_since_says_what_is_expected() -> None:
 def test_commands_share_the_server_of_a_running_program_and_start_it_afterwards(
     postgres_server: EmbeddedServer,
 ) -> None:
-    """With --data-dir they find the same database while another process holds it; they do not stop its server."""
+    """With --data-dir the commands use the server of another process, and do not stop it."""
     events = agent_execution()
     asyncio.run(store_all(postgres_server.dsn, *events))
     result = run("chain", events[0].event_id, "--data-dir", str(postgres_server.data_dir))

@@ -1,4 +1,4 @@
-"""What is stored can be read: events by page, chains with verdicts, statistics, and the account of all records."""
+"""Queries of the store: pages of events, chains with verdicts, statistics, dead letters and offsets."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tests.processors.feeding import (
 from tests.processors.proxy import Proxy
 
 
-async def test_event_comes_back_as_it_went_in(postgres_dsn: str) -> None:
-    """Every field survives the way through COPY and jsonb, whatever the alphabet."""
+async def test_event_round_trip(postgres_dsn: str) -> None:
+    """Every field survives COPY and jsonb, in any script."""
     event = Event.new(
         "omninode.agent.routing.requested.v1",
         {"text": 'quote " backslash \\ newline \n 😀', "nested": {"list": [1, 2.5, None, True]}, "huge": 2**63 - 1},
@@ -48,7 +48,7 @@ async def test_event_comes_back_as_it_went_in(postgres_dsn: str) -> None:
 
 
 async def test_long_integers_keep_every_digit(postgres_dsn: str) -> None:
-    """An integer of more than 64 bits is stored as it came, not as the nearest float."""
+    """An integer of more than 64 bits is stored exactly, not as the nearest float."""
     event = agent_execution()[0]
     digits = b"123456789012345678901234567890"
     await store_all(postgres_dsn, event.to_bytes().replace(b'{"n":0}', b'{"n":%b}' % digits))
@@ -61,8 +61,8 @@ async def test_long_integers_keep_every_digit(postgres_dsn: str) -> None:
     assert stored.payload["n"] == float(digits)
 
 
-async def test_pages_give_every_event_once_newest_first(postgres_dsn: str) -> None:
-    """Following the cursors visits all events, also where many share one instant."""
+async def test_pages_have_every_event_once_newest_first(postgres_dsn: str) -> None:
+    """Following the cursors returns all events, also with equal timestamps."""
     events = [event for n in range(6) for event in agent_execution(start=START + timedelta(milliseconds=50 * (n // 3)))]
     await store_all(postgres_dsn, *events)
     seen: list[Event] = []
@@ -79,7 +79,7 @@ async def test_pages_give_every_event_once_newest_first(postgres_dsn: str) -> No
 
 @pytest.mark.parametrize("cursor", ["x", "1.2", "", "99999999999999999999.x", "9" * 18 + "." + uuid7(0, 0)])
 async def test_foreign_cursor_is_refused(postgres_dsn: str, cursor: str) -> None:
-    """A cursor that no page gave is an error, not an empty page; an empty one is none."""
+    """A cursor that is not from a page raises an error; an empty one means the first page."""
     async with EventStore.open(postgres_dsn) as store:
         if not cursor:
             assert (await store.events(cursor=cursor)).events == []
@@ -89,29 +89,29 @@ async def test_foreign_cursor_is_refused(postgres_dsn: str, cursor: str) -> None
 
 
 async def test_filters_select(postgres_dsn: str) -> None:
-    """Each filter keeps the events that match it, alone and with the correlation id."""
-    ours = agent_execution()
-    other = agent_execution(start=START + timedelta(hours=1), tenant_id="other", namespace="test", source="someone")
-    await store_all(postgres_dsn, *ours, *other)
+    """Each filter selects the events that match it, alone and with a correlation id."""
+    first = agent_execution()
+    second = agent_execution(start=START + timedelta(hours=1), tenant_id="other", namespace="test", source="someone")
+    await store_all(postgres_dsn, *first, *second)
     filters: list[tuple[dict[str, Any], list[Event]]] = [
-        ({"correlation_id": ours[0].event_id}, ours),
-        ({"event_type": ROUTING_REQUESTED}, [ours[0], other[0]]),
-        ({"tenant_id": "other"}, other),
-        ({"namespace": "test"}, other),
-        ({"source": "someone"}, other),
-        ({"since": START + timedelta(hours=1)}, other),
-        ({"until": START + timedelta(hours=1)}, ours),
-        ({"correlation_id": ours[0].event_id, "event_type": ROUTING_REQUESTED}, ours[:1]),
-        ({"correlation_id": ours[0].event_id, "tenant_id": "other"}, []),
+        ({"correlation_id": first[0].event_id}, first),
+        ({"event_type": ROUTING_REQUESTED}, [first[0], second[0]]),
+        ({"tenant_id": "other"}, second),
+        ({"namespace": "test"}, second),
+        ({"source": "someone"}, second),
+        ({"since": START + timedelta(hours=1)}, second),
+        ({"until": START + timedelta(hours=1)}, first),
+        ({"correlation_id": first[0].event_id, "event_type": ROUTING_REQUESTED}, first[:1]),
+        ({"correlation_id": first[0].event_id, "tenant_id": "other"}, []),
     ]
     async with EventStore.open(postgres_dsn) as store:
-        for wanted, expected in filters:
-            found = (await store.events(**wanted)).events
-            assert sorted(found, key=lambda e: e.event_id) == sorted(expected, key=lambda e: e.event_id), wanted
+        for arguments, expected in filters:
+            events = (await store.events(**arguments)).events
+            assert sorted(events, key=lambda e: e.event_id) == sorted(expected, key=lambda e: e.event_id), arguments
 
 
 async def test_chain_is_in_causal_order(postgres_dsn: str) -> None:
-    """A cause comes before its effects, even where the clocks disagree; unknown causes make roots."""
+    """A cause precedes its effects, even with contradictory timestamps; an event with an unknown cause is a root."""
     root, *rest = agent_execution()
     early = rest[0].evolve(timestamp=START - timedelta(seconds=1))
     lost = Event.new(EXECUTION_FAILED, {}, timestamp=START).evolve(
@@ -140,7 +140,7 @@ VERDICTS = {
 
 @pytest.mark.parametrize(("verdict", "types"), VERDICTS.items())
 async def test_verdicts(postgres_dsn: str, verdict: str, types: tuple[str, ...]) -> None:
-    """Each way in which a chain can differ from the catalog has its word, whatever the order of arrival."""
+    """Each deviation from the catalog has its verdict, for any order of arrival."""
     events = chain_of(*types)
     random.Random(verdict).shuffle(events)
     await store_all(postgres_dsn, *events)
@@ -151,8 +151,8 @@ async def test_verdicts(postgres_dsn: str, verdict: str, types: tuple[str, ...])
 
 
 @pytest.mark.parametrize("types", [("shop.order.placed.v1",), (*AGENT_EXECUTION, "shop.order.placed.v1")])
-async def test_unknown_type_does_not_lose_its_chain(postgres_dsn: str, types: tuple[str, ...]) -> None:
-    """Events of types that the catalog does not know count like others, and make a chain unexpected."""
+async def test_unknown_type_belongs_to_its_chain(postgres_dsn: str, types: tuple[str, ...]) -> None:
+    """Events of unknown types are counted like others, and make a chain unexpected."""
     events = chain_of(*types)
     await store_all(postgres_dsn, *events)
     async with EventStore.open(postgres_dsn) as store:
@@ -166,7 +166,7 @@ async def test_unknown_type_does_not_lose_its_chain(postgres_dsn: str, types: tu
 
 @pytest.mark.parametrize("failed_first", [False, True])
 async def test_two_endings_count_as_one_failure(postgres_dsn: str, failed_first: bool) -> None:
-    """A chain that both completed and failed has failed, in whichever order and in however many batches they came."""
+    """A chain that both completed and failed counts as failed, for any order and any batches."""
     *before, completed = agent_execution()
     failed = Event.new(EXECUTION_FAILED, {}, cause=before[-1], timestamp=START + timedelta(seconds=1))
     endings = [failed, completed] if failed_first else [completed, failed]
@@ -183,7 +183,7 @@ async def test_two_endings_count_as_one_failure(postgres_dsn: str, failed_first:
 
 
 async def test_statistics_are_within_one_percent(postgres_dsn: str) -> None:
-    """Counts are exact; percentiles differ from the exact ones by 1 % at most."""
+    """Counts are exact; percentiles have a relative error of at most 1 %."""
     rng = random.Random(5)
     durations = [rng.lognormvariate(6, 1) for _ in range(400)]
     events = []
@@ -201,14 +201,14 @@ async def test_statistics_are_within_one_percent(postgres_dsn: str) -> None:
     assert statistics["events"]["per_second"] == pytest.approx(len(events) / 420)
     chains = statistics["chains"]
     assert (chains["total"], chains["completed"], chains["failed"], chains["in_flight"]) == (401, 360, 40, 1)
-    one = chains["by_chain"]["agent-execution"]
+    chain = chains["by_chain"]["agent-execution"]
     for percent in (50, 95, 99):
         exact = sorted(durations)[math.ceil(percent / 100 * len(durations)) - 1]
-        assert one[f"p{percent}_ms"] == pytest.approx(exact, rel=0.0101)
+        assert chain[f"p{percent}_ms"] == pytest.approx(exact, rel=0.0101)
 
 
 async def test_statistics_of_a_period_and_a_tenant(postgres_dsn: str) -> None:
-    """Periods are of whole minutes, a chain belongs to the minute of its request, and tenants are kept apart."""
+    """Periods are rounded to minutes; a chain counts in the minute of its request; tenants are counted separately."""
     early = agent_execution(start=START, gap_ms=30_000)
     late = agent_execution(start=START + timedelta(minutes=2), tenant_id="other")
     await store_all(postgres_dsn, *early, *late)
@@ -228,8 +228,8 @@ async def test_statistics_of_a_period_and_a_tenant(postgres_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
-async def test_statistics_at_the_ends_of_time(postgres_dsn: str, when: str) -> None:
-    """An event of any time that can be written down is counted."""
+async def test_statistics_of_extreme_timestamps(postgres_dsn: str, when: str) -> None:
+    """Events with the first and the last valid timestamp are counted."""
     event = agent_execution()[0].evolve(timestamp=datetime.fromisoformat(when))
     await store_all(postgres_dsn, event)
     async with EventStore.open(postgres_dsn) as store:
@@ -238,8 +238,8 @@ async def test_statistics_at_the_ends_of_time(postgres_dsn: str, when: str) -> N
     assert statistics["events"]["per_second"] == pytest.approx(1 / 60)
 
 
-async def test_late_request_corrects_the_past(postgres_dsn: str) -> None:
-    """A chain whose request comes last is counted then, in the minute of its request, with its true duration."""
+async def test_late_request_corrects_the_statistics(postgres_dsn: str) -> None:
+    """A chain whose request is stored last counts in the minute of the request, with the correct duration."""
     request, *rest = agent_execution(gap_ms=1000)
     await store_all(postgres_dsn, *rest)
     async with EventStore.open(postgres_dsn) as store:
@@ -250,8 +250,8 @@ async def test_late_request_corrects_the_past(postgres_dsn: str) -> None:
     assert chains["by_chain"]["agent-execution"]["p50_ms"] == pytest.approx(3000, rel=0.01)
 
 
-async def test_every_record_is_accounted_for(postgres_dsn: str) -> None:
-    """Read = new + duplicates + dead in each partition; what is no event is kept with its place and the reason."""
+async def test_conservation(postgres_dsn: str) -> None:
+    """Law: read = new + duplicates + dead; dead letters have position, value and reason."""
     events = agent_execution()
     await store_all(postgres_dsn, *events, events[0], b"{", None)
     await store_all(postgres_dsn, *events[:2])
@@ -266,8 +266,8 @@ async def test_every_record_is_accounted_for(postgres_dsn: str) -> None:
     assert "expected a JSON object" in oldest.error
 
 
-async def test_store_that_never_was_is_not_made_to_look(empty_dsn: str) -> None:
-    """Reading with `create=False` leaves a foreign database as it is, and says that nothing is there."""
+async def test_open_without_create(empty_dsn: str) -> None:
+    """With `create=False`, a database without the schema is refused and not changed."""
     with pytest.raises(NoDatabase, match="nothing has been stored"):
         async with EventStore.open(empty_dsn, create=False):
             pass
@@ -276,8 +276,8 @@ async def test_store_that_never_was_is_not_made_to_look(empty_dsn: str) -> None:
         await store.ping()
 
 
-async def test_store_that_went_away_is_a_connection_error(postgres_dsn: str) -> None:
-    """When the server ends our connections, at most one query fails, as an OSError, and the next one succeeds."""
+async def test_terminated_connections(postgres_dsn: str) -> None:
+    """After the server has terminated the connections, at most one query fails, and the next one succeeds."""
     async with EventStore.open(postgres_dsn) as store:
         await store.ping()
         connection = await asyncpg.connect(postgres_dsn)
@@ -286,15 +286,15 @@ async def test_store_that_went_away_is_a_connection_error(postgres_dsn: str) -> 
             "WHERE application_name = 'eventbus-store' AND datname = current_database()"
         )
         await connection.close()
-        with suppress(StoreUnreachable):  # the pool may have noticed already
+        with suppress(StoreUnreachable):  # unless the pool has noticed already
             await store.ping()
         await store.ping()
 
 
-async def test_store_that_stays_away_is_said_by_its_errors_alone(
+async def test_unreachable_server_is_not_logged(
     postgres_dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each query fails with one sentence; nothing goes on in the background that writes to the log."""
+    """Each query raises an error; no background task writes to the log."""
     async with Proxy(postgres_dsn, tmp_path) as proxy, EventStore.open(proxy.dsn) as store:
         await store.ping()
         proxy.cut_after, proxy.cut_next = b"SELECT", 100
@@ -306,10 +306,10 @@ async def test_store_that_stays_away_is_said_by_its_errors_alone(
     assert caplog.records == []
 
 
-async def test_nobody_at_the_address() -> None:
-    """A database that does not answer is said to be unreachable, at its address, without the password."""
+async def test_no_server() -> None:
+    """The error has the address of the server, without the password."""
     assert issubclass(StoreUnreachable, OSError)
-    with pytest.raises(StoreUnreachable, match=r"//someone@127\.0\.0\.1:1/none") as refused:
+    with pytest.raises(StoreUnreachable, match=r"//someone@127\.0\.0\.1:1/none") as error:
         async with EventStore.open("postgresql://someone:secret@127.0.0.1:1/none"):
             pass
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(error.value)

@@ -1,4 +1,4 @@
-"""`eventbus verify --store`: what was stored, and what was counted, is held against the catalog and the ledger."""
+"""`eventbus verify --store` checks stored events and counts against the catalog and the ledger."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from eventbus.cli import cli
 from tests.processors.feeding import agent_execution, store_all
 
 UNSEEN = {"late", "reorder"}
-"""A store has no order: late events correct the past."""
+"""Faults that a store does not show, because it has no order of arrival."""
 TWICE = {"duplicate", "changed-duplicate"}
 
 
 def stored(dsn: str, ledger: Path, *faults: Fault) -> list[bytes]:
-    """Stores a run with faults; returns its lines."""
+    """Store a run with faults; returns its lines."""
     generator = ChainGenerator(seed=5)
     book = io.BytesIO()
     blocks = generator.injector(faults, book).blocks(generator.blocks(chains=250))
@@ -56,7 +56,7 @@ def test_a_sound_store_passes(postgres_dsn: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_named(kind: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """Faults are found in the events, the dead letters or the duplicates, and the ledger is conserved."""
+    """Faults are found in events, dead letters or duplicates, and explained by the ledger."""
     stored(postgres_dsn, tmp_path / "ledger.jsonl", Fault(kind=kind, rate=0.2 if kind == "missing-started" else 0.05))
     code, alone = verified(postgres_dsn)
     assert (code == 0) == (kind in UNSEEN)
@@ -71,7 +71,7 @@ def test_each_kind_is_named(kind: str, postgres_dsn: str, tmp_path: Path) -> Non
 
 
 def test_every_kind_at_once(postgres_dsn: str, tmp_path: Path) -> None:
-    """The ledger explains all."""
+    """The ledger explains every finding."""
     stored(postgres_dsn, tmp_path / "ledger.jsonl", *(Fault(kind=kind, rate=0.03) for kind in KINDS))
     _, report = verified(postgres_dsn, "--ledger", str(tmp_path / "ledger.jsonl"))
     assert "ledger" not in failed(report)
@@ -79,7 +79,7 @@ def test_every_kind_at_once(postgres_dsn: str, tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_cut_off(postgres_dsn: str, tmp_path: Path) -> None:
-    """What was held back when it ended is neither expected nor missed."""
+    """Events held back at the end of a run are not expected."""
     generator, book = ChainGenerator(seed=5), io.BytesIO()
     stage = generator.injector([Fault(kind=kind, rate=0.1) for kind in ("late", *TWICE)], book)
     lines: list[bytes] = []
@@ -94,7 +94,7 @@ def test_a_run_that_was_cut_off(postgres_dsn: str, tmp_path: Path) -> None:
 
 
 def test_dead_letters_have_places(postgres_dsn: str, tmp_path: Path) -> None:
-    """A finding about one says which record it was."""
+    """A finding about a dead letter has the position of the record."""
     lines = stored(postgres_dsn, tmp_path / "ledger.jsonl")
     asyncio.run(store_all(postgres_dsn, b"\xff"))
     _, report = verified(postgres_dsn)
@@ -103,7 +103,7 @@ def test_dead_letters_have_places(postgres_dsn: str, tmp_path: Path) -> None:
 
 
 def test_what_the_ledger_does_not_say(postgres_dsn: str, tmp_path: Path) -> None:
-    """An event, a dead letter and a duplicate from elsewhere are found."""
+    """An event, a dead letter and a duplicate that are not of the run are found."""
     lines = stored(postgres_dsn, tmp_path / "ledger.jsonl")
     asyncio.run(store_all(postgres_dsn, b"\xff", lines[3], *agent_execution(), group="other"))
     code, report = verified(postgres_dsn, "--ledger", str(tmp_path / "ledger.jsonl"))
@@ -116,7 +116,7 @@ def test_what_the_ledger_does_not_say(postgres_dsn: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("arguments", [[], ["-", "--store"], ["--store", "--topic", "a"], ["--topic", "a,,b"]])
 def test_one_source(arguments: list[str]) -> None:
-    """A file, topics or the store: exactly one of them."""
+    """Exactly one of a file, topics or the store is accepted."""
     result = CliRunner().invoke(cli, ["verify", *arguments], input="")
     assert result.exit_code == 2
     assert "expected" in result.stderr

@@ -1,4 +1,4 @@
-"""Sessions of visitors are stored as chains: whatever they caused behind the scenes, the session itself counts."""
+"""Visitor sessions are stored as chains, defined by the session's events and not by those it caused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.processors.oracle import assert_exact
 
 
 async def test_sessions_conform(postgres_dsn: str) -> None:
-    """Every session that has ended conforms, those that cause chains behind the scenes included."""
+    """Every completed session conforms, including those that caused backend chains."""
     catalog = Catalog.default().only("visitor-session")
     definitions = ChainDefinitions.of(catalog)
     values = [value for lines in ChainGenerator(catalog, seed=3).lines(chains=150) for value in lines]

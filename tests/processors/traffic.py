@@ -1,4 +1,4 @@
-"""Logs full of everything that goes wrong: duplicates, poison, two endings, missing requests, disorder, strangers."""
+"""Logs with duplicates, invalid records, chains with two ends or no request, disorder and unknown types."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Log = dict[TopicPartition, list[Record]]
 
 
 def make_log(seed: int, *, chains: int = 400, by_key: bool = True) -> Log:
-    """Some thousand records over four partitions; without `by_key`, chains are spread over all of them."""
+    """More than a thousand records in four partitions; without `by_key`, chains are spread over all of them."""
     rng = random.Random(seed)
     values: list[tuple[float, str, bytes | None]] = []
     for number in range(chains):
         for event in _chain(rng, number):
-            place = event.timestamp.timestamp() + rng.random() * 5  # disorder over some seconds
-            values.append((place, event.correlation_id, event.to_bytes()))
+            time = event.timestamp.timestamp() + rng.random() * 5  # up to 5 s of disorder
+            values.append((time, event.correlation_id, event.to_bytes()))
             if rng.random() < 0.03:
-                values.append((place + rng.choice([0.001, 1, 60]), event.correlation_id, event.to_bytes()))
+                values.append((time + rng.choice([0.001, 1, 60]), event.correlation_id, event.to_bytes()))
         if rng.random() < 0.05:
             values.append((START.timestamp() + number, str(number), rng.choice(POISON)))
     values.sort(key=lambda value: value[0])
@@ -45,7 +45,7 @@ def make_log(seed: int, *, chains: int = 400, by_key: bool = True) -> Log:
 
 
 def values_of(log: Log) -> list[bytes | None]:
-    """All values, partition by partition."""
+    """All values, by partition."""
     return [value for part in log.values() for _, value in part]
 
 
@@ -56,9 +56,9 @@ def _chain(rng: random.Random, number: int) -> list[Event]:
     events = chain_of(*types, start=start, gap_ms=rng.expovariate(1 / 300), tenant_id=tenant, rng=rng)
     match rng.randrange(12):
         case 0:
-            return events[1:]  # its request is missing
+            return events[1:]  # without its request
         case 1:
-            return events[:-1]  # never ends
+            return events[:-1]  # without an end
         case 2:
             late = start + timedelta(milliseconds=rng.randint(-500, 500))
             return [*events, _more(rng, events[0], EXECUTION_FAILED, late)]
@@ -76,7 +76,7 @@ def _more(rng: random.Random, cause: Event, event_type: str, when: datetime) -> 
 
 
 def _with_gaps(rng: random.Random, part: list[Record]) -> list[Record]:
-    """Offsets as after compaction: some are missing."""
+    """The records with gaps between offsets, as after compaction."""
     offset = 0
     gapped: list[Record] = []
     for _, value in part:

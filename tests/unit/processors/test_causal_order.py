@@ -1,4 +1,4 @@
-"""The events of a chain stand after what caused them."""
+"""The events of a chain are sorted after their causes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from eventbus.processors.store.chains import causal_order
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def event(number: int, cause: int | None, ms: int) -> Event:
-    made = Event.new("shop.order.placed.v1", {}, timestamp=START + timedelta(milliseconds=ms))
-    return made.evolve(event_id=str(number), causation_id=None if cause is None else str(cause))
+def make_event(number: int, cause: int | None, ms: int) -> Event:
+    draft = Event.new("shop.order.placed.v1", {}, timestamp=START + timedelta(milliseconds=ms))
+    return draft.evolve(event_id=str(number), causation_id=None if cause is None else str(cause))
 
 
 links = st.lists(st.tuples(st.none() | st.integers(0, 12), st.integers(0, 50)), max_size=12)
@@ -23,18 +23,18 @@ links = st.lists(st.tuples(st.none() | st.integers(0, 12), st.integers(0, 50)), 
 
 @given(links)
 def test_effects_come_after_their_causes(links: list[tuple[int | None, int]]) -> None:
-    """Whatever causes what, with causes missing and in circles: every event appears once, after its cause if it can."""
-    events = [event(number, cause, ms) for number, (cause, ms) in enumerate(links)]
+    """With missing causes and cycles, every event appears once, after its cause unless they form a cycle."""
+    events = [make_event(number, cause, ms) for number, (cause, ms) in enumerate(links)]
     ordered = causal_order(events)
     assert sorted(e.event_id for e in ordered) == sorted(e.event_id for e in events)
-    place = {e.event_id: n for n, e in enumerate(ordered)}
-    for one in ordered:
-        if one.causation_id in place and not _in_circle(one, {e.event_id: e for e in events}):
-            assert place[one.causation_id] < place[one.event_id]
+    index = {e.event_id: n for n, e in enumerate(ordered)}
+    for event in ordered:
+        if event.causation_id in index and not _in_cycle(event, {e.event_id: e for e in events}):
+            assert index[event.causation_id] < index[event.event_id]
 
 
-def _in_circle(event: Event, by_id: dict[str, Event]) -> bool:
-    """Whether going from cause to cause never ends."""
+def _in_cycle(event: Event, by_id: dict[str, Event]) -> bool:
+    """Whether following the causes never ends."""
     for _ in range(len(by_id) + 1):
         cause = by_id.get(event.causation_id or "")
         if cause is None:
@@ -45,6 +45,6 @@ def _in_circle(event: Event, by_id: dict[str, Event]) -> bool:
 
 @given(st.lists(st.integers(0, 50), max_size=12))
 def test_roots_are_ordered_by_time(times: list[int]) -> None:
-    """Where nothing causes anything, the time decides, then the id."""
-    events = [event(number, None, ms) for number, ms in enumerate(times)]
+    """Events without causes are sorted by time, then by id."""
+    events = [make_event(number, None, ms) for number, ms in enumerate(times)]
     assert causal_order(events) == sorted(events, key=lambda e: (e.timestamp, e.event_id))

@@ -1,4 +1,4 @@
-"""What the database learns of a catalog: a role and a bit for each type, and the ways through each chain."""
+"""Chain definitions give the database a role and a bit for each type, and a mask for each path through a chain."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from eventbus.processors.store.definitions import BITS, ChainDefinitions, stable
 CATALOG = Catalog.default()
 
 
-def test_every_way_through_a_chain_is_a_mask_of_its_types() -> None:
-    """The two ways of an agent execution share three types and differ in how they end."""
+def test_every_path_is_a_mask_of_its_types() -> None:
+    """The two paths of an agent execution share three types and differ in their end."""
     definitions = ChainDefinitions.of(CATALOG)
     prefix = "omninode.agent."
     shared = ("routing.requested.v1", "routing.completed.v1", "execution.started.v1")
@@ -26,25 +26,25 @@ def test_every_way_through_a_chain_is_a_mask_of_its_types() -> None:
     assert definitions.types[prefix + shared[0]][:2] == ("agent-execution", 1)
 
 
-def test_types_have_bits_of_their_own() -> None:
-    """While there are bits enough, no two types of a catalog share one, and none has the bit of strangers."""
+def test_types_have_distinct_bits() -> None:
+    """With enough bits, no two types of a catalog share one, and none has the bit of unknown types."""
     bits = [definition.bit for definition in ChainDefinitions.of(CATALOG).types.values()]
     assert len(set(bits)) == len(bits)
     assert all(bit.bit_count() == 1 and bit < 1 << BITS for bit in bits)
 
 
-def test_chains_that_begin_alike_are_one_choice() -> None:
-    """A type that starts several chains names them all, and any of their ways conforms."""
+def test_chains_with_the_same_first_type() -> None:
+    """A type that starts several chains names all of them, and each of their paths conforms."""
     chain = CATALOG.chain("vault-read")
-    twice = replace(CATALOG, chains={**CATALOG.chains, "vault-again": replace(chain, name="vault-again")})
-    definitions = ChainDefinitions.of(twice)
+    catalog = replace(CATALOG, chains={**CATALOG.chains, "vault-again": replace(chain, name="vault-again")})
+    definitions = ChainDefinitions.of(catalog)
     assert definitions.types[chain.root].chain == "vault-again | vault-read"
     assert definitions.paths["vault-again | vault-read"] == ChainDefinitions.of(CATALOG).paths["vault-read"]
 
 
 @given(st.sets(st.text(), max_size=BITS))
-def test_up_to_62_names_have_numbers_of_their_own(names: set[str]) -> None:
-    """Each number is used once, whatever the names; the order in which they come does not matter."""
+def test_up_to_62_names_have_distinct_bits(names: set[str]) -> None:
+    """Each bit number is used once, for any names in any order."""
     numbers = stable_bits(names)
     assert set(numbers) == names
     assert len(set(numbers.values())) == len(names)
@@ -52,20 +52,20 @@ def test_up_to_62_names_have_numbers_of_their_own(names: set[str]) -> None:
     assert stable_bits(sorted(names, reverse=True)) == numbers
 
 
-def test_growing_catalog_leaves_most_types_where_they_are() -> None:
-    """Adding a type moves few others, so that what is stored need not be folded again."""
+def test_growing_catalog_keeps_most_bits() -> None:
+    """Adding a type changes the bits of few others, so that stored events need not be folded again."""
     names = [f"shop.thing{n}.requested.v1" for n in range(20)]
     before, after = stable_bits(names), stable_bits([*names, "shop.another.requested.v1"])
     assert sum(before[name] != after[name] for name in names) <= 2
 
 
 @pytest.mark.parametrize("chain", CATALOG.chains)
-def test_every_chain_of_the_catalog_has_a_way(chain: str) -> None:
-    """No chain is known to the database without a way through it."""
+def test_every_chain_of_the_catalog_has_a_path(chain: str) -> None:
+    """Every chain is stored with at least one path."""
     assert ChainDefinitions.of(CATALOG).paths[chain]
 
 
-def test_chains_switched_off_are_known() -> None:
-    """Emitting some chains only changes nothing for those of the others that are stored."""
+def test_disabled_chains_are_defined() -> None:
+    """Restricting a catalog to some chains does not change the definitions."""
     catalog = Catalog.default()
     assert ChainDefinitions.of(catalog.only("agent-execution")) == ChainDefinitions.of(catalog)

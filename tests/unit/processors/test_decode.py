@@ -1,4 +1,4 @@
-"""Record values become rows of a COPY, or dead letters that say why."""
+"""Record values are decoded into rows of a COPY, or into dead letters with a reason."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def is_event(value: bytes) -> bool:
     return True
 
 
-def test_canonical_event_takes_the_quick_way() -> None:
-    """What `Event.to_bytes` writes is recognised, roots and effects alike."""
+def test_canonical_event_takes_the_fast_path() -> None:
+    """The regular expression matches the output of `Event.to_bytes`, with and without a cause."""
     root = Event.new("omninode.agent.routing.requested.v1", {"a": 1})
     effect = Event.new("omninode.agent.routing.completed.v1", {}, cause=root)
     assert canonical.fullmatch(root.to_bytes())
@@ -69,12 +69,12 @@ def test_canonical_event_takes_the_quick_way() -> None:
 
 
 @pytest.mark.parametrize("fields", [FIELDS, {**FIELDS, "causation_id": OTHER_ID, "correlation_id": OTHER_ID}])
-def test_both_ways_give_the_same_row(fields: dict[str, Any]) -> None:
-    """White space and the order of fields change nothing in the row, save the payload's own text."""
-    quick = RowEncoder().encode(orjson.dumps(fields))
+def test_both_paths_give_the_same_row(fields: dict[str, Any]) -> None:
+    """White space and the order of fields do not change the row, except for the text of the payload."""
+    fast = RowEncoder().encode(orjson.dumps(fields))
     slow = orjson.dumps(dict(sorted(fields.items(), reverse=True))).replace(b',"', b' ,\n "')
     assert not canonical.fullmatch(slow)
-    assert RowEncoder().encode(slow) == quick
+    assert RowEncoder().encode(slow) == fast
 
 
 NOT_EVENTS = {
@@ -127,7 +127,7 @@ NOT_EVENTS = {
 
 @pytest.mark.parametrize("poison", NOT_EVENTS.values(), ids=NOT_EVENTS.keys())
 def test_poison_is_a_dead_letter(poison: bytes) -> None:
-    """What `Event.from_bytes` refuses never becomes a row, and the dead letter has its place, value and reason."""
+    """A value that `Event.from_bytes` refuses becomes a dead letter with its position, value and reason."""
     assert not is_event(poison)
     batch = decode(poison)
     assert batch.rows == []
@@ -146,7 +146,7 @@ BEYOND_POSTGRESQL = {
 
 @pytest.mark.parametrize("poison", BEYOND_POSTGRESQL.values(), ids=BEYOND_POSTGRESQL.keys())
 def test_events_that_postgresql_cannot_store_are_dead_letters(poison: bytes) -> None:
-    """They are events, but a NUL, or a text longer than an index takes, has no place in the database."""
+    """Valid events with U+0000, or with texts too long for an index, do not become rows."""
     assert is_event(poison)
     assert decode(poison).rows == []
 
@@ -175,7 +175,7 @@ STRANGE_EVENTS = {
 
 @pytest.mark.parametrize("strange", STRANGE_EVENTS.values(), ids=STRANGE_EVENTS.keys())
 def test_every_valid_event_is_a_row(strange: bytes) -> None:
-    """What `Event.from_bytes` accepts becomes a row whose payload is the text that came."""
+    """A value that `Event.from_bytes` accepts becomes a row with the unchanged text of the payload."""
     assert is_event(strange)
     batch = decode(strange)
     assert len(batch.rows) == 1
@@ -185,7 +185,7 @@ def test_every_valid_event_is_a_row(strange: bytes) -> None:
 
 @pytest.mark.parametrize("spaced", [False, True])
 def test_depth_has_one_limit(spaced: bool) -> None:
-    """Nesting is accepted exactly as deep as `Event.from_bytes` does, on both ways."""
+    """Both paths accept the same depth of nesting as `Event.from_bytes`."""
     for depth in range(1018, 1028):
         deep = with_payload(b'{"a":' + b"[" * depth + b"]" * depth + b"}")
         raw = deep.replace(b',"source', b', "source') if spaced else deep
@@ -222,7 +222,7 @@ odd_changes = st.fixed_dictionaries(
 def test_rows_are_exactly_the_valid_events(
     *, changes: dict[str, Any], indent: int | None, ascii_only: bool, cut: int, order: Any, shuffled: bool
 ) -> None:
-    """Decoding accepts what `Event.from_bytes` accepts and PostgreSQL can hold, however the JSON is written."""
+    """Decoding accepts the values that `Event.from_bytes` accepts and PostgreSQL can store, in any JSON formatting."""
     items = list({**FIELDS, **changes}.items())
     if shuffled:
         order.shuffle(items)
@@ -236,21 +236,21 @@ def test_rows_are_exactly_the_valid_events(
 
 @given(st.dictionaries(st.text(), json_values, max_size=5))
 def test_raw_payload_is_what_a_json_parser_sees(payload: dict[str, Any]) -> None:
-    """The slice cut out of the value, wherever the payload stands, is the payload."""
+    """The slice is the payload, wherever it is in the value."""
     text = json.dumps({"a": {"payload": 1}, "payload": payload, "z": ["}", {"payload": [2]}]})
     assert json.loads(raw_payload(text.encode())) == payload
 
 
 def test_duplicates_nearby_are_dropped_and_counted() -> None:
-    """The first content of an id wins; law: read = new + duplicates + dead."""
+    """The first event of an id is kept; law: read = new + duplicates + dead."""
     batch = decode(value(), value(), b"{", value(event_id=OTHER_ID), value(source="another"))
     progress = batch.progress[PARTITION]
     assert (progress.read, progress.new, progress.duplicates, progress.dead) == (5, 2, 2, 1)
     assert len(batch.rows) == 2
 
 
-def test_recent_forgets_the_oldest_first() -> None:
-    """Of more ids than it holds, the last `size` are always remembered."""
+def test_dedup_cache_drops_the_oldest_first() -> None:
+    """The cache holds at least the last `size` ids."""
     cache = DedupCache(size=10)
     ids = [bytes([n]) for n in range(35)]
     for event_id in ids:
@@ -259,7 +259,7 @@ def test_recent_forgets_the_oldest_first() -> None:
 
 
 def test_row_has_the_documented_binary_form() -> None:
-    """Ten fields, each with its length; the time in microseconds since 2000; the payload as jsonb version 1."""
+    """Ten fields with their lengths; the timestamp in microseconds since 2000; the payload as jsonb version 1."""
     row = RowEncoder().encode(value())
     assert row[:2] == (10).to_bytes(2, "big")
     assert row[6:22].hex() == ID.replace("-", "")
@@ -268,8 +268,8 @@ def test_row_has_the_documented_binary_form() -> None:
     assert row.endswith(b'\1{"query":"optimize database"}')
 
 
-def test_refused_row_becomes_a_dead_letter_with_its_origin() -> None:
-    """A row that the database refuses is traced back to its record, between poison, duplicates and good rows."""
+def test_rejected_row_becomes_a_dead_letter() -> None:
+    """A rejected row is traced back to its record, among invalid records, duplicates and valid rows."""
     batch = decode(b"{", value(), value(), value(event_id=OTHER_ID))
     batch.dead_letter({1: "too odd"})
     assert batch.dead_letters[-1] == DeadLetter(PARTITION, 3, value(event_id=OTHER_ID), "too odd")
@@ -278,8 +278,8 @@ def test_refused_row_becomes_a_dead_letter_with_its_origin() -> None:
     assert (progress.read, progress.new, progress.duplicates, progress.dead) == (4, 1, 1, 2)
 
 
-def test_reason_can_be_stored_whatever_came() -> None:
-    """A dead letter quotes what came, but never a NUL, and never at length."""
+def test_reason_can_be_stored() -> None:
+    """The reason of a dead letter quotes the value without U+0000, in at most 500 characters."""
     batch = decode(value(**{"\0" + "x" * 10_000: 1}))
     assert "\0" not in batch.dead_letters[0].error
     assert len(batch.dead_letters[0].error) <= 500
