@@ -16,12 +16,10 @@ from eventbus.broker.batch import RecordBatch
 from eventbus.errors import BusClosed, IllegalGeneration, NotAssigned, UnknownMember
 from eventbus.event import now_us
 from eventbus.inprocess import InProcessBus
-from eventbus.inprocess.consumer import InProcessConsumer
+from eventbus.inprocess.consumer import InProcessConsumer, Partitions
 from eventbus.processors.faust_app.consumer import BatchConsumer
 from eventbus.processors.ingest.router import FetchedBatch, OffsetRange
 from eventbus.record import ConsumerRecord, ProducerRecord, TopicPartition
-
-Partitions = frozenset[TopicPartition]
 
 
 class BusConsumer(BatchConsumer):

@@ -20,7 +20,7 @@ cursor_pattern = re.compile(r"(-?\d{1,18})\.([0-9a-f-]{36})")
 """Timestamp in microseconds since 1970, and event id."""
 
 
-class EventPage(NamedTuple):
+class StoredPage(NamedTuple):
     """A page of events, newest first."""
 
     events: list[Event]
@@ -28,10 +28,10 @@ class EventPage(NamedTuple):
     """Cursor of the next page; None on the last page."""
 
 
-def event_page(rows: Sequence[asyncpg.Record], limit: int) -> EventPage:
+def event_page(rows: Sequence[asyncpg.Record], limit: int) -> StoredPage:
     """A page of up to `limit` events; a further row means that there is a next page."""
     events = [event_from_row(row) for row in rows[:limit]]
-    return EventPage(events, _cursor(events[-1]) if events and len(rows) > limit else None)
+    return StoredPage(events, _cursor(events[-1]) if events and len(rows) > limit else None)
 
 
 def event_from_row(row: asyncpg.Record) -> Event:

@@ -16,7 +16,7 @@ from eventbus.processors.postgres.external import without_password
 from eventbus.processors.store.chains import OUTCOMES, StoredChain, causal_order
 from eventbus.processors.store.connect import SESSION, connect, is_transient
 from eventbus.processors.store.dead_letters import StoredDeadLetter
-from eventbus.processors.store.events import EventPage, event_from_row, event_page, parse_cursor
+from eventbus.processors.store.events import StoredPage, event_from_row, event_page, parse_cursor
 from eventbus.processors.store.migrate import is_migrated, migrate
 from eventbus.processors.store.offsets import Conservation
 from eventbus.processors.store.queries import SQL
@@ -80,7 +80,7 @@ class EventStore:
         until: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
-    ) -> EventPage:
+    ) -> StoredPage:
         """Events that match all filters, newest first.
 
         Args:
