@@ -1,4 +1,4 @@
-"""The event bus you can pip install: events, the bus protocol, a bus in this process, and one on Kafka."""
+"""Events, the bus protocol, a bus in this process and one on Kafka, and a generator of event chains."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ _MODULES = {
     "SystemClock": "eventbus.clock",
     "TopicPartition": "eventbus.record",
 }
-"""Where a public name is defined, `eventbus.errors` if not here. All are imported on first access: importing any module
-of the package imports this one, and asyncio, aiokafka and NumPy are slow to import."""
+"""The module of each public name; the default is `eventbus.errors`. Names are imported at first access: importing any
+module of the package imports this one, and asyncio, aiokafka and NumPy are slow to import."""
 
 
 def __getattr__(name: str) -> Any:

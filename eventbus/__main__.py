@@ -1,4 +1,4 @@
-"""`python -m eventbus`: the same program as `eventbus`."""
+"""`python -m eventbus`: the same as the command `eventbus`."""
 
 from eventbus.cli import main
 

@@ -1,4 +1,4 @@
-"""What time it is, as an argument: the system's clock, or one that a test moves by hand."""
+"""Clocks: the system's, and one that a test advances."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the wall time."""
+    """A source of the wall time."""
 
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch."""
@@ -15,14 +15,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system's clock."""
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
 
 class ManualClock:
-    """Stands still until it is told to move."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, start_ms: int = 0) -> None:
         self._now_ms = start_ms
@@ -31,7 +31,7 @@ class ManualClock:
         return self._now_ms
 
     def advance(self, ms: int) -> None:
-        """Move forward; time never goes back.
+        """Move the clock forward.
 
         Raises:
             ValueError: `ms` is negative.

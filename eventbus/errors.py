@@ -1,10 +1,10 @@
-"""Every error of this package, under one root, so that one `except EventBusError` is enough."""
+"""The exceptions of the bus, all derived from `EventBusError`."""
 
 from __future__ import annotations
 
 
 class EventBusError(Exception):
-    """The event bus could not do what was asked."""
+    """An operation of the event bus failed."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
@@ -14,8 +14,8 @@ class InvalidEvent(EventBusError):
     """The bytes or fields given are not an event.
 
     Args:
-        field: name of the offending field, or None when the whole is at fault.
-        problem: what was expected and what came.
+        field: name of the invalid field; None if the value as a whole is invalid.
+        problem: what was expected, and what was given.
     """
 
     def __init__(self, problem: str, *, field: str | None = None) -> None:
@@ -33,11 +33,11 @@ class UnknownTopic(EventBusError):
 
 
 class InvalidTopic(EventBusError):
-    """The name or the number of partitions is not one a topic can have."""
+    """The name or the number of partitions is not valid for a topic."""
 
 
 class OffsetOutOfRange(EventBusError):
-    """The offset asked for is before the log's start or after its end."""
+    """The requested offset is before the start or after the end of the log."""
 
 
 class CorruptBatch(EventBusError):
@@ -45,7 +45,7 @@ class CorruptBatch(EventBusError):
 
 
 class UnknownMember(EventBusError):
-    """The group does not know this member: it never joined, left, or was silent too long (Kafka error 25)."""
+    """The member never joined the group, has left it, or was evicted (Kafka error 25)."""
 
 
 class NoGroup(EventBusError):
@@ -57,7 +57,7 @@ class NotAssigned(EventBusError):
 
 
 class NoActiveMembers(EventBusError):
-    """The group has records to process, but nobody in it to do so."""
+    """The group has records to process, but no members."""
 
 
 class IllegalGeneration(EventBusError):
@@ -65,11 +65,11 @@ class IllegalGeneration(EventBusError):
 
 
 class BufferFull(EventBusError):
-    """The log reached its size limit and its policy is to refuse."""
+    """The partition is full of uncommitted records, and publishing may not wait (any longer) for room."""
 
 
 class BrokerUnreachable(EventBusError):
-    """No broker answered within the time allowed."""
+    """No broker answered within the timeout."""
 
 
 class AuthenticationFailed(EventBusError):
@@ -77,19 +77,19 @@ class AuthenticationFailed(EventBusError):
 
 
 class AccessDenied(EventBusError):
-    """The broker does not allow these credentials to do that."""
+    """The credentials do not allow this operation."""
 
 
 class TopicDenied(AccessDenied):
-    """The broker does not allow these credentials on this topic."""
+    """The credentials do not allow this operation on the topic."""
 
 
 class DeliveryFailed(EventBusError):
     """Some records were not acknowledged by the broker.
 
     Args:
-        acknowledged: records of the same call that are in the log.
-        failed: records that are not, or whose acknowledgement never came.
+        acknowledged: number of records of the call that are in the log.
+        failed: number of records that were refused or not acknowledged in time.
     """
 
     def __init__(self, message: str | None = None, *, acknowledged: int = 0, failed: int = 0) -> None:
@@ -99,8 +99,8 @@ class DeliveryFailed(EventBusError):
 
 
 class SchemaRegistryError(EventBusError):
-    """The schema registry cannot be reached, or does not take a schema."""
+    """The schema registry cannot be reached, or refuses a schema."""
 
 
 class InvalidSettings(EventBusError):
-    """A setting has a value that cannot work."""
+    """A setting has an invalid value."""

@@ -1,6 +1,6 @@
-"""What an event means: ten fields, in one order, as JSON (design of the envelope: README, "The event").
+"""The event: ten fields in a fixed order, and its JSON form.
 
-`Event` is a plain frozen value; it is validated where bytes enter (`from_bytes`, `from_dict`) and trusted inside.
+`Event` is a frozen value. `from_bytes`, `from_dict` and `new` validate it; other code trusts it.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ Headers = Sequence[Header]
 class Event:
     """One event of a chain.
 
-    The constructor does not validate, so that making one stays cheap; `from_bytes` and `from_dict` do.
+    The constructor does not validate, for speed; `from_bytes`, `from_dict` and `new` do.
     """
 
     event_id: str
-    """UUID in lower-case text form, version 7 when made here."""
+    """UUID in lower-case text form; version 7 if created here."""
     event_type: str
     """`<organisation>.<domain>.<entity…>.<action>.v<major>`."""
     timestamp: datetime
-    """Event time, aware, UTC."""
+    """Event time in UTC, timezone-aware."""
     correlation_id: str
     """Shared by the whole chain: the `event_id` of its root."""
     causation_id: str | None
@@ -63,7 +63,7 @@ class Event:
     tenant_id: str
     namespace: str
     source: str
-    """Who emits it."""
+    """The service that emits it."""
     schema_version: str
     payload: dict[str, Any]
 
@@ -81,18 +81,18 @@ class Event:
         timestamp: datetime | None = None,
         event_id: str | None = None,
     ) -> Event:
-        """Make an event by hand: a root, or an effect of `cause` (same chain, tenant and namespace).
+        """Create an event: a root, or an effect of `cause` in the same chain, tenant and namespace.
 
         Raises:
-            InvalidEvent: a field has the wrong form.
+            InvalidEvent: a field is invalid.
         """
-        when = _instant(timestamp or datetime.now(UTC))
-        event_id = event_id or new_id(microseconds(when))
+        instant = _instant(timestamp or datetime.now(UTC))
+        event_id = event_id or new_id(microseconds(instant))
         return cls._checked(
             {
                 "event_id": event_id,
                 "event_type": event_type,
-                "timestamp": when,
+                "timestamp": instant,
                 "correlation_id": cause.correlation_id if cause else event_id,
                 "causation_id": cause.event_id if cause else None,
                 "tenant_id": tenant_id or (cause.tenant_id if cause else DEFAULT_TENANT),
@@ -108,7 +108,7 @@ class Event:
         """Decode and validate one JSON event.
 
         Raises:
-            InvalidEvent: not JSON, not an object, or a field is missing, unknown or of the wrong form.
+            InvalidEvent: not a JSON object, or a field is missing, unknown or invalid.
         """
         try:
             fields = orjson.loads(value)
@@ -118,10 +118,10 @@ class Event:
 
     @classmethod
     def from_dict(cls, fields: Any) -> Event:
-        """Validate an event given as a mapping in its JSON form (`timestamp` as text or datetime).
+        """Validate an event given as a dictionary in its JSON form, with `timestamp` as text or datetime.
 
         Raises:
-            InvalidEvent: names the first offending field.
+            InvalidEvent: the first invalid field is named.
         """
         if not isinstance(fields, dict):
             raise InvalidEvent(f"expected a JSON object, got {_shown(fields)}")
@@ -152,7 +152,7 @@ class Event:
         return cls(**{**fields, "timestamp": _instant(fields["timestamp"])})
 
     def to_dict(self) -> dict[str, Any]:
-        """The event in its JSON form, fields in the documented order."""
+        """The event as a dictionary in its JSON form, in the order of `FIELDS`."""
         return {
             "event_id": self.event_id,
             "event_type": self.event_type,
@@ -167,31 +167,31 @@ class Event:
         }
 
     def to_bytes(self) -> bytes:
-        """The event as compact JSON, UTF-8, no trailing newline.
+        """The event as compact JSON in UTF-8, without a trailing newline.
 
         Raises:
-            InvalidEvent: the payload holds something that JSON has no form for.
+            InvalidEvent: the payload contains a value that JSON cannot represent.
         """
-        when = self.timestamp
+        timestamp = self.timestamp
         try:
-            if when.tzinfo is UTC and when.microsecond:  # orjson by itself then writes exactly `format_timestamp`
+            if timestamp.tzinfo is UTC and timestamp.microsecond:  # orjson then writes the same as `format_timestamp`
                 return orjson.dumps(self, option=orjson.OPT_UTC_Z)
             return orjson.dumps(self.to_dict(), option=orjson.OPT_UTC_Z)
         except orjson.JSONEncodeError as error:
-            raise InvalidEvent(f"expected what JSON can hold: {error}", field="payload") from error
+            raise InvalidEvent(f"expected values that JSON can represent: {error}", field="payload") from error
 
     def evolve(self, **changes: Any) -> Event:
-        """A copy with some fields changed; not validated."""
+        """A copy with changed fields, not validated."""
         return replace(self, **changes)
 
     @property
     def key(self) -> bytes:
-        """The Kafka record key: the correlation id, so that a chain stays in order in one partition."""
+        """The Kafka record key: the correlation id, which keeps a chain in order in one partition."""
         return self.correlation_id.encode()
 
     @property
     def headers(self) -> Headers:
-        """The Kafka record headers (`traceparent`: W3C Trace Context, trace id = correlation id)."""
+        """The Kafka record headers, with a W3C `traceparent` whose trace id is the correlation id."""
         return event_headers(self.event_id, self.event_type, self.correlation_id, self.causation_id)
 
 
@@ -199,18 +199,18 @@ CONTENT_TYPE = ("content-type", b"application/json")
 
 
 def event_headers(event_id: str, event_type: str, correlation_id: str, causation_id: str | None) -> Headers:
-    """Headers of an event's Kafka record; `causation_id` is left out on a root."""
+    """The headers of an event's Kafka record; a root has no `causation_id`."""
     span = event_id[19:23] + event_id[24:]
     trace = ("traceparent", f"00-{correlation_id.replace('-', '')}-{span}-01".encode())
-    kind = ("event_type", event_type.encode())
+    type_header = ("event_type", event_type.encode())
     correlation = ("correlation_id", correlation_id.encode())
     if causation_id is None:
-        return (CONTENT_TYPE, kind, correlation, trace)
-    return (CONTENT_TYPE, kind, correlation, ("causation_id", causation_id.encode()), trace)
+        return (CONTENT_TYPE, type_header, correlation, trace)
+    return (CONTENT_TYPE, type_header, correlation, ("causation_id", causation_id.encode()), trace)
 
 
 def headers_of(value: bytes | None) -> Headers:
-    """The headers that belong to a record value; none when the value is not an event."""
+    """The headers of the event in a record value; none if the value is not an event."""
     try:
         fields = orjson.loads(value or b"")
         return event_headers(fields["event_id"], fields["event_type"], fields["correlation_id"], fields["causation_id"])
@@ -223,19 +223,19 @@ def domain_of(event_type: str) -> str:
     return ".".join(event_type.split(".", 2)[:2])
 
 
-def format_timestamp(when: datetime) -> str:
-    """ISO 8601 UTC with microseconds and `Z`."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+def format_timestamp(instant: datetime) -> str:
+    """ISO 8601 in UTC, with microseconds and `Z`."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
-def microseconds(when: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00:00Z, exactly (no float on the way)."""
-    delta = when - EPOCH
+def microseconds(instant: datetime) -> int:
+    """Microseconds since the Unix epoch, without the rounding of floats."""
+    delta = instant - EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def uuid7(time_us: int, bits: int) -> str:
-    """A UUID of version 7 (RFC 9562 §5.7): 48 bits of milliseconds, 12 bits of the fraction, 62 bits given.
+    """A UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, 12 bits of their fraction, and the 62 bits given.
 
     Args:
         time_us: microseconds since the Unix epoch.
@@ -248,12 +248,12 @@ def uuid7(time_us: int, bits: int) -> str:
 
 
 def new_id(time_us: int) -> str:
-    """A UUID of version 7 for this time (microseconds since the Unix epoch), with bits of the system's randomness."""
+    """A UUIDv7 for a time in microseconds since the Unix epoch, with random bits of the system."""
     return uuid7(time_us, int.from_bytes(os.urandom(8), "big"))
 
 
 def now_us() -> int:
-    """Wall clock in microseconds since the Unix epoch."""
+    """The wall time in microseconds since the Unix epoch."""
     return time.time_ns() // 1000
 
 
@@ -264,10 +264,10 @@ def _check_uuid(name: str, text: Any) -> None:
 
 def _instant(value: Any) -> datetime:
     try:
-        when = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        if when.tzinfo is not None:
-            return when.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):  # overflow: within a day of the years 1 and 9999
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):  # OverflowError: the offset leaves the calendar
         pass
     raise InvalidEvent(
         f"expected ISO 8601 with a zone, such as 2026-01-01T00:00:00.000000Z, got {_shown(value)}", field="timestamp"

@@ -1,6 +1,6 @@
-"""Fixtures for other people's test suites: a bus, a generator of believable chains, and a store on a real PostgreSQL.
+"""Pytest fixtures for the test suites of users: a bus, a chain generator, and an event store on a real PostgreSQL.
 
-Loaded by every pytest run where this package is installed, so it imports what a fixture needs inside that fixture.
+Every pytest run loads this module where the package is installed, so each fixture imports what it needs itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def event_bus() -> Iterator[InProcessBus]:
     """An open in-process bus, closed after the test.
 
-    Not an async fixture, since such a bus needs nothing to be awaited: it works with any asyncio plugin or none.
+    It is a synchronous fixture, since opening a bus awaits nothing: it works with any asyncio plugin or none.
     """
     from eventbus.inprocess import InProcessBus
 
@@ -48,7 +48,7 @@ def event_bus() -> Iterator[InProcessBus]:
 
 @pytest.fixture
 def chain_generator(request: pytest.FixtureRequest) -> ChainGenerator:
-    """A generator over the shipped catalog, seeded by `--eventbus-seed` or `@pytest.mark.eventbus_seed(N)`."""
+    """A generator of the shipped catalog, seeded by `--eventbus-seed` or `@pytest.mark.eventbus_seed(N)`."""
     from eventbus.catalog import Catalog
     from eventbus.chains import ChainGenerator
 
@@ -57,7 +57,7 @@ def chain_generator(request: pytest.FixtureRequest) -> ChainGenerator:
 
 @pytest.fixture(scope="session")
 def eventbus_postgres() -> Iterator[TemporaryServer]:
-    """The PostgreSQL server behind `event_store`: started by the first test that asks, stopped after the last."""
+    """The PostgreSQL server of `event_store`, started by the first test that uses it and stopped after the last."""
     from eventbus.processors.testing import TemporaryServer
 
     with TemporaryServer() as server:
@@ -66,7 +66,7 @@ def eventbus_postgres() -> Iterator[TemporaryServer]:
 
 @pytest.fixture
 def event_store(eventbus_postgres: TemporaryServer) -> Iterator[EventStoreFixture]:
-    """An empty database, removed after the test: `open()` it to query, `processing(bus)` to store what is on a bus."""
+    """An empty database, removed after the test: `open()` queries it, `processing(bus)` stores the events of a bus."""
     from eventbus.processors.testing import EventStoreFixture
 
     dsn = eventbus_postgres.create_database()

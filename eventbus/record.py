@@ -1,4 +1,4 @@
-"""What a log stores. An `Event` is meaning; a record is bytes with a place. Names are Kafka's."""
+"""Records: the bytes that a log stores, with topic, partition and offset. The names are Kafka's."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from eventbus.event import Event, Headers, headers_of, microseconds
 
 
 class TopicPartition(NamedTuple):
-    """One log."""
+    """A partition of a topic."""
 
     topic: str
     partition: int
 
 
 class ProducerRecord(NamedTuple):
-    """A record on its way into a topic."""
+    """A record to be published."""
 
     topic: str
     key: bytes | None
@@ -23,11 +23,11 @@ class ProducerRecord(NamedTuple):
     timestamp: int
     """Milliseconds since the Unix epoch."""
     headers: Headers | None = None
-    """None: those that belong to the event in `value`, worked out only when somebody looks."""
+    """None stands for the headers of the event in `value`, which are computed when read."""
 
 
 class ConsumerRecord(NamedTuple):
-    """A record as a consumer sees it."""
+    """A record read from a log."""
 
     topic: str
     partition: int
@@ -37,7 +37,7 @@ class ConsumerRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     given_headers: Headers | None = None
-    """As produced; None stands for those of the event in `value` (see `headers`)."""
+    """As produced; None stands for the headers of the event in `value` (see `headers`)."""
 
     @property
     def headers(self) -> Headers:
@@ -45,7 +45,7 @@ class ConsumerRecord(NamedTuple):
 
     @property
     def event(self) -> Event:
-        """The event in `value`, decoded on each call.
+        """The event in `value`, decoded at each access.
 
         Raises:
             InvalidEvent: the value is not an event.
@@ -54,7 +54,7 @@ class ConsumerRecord(NamedTuple):
 
 
 class RecordMetadata(NamedTuple):
-    """Where a published record went."""
+    """Where a published record is in the log."""
 
     topic: str
     partition: int
@@ -62,5 +62,5 @@ class RecordMetadata(NamedTuple):
 
 
 def record_of(event: Event, topic: str) -> ProducerRecord:
-    """The record that carries an event."""
+    """The record of an event."""
     return ProducerRecord(topic, event.key, event.to_bytes(), microseconds(event.timestamp) // 1000)

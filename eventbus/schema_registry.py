@@ -1,4 +1,4 @@
-"""A schema registry, over the REST API that Confluent's has and others speak as well.
+"""Client of a schema registry with Confluent's REST API.
 
 Source: docs.confluent.io, "Schema Registry API Reference".
 """
@@ -17,20 +17,20 @@ from urllib.request import Request, urlopen
 from eventbus.errors import InvalidSettings, SchemaRegistryError
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
-SHOWN = 300
-"""Characters of an answer that are worth repeating."""
+MAX_MESSAGE = 300
+"""Characters of a response quoted in an error message."""
 
 
 class SchemaRegistry:
     """Registers schemas.
 
     Args:
-        url: the API's base, `http://localhost:8081`; it may have user and password in it.
-        auth: `user:password`, where the address has none.
+        url: base of the API, such as `http://localhost:8081`; it may contain user and password.
+        auth: `user:password`, if the URL has none.
         timeout: seconds for each request.
 
     Raises:
-        InvalidSettings: the address is none.
+        InvalidSettings: the URL is invalid.
     """
 
     def __init__(self, url: str, *, auth: str | None = None, timeout: float = 5.0) -> None:
@@ -38,37 +38,37 @@ class SchemaRegistry:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise InvalidSettings(f"expected a schema registry such as http://localhost:8081, got {url!r}")
         login, _, host = parts.netloc.rpartition("@")
-        #: Without user and password.
         self.url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        """Without user and password."""
         self._login = unquote(login) or auth
         self._timeout = timeout
 
     def register(self, subject: str, schema: str, kind: Literal["AVRO", "PROTOBUF"]) -> int:
-        """Make a schema the newest of a subject, unless it has it already; returns the schema's number.
+        """Register a schema as the latest version of a subject, unless it has it; returns the schema id.
 
         Raises:
-            SchemaRegistryError: the registry cannot be reached, or refuses.
+            SchemaRegistryError: the registry cannot be reached, or refuses the schema.
         """
-        # Avro is what a registry takes a schema for of which nothing is said, and old ones know no other
+        # Avro is the default, and old registries do not know `schemaType`
         body = {"schema": schema} if kind == "AVRO" else {"schema": schema, "schemaType": kind}
-        answer = self._posted(f"/subjects/{quote(subject, safe='')}/versions", body, subject)
+        response = self._post(f"/subjects/{quote(subject, safe='')}/versions", body, subject)
         try:
-            return int(answer["id"])
+            return int(response["id"])
         except (KeyError, TypeError, ValueError):
             raise SchemaRegistryError(
-                f"expected {{'id': …}} from the schema registry at {self.url}, got {answer!r:.{SHOWN}}"
+                f"expected {{'id': …}} from the schema registry at {self.url}, got {response!r:.{MAX_MESSAGE}}"
             ) from None
 
-    def _posted(self, path: str, body: dict[str, str], subject: str) -> Any:
+    def _post(self, path: str, body: dict[str, str], subject: str) -> Any:
         headers = {"Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE}
         if self._login:
             headers["Authorization"] = f"Basic {b64encode(self._login.encode()).decode()}"
         request = Request(self.url + path, json.dumps(body).encode(), headers)
         try:
-            with urlopen(request, timeout=self._timeout) as answer:
-                return json.load(answer)
+            with urlopen(request, timeout=self._timeout) as response:
+                return json.load(response)
         except HTTPError as error:
-            raise SchemaRegistryError(self._refusal(error, subject)) from error
+            raise SchemaRegistryError(self._error_message(error, subject)) from error
         except (URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", None) or error
             raise SchemaRegistryError(
@@ -77,8 +77,8 @@ class SchemaRegistry:
         except ValueError as error:
             raise SchemaRegistryError(f"expected JSON from the schema registry at {self.url}: {error}") from error
 
-    def _refusal(self, error: HTTPError, subject: str) -> str:
-        said = _message(error)
+    def _error_message(self, error: HTTPError, subject: str) -> str:
+        message = _message(error)
         match error.code:
             case 401 | 403:
                 return (
@@ -91,19 +91,19 @@ class SchemaRegistry:
                     " such as http://localhost:8081, or http://localhost:8080/apis/ccompat/v7 for Apicurio"
                 )
             case 409:
-                return f"the subject {subject} has a schema that this catalog's is not compatible with (409): {said}"
+                return f"the subject {subject} has a schema that this catalog's is not compatible with (409): {message}"
             case 422:
-                return f"the schema registry at {self.url} takes the schema of {subject} for invalid (422): {said}"
+                return f"the schema registry at {self.url} considers the schema of {subject} invalid (422): {message}"
             case code:
-                return f"the schema registry at {self.url} answers {code} for {subject}: {said}"
+                return f"the schema registry at {self.url} answers {code} for {subject}: {message}"
 
 
 def _message(error: HTTPError) -> str:
-    """What the registry says about it."""
+    """The registry's error message, in one line."""
     try:
         text = error.read().decode(errors="replace")
     except (HTTPException, OSError):
         return str(error.reason)
     with suppress(ValueError, KeyError, TypeError):
         text = json.loads(text)["message"]
-    return " ".join(str(text).split())[:SHOWN] or str(error.reason)
+    return " ".join(str(text).split())[:MAX_MESSAGE] or str(error.reason)

@@ -1,4 +1,4 @@
-"""A stored chain as people and programs want to see it: a tree of causes and effects, and what there is to say."""
+"""Views of a stored chain: a tree of causes and effects, and an explanation in sentences."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from eventbus.event import Event, format_timestamp
 
 MICROSECOND = timedelta(microseconds=1)
 
-DEEPEST = 100
-"""Nesting that every JSON reader takes (ours ends at 254 levels, two for each event)."""
+MAX_NESTING = 100
+"""Events nested in the tree: JSON parsers limit nesting (orjson to 254 levels, two for each event)."""
 
-AMISS = {
+VERDICT_SENTENCES = {
     "conflict": "It both completed and failed.",
     "orphan": "Its request was never seen.",
     "out_of_order": "By their times it ended or started before it was requested, or ended before it started.",
     "unexpected": "It has events that no path of its kind in the catalog holds together.",
     "incomplete": "It ended, but events of its path in the catalog are missing.",
 }
-"""What each verdict means that is not as it should be."""
+"""The explanation of each verdict other than `conforms`."""
 
 
 @dataclass(slots=True)
-class Node:
-    """An event's place in its chain."""
+class ChainTreeNode:
+    """An event in the tree of its chain."""
 
     event: Event
     depth: int
     """Number of causes above it."""
     offset_ms: float
-    """Since the chain's first event."""
+    """Milliseconds since the chain's first event."""
     gap_ms: float | None
-    """Since its cause; None on a root."""
-    effects: list[Node] = field(default_factory=list)
+    """Milliseconds since its cause; None on a root."""
+    effects: list[ChainTreeNode] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -48,13 +48,13 @@ class Node:
 
 
 class StoredChain(Protocol):
-    """A chain as the store keeps it: its aggregate row and all its events."""
+    """A chain in the store: its aggregate row and all its events."""
 
     @property
     def correlation_id(self) -> str: ...
     @property
     def chain(self) -> str | None:
-        """Name of the chain in the catalog; None when its root is of no known chain."""
+        """Name of the chain in the catalog; None if its root belongs to no chain there."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class StoredChain(Protocol):
     def outcome(self) -> str | None: ...
     @property
     def verdict(self) -> str | None:
-        """The events judged against the catalog: `conforms`, or what is amiss."""
+        """How the events conform to the catalog: `conforms`, or the deviation."""
         ...
 
     @property
@@ -84,7 +84,7 @@ def chain_dict(chain: StoredChain, differences: Sequence[str] = ()) -> dict[str,
     """A stored chain in its JSON form.
 
     Args:
-        differences: from the nearest way that the catalog knows, a sentence each.
+        differences: from the nearest path in the catalog, one sentence each.
     """
     return {
         "correlation_id": chain.correlation_id,
@@ -103,41 +103,42 @@ def chain_dict(chain: StoredChain, differences: Sequence[str] = ()) -> dict[str,
     }
 
 
-def chain_tree(events: Sequence[Event]) -> list[Node]:
-    """The events of one chain as trees, usually one.
+def chain_tree(events: Sequence[Event]) -> list[ChainTreeNode]:
+    """The events of a chain as trees, usually one.
 
-    An event whose cause is missing, or comes after it in the order given, is a root of its own. Effects of nodes
-    deeper than `DEEPEST` hang on their ancestor at that depth, with their true `depth`.
+    An event whose cause is missing, or comes later in the order given, is a root. Effects of nodes
+    deeper than `MAX_NESTING` are attached to their ancestor at that depth, with their true `depth`.
 
     Args:
         events: in causal order.
     """
     begin = min((event.timestamp for event in events), default=None)
-    roots: list[Node] = []
-    nodes: dict[str, Node] = {}
-    hang_on: dict[str, Node] = {}
+    roots: list[ChainTreeNode] = []
+    nodes: dict[str, ChainTreeNode] = {}
+    parents: dict[str, ChainTreeNode] = {}
+    """By event, the node to which its effects are attached."""
     for event in events:
         cause = nodes.get(event.causation_id or "")
-        node = Node(
+        node = ChainTreeNode(
             event,
             depth=cause.depth + 1 if cause else 0,
             offset_ms=_ms(begin, event.timestamp),
             gap_ms=_ms(cause.event.timestamp, event.timestamp) if cause else None,
         )
-        (hang_on[cause.event.event_id].effects if cause else roots).append(node)
+        (parents[cause.event.event_id].effects if cause else roots).append(node)
         nodes[event.event_id] = node
-        hang_on[event.event_id] = hang_on[cause.event.event_id] if cause and node.depth > DEEPEST else node
+        parents[event.event_id] = parents[cause.event.event_id] if cause and node.depth > MAX_NESTING else node
     return roots
 
 
 def explain(chain: StoredChain) -> str:
     """What happened, in a few sentences."""
-    sentences = [_course(chain), _failure(chain), AMISS.get(chain.verdict or "", "")]
+    sentences = [_outcome_sentence(chain), _failure_sentence(chain), VERDICT_SENTENCES.get(chain.verdict or "", "")]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _course(chain: StoredChain) -> str:
-    name, count = chain.chain or "A chain of no known kind", _counted(len(chain.events), "event")
+def _outcome_sentence(chain: StoredChain) -> str:
+    name, count = chain.chain or "A chain of no known kind", _plural(len(chain.events), "event")
     if chain.outcome is None:
         return f"{name} is in flight: {count} so far{_last(chain.events)}."
     duration = duration_ms(chain)
@@ -147,12 +148,12 @@ def _course(chain: StoredChain) -> str:
     return f"{sentence} with {count}."
 
 
-def _failure(chain: StoredChain) -> str:
+def _failure_sentence(chain: StoredChain) -> str:
     if chain.outcome != "failed" or not chain.events:
         return ""
-    for event in reversed(chain.events):  # the last one may be of something else: a branch, a caused chain
-        if words := [str(event.payload[key]) for key in ("error_class", "error_message") if key in event.payload]:
-            return f"The cause it gave: {': '.join(words)}."
+    for event in reversed(chain.events):  # the last event may belong to another branch or to a caused chain
+        if causes := [str(event.payload[key]) for key in ("error_class", "error_message") if key in event.payload]:
+            return f"The cause it gave: {': '.join(causes)}."
     return ""
 
 
@@ -160,19 +161,19 @@ def _last(events: Sequence[Event]) -> str:
     return f", the last {max(events, key=lambda e: e.timestamp).event_type}" if events else ""
 
 
-def _longest_wait(events: Sequence[Event]) -> Node | None:
-    waits: list[Node] = []
-    rest = chain_tree(events)
-    while rest:
-        node = rest.pop()
-        rest.extend(node.effects)
+def _longest_wait(events: Sequence[Event]) -> ChainTreeNode | None:
+    waits: list[ChainTreeNode] = []
+    stack = chain_tree(events)
+    while stack:
+        node = stack.pop()
+        stack.extend(node.effects)
         if node.gap_ms is not None:
             waits.append(node)
     return max(waits, key=lambda node: node.gap_ms or 0.0, default=None)
 
 
 def duration_ms(chain: StoredChain) -> float | None:
-    """From the request to the end; None while in flight."""
+    """Milliseconds from the request to the end; None while the chain is in flight."""
     if chain.requested_at is None or chain.ended_at is None:
         return None
     return _ms(chain.requested_at, chain.ended_at)
@@ -182,9 +183,9 @@ def _ms(begin: datetime | None, end: datetime) -> float:
     return (end - begin) / MICROSECOND / 1000 if begin else 0.0
 
 
-def _text(when: datetime | None) -> str | None:
-    return format_timestamp(when) if when else None
+def _text(instant: datetime | None) -> str | None:
+    return format_timestamp(instant) if instant else None
 
 
-def _counted(number: int, noun: str) -> str:
+def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -38,7 +38,7 @@ class StoredEvent(ResponseModel):
     payload: dict[str, Any]
 
 
-class EventPage(ResponseModel):
+class EventList(ResponseModel):
     events: list[StoredEvent] = Field(description="Newest first")
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last")
 
@@ -107,7 +107,7 @@ class EventStatistics(ResponseModel):
     by_type: dict[str, int]
 
 
-class ChainCounts(ResponseModel):
+class PerChainStatistics(ResponseModel):
     total: int
     completed: int
     failed: int
@@ -121,7 +121,7 @@ class ChainStatistics(ResponseModel):
     completed: int
     failed: int
     in_flight: int
-    by_chain: dict[str, ChainCounts]
+    by_chain: dict[str, PerChainStatistics]
 
 
 class Statistics(ResponseModel):

@@ -63,7 +63,7 @@ TypeName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_f
 Moment = Annotated[datetime | timedelta, BeforeValidator(validate_moment), WithJsonSchema(MOMENT_SCHEMA)]
 
 
-class Window(BaseModel):
+class TimeRange(BaseModel):
     """A time range. Unknown parameters are an error, so that a mistyped filter does not select everything."""
 
     model_config = ConfigDict(extra="forbid")
@@ -83,7 +83,7 @@ class Window(BaseModel):
         return since, until
 
 
-class EventQuery(Window):
+class EventQuery(TimeRange):
     """Filters of stored events."""
 
     correlation_id: Uuid | None = Field(None, description="Events of this chain")
@@ -97,7 +97,7 @@ class EventQuery(Window):
     )
 
 
-class StatisticsQuery(Window):
+class StatisticsQuery(TimeRange):
     """Filters of statistics."""
 
     tenant_id: Text | None = None

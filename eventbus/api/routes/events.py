@@ -33,7 +33,7 @@ def event_routes(store: Store, ingest: EventIngest, now: Callable[[], datetime])
     """The routes of events."""
     router = APIRouter(tags=["events"], default_response_class=Response)
 
-    @router.get("/api/event-bus/events", responses=documented(models.EventPage, 400, 404, 503))
+    @router.get("/api/event-bus/events", responses=documented(models.EventList, 400, 404, 503))
     async def list_events(query: Annotated[EventQuery, Query()]) -> Response:
         """Stored events that match all the filters given, newest first.
 

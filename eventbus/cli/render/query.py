@@ -14,7 +14,7 @@ from eventbus.cli.render.tables import ChainRow, chain_table, figures_table
 from eventbus.cli.render.terminal import BAD, GOOD, colour, new_console, printable
 from eventbus.event import Event
 from eventbus.processors.store import StoredChain
-from eventbus.views import Node, chain_tree, duration_ms, explain
+from eventbus.views import ChainTreeNode, chain_tree, duration_ms, explain
 
 VERDICTS = {
     "conforms": "as the catalog describes it",
@@ -84,7 +84,7 @@ def _headline(chain: StoredChain) -> Text:
     )
 
 
-def _trees(nodes: Sequence[Node], parent: Tree | None = None) -> list[Tree]:
+def _trees(nodes: Sequence[ChainTreeNode], parent: Tree | None = None) -> list[Tree]:
     """A tree for each root; an event hangs on the event that caused it."""
     trees = []
     for node in nodes:
@@ -95,7 +95,7 @@ def _trees(nodes: Sequence[Node], parent: Tree | None = None) -> list[Tree]:
     return trees
 
 
-def _event_text(node: Node) -> Text:
+def _event_text(node: ChainTreeNode) -> Text:
     gap = "" if node.gap_ms is None else f"  +{node.gap_ms:,.0f} ms"
     return Text.assemble(
         (f"{node.offset_ms:>6,.0f} ms  ", "dim"),

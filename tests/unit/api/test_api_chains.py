@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from eventbus.api.models import ChainDetails
 from eventbus.event import Event
-from eventbus.views import DEEPEST, Node, chain_dict, chain_tree, explain
+from eventbus.views import MAX_NESTING, ChainTreeNode, chain_dict, chain_tree, explain
 from tests.api.memory_store import MemoryChain, MemoryStore
 from tests.unit.api.conftest import NOW, make_chain
 
@@ -35,7 +35,7 @@ def with_causes(causes: list[int | None]) -> list[Event]:
     ]
 
 
-def walk(nodes: list[Node]) -> list[Node]:
+def walk(nodes: list[ChainTreeNode]) -> list[ChainTreeNode]:
     return [node for root in nodes for node in (root, *walk(root.effects))]
 
 
@@ -83,7 +83,7 @@ def test_a_very_deep_chain_can_be_written_as_json() -> None:
         depths += [effect["depth"] for effect in node["effects"]]
         node = node["effects"][0]
     assert depths == list(range(1, 3000))
-    assert node["depth"] == DEEPEST + 1
+    assert node["depth"] == MAX_NESTING + 1
 
 
 async def test_a_chain_is_answered_with_its_tree(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:

@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventbus.api.models import EventPage, StoredEvent
+from eventbus.api.models import EventList, StoredEvent
 from eventbus.event import Event
 from tests.api.memory_store import MemoryStore
 from tests.unit.api.conftest import make_chain
@@ -20,7 +20,7 @@ async def test_events_come_newest_first(client: AsyncClient, store: MemoryStore,
     store.add(chain)
     answer = await client.get(EVENTS)
     assert answer.status_code == 200
-    EventPage.model_validate_json(answer.content)
+    EventList.model_validate_json(answer.content)
     assert answer.json() == {"events": [event.to_dict() for event in reversed(chain)], "next_cursor": None}
 
 
@@ -121,7 +121,7 @@ async def test_all_bad_parameters_are_named_at_once(client: AsyncClient) -> None
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.dictionaries(st.sampled_from([*EventPage.model_fields, "limit", "since", "until", "cursor"]), st.text()))
+@given(st.dictionaries(st.sampled_from([*EventList.model_fields, "limit", "since", "until", "cursor"]), st.text()))
 async def test_no_parameters_make_the_server_fail(client: AsyncClient, parameters: dict[str, str]) -> None:
     """Whatever comes, the answer is a page or a 400 in the error form."""
     answer = await client.get(EVENTS, params=parameters)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from eventbus.api.parameters import EventQuery, Window, parse_uuid, validate_moment
+from eventbus.api.parameters import EventQuery, TimeRange, parse_uuid, validate_moment
 from eventbus.api.problems import ProblemError
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_relative_time_says_how_long_ago(text: str, ago: timedelta) -> None:
     """A duration, with or without a minus."""
     assert validate_moment(text) == ago
-    assert Window(since=text).bounds(NOW) == (NOW - ago, None)
+    assert TimeRange(since=text).bounds(NOW) == (NOW - ago, None)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"-?[0-9]{1,12}(ms|s|m|h|d|w|y)?", fullmatch=True), st.integers()))
@@ -96,7 +96,7 @@ def test_what_is_no_moment_is_refused_with_what_was_expected(text: object) -> No
 @given(instants, instants)
 def test_a_window_that_ends_before_it_begins_is_refused(since: datetime, until: datetime) -> None:
     """An empty window is a mistake of the caller, not an empty answer."""
-    window = Window(since=since.isoformat(), until=until.isoformat())
+    window = TimeRange(since=since.isoformat(), until=until.isoformat())
     if since < until:
         assert window.bounds(NOW) == (since, until)
     else:

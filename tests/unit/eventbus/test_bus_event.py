@@ -131,7 +131,7 @@ def test_a_time_without_zone_is_refused() -> None:
 @pytest.mark.parametrize("value", [2**70, {1, 2}, object(), {1: 2}])
 def test_a_payload_beyond_json_is_refused(value: object, when: datetime) -> None:
     """What JSON has no form for is the payload's fault, and named so."""
-    with pytest.raises(InvalidEvent, match=r"^payload: expected what JSON can hold"):
+    with pytest.raises(InvalidEvent, match=r"^payload: expected values that JSON can represent"):
         Event.new(TYPE, {"value": value}, timestamp=when).to_bytes()
 
 

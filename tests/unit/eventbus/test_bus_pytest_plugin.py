@@ -84,9 +84,9 @@ def test_the_generator_fixture_repeats_itself(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*expected @pytest.mark.eventbus_seed(N) with a whole number, got ('seven',)*"])
 
 
-def test_the_plugin_tells_about_itself(pytester: pytest.Pytester) -> None:
-    """Fixtures and marker are listed with a line that says what they are."""
+def test_pytest_lists_fixtures_and_marker(pytester: pytest.Pytester) -> None:
+    """Each has a line of documentation."""
     fixtures = pytester.runpytest_subprocess("--fixtures").stdout.str()
     assert "An open in-process bus, closed after the test." in fixtures
-    assert "A generator over the shipped catalog" in fixtures
+    assert "A generator of the shipped catalog" in fixtures
     pytester.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.eventbus_seed(seed):*"])

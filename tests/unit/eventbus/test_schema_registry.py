@@ -92,7 +92,7 @@ def test_credentials(server: Server) -> None:
             (409, b'{"message": "reader\\n  field"}'),
             r"a schema that this catalog's is not compatible with \(409\): rea",
         ),
-        ((422, b'{"message": "bad"}'), r"takes the schema of s for invalid \(422\): bad"),
+        ((422, b'{"message": "bad"}'), r"considers the schema of s invalid \(422\): bad"),
         ((500, b"oops"), "answers 500 for s: oops"),
         ((200, b"[]"), r"expected \{'id': …\} from the schema registry at .*, got \[\]"),
         ((200, b"hello"), "expected JSON from the schema registry"),
