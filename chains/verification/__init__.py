@@ -1,6 +1,6 @@
-"""Tells whether a stream is what it claims to be: held against the catalog, and against the ledger of its run."""
+"""Verifies streams: against the catalog, and against the ledger of the run."""
 
 from eventbus.chains.verification.report import Check, Finding, Report
-from eventbus.chains.verification.verify import SIGNIFICANCE, judged, verify
+from eventbus.chains.verification.verify import SIGNIFICANCE, verify
 
-__all__ = ["SIGNIFICANCE", "Check", "Finding", "Report", "judged", "verify"]
+__all__ = ["SIGNIFICANCE", "Check", "Finding", "Report", "verify"]

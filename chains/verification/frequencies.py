@@ -1,4 +1,4 @@
-"""What holds only on average: shares of chains and branches, and the distributions of delays."""
+"""Checks of what holds only on average: shares of chains and branches, and the distributions of delays."""
 
 from __future__ import annotations
 
@@ -15,51 +15,52 @@ from eventbus.chains.statistics import chi_square, distance, kolmogorov, pooled
 from eventbus.chains.verification.report import Check, Finding
 from eventbus.chains.verification.traces import MatchedWalk, PhasedCatalog, Step, Trace
 
-LEAST_EXPECTED = 10
-"""In each cell of a chi-square test."""
-LEAST_DELAYS = 10
-"""In a Kolmogorov–Smirnov test."""
-STOPPED = -1
-"""In place of the next node, where a chain was abandoned."""
+MIN_EXPECTED = 10
+"""Events in each cell of a chi-square test."""
+MIN_DELAYS = 10
+"""Delays in a Kolmogorov–Smirnov test."""
+ABANDONED = -1
+"""Instead of the next node."""
 
-Ways = tuple[tuple[float, Delay], ...]
+Mixture = tuple[tuple[float, Delay], ...]
+"""Weights and delays of parallel edges."""
 
 
 class FitTest(NamedTuple):
-    """One test of fit: how likely chance alone goes so far."""
+    """The result of a goodness-of-fit test."""
 
     check: str
     probability: float
+    """The p-value: of a deviation at least as large by chance."""
     sentence: str
 
 
 class Passage(NamedTuple):
-    """From one event to another that it causes."""
+    """A transition between two states of a chain, by any of some parallel edges."""
 
     chain: str
     state: str
     to: str
-    ways: Ways
-    """Weights and delays of the edges that lead there."""
+    edges: Mixture
 
 
 class Cell(NamedTuple):
-    """Something that was counted."""
+    """A category of a chi-square test."""
 
     label: str
-    seen: int
+    observed: int
     weight: float
 
 
 @dataclass
 class Counts:
-    """Counts of chains, of the ways they took, and the delays on them."""
+    """Counts of chains and of the transitions they took, and the delays of these."""
 
     chains: Counter[str] = field(default_factory=Counter)
     landings: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
     """By chain: the pages on which sessions began."""
-    ways: dict[tuple[str, int], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """By chain and node, where all ways were open: how often each node was next."""
+    next_nodes: dict[tuple[str, int], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """By chain and node: how often each node was next, where the step limit left all edges open."""
     caused: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """By chain and state: how often each chain was caused."""
     visits: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -68,14 +69,14 @@ class Counts:
     """Microseconds."""
 
 
-def checks(trails: Sequence[Trace], course: PhasedCatalog, wrong: Collection[str], significance: float) -> list[Check]:
-    """The three checks of figures; only chains of which exactly one walk is possible are counted.
+def checks(traces: Sequence[Trace], phased: PhasedCatalog, wrong: Collection[str], significance: float) -> list[Check]:
+    """The three checks of figures; only traces that match exactly one walk are counted.
 
     Args:
-        wrong: ids of events whose time is wrong: their delays do not count.
-        significance: the probability that any test at all fails by chance; shared among the tests (Bonferroni).
+        wrong: ids of events with a wrong timestamp, whose delays are ignored.
+        significance: probability that any test fails by chance; each gets an equal share of it (Bonferroni).
     """
-    tests = [test for number in range(len(course.catalogs)) for test in _tests(trails, course, number, wrong)]
+    tests = [test for number in range(len(phased.catalogs)) for test in _tests(traces, phased, number, wrong)]
     limit = significance / max(len(tests), 1)
     rules = {
         "shares": "chains begin in the catalog's shares (chi-square)",
@@ -97,64 +98,64 @@ def checks(trails: Sequence[Trace], course: PhasedCatalog, wrong: Collection[str
     ]
 
 
-def _tests(trails: Sequence[Trace], course: PhasedCatalog, number: int, wrong: Collection[str]) -> Iterator[FitTest]:
-    """The tests of chains that began while one catalog held."""
-    catalog, tally = course.catalogs[number], Counts()
-    for trail in trails:
-        if trail.catalog == number and len(trail.walks) == 1:
-            tally.chains[trail.walks[0].chain] += 1
-            tally.landings[trail.walks[0].chain][trail.events[0].landing] += 1
-            _count(tally, trail, trail.walks[0], catalog, wrong)
-    for part in (_shares, _landings, _branches, _causes, _delays):
-        for test in part(tally, catalog):
-            yield test._replace(sentence=test.sentence + course.marks[number])
+def _tests(traces: Sequence[Trace], phased: PhasedCatalog, number: int, wrong: Collection[str]) -> Iterator[FitTest]:
+    """The tests of the chains that one catalog applies to."""
+    catalog, totals = phased.catalogs[number], Counts()
+    for trace in traces:
+        if trace.catalog == number and len(trace.walks) == 1:
+            totals.chains[trace.walks[0].chain] += 1
+            totals.landings[trace.walks[0].chain][trace.events[0].landing] += 1
+            _count(totals, trace, trace.walks[0], catalog, wrong)
+    for group in (_shares, _landings, _branches, _causes, _delays):
+        for test in group(totals, catalog):
+            yield test._replace(sentence=test.sentence + phased.suffixes[number])
 
 
-def _count(tally: Counts, trail: Trace, walked: MatchedWalk, catalog: Catalog, wrong: Collection[str]) -> None:
-    """Adds a walk, and those that it caused."""
-    chain = catalog.chain(walked.chain)
-    _count_ways(tally, chain, walked.steps)
-    _count_caused(tally, chain, walked)
-    for caused in walked.caused:
-        _count(tally, trail, caused.walked, catalog, wrong)
-    if trail.whole:
-        state_of = {step.event: graph_of(chain).state(step.node).name for step in walked.steps}
-        for step in walked.steps[1:]:
-            cause, effect = trail.events[step.cause], trail.events[step.event]
-            if cause.event_id in wrong or effect.event_id in wrong or any(edge.scaled_by for edge in step.ways):
-                continue  # how slow an item is comes from the seed, which a stream does not tell
-            ways = tuple((edge.weight, edge.delay) for edge in step.ways)
-            passage = Passage(chain.name, state_of[step.cause], state_of[step.event], ways)
-            tally.delays[passage].append(effect.time - cause.time)
+def _count(totals: Counts, trace: Trace, walk: MatchedWalk, catalog: Catalog, wrong: Collection[str]) -> None:
+    """Count a walk and those that it caused."""
+    chain = catalog.chain(walk.chain)
+    _count_transitions(totals, chain, walk.steps)
+    _count_caused(totals, chain, walk)
+    for caused in walk.caused:
+        _count(totals, trace, caused.walk, catalog, wrong)
+    if trace.whole:
+        state_of = {step.event: graph_of(chain).state(step.node).name for step in walk.steps}
+        for step in walk.steps[1:]:
+            cause, effect = trace.events[step.cause], trace.events[step.event]
+            if cause.event_id in wrong or effect.event_id in wrong or any(edge.scaled_by for edge in step.edges):
+                continue  # an item's speed follows from the seed, which a stream does not tell
+            edges = tuple((edge.weight, edge.delay) for edge in step.edges)
+            passage = Passage(chain.name, state_of[step.cause], state_of[step.event], edges)
+            totals.delays[passage].append(effect.time - cause.time)
 
 
-def _count_ways(tally: Counts, chain: Chain, steps: Sequence[Step]) -> None:
+def _count_transitions(totals: Counts, chain: Chain, steps: Sequence[Step]) -> None:
     graph = graph_of(chain)
     after = {step.cause: step.node for step in steps}
-    for place, step in enumerate(steps):
+    for index, step in enumerate(steps):
         node = graph.nodes[step.node]
-        if node.edges and place + node.fan_out * (graph.max_distance + 1) + 1 < chain.max_steps:
-            tally.ways[chain.name, step.node][after.get(step.event, STOPPED)] += 1
+        if node.edges and index + node.fan_out * (graph.max_distance + 1) + 1 < chain.max_steps:
+            totals.next_nodes[chain.name, step.node][after.get(step.event, ABANDONED)] += 1
 
 
-def _count_caused(tally: Counts, chain: Chain, walked: MatchedWalk) -> None:
+def _count_caused(totals: Counts, chain: Chain, walk: MatchedWalk) -> None:
     if not chain.caused:
         return
-    state_of = {step.event: graph_of(chain).state(step.node).name for step in walked.steps}
-    tally.visits.update((chain.name, state) for state in state_of.values())
-    for caused in walked.caused:
+    state_of = {step.event: graph_of(chain).state(step.node).name for step in walk.steps}
+    totals.visits.update((chain.name, state) for state in state_of.values())
+    for caused in walk.caused:
         if caused.event in state_of:
-            tally.caused[chain.name, state_of[caused.event]][caused.walked.chain] += 1
+            totals.caused[chain.name, state_of[caused.event]][caused.walk.chain] += 1
 
 
-def _shares(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    cells = [Cell(one.name, tally.chains[one.name], one.weight) for one in catalog.weighted]
+def _shares(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
+    cells = [Cell(chain.name, totals.chains[chain.name], chain.weight) for chain in catalog.weighted]
     yield from _fit("shares", "chains", cells)
 
 
-def _landings(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    """Where sessions begin: by the journeys that begin there, and anywhere for those without a way."""
-    for name, counts in tally.landings.items():
+def _landings(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
+    """Where sessions begin: on the first page of their journey, or on any page if it has none."""
+    for name, counts in totals.landings.items():
         visitors = catalog.chain(name).visitors
         if visitors is None:
             continue
@@ -167,59 +168,64 @@ def _landings(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
         yield from _fit("shares", f"first pages of {name}", cells)
 
 
-def _branches(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    for (name, number), counts in tally.ways.items():
+def _branches(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
+    for (name, number), counts in totals.next_nodes.items():
         graph = graph_of(catalog.chain(name))
         node = graph.nodes[number]
-        weights: dict[int, float] = defaultdict(float, {STOPPED: node.abandon} if node.abandon else {})
+        weights: dict[int, float] = defaultdict(float, {ABANDONED: node.abandon} if node.abandon else {})
         for edge in node.edges:
             weights[edge.to] += edge.weight
         cells = [
-            Cell("nothing" if to == STOPPED else graph.nodes[to].state, counts[to], weight)
+            Cell("nothing" if to == ABANDONED else graph.nodes[to].state, counts[to], weight)
             for to, weight in weights.items()
         ]
         yield from _fit("branches", f"after {node.state} of {name}", cells)
 
 
-def _causes(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    for (name, state), visits in tally.visits.items():
+def _causes(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
+    for (name, state), visits in totals.visits.items():
         causes = catalog.chain(name).states[state].causes
-        every = Counter(one.chain for one in causes)
-        for one in causes:
-            if every[one.chain] > 1:
-                continue  # which of them it was cannot be told
-            count = tally.caused[name, state][one.chain]
-            cells = [Cell(one.chain, count, one.weight), Cell("nothing", visits - count, 100 - one.weight)]
+        occurrences = Counter(caused.chain for caused in causes)
+        for caused in causes:
+            if occurrences[caused.chain] > 1:
+                continue  # it is not known which of them it was
+            count = totals.caused[name, state][caused.chain]
+            cells = [Cell(caused.chain, count, caused.weight), Cell("nothing", visits - count, 100 - caused.weight)]
             yield from _fit("branches", f"caused by {state} of {name}", cells)
 
 
-def _fit(check: str, what: str, cells: Sequence[Cell]) -> Iterator[FitTest]:
-    total, weight = sum(cell.seen for cell in cells), sum(cell.weight for cell in cells)
-    expected = [total * cell.weight / weight for cell in cells]
-    observed, wanted = pooled([cell.seen for cell in cells], expected, LEAST_EXPECTED)
-    if len(wanted) > 1 and wanted[0] >= LEAST_EXPECTED:
-        shown = (f"{cell.label} {cell.seen:,} instead of {e:,.0f}" for cell, e in zip(cells, expected, strict=True))
-        yield FitTest(check, chi_square(observed, wanted), f"{what}: {', '.join(shown)}")
+def _fit(check: str, label: str, cells: Sequence[Cell]) -> Iterator[FitTest]:
+    """A chi-square test; none if there are too few events for two cells."""
+    total, weight = sum(cell.observed for cell in cells), sum(cell.weight for cell in cells)
+    means = [total * cell.weight / weight for cell in cells]
+    observed, expected = pooled([cell.observed for cell in cells], means, MIN_EXPECTED)
+    if len(expected) > 1 and expected[0] >= MIN_EXPECTED:
+        texts = [
+            f"{cell.label} {cell.observed:,} instead of {mean:,.0f}" for cell, mean in zip(cells, means, strict=True)
+        ]
+        yield FitTest(check, chi_square(observed, expected), f"{label}: {', '.join(texts)}")
 
 
-def _delays(tally: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    for passage, delays in tally.delays.items():
-        ways = passage.ways
-        what = f"from {passage.state} to {passage.to} of {passage.chain}"
-        if len(ways) == 1 and isinstance(ways[0][1], Fixed):
-            yield _always(what, delays, ways[0][1])
-        elif len(delays) >= LEAST_DELAYS:
-            yield _distributed(what, delays, ways)
+def _delays(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
+    for passage, delays in totals.delays.items():
+        edges = passage.edges
+        label = f"from {passage.state} to {passage.to} of {passage.chain}"
+        if len(edges) == 1 and isinstance(edges[0][1], Fixed):
+            yield _test_fixed(label, delays, edges[0][1])
+        elif len(delays) >= MIN_DELAYS:
+            yield _test_distribution(label, delays, edges)
 
 
-def _always(what: str, delays: list[int], fixed: Fixed) -> FitTest:
+def _test_fixed(label: str, delays: list[int], fixed: Fixed) -> FitTest:
     others = sum(abs(delay - fixed.value * 1000) > 1 for delay in delays)
-    sentence = f"{what}: {others:,} of {len(delays):,} delays are not {fixed.value:g} ms"
+    sentence = f"{label}: {others:,} of {len(delays):,} delays are not {fixed.value:g} ms"
     return FitTest("delays", 0.0 if others else 1.0, sentence)
 
 
-def _distributed(what: str, delays: list[int], ways: Sequence[tuple[float, Delay]]) -> FitTest:
-    far = distance(delays, ways)
-    middle = float(np.median(delays)) / 1000
-    sentence = f"{what}: {len(delays):,} delays with a median of {middle:,.6g} ms, {far:.3f} off the distribution"
-    return FitTest("delays", kolmogorov(far, len(delays)), sentence)
+def _test_distribution(label: str, delays: list[int], mixture: Mixture) -> FitTest:
+    statistic = distance(delays, mixture)
+    median = float(np.median(delays)) / 1000
+    sentence = (
+        f"{label}: {len(delays):,} delays with a median of {median:,.6g} ms, {statistic:.3f} off the distribution"
+    )
+    return FitTest("delays", kolmogorov(statistic, len(delays)), sentence)

@@ -1,4 +1,4 @@
-"""The ledger held against the stream: everything in it is found, and nothing else."""
+"""Compares a stream with the ledger of its run: everything in the ledger is found, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ from typing import Any
 import orjson
 
 from eventbus.chains.errors import InvalidLedger
+from eventbus.chains.faults import KINDS
 from eventbus.chains.faults.ledger import FORMAT
 from eventbus.chains.verification.report import Check, Finding
 from eventbus.chains.verification.streams import EventSummary, Reading
 from eventbus.event import EPOCH, format_timestamp
 
-UNREADABLE = {"tombstone", "poison", "corrupt"}
-TWICE = ("duplicate", "changed-duplicate")
-GONE = {"drop", "missing-started", *UNREADABLE}
-
 
 @dataclass
 class LedgerIndex:
-    """A ledger, read."""
+    """The records of a ledger by the ids of their events."""
 
     times: dict[str, str] = field(default_factory=dict)
-    """The intended time of each event, by id."""
+    """The intended timestamp of each event, by id."""
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By event id."""
     unsent: set[str] = field(default_factory=set)
-    """Ids of events that were held back when the run was cut off, and never came, or not again."""
+    """Ids of events that were held back when the run was cut off, and were never sent, or not a second time."""
     cut: set[str] = field(default_factory=set)
     """Ids of the events of chains that were cut off."""
     totals: Mapping[str, Any] | None = None
@@ -42,99 +39,117 @@ def read_ledger(lines: Iterable[bytes]) -> LedgerIndex:
     """Read a ledger.
 
     Raises:
-        InvalidLedger: a line is none of a ledger, or the first one does not begin one.
+        InvalidLedger: a line is no record of a ledger, or the first or the last one is missing.
     """
-    book = LedgerIndex()
+    index = LedgerIndex()
     for number, line in enumerate(lines, 1):
         try:
-            _enter(book, number, orjson.loads(line))
+            _add(index, number, orjson.loads(line))
         except KeyError as error:
             raise InvalidLedger(f"line {number} is not one of a ledger: it has no field {error}") from error
-        except (TypeError, ValueError) as error:  # the latter also where it is no JSON
+        except (TypeError, ValueError) as error:  # the latter also where it is not JSON
             raise InvalidLedger(f"line {number} is not one of a ledger: {error}") from error
-    if book.totals is None:
+    if index.totals is None:
         raise InvalidLedger("the ledger is cut off: its last line does not have the totals")
-    return book
+    return index
 
 
-def _enter(book: LedgerIndex, number: int, record: Mapping[str, Any]) -> None:
+def _add(index: LedgerIndex, number: int, record: Mapping[str, Any]) -> None:
     kind = record["record"]
     if (kind == "run") != (number == 1) or (kind == "run" and record["format"] != FORMAT):
         raise ValueError(f"expected it to begin with a run of format {FORMAT}, got {kind!r}")
     if kind == "run" and "start" in record:
-        book.start = datetime.fromisoformat(record["start"])
+        index.start = datetime.fromisoformat(record["start"])
     if kind == "chain":
-        book.times.update(zip(record["event_ids"], record["times"], strict=True))
+        index.times.update(zip(record["event_ids"], record["times"], strict=True))
         if record["outcome"] is None:
-            book.cut.update(record["event_ids"])
+            index.cut.update(record["event_ids"])
     elif kind == "fault":
-        book.faults[record["event_id"]] = record
+        if record["fault"] not in KINDS:
+            raise ValueError(f"unknown fault {record['fault']!r}")
+        index.faults[record["event_id"]] = record
     elif kind == "unsent":
-        book.unsent.add(record["event_id"])
+        index.unsent.add(record["event_id"])
     elif kind == "totals":
-        book.totals = record
+        index.totals = record
 
 
 class LedgerCheck:
-    """Compares.
+    """Compares what was read of a stream with its ledger.
 
     Args:
-        others: what the other checks found; each finding must come from a fault of the ledger.
+        checks: the other checks; each of their findings must come from a fault of the ledger.
     """
 
-    def __init__(self, book: LedgerIndex, reading: Reading, others: Sequence[Check]) -> None:
-        self._book = book
+    def __init__(self, index: LedgerIndex, reading: Reading, checks: Sequence[Check]) -> None:
+        self._index = index
         self._reading = reading
-        self._others = list(map(self._excused, others))
+        self._checks = [self._without_cut_chains(check) for check in checks]
         self._copies: dict[str, list[EventSummary]] = {}
         for event in reading.events:
             self._copies.setdefault(event.event_id, []).append(event)
-        self._unfit = Counter(known for finding in reading.unfit for known in finding.events)
+        self._refused = Counter(event_id for finding in reading.unfit for event_id in finding.events)
         self._gone = {
             fault["correlation_id"]: str(fault["fault"])
-            for known, fault in book.faults.items()
-            if fault["fault"] in GONE or known in book.unsent
+            for event_id, fault in index.faults.items()
+            if not KINDS[fault["fault"]].copies or event_id in index.unsent
         }
-        self._listed = {str(fault["fault"]) for fault in book.faults.values()}
+        self._repeating = [
+            str(fault["fault"])
+            for event_id, fault in index.faults.items()
+            if KINDS[fault["fault"]].delivery == "duplicate" and event_id not in index.unsent
+        ]
         self._missed: Counter[str] = Counter()
+        #: The kind of fault that an unreadable line comes from, by its number.
+        self._kind_of_line: dict[int, str] = {}
+        self._unreadable = list(self._match_unreadable())
 
     def check(self) -> Check:
         """The comparison as a check."""
         findings = [
-            *self._expected(), *self._repeated(), *self._unreadable(), *self._unexpected(), *self._unexplained(),
-        ]  # fmt: skip
+            *self._intended_events(),
+            *self._repeats(),
+            *self._unreadable,
+            *self._extra_events(),
+            *self._unexplained_findings(),
+        ]
         rule = "what the ledger says is in the stream, and nothing else is"
-        return Check("ledger", rule, len(self._book.times) + len(self._book.faults), findings)
+        return Check("ledger", rule, len(self._index.times) + len(self._index.faults), findings)
 
     def found(self) -> dict[str, tuple[int, int]]:
-        """For each kind of fault how many are in the ledger, and how many of them in the stream; after `check`."""
-        listed = Counter(fault["fault"] for fault in self._book.faults.values())
+        """By kind of fault: how many are in the ledger, and how many of those in the stream; call after `check`."""
+        listed = Counter(fault["fault"] for fault in self._index.faults.values())
         return {kind: (count, count - self._missed[kind]) for kind, count in listed.items()}
 
     def named(self, check: Check) -> Check:
-        """The same check with its findings named after the faults of the ledger that they come from."""
-        findings = self._excused(check).findings
+        """The check with its findings named after the faults of the ledger that they come from."""
+        findings = self._without_cut_chains(check).findings
         return replace(check, findings=[finding._replace(fault=self._kind(finding)) for finding in findings])
 
-    def _excused(self, check: Check) -> Check:
-        """The same check without the chains that ended with the run, wherever they were."""
-        if check.name != "paths" or not self._book.cut:
+    def _without_cut_chains(self, check: Check) -> Check:
+        """The check without findings about chains that were under way when the run ended."""
+        if check.name != "paths" or not self._index.cut:
             return check
-        kept = [finding for finding in check.findings if self._book.cut.isdisjoint(finding.events)]
-        return replace(check, findings=kept)
+        findings = [finding for finding in check.findings if self._index.cut.isdisjoint(finding.events)]
+        return replace(check, findings=findings)
 
     def _kind(self, finding: Finding) -> str | None:
-        struck = [self._book.faults[known]["fault"] for known in finding.events if known in self._book.faults]
-        gone = [self._gone[known] for known in finding.events if known in self._gone]
+        """The kind of fault that a finding comes from, or what it looks like."""
+        if finding.fault and finding.line in self._kind_of_line:
+            return self._kind_of_line[finding.line]
+        faults = self._index.faults
+        kinds = [str(faults[event_id]["fault"]) for event_id in finding.events if event_id in faults]
+        gone = [self._gone[event_id] for event_id in finding.events if event_id in self._gone]
         if finding.fault in ("drop", "missing-started") and gone:
             return gone[0]
-        if finding.fault == "duplicate" and not finding.events:  # counted only, whatever they were
-            return next((kind for kind in TWICE if kind in self._listed), finding.fault)
-        return str(struck[0]) if struck else finding.fault
+        if finding.fault == "duplicate" and not finding.events:  # a count only, whatever came again
+            listed = {fault["fault"] for fault in faults.values()}
+            return next((kind for kind in REPEATING if kind in listed), finding.fault)
+        return kinds[0] if kinds else finding.fault
 
-    def _expected(self) -> Iterator[Finding]:
-        for event_id, time in self._book.times.items():
-            fault = self._book.faults.get(event_id)
+    def _intended_events(self) -> Iterator[Finding]:
+        for event_id, time in self._index.times.items():
+            fault = self._index.faults.get(event_id)
             problem = self._problem(event_id, time, fault)
             if problem is None:
                 continue
@@ -145,81 +160,90 @@ class LedgerCheck:
             yield Finding(kind, line, (event_id,), f"{event_id}{f' ({kind})' if kind else ''}: {problem}")
 
     def _problem(self, event_id: str, time: str, fault: Mapping[str, Any] | None) -> str | None:
-        """What is wrong with the lines of an event; None if all is as the ledger says."""
-        kind = None if fault is None else str(fault["fault"])
+        """How the lines of an event differ from what the ledger says; None if they do not."""
+        kind = None if fault is None else KINDS[fault["fault"]]
         copies = self._copies.get(event_id, [])
-        if kind == "schema" and not self._unfit[event_id]:
+        if kind and kind.breaks_schema and not self._refused[event_id]:
             return "it should not fit the catalog, but does"
-        wanted = 0 if kind in GONE else 2 if kind in TWICE else 1
-        wanted -= event_id in self._book.unsent
+        expected = (1 if kind is None else kind.copies) - (event_id in self._index.unsent)
         if self._reading.repeated is not None:
-            wanted = min(wanted, 1)
-        if len(copies) != wanted:
-            return f"it should be there {wanted} times, and is {len(copies)} times"
-        expected = {"time": time, **(fault or {})}
-        expected["time"] = expected.get("timestamp", time)
+            expected = min(expected, 1)
+        if len(copies) != expected:
+            return f"it should be there {expected} times, and is {len(copies)} times"
+        fields = {"time": time, **(fault or {})}
+        fields["time"] = fields.get("timestamp", time)
         for event in copies:
-            if format_time(event) != expected["time"]:
-                return f"its time should be {expected['time']}, and is {format_time(event)}"
+            if format_time(event) != fields["time"]:
+                return f"its time should be {fields['time']}, and is {format_time(event)}"
             for name in ("tenant_id", "causation_id"):
-                if name in expected and getattr(event, name) != expected[name]:
-                    return f"its {name} should be {expected[name]}, and is {getattr(event, name)}"
-        same = len({event.digest for event in copies}) == 1
-        if wanted == 2 and same != (kind == "duplicate"):
-            return "it should come again unchanged" if kind == "duplicate" else "it should come again changed"
+                if name in fields and getattr(event, name) != fields[name]:
+                    return f"its {name} should be {fields[name]}, and is {getattr(event, name)}"
+        differ = len({event.digest for event in copies}) > 1
+        if kind and expected == 2 and differ != kind.changes_copy:
+            return f"it should come again {'changed' if kind.changes_copy else 'unchanged'}"
         return None
 
-    def _repeated(self) -> Iterator[Finding]:
-        """Where every event is kept once, those that came again are only counted."""
+    def _repeats(self) -> Iterator[Finding]:
+        """Compares counts where every event is kept once, and those that came again are only counted."""
         if self._reading.repeated is None:
             return
-        listed = [fault["fault"] for known, fault in self._book.faults.items() if known not in self._book.unsent]
-        again = [kind for kind in listed if kind in TWICE]
-        missing = len(again) - self._reading.repeated
-        self._missed.update(again[: max(missing, 0)])
+        missing = len(self._repeating) - self._reading.repeated
+        self._missed.update(self._repeating[: max(missing, 0)])
         if missing:
-            sentence = f"{self._reading.repeated:,} event(s) came again, of {len(again):,} in the ledger"
-            yield Finding(again[0] if missing > 0 else "duplicate", None, (), sentence)
+            sentence = f"{self._reading.repeated:,} event(s) came again, of {len(self._repeating):,} in the ledger"
+            yield Finding(self._repeating[0] if missing > 0 else "duplicate", None, (), sentence)
 
-    def _unreadable(self) -> Iterator[Finding]:
-        """Lines without an id are told apart by what is left of them."""
-        for kind in sorted(UNREADABLE):
-            listed = Counter(_trace(fault) for fault in self._book.faults.values() if fault["fault"] == kind)
-            there = Counter(_remains(kind, text) for found, text in self._reading.unreadable if found == kind)
-            self._missed[kind] += (listed - there).total()
-            for what, count in (("missing", listed - there), ("not in the ledger", there - listed)):
-                if count:
-                    yield Finding(kind, None, (), f"{kind}: {count.total():,} line(s) {what}")
+    def _match_unreadable(self) -> Iterator[Finding]:
+        """Matches lines without an id with faults of the ledger, by what identifies them of each kind.
 
-    def _unexpected(self) -> Iterator[Finding]:
-        for event_id in self._copies.keys() - self._book.times.keys():
+        Kinds that look alike are tried by name, and take the first lines that fit.
+        """
+        for looks in sorted({kind.looks_like for kind in UNREADABLE}):
+            lines = [line for line in self._reading.unreadable if line.looks_like == looks]
+            for kind in UNREADABLE:
+                if kind.looks_like != looks:
+                    continue
+                faults = self._index.faults.values()
+                listed = Counter(kind.recorded(fault) for fault in faults if fault["fault"] == kind.name)
+                unmatched = []
+                for line in lines:
+                    fingerprint = kind.fingerprint(line.text)
+                    if listed[fingerprint] > 0:
+                        listed[fingerprint] -= 1
+                        self._kind_of_line[line.number] = kind.name
+                    else:
+                        unmatched.append(line)
+                lines = unmatched
+                if missing := listed.total():
+                    self._missed[kind.name] += missing
+                    yield Finding(kind.name, None, (), f"{kind.name}: {missing:,} line(s) missing")
+            if lines:
+                yield Finding(looks, None, (), f"{looks}: {len(lines):,} line(s) not in the ledger")
+
+    def _extra_events(self) -> Iterator[Finding]:
+        for event_id in self._copies.keys() - self._index.times.keys():
             line = self._copies[event_id][0].line
             yield Finding(None, line, (event_id,), f"{event_id} is not in the ledger")
-        lines = (self._book.totals or {})["lines"]
+        lines = (self._index.totals or {})["lines"]
         if lines != self._reading.lines:
             yield Finding(None, None, (), f"the stream should have {lines:,} lines, and has {self._reading.lines:,}")
 
-    def _unexplained(self) -> Iterator[Finding]:
-        """What looks like a fault without being one."""
-        chains = {fault["correlation_id"] for fault in self._book.faults.values()}
-        for check in self._others:
+    def _unexplained_findings(self) -> Iterator[Finding]:
+        """Findings of other checks that look like a fault of an event or chain without one."""
+        chains = {fault["correlation_id"] for fault in self._index.faults.values()}
+        for check in self._checks:
             for finding in check.findings:
                 if finding.events and not any(
-                    known in self._book.faults or known in chains for known in finding.events
+                    known in self._index.faults or known in chains for known in finding.events
                 ):
                     yield Finding(finding.fault, finding.line, finding.events, f"no fault explains: {finding.sentence}")
 
 
+UNREADABLE = sorted((kind for kind in KINDS.values() if not kind.is_readable), key=lambda kind: kind.name)
+REPEATING = sorted((kind.name for kind in KINDS.values() if kind.delivery == "duplicate"), reverse=True)
+"""The plain `duplicate` first."""
+
+
 def format_time(event: EventSummary) -> str:
-    """As the event has it."""
+    """The timestamp as in the event."""
     return format_timestamp(EPOCH + timedelta(microseconds=event.time))
-
-
-def _trace(fault: Mapping[str, Any]) -> object:
-    """What the ledger knows of the line of an unreadable event."""
-    return fault.get("bytes", fault.get("kept_bytes"))
-
-
-def _remains(kind: str, text: bytes) -> object:
-    """The same, from the line."""
-    return {"poison": text.hex(), "corrupt": len(text)}.get(kind)

@@ -1,4 +1,4 @@
-"""What has to hold in every stream, whatever its figures: identity, order, clocks, causes, tenants and paths."""
+"""Checks of what holds in every stream: identity, order, clocks, causality, tenants and paths."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ REORDERED = FAULT_KINDS["reorder"].bounds[1]
 
 
 def checks(
-    events: Sequence[EventSummary], first: Mapping[str, EventSummary], trails: Sequence[Trace], catalog: Catalog
+    events: Sequence[EventSummary], first: Mapping[str, EventSummary], traces: Sequence[Trace], catalog: Catalog
 ) -> list[Check]:
     """All structural checks.
 
     Args:
         events: in the order of the stream, copies included.
         first: the first event of each id.
-        trails: the chains.
+        traces: the chains.
     """
-    causes, clocks = list(_causality(first, trails, catalog)), list(_clocks(first))
+    causes, clocks = list(_causality(first, traces, catalog)), list(_clocks(first))
     early = {finding.events[0] for finding in causes if finding.fault == "completed-before-started"}
     clocks = [finding for finding in clocks if finding.events[0] not in early]
     wrong = early | {finding.events[0] for finding in clocks}
@@ -37,8 +37,8 @@ def checks(
         Check("order", "events come by time", len(first), list(_order(first.values(), wrong))),
         Check("clocks", "an event's time is the one in its id", len(first), clocks),
         Check("causality", "causation is a tree, and causes come before effects", effects, causes),
-        Check("tenants", "a chain has one tenant", len(trails), list(_tenants(trails))),
-        Check("paths", "every chain is a complete walk of the catalog", len(trails), list(_paths(trails, catalog))),
+        Check("tenants", "a chain has one tenant", len(traces), list(_tenants(traces))),
+        Check("paths", "every chain is a complete walk of the catalog", len(traces), list(_paths(traces, catalog))),
     ]
 
 
@@ -76,12 +76,12 @@ def _clocks(first: Mapping[str, EventSummary]) -> Iterator[Finding]:
             yield Finding("clock-skew", event.line, (event.event_id,), sentence)
 
 
-def _causality(first: Mapping[str, EventSummary], trails: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
+def _causality(first: Mapping[str, EventSummary], traces: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
     ends = {state.emits for chain in catalog.chains.values() for state in chain.states.values() if state.outcome}
-    for trail in trails:
-        if not trail.whole:
-            yield from _broken(trail, first)
-        for event in trail.events:
+    for trace in traces:
+        if not trace.whole:
+            yield from _broken(trace, first)
+        for event in trace.events:
             cause = first.get(event.causation_id or "")
             if cause is not None and event.time < cause.time:
                 own = abs(event.time - id_time(event.event_id)) > TOLERANCE
@@ -90,27 +90,27 @@ def _causality(first: Mapping[str, EventSummary], trails: Sequence[Trace], catal
                 yield Finding(fault, event.line, (event.event_id, cause.event_id), sentence)
 
 
-def _broken(trail: Trace, first: Mapping[str, EventSummary]) -> Iterator[Finding]:
+def _broken(trace: Trace, first: Mapping[str, EventSummary]) -> Iterator[Finding]:
     """The events of a chain that hang on nothing, or on something else."""
     rooted: set[str] = set()
-    for event in trail.events:
+    for event in trace.events:
         known, cause = event.event_id, event.causation_id
         if cause is None:
             if known != event.correlation_id:
                 yield Finding(None, event.line, (known, event.correlation_id), f"{known} is a second root of its chain")
             rooted.add(known)
         elif cause not in first:
-            fault = "orphan-causation" if trail.walks else None  # else the check of paths says what is missing
+            fault = "orphan-causation" if trace.walks else None  # else the check of paths says what is missing
             yield Finding(fault, event.line, (known, cause), f"{known} has a cause that is not here: {cause}")
             rooted.add(known)
         elif first[cause].correlation_id != event.correlation_id:
             yield Finding(None, event.line, (known, cause), f"{known} has a cause in another chain: {cause}")
             rooted.add(known)
-    yield from _loops(trail, rooted)
+    yield from _loops(trace, rooted)
 
 
-def _loops(trail: Trace, rooted: set[str]) -> Iterator[Finding]:
-    waiting = [event for event in trail.events if event.event_id not in rooted]
+def _loops(trace: Trace, rooted: set[str]) -> Iterator[Finding]:
+    waiting = [event for event in trace.events if event.event_id not in rooted]
     while found := [event for event in waiting if event.causation_id in rooted]:
         rooted |= {event.event_id for event in found}
         waiting = [event for event in waiting if event.event_id not in rooted]
@@ -118,42 +118,42 @@ def _loops(trail: Trace, rooted: set[str]) -> Iterator[Finding]:
         yield Finding(None, event.line, (event.event_id,), f"{event.event_id} is among its own causes")
 
 
-def _tenants(trails: Sequence[Trace]) -> Iterator[Finding]:
-    for trail in trails:
-        counts = Counter(event.tenant_id for event in trail.events)
+def _tenants(traces: Sequence[Trace]) -> Iterator[Finding]:
+    for trace in traces:
+        counts = Counter(event.tenant_id for event in trace.events)
         if len(counts) == 1:
             continue
         ((usual, _),) = counts.most_common(1)
-        for event in trail.events:
+        for event in trace.events:
             if event.tenant_id != usual:
                 sentence = f"{event.event_id} is of {event.tenant_id!r}, its chain of {usual!r}"
-                yield Finding("wrong-tenant", event.line, tuple(e.event_id for e in trail.events), sentence)
+                yield Finding("wrong-tenant", event.line, tuple(e.event_id for e in trace.events), sentence)
 
 
-def _paths(trails: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
+def _paths(traces: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
     known: dict[tuple[str, ...], tuple[str | None, str]] = {}
-    for trail in trails:
-        if trail.walks:
+    for trace in traces:
+        if trace.walks:
             continue
-        if trail.types not in known:
-            known[trail.types] = _difference(trail, catalog)
-        fault, difference = known[trail.types]
-        chain = trail.events[0].correlation_id
-        involved = (chain, *(event.event_id for event in trail.events))
-        yield Finding(fault, trail.events[0].line, involved, f"chain {chain}: {difference}")
+        if trace.types not in known:
+            known[trace.types] = _difference(trace, catalog)
+        fault, difference = known[trace.types]
+        chain = trace.events[0].correlation_id
+        involved = (chain, *(event.event_id for event in trace.events))
+        yield Finding(fault, trace.events[0].line, involved, f"chain {chain}: {difference}")
 
 
-def _difference(trail: Trace, catalog: Catalog) -> tuple[str | None, str]:
+def _difference(trace: Trace, catalog: Catalog) -> tuple[str | None, str]:
     """How a chain differs from the nearest way of the catalog, and the fault that this looks like."""
-    names = {name for event_type in trail.types if (name := catalog.conformance.classify(event_type)[0])}
+    names = {name for event_type in trace.types if (name := catalog.conformance.classify(event_type)[0])}
     caused = {name for one in names for name in catalog.chain(one).caused}
     if len(names - caused) != 1:
-        return None, f"no chain of the catalog has {', '.join(trail.types)}"
+        return None, f"no chain of the catalog has {', '.join(trace.types)}"
     foreign = {event_type for name in caused for event_type in types_of(catalog.chain(name))}
-    own = [event_type for event_type in trail.types if event_type not in foreign]
+    own = [event_type for event_type in trace.types if event_type not in foreign]
     sentences = catalog.differences((names - caused).pop(), own, "ended")
     missing = [sentence.split(" ", 1)[0] for sentence in sentences if " is missing" in sentence]
     if not missing:
-        return None, "; ".join(sentences) or f"no walk leaves {', '.join(trail.types)}"
+        return None, "; ".join(sentences) or f"no walk leaves {', '.join(trace.types)}"
     started = any(name.split(".")[-2:-1] == ["started"] for name in missing)
     return "missing-started" if started else "drop", "; ".join(sentences)

@@ -1,4 +1,4 @@
-"""The catalog in the course of a run: as it is, and as each phase makes it."""
+"""Traces: the events of each chain, matched with the walks of the catalog that leave them."""
 
 from __future__ import annotations
 
@@ -15,51 +15,48 @@ from eventbus.catalog.graph.graph import Edge, Graph, Split
 from eventbus.catalog.model import Phase
 from eventbus.chains.verification.streams import EventSummary, id_time
 
-# Finds the walks of the catalog that leave a tree of event types: which event is which node of a chain's graph.
-
-
-REMEMBERED = 20_000
-"""Shapes of which the walks are kept."""
+CACHE_SIZE = 20_000
+"""Shapes whose walks are cached."""
 
 
 class Shape(NamedTuple):
-    """The events of a chain without what makes them single: types and causes, a cause before its effects."""
+    """What matching needs of a chain's events: types and causes, causes before their effects."""
 
     types: tuple[str, ...]
     causes: tuple[int, ...]
-    """For each event, the number of its cause; -1 for the root."""
+    """For each event, the index of its cause; -1 for the root."""
 
 
 class Step(NamedTuple):
-    """An event at its place in a graph."""
+    """An event, matched with a node of a chain's graph."""
 
     event: int
-    """Number in the shape."""
+    """Index in the shape."""
     node: int
     cause: int = -1
-    ways: tuple[Edge, ...] = ()
-    """The edges, one of which led here; several where they differ in nothing but their delays."""
+    edges: tuple[Edge, ...] = ()
+    """One of these led here; several if they differ only in their delays."""
 
 
 class CausedWalk(NamedTuple):
     """A chain that an event caused."""
 
     event: int
-    """That which caused it."""
-    walked: MatchedWalk
+    """Index of the event that caused it."""
+    walk: MatchedWalk
 
 
 class MatchedWalk(NamedTuple):
-    """A complete walk through a chain."""
+    """A complete walk through a chain that leaves the events of a shape."""
 
     chain: str
     steps: tuple[Step, ...]
-    """None for a session of visitors: what they do is no matter of edges."""
+    """Empty for a session of visitors, which does not follow edges."""
     caused: tuple[CausedWalk, ...] = ()
 
 
 class Matcher:
-    """Finds walks; every shape is looked at once, the last ones at least."""
+    """Finds the walks of a catalog that leave a shape; results are cached."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -67,30 +64,30 @@ class Matcher:
         self._known: dict[Shape, tuple[MatchedWalk, ...]] = {}
 
     def walks(self, shape: Shape) -> tuple[MatchedWalk, ...]:
-        """At most two: more would say no more."""
+        """At most two, which is enough to tell that the shape is ambiguous."""
         if shape not in self._known:
-            if len(self._known) >= REMEMBERED:
+            if len(self._known) >= CACHE_SIZE:
                 self._known.clear()
-            reading = _Reading(self._catalog, shape)
-            found = (walked for chain in self._roots for walked in reading.walks(chain, 0))
-            self._known[shape] = tuple(islice(found, 2))
+            search = _Search(self._catalog, shape)
+            walks = (walk for chain in self._roots for walk in search.walks(chain, 0))
+            self._known[shape] = tuple(islice(walks, 2))
         return self._known[shape]
 
 
 class _Segment(NamedTuple):
-    """A walk up to an event after which the walk, or the branch, has ended."""
+    """A walk up to the end of its chain or branch."""
 
     steps: tuple[Step, ...]
     onward: tuple[int, ...]
-    """Events of the chain that the last one causes nevertheless: what comes behind a join."""
+    """Events of the chain that the last event caused: those after a join."""
 
     @property
     def end(self) -> Step:
         return self.steps[-1]
 
 
-class _Reading:
-    """One shape, read as this chain or that."""
+class _Search:
+    """The search for walks that leave one shape."""
 
     def __init__(self, catalog: Catalog, shape: Shape) -> None:
         self._catalog = catalog
@@ -104,9 +101,9 @@ class _Reading:
         """The walks of a chain that leave exactly the events from a root on."""
         if chain.root != self._types[root]:
             return
-        own = self._own(root, set(types_of(chain)))
+        own = self._descendants(root, set(types_of(chain)))
         if chain.visitors is not None:
-            if self._fits(graph_of(chain), [self._types[event] for event in own]):
+            if self._is_path(graph_of(chain), [self._types[event] for event in own]):
                 yield from self._with_caused(chain, own, ())
             return
         if len(own) > chain.max_steps:
@@ -116,94 +113,97 @@ class _Reading:
             if not segment.onward and len(segment.steps) == len(own):
                 yield from self._with_caused(chain, own, segment.steps)
 
-    def _own(self, root: int, types: set[str]) -> list[int]:
-        """The events from a root on that are of these types, in their order."""
-        found, ahead = [root], [root]
-        while ahead:
-            effects = [event for event in self._effects[ahead.pop()] if self._types[event] in types]
-            found += effects
-            ahead += effects
-        return sorted(found)
+    def _descendants(self, root: int, types: set[str]) -> list[int]:
+        """The root and the events of these types that descend from it through such events, in order."""
+        events, pending = [root], [root]
+        while pending:
+            effects = [event for event in self._effects[pending.pop()] if self._types[event] in types]
+            events += effects
+            pending += effects
+        return sorted(events)
 
     def _segments(self, graph: Graph, first: Step, inside: set[int]) -> Iterator[_Segment]:
-        """The ways from an event on to an end; those through a split go on behind its join."""
-        ahead: list[tuple[Step, ...]] = [(first,)]
-        while ahead:
-            steps = ahead.pop()
+        """All walks from an event to the end of its chain or branch; after a split they continue behind its join."""
+        pending: list[tuple[Step, ...]] = [(first,)]
+        while pending:
+            steps = pending.pop()
             node = graph.nodes[steps[-1].node]
             effects = tuple(event for event in self._effects[steps[-1].event] if event in inside)
             if node.split is not None:
-                ends, further = self._joined(graph, node.split, steps, effects, inside)
-                yield from ends
-                ahead += further
+                ended, continued = self._through_split(graph, node.split, steps, effects, inside)
+                yield from ended
+                pending += continued
             elif not node.edges or (node.abandon > 0 and not effects):
                 yield _Segment(steps, effects)
             elif len(effects) == 1:
-                ahead += [(*steps, step) for step in self._next(graph, node.edges, steps[-1].event, effects[0])]
+                pending += [(*steps, step) for step in self._next(graph, node.edges, steps[-1].event, effects[0])]
 
     def _next(self, graph: Graph, edges: Sequence[Edge], cause: int, effect: int) -> Iterator[Step]:
-        ways: dict[int, list[Edge]] = {}
+        """A step for each node that the effect may be."""
+        by_target: dict[int, list[Edge]] = {}
         for edge in edges:
             if edge.weight > 0 and graph.state(edge.to).emits == self._types[effect]:
-                ways.setdefault(edge.to, []).append(edge)
-        for to, some in ways.items():
-            yield Step(effect, to, cause, tuple(some))
+                by_target.setdefault(edge.to, []).append(edge)
+        for target, parallel in by_target.items():
+            yield Step(effect, target, cause, tuple(parallel))
 
-    def _joined(
+    def _through_split(
         self, graph: Graph, split: Split, steps: tuple[Step, ...], effects: tuple[int, ...], inside: set[int]
     ) -> tuple[list[_Segment], list[tuple[Step, ...]]]:
-        """Behind the join of a split; and where a branch was abandoned, so that there is none, the end."""
+        """Walks that end inside a split, of which a branch was abandoned, and those that continue after its join."""
         ended: list[_Segment] = []
-        further: list[tuple[Step, ...]] = []
-        for firsts in self._entered(graph, split, steps[-1].event, effects):
-            walked = [list(self._segments(graph, first, inside)) for first in firsts]
-            for parts in product(*walked):
-                every = sum((part.steps for part in parts), steps)
+        continued: list[tuple[Step, ...]] = []
+        for firsts in self._assignments(graph, split, steps[-1].event, effects):
+            branches = [list(self._segments(graph, first, inside)) for first in firsts]
+            for parts in product(*branches):
+                joined = sum((part.steps for part in parts), steps)
                 onward = [(part.end.event, event) for part in parts for event in part.onward]
-                kinds = tuple(graph.nodes[part.end.node].end for part in parts)
-                if None in kinds and not onward:
-                    ended.append(_Segment(every, ()))
-                elif len(onward) == 1 and (edge := split.joins.get(kinds)):  # type: ignore[arg-type]  # None is in none
-                    further += [(*every, step) for step in self._next(graph, [edge], *onward[0])]
-        return ended, further
+                ends = tuple(graph.nodes[part.end.node].end for part in parts)
+                if None in ends and not onward:
+                    ended.append(_Segment(joined, ()))
+                elif len(onward) == 1 and (edge := split.joins.get(ends)):  # type: ignore[arg-type]  # no key has None
+                    continued += [(*joined, step) for step in self._next(graph, [edge], *onward[0])]
+        return ended, continued
 
-    def _entered(self, graph: Graph, split: Split, cause: int, effects: Iterable[int]) -> Iterator[tuple[Step, ...]]:
-        """Which effect begins which branch: every way to deal them out by their types."""
-        dealt: list[tuple[tuple[Step, ...], frozenset[int]]] = [((), frozenset(effects))]
+    def _assignments(
+        self, graph: Graph, split: Split, cause: int, effects: Iterable[int]
+    ) -> Iterator[tuple[Step, ...]]:
+        """Every assignment of the effects to the branches that they may begin, by their types."""
+        partial: list[tuple[tuple[Step, ...], frozenset[int]]] = [((), frozenset(effects))]
         for branch in split.branches:
             edge = branch.edge
-            wanted = graph.state(edge.to).emits
-            dealt = [
-                ((*steps, Step(event, edge.to, cause, (edge,))), left - {event})
-                for steps, left in dealt
-                for event in sorted(left)
-                if self._types[event] == wanted
+            emits = graph.state(edge.to).emits
+            partial = [
+                ((*steps, Step(event, edge.to, cause, (edge,))), remaining - {event})
+                for steps, remaining in partial
+                for event in sorted(remaining)
+                if self._types[event] == emits
             ]
-        return (steps for steps, left in dealt if not left)
+        return (steps for steps, remaining in partial if not remaining)
 
-    def _fits(self, graph: Graph, types: list[str]) -> bool:
-        """Whether some walk emits these types one after the other, whatever caused what."""
-        here = {0}
-        for wanted in types[1:]:
-            targets = {edge.to for number in here for edge in graph.nodes[number].edges if edge.weight > 0}
-            here = {number for number in targets if graph.state(number).emits == wanted}
-        return any(not graph.nodes[number].continues or graph.nodes[number].abandon > 0 for number in here)
+    def _is_path(self, graph: Graph, types: list[str]) -> bool:
+        """Whether some walk emits these types in sequence, whatever caused what."""
+        nodes = {0}
+        for event_type in types[1:]:
+            targets = {edge.to for number in nodes for edge in graph.nodes[number].edges if edge.weight > 0}
+            nodes = {number for number in targets if graph.state(number).emits == event_type}
+        return any(not graph.nodes[number].continues or graph.nodes[number].abandon > 0 for number in nodes)
 
     def _with_caused(self, chain: Chain, own: list[int], steps: tuple[Step, ...]) -> Iterator[MatchedWalk]:
-        """The walk together with one for each chain that it caused; none if an event remains."""
+        """The walk, combined with walks of the chains that it caused; none if an event belongs to no chain."""
         inside = set(own)
         foreign = [(event, effect) for event in own for effect in self._effects[event] if effect not in inside]
-        allowed = {(state.emits, one.chain) for state in chain.states.values() for one in state.causes}
-        found = [
+        allowed = {(state.emits, caused.chain) for state in chain.states.values() for caused in state.causes}
+        candidates = [
             [
-                CausedWalk(event, walked)
+                CausedWalk(event, walk)
                 for name in sorted(chain.caused)
                 if (self._types[event], name) in allowed
-                for walked in self.walks(self._catalog.chain(name), effect)
+                for walk in self.walks(self._catalog.chain(name), effect)
             ]
             for event, effect in foreign
         ]
-        for caused in product(*found):
+        for caused in product(*candidates):
             yield MatchedWalk(chain.name, steps, caused)
 
 
@@ -211,58 +211,54 @@ SECOND = 1_000_000
 
 
 class PhasedCatalog:
-    """Which catalog a chain is judged by.
+    """The catalog before all phases of a run, and in each of them.
 
     Args:
-        phases: in the order of their moments.
+        phases: by their start.
         start: of the run, microseconds since the Unix epoch.
-        doubt: by how much the run may have started earlier.
+        doubt: microseconds by which the run may have started earlier.
     """
 
     def __init__(self, catalog: Catalog, phases: Sequence[Phase] = (), start: int = 0, doubt: int = 0) -> None:
-        #: The catalog before all phases, and in each of them.
-        self.catalogs = [catalog, *(_changed(catalog, phase) for phase in phases)]
-        #: What to add to a sentence about chains of each.
-        self.marks = ["", *(f" from {phase.at:g} s on" for phase in phases)]
-        self._moments = [start + round(phase.at * SECOND) for phase in phases]
+        self.catalogs = [catalog, *(_in_phase(catalog, phase) for phase in phases)]
+        #: Of each catalog: what to append to a sentence about its chains.
+        self.suffixes = ["", *(f" from {phase.at:g} s on" for phase in phases)]
+        self._starts = [start + round(phase.at * SECOND) for phase in phases]
         self._doubt = doubt
 
-    def numbers(self, began: int) -> range:
-        """Of the catalogs that may hold for a chain that began at a time, microseconds since the Unix epoch."""
-        surely, perhaps = (sum(moment <= time for moment in self._moments) for time in (began, began + self._doubt))
-        return range(surely, perhaps + 1)
+    def candidates(self, time: int) -> range:
+        """Indices of the catalogs that may apply to a chain that began at a time, microseconds since the Unix epoch."""
+        first, last = (sum(start <= latest for start in self._starts) for latest in (time, time + self._doubt))
+        return range(first, last + 1)
 
 
-def _changed(catalog: Catalog, phase: Phase) -> Catalog:
+def _in_phase(catalog: Catalog, phase: Phase) -> Catalog:
     return replace(catalog, chains={name: phase.apply(chain) for name, chain in catalog.chains.items()})
 
 
-# The events of each chain, causes before their effects, and the walks of the catalog that fit them.
-
-
-GUESSES = 200
-"""Where events whose cause is not known might hang, at most."""
+MAX_GUESSES = 200
+"""Combinations of causes that are tried for events whose causes are missing."""
 
 
 class Trace(NamedTuple):
     """The events of one correlation id, each once."""
 
     events: tuple[EventSummary, ...]
-    """A cause before its effects, else by the times in their ids."""
+    """Causes before their effects, otherwise by the times in their ids."""
     whole: bool
-    """Each event but the root was caused by another of them."""
+    """Whether every event but the root was caused by another one of the trace."""
     walks: tuple[MatchedWalk, ...]
-    """That leave exactly these event types: none, one, or the first two of several."""
+    """Walks of the catalog that leave exactly these event types: none, one, or the first two of several."""
     catalog: int | None = 0
-    """Which one of the run's course they are of; None: that is in doubt."""
+    """Index of the catalog that applies. None: several may."""
 
     @property
     def types(self) -> tuple[str, ...]:
         return tuple(event.event_type for event in self.events)
 
 
-def traces(events: Iterable[EventSummary], course: PhasedCatalog) -> list[Trace]:
-    """All chains, in the order of their first lines.
+def group_traces(events: Iterable[EventSummary], phased: PhasedCatalog) -> list[Trace]:
+    """Group events by correlation id, in the order of first appearance, and match them with walks.
 
     Args:
         events: each once.
@@ -270,28 +266,28 @@ def traces(events: Iterable[EventSummary], course: PhasedCatalog) -> list[Trace]
     groups: dict[str, list[EventSummary]] = {}
     for event in events:
         groups.setdefault(event.correlation_id, []).append(event)
-    matchers = [Matcher(catalog) for catalog in course.catalogs]
-    found = []
+    matchers = [Matcher(catalog) for catalog in phased.catalogs]
+    traces = []
     for correlation_id, group in groups.items():
-        numbers = course.numbers(id_time(correlation_id))
-        several = [_trail(group, matchers[number])._replace(catalog=number) for number in numbers]
-        best = next((trail for trail in several if trail.walks), several[0])
-        found.append(best if len(several) == 1 else best._replace(catalog=None))
-    return found
+        numbers = phased.candidates(id_time(correlation_id))
+        matches = [_match(group, matchers[number])._replace(catalog=number) for number in numbers]
+        best = next((trace for trace in matches if trace.walks), matches[0])
+        traces.append(best if len(matches) == 1 else best._replace(catalog=None))
+    return traces
 
 
-def _trail(group: list[EventSummary], matcher: Matcher) -> Trace:
-    events, whole = ordered(group)
+def _match(group: list[EventSummary], matcher: Matcher) -> Trace:
+    events, whole = sort_by_cause(group)
     types = tuple(event.event_type for event in events)
-    places = {event.event_id: number for number, event in enumerate(events)}
-    causes = [places.get(event.causation_id or "", -1) for event in events]
+    numbers = {event.event_id: number for number, event in enumerate(events)}
+    causes = [numbers.get(event.causation_id or "", -1) for event in events]
     if whole:
         return Trace(events, True, matcher.walks(Shape(types, tuple(causes))))
-    return Trace(events, False, _guessed(types, causes, matcher))
+    return Trace(events, False, _match_incomplete(types, causes, matcher))
 
 
-def ordered(group: Sequence[EventSummary]) -> tuple[tuple[EventSummary, ...], bool]:
-    """Events with causes before effects, else by their ids; and whether all hang together on one root."""
+def sort_by_cause(group: Sequence[EventSummary]) -> tuple[tuple[EventSummary, ...], bool]:
+    """Sort events topologically, otherwise by id; also tells whether all of them descend from one root."""
     known = {event.event_id for event in group}
     effects: dict[str, list[EventSummary]] = {}
     ready: list[tuple[str, EventSummary]] = []
@@ -302,22 +298,22 @@ def ordered(group: Sequence[EventSummary]) -> tuple[tuple[EventSummary, ...], bo
             ready.append((event.event_id, event))
     roots = [event for _, event in ready]
     heapify(ready)
-    found: list[EventSummary] = []
+    events: list[EventSummary] = []
     while ready:
-        found.append(heappop(ready)[1])
-        for event in effects.get(found[-1].event_id, ()):
+        events.append(heappop(ready)[1])
+        for event in effects.get(events[-1].event_id, ()):
             heappush(ready, (event.event_id, event))
-    whole = len(roots) == 1 and roots[0].event_id == roots[0].correlation_id and len(found) == len(group)
-    circular = known - {event.event_id for event in found}
-    return (*found, *sorted(event for event in group if event.event_id in circular)), whole
+    whole = len(roots) == 1 and roots[0].event_id == roots[0].correlation_id and len(events) == len(group)
+    circular = known - {event.event_id for event in events}
+    return (*events, *sorted(event for event in group if event.event_id in circular)), whole
 
 
-def _guessed(types: tuple[str, ...], causes: list[int], matcher: Matcher) -> tuple[MatchedWalk, ...]:
-    """The walks that fit if events without a known cause hang on earlier ones, the nearest first."""
+def _match_incomplete(types: tuple[str, ...], causes: list[int], matcher: Matcher) -> tuple[MatchedWalk, ...]:
+    """The walks that match if events with a missing cause were caused by earlier ones; the nearest are tried first."""
     candidates = [
         range(number - 1, -1, -1) if cause < 0 and number else (cause,) for number, cause in enumerate(causes)
     ]
     if any(cause >= number for number, cause in enumerate(causes)):  # circular
         return ()
-    shapes = (Shape(types, guess) for guess in islice(product(*candidates), GUESSES))
+    shapes = (Shape(types, guess) for guess in islice(product(*candidates), MAX_GUESSES))
     return next((walks for shape in shapes if (walks := matcher.walks(shape))), ())

@@ -107,7 +107,7 @@ def verify(
       eventbus generate --chains 5000 --chain vault-read | eventbus verify - --chain vault-read
     """
     from eventbus.chains.errors import InvalidLedger
-    from eventbus.chains.verification import judged
+    from eventbus.chains.verification import verify as verify_stream
 
     if (file is not None) + (topics is not None) + store != 1:
         raise click.UsageError("expected one of FILE, --topic and --store")
@@ -115,7 +115,7 @@ def verify(
     name, reading = _read(file, topics, catalog, **options)
     try:
         phases = scenario.phases if scenario else ()
-        report = judged(reading, catalog, ledger=ledger, significance=significance, phases=phases)
+        report = verify_stream(reading, catalog, ledger=ledger, significance=significance, phases=phases)
     except InvalidLedger as error:
         raise click.UsageError(str(error)) from error
     if as_json:

@@ -141,7 +141,7 @@ def test_caused_chains_are_walks_of_their_own() -> None:
     types = [f"test.thing.{action}.v1" for action in ("clicked", "left", "asked", "answered")]
     (walked,) = matcher.walks(Shape(tuple(types), (-1, 0, 0, 2)))
     assert walked.chain == "outer"
-    assert [(one.event, one.walked.chain, len(one.walked.steps)) for one in walked.caused] == [(0, "inner", 2)]
+    assert [(one.event, one.walk.chain, len(one.walk.steps)) for one in walked.caused] == [(0, "inner", 2)]
     assert matcher.walks(Shape(tuple(types[:3]), (-1, 0, 0))) == ()
     assert matcher.walks(Shape(tuple(types), (-1, 0, 1, 2))) == ()
     assert matcher.walks(Shape(tuple(types[2:]), (-1, 0))) == ()

@@ -13,7 +13,7 @@ from eventbus.broker.partitioner import partition_for
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.chains.faults import KINDS, Fault
-from eventbus.chains.verification import Report, judged
+from eventbus.chains.verification import Report, verify
 from eventbus.chains.verification.streams import RecordReader
 from eventbus.record import ConsumerRecord, ProducerRecord
 
@@ -48,7 +48,7 @@ def verified(batches: Iterator[list[ConsumerRecord]], ledger: list[bytes] | None
     reader = RecordReader(CATALOG)
     for batch in batches:
         reader.add(batch)
-    return judged(reader.reading(), CATALOG, ledger=ledger, significance=1e-9)
+    return verify(reader.reading(), CATALOG, ledger=ledger, significance=1e-9)
 
 
 def failed(report: Report) -> set[str]:
