@@ -33,6 +33,7 @@ FAULT_KINDS = {
     "tombstone": PLAIN,
     "poison": PLAIN,
     "corrupt": PLAIN,
+    "truncate": PLAIN,
     "schema": FaultSpec(has_fields=True),
     "wrong-tenant": PLAIN,
     "orphan-causation": PLAIN,

@@ -86,6 +86,17 @@ class Corrupt(FaultKind, name="corrupt"):
         return record.get("kept_bytes")
 
 
+class Truncate(Corrupt, name="truncate"):
+    """The event is cut off at any byte, possibly inside a character; at least a byte is kept, and a byte is lost."""
+
+    looks_like = "corrupt"
+
+    def mutate(self, events: AffectedEvents) -> Mutation:
+        kept = [1 + word % (len(line) - 2) for line, word in zip(events.lines, events.words.tolist(), strict=True)]
+        lines = [line[:end] + b"\n" for line, end in zip(events.lines, kept, strict=True)]
+        return Mutation(lines, map(b',"kept_bytes":%d'.__mod__, kept), events.time)
+
+
 def _whole_characters(text: bytes) -> bytes:
     """The text without a character that was cut: that would be `poison`."""
     return text if text.isascii() else text.decode(errors="ignore").encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from eventbus.errors import InvalidEvent
 from eventbus.event import Event, microseconds
 from eventbus.record import ConsumerRecord, TopicPartition
 
+INCOMPLETE_UTF8 = getincrementaldecoder("utf-8")
+"""Decodes text that may end inside a character."""
 TOLERANCE = 1000
 """Microseconds by which a timestamp may differ from the time in the event's id, which is slightly less precise."""
 
@@ -134,7 +137,7 @@ class LineReader:
 def _unparsable(text: bytes) -> tuple[str, str]:
     """The kind of fault that text which is not JSON looks like, and a sentence about it."""
     try:
-        text.decode()
+        INCOMPLETE_UTF8().decode(text)
     except UnicodeDecodeError:
         return "poison", "bytes that are no text"
     return "corrupt", "no complete JSON"

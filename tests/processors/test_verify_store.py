@@ -61,7 +61,7 @@ def test_each_kind_is_named(kind: str, postgres_dsn: str, tmp_path: Path) -> Non
     code, alone = verified(postgres_dsn)
     assert (code == 0) == (kind in UNSEEN)
     if kind not in UNSEEN:
-        assert ("duplicate" if kind in TWICE else kind) in alone["faults"]
+        assert ("duplicate" if kind in TWICE else KINDS[kind].looks_like) in alone["faults"]
     code, report = verified(postgres_dsn, "--ledger", str(tmp_path / "ledger.jsonl"))
     assert "ledger" not in failed(report)
     assert list(report["faults"]) == [kind]

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.catalog import Catalog
+from eventbus.catalog import Catalog, PayloadField
 from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.faults.kind import FaultKind
+from eventbus.chains.verification import verify
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import catalogs, two_steps
 
@@ -164,6 +166,42 @@ def test_corrupt() -> None:
         line.decode()
         with pytest.raises(orjson.JSONDecodeError):
             orjson.loads(line)
+
+
+def test_truncate() -> None:
+    """The event is cut off at any byte: from one byte kept to one byte lost, also inside characters; it is no JSON."""
+    run = Faulty(Fault(kind="truncate", rate=1.0), chains=1000)
+    lost = set()
+    for line, event in zip(run.lines, run.clean, strict=True):
+        fault = run.struck[identity(event)]
+        assert event.startswith(line)
+        assert 1 <= len(line) == fault["kept_bytes"] < len(event)
+        with pytest.raises(orjson.JSONDecodeError):
+            orjson.loads(line)
+        lost.add(len(event) - len(line))
+    assert 1 in lost
+    assert 1 in {len(line) for line in run.lines}
+
+
+def test_truncated_inside_a_character() -> None:
+    """The cut is at a byte, not at a character, and what is left is called incomplete rather than foreign bytes."""
+    told = PayloadField(name="text", type="string", choices=("äöü" * 100,))
+    catalog = two_steps(delay=10.0)
+    events = {name: replace(event, payload=(told,)) for name, event in catalog.events.items()}
+    run = Faulty(Fault(kind="truncate", rate=1.0), catalog=replace(catalog, events=events))
+    torn = [line for line in run.lines if line != line.decode(errors="ignore").encode()]
+    assert torn
+    report = verify(run.lines, run.generator.catalog)
+    assert {finding.fault for check in report.checks for finding in check.findings} - {None} == {"corrupt"}
+
+
+@pytest.mark.parametrize("other", ["corrupt", "drop", "late"])
+def test_truncate_leaves_other_kinds_as_they_are(other: str) -> None:
+    """Events that another kind strikes are struck alike beside it, unless its precedence takes them."""
+    alone, beside = only(other), Faulty(*(Fault(kind=kind, rate=0.05) for kind in (other, "truncate")))
+    records = [fault for fault in beside.faults if fault["fault"] == other]
+    taken = {fault["event_id"] for fault in beside.faults if fault["fault"] == "truncate"}
+    assert records == [fault for fault in alone.faults if fault["event_id"] not in taken]
 
 
 def test_schema() -> None:

@@ -41,6 +41,7 @@ SIGNS = {
     "tombstone": "readable",
     "poison": "readable",
     "corrupt": "readable",
+    "truncate": "readable",
     "schema": "schema",
     "wrong-tenant": "tenants",
     "orphan-causation": "causality",
@@ -100,7 +101,7 @@ def test_each_kind_is_named(kind: str) -> None:
     lines, ledger = made(Fault(kind=kind, rate=0.2 if kind == "missing-started" else 0.02))
     report = verify(lines, Catalog.default())
     assert SIGNS[kind] in failed(report)
-    assert kind in report.faults
+    assert KINDS[kind].looks_like in report.faults
     told = verify(lines, Catalog.default(), ledger=ledger)
     injected = sum(b'"record":"fault"' in line for line in ledger)
     assert told.ledger == {kind: (injected, injected)}
@@ -120,6 +121,19 @@ def test_each_kind_is_named_in_trees(kind: str) -> None:
     assert told.ledger == {kind: (injected, injected)}
     assert SIGNS[kind] in failed(told)
     assert sentences(told, "ledger") == ""
+
+
+def test_what_looks_alike_is_told_apart_by_the_ledger() -> None:
+    """Of truncated and corrupt events beside each other, each is found, and one that is missing is missed."""
+    lines, ledger = made(Fault(kind="corrupt", rate=0.05), Fault(kind="truncate", rate=0.05))
+    counts = json.loads(ledger[-1])["faults"]
+    report = verify(lines, Catalog.default(), ledger=ledger)
+    assert sentences(report, "ledger") == ""
+    assert report.ledger == {kind: (count, count) for kind, count in counts.items()}
+    assert counts.keys() == {"corrupt", "truncate"}
+    broken = [number for number, line in enumerate(lines) if not line.endswith(b"}}")]
+    tampered = verify([*lines[: broken[0]], *lines[broken[0] + 1 :]], Catalog.default(), ledger=ledger)
+    assert "1 line(s) missing" in sentences(tampered, "ledger")
 
 
 faults = st.lists(
