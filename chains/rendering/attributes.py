@@ -19,11 +19,11 @@ PARTS: Mapping[str, BitField] = {
     "clicks": CLICKS,
     "duration_ms": DURATION,
 }
-"""Where each of `visitors.VISITS` stands."""
+"""Where each of `SESSION_ATTRIBUTES` stands."""
 
 
 def max_attribute(visit: str, visitors: Visitors) -> int:
-    """The largest number that one of `visitors.COUNTED` can be."""
+    """The largest number that one of `INTEGER_ATTRIBUTES` can be."""
     match visit:
         case "number" | "pages":
             return visitors.max_pages

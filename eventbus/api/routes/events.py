@@ -18,7 +18,7 @@ from eventbus.api.problems import Detail, ProblemError, bad_request, json_respon
 from eventbus.api.store import Store
 from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
-from eventbus.catalog.model.visitors import full_name
+from eventbus.catalog.model import full_name
 from eventbus.errors import EventBusError, InvalidEvent
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds, uuid7
 from eventbus.record import record_of

@@ -137,5 +137,16 @@ def test_shares_that_cannot_be(shares: dict[str, float], said: str) -> None:
 
 
 def test_rounding_is_forgiven() -> None:
-    """A sum may be off by what adding up leaves of decimal fractions."""
-    with_probabilities(Catalog.default(), {**SHARES, "button_click": 0.4 + 5e-10})
+    """A sum may differ from 1 by what rounding leaves of decimal fractions; the weights are those of the shares."""
+    catalog = with_probabilities(Catalog.default(), {**SHARES, "button_click": 0.4 + 5e-10})
+    states = catalog.chain("visitor-session").states
+    assert set(states) == {full_name(name).split(".", 2)[2].rsplit(".", 1)[0].replace(".", "_") for name in SHARES}
+    for state in states.values():
+        weights = {full_name(name): SHARES[name] / (1 - SHARES["session_start"]) * 100 for name in SHARES}
+        actual = {states[transition.to].emits: transition.weight for transition in state.next}
+        if state.outcome:
+            assert actual == {}
+        else:
+            del weights[full_name("session_start")]
+            assert actual == pytest.approx(weights, abs=1e-6)
+            assert math.isclose(state.abandon + sum(actual.values()), 100, abs_tol=1e-9)
