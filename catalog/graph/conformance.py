@@ -146,7 +146,7 @@ def _check_size(chain: Chain, sets: set[TypeSet]) -> set[TypeSet]:
     """
     if len(sets) > MAX_SETS:
         raise TooManyPaths(
-            f"the walks of {chain.name} leave more than {MAX_SETS:,} different sets of event types; "
+            f"the paths of {chain.name} leave more than {MAX_SETS:,} different sets of event types; "
             "let several of its states emit the same type"
         )
     return sets
@@ -296,7 +296,7 @@ def _nearest(seen: TypeSet, sets: Collection[TypeSet]) -> TypeSet:
 def _differences(chain: Chain, seen: TypeSet, accepted: TypeSet) -> list[str]:
     own = types_of(chain)
     missing = [f"{name} is missing{_expected_after(chain, name, accepted)}" for name in own if name in accepted - seen]
-    excess = [f"{name} does not go together with the other events" for name in own if name in seen - accepted]
+    excess = [f"{name} cannot occur together with the other events" for name in own if name in seen - accepted]
     foreign = [f"{name} does not belong to {chain.name}" for name in sorted(seen - set(own))]
     return missing + excess + foreign
 

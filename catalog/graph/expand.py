@@ -115,7 +115,7 @@ class Expansion:
         number = self._numbers.setdefault(key, len(self._numbers))
         if number >= MAX_NODES:
             raise TooManyPaths(
-                f"the walks of {self._chain.name} unfold into more than {MAX_NODES:,} nodes; "
+                f"{self._chain.name} expands to more than {MAX_NODES:,} nodes; "
                 "lower the limits of its retries, or let fewer states be compensated"
             )
         return number

@@ -161,7 +161,7 @@ def _refuse_foreign(members: Mapping[str, YamlNode], model: str) -> None:
     optional = {name for names in BELONGS.values() for name in names}
     for name, member in members.items():
         if name in optional and name not in BELONGS[model]:
-            member.complain(f"{name!r} does not go with {model!r}; {join_names(BELONGS[model])} do")
+            member.complain(f"{name!r} cannot be combined with {model!r}; {join_names(BELONGS[model])} do")
 
 
 def _closed(members: Members) -> ClosedWorkload:

@@ -62,9 +62,7 @@ def read_chain(name: str, node: YamlNode) -> Chain:
     members = node.members(CHAIN, required=("weight", "start", "states"))
     visitors = read_visitors(members["visitors"]) if "visitors" in members else None
     if visitors and "max_steps" in members:
-        members["max_steps"].complain(
-            "a chain with `visitors` has as many steps as their behaviour and journeys ask for"
-        )
+        members["max_steps"].complain("the behaviour and journeys of `visitors` determine max_steps")
     max_steps = members["max_steps"].integer(64)
     return Chain(
         name=name,
@@ -132,7 +130,7 @@ def _transition(node: YamlNode, members: Members, weight: float) -> Transition:
     if node.is_mapping and "delay" not in members and not backoff:
         node.complain("'delay' is required, but missing")
     if "delay" in members and backoff:
-        node.complain("a retry waits as its `backoff` says, so it has no `delay`")
+        node.complain("a retry with `backoff` has no `delay`")
     return Transition(
         to=members["to"].text() or "",
         delay=backoff.delay(1) if backoff else read_delay(members["delay"]),

@@ -81,7 +81,7 @@ class YamlNode:
             name = str(key.value)
             if name in members:
                 first = members[name].line
-                self._child(key, name).complain(f"duplicate name {name!r}: it stands already on line {first}")
+                self._child(key, name).complain(f"duplicate name {name!r}: it is already defined on line {first}")
                 continue
             members[name] = self._child(value, name)
         return members
@@ -380,7 +380,7 @@ def _changed(node: yaml.Node, path: Location, value: yaml.Node) -> yaml.Node:
         node = yaml.MappingNode(MAP, [], node.start_mark)
     if isinstance(node, yaml.MappingNode):
         return _changed_mapping(node, str(step), rest, value)
-    raise ValueError(f"there is nothing below {format_value(node.value)}, so no {step!r}")
+    raise ValueError(f"{format_value(node.value)} has no members, so no {step!r}")
 
 
 def _changed_list(node: yaml.SequenceNode, step: str | int, rest: Location, value: yaml.Node) -> yaml.Node:

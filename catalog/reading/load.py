@@ -164,7 +164,7 @@ class DraftSections:
         key = (section, name)
         if key in defined:
             first = self.nodes[key]
-            node.complain(f"duplicate name {name!r}: it is defined already in {first.file}, line {first.line}")
+            node.complain(f"duplicate name {name!r}: it is already defined in {first.file}, line {first.line}")
             return
         defined.add(key)
         self.sections[section][name] = value
@@ -204,7 +204,7 @@ def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
     if not files:
-        mistakes.append(Mistake(str(path), 1, "file", "the folder holds no *.yaml file"))
+        mistakes.append(Mistake(str(path), 1, "file", "the folder has no *.yaml file"))
     return files
 
 

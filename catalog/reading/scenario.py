@@ -125,7 +125,7 @@ def _arrivals(members: Members, users: int | None, *, human: bool) -> Arrivals |
     sections = [name for name in ("arrivals", "profile") if name in members]
     sources = [*sections, *(["simulation.num_users"] if users is not None else [])]
     if len(sources) > 1:
-        members[sections[0]].complain(f"expected only one of {join_names(sources)} to say who comes")
+        members[sections[0]].complain(f"expected only one of {join_names(sources)} to define arrivals")
     hourly = None
     if "profile" in members:
         hourly = OpenWorkload(rate=read_checked_profile(members["profile"]), spacing=Spacing(name="even"))
@@ -170,9 +170,7 @@ def read_phases(node: YamlNode, catalog: Sections) -> tuple[Phase, ...]:
     phases = tuple(_phase(item, catalog) for item in items)
     for item, (previous, phase) in zip(items[1:], pairwise(phases), strict=False):
         if phase.at <= previous.at and len(node.mistakes) == mistakes:
-            item.complain(
-                f"expected a later moment than that of the phase before, {previous.at:g} s, got {phase.at:g} s"
-            )
+            item.complain(f"expected a moment after that of the previous phase, {previous.at:g} s, got {phase.at:g} s")
     return phases
 
 

@@ -57,7 +57,7 @@ def read_probabilities(node: YamlNode) -> Mapping[str, float]:
         if not event_name.fullmatch(full_name(name)):
             member.complain(f"expected the name of an event such as video_play, got {name!r}")
         elif full_name(name) in shares:
-            member.complain(f"{name!r} stands for {full_name(name)}, which has a share already")
+            member.complain(f"{name!r} is {full_name(name)}, which already has a share")
         elif share is not None and not 0 <= share <= 1:
             member.complain(f"expected a share of 0 to 1, got {share:g}")
         shares[full_name(name)] = share or 0.0

@@ -97,7 +97,7 @@ def _dependent_variable_problems(chain: Chain) -> Iterator[LocatedProblem]:
 
 def _zipf_problems(variable: Variable) -> Iterator[str]:
     if variable.minimum is None or variable.maximum is None:
-        yield "zipf belongs to a whole number, with `min` and `max`"
+        yield "zipf requires a range with `min` and `max`"
     elif variable.maximum - variable.minimum >= MAX_NUMBERS:
         yield f"expected at most {MAX_NUMBERS:,} numbers, got {variable.maximum - variable.minimum + 1:,}"
 
@@ -139,7 +139,7 @@ def _cause_problems(chains: Mapping[str, Chain]) -> Iterator[LocatedProblem]:
                 loc: Location = ("chains", chain.name, "states", state.name, "causes", index)
                 yield from _caused_chain_problems(loc, chain, cause, chains)
                 if cause.chain in [earlier.chain for earlier in state.causes[:index]]:
-                    yield (*loc, "chain"), f"{cause.chain} stands here twice: an event causes a chain once or not"
+                    yield (*loc, "chain"), f"{cause.chain} is listed twice: an event causes a chain at most once"
 
 
 def _caused_chain_problems(

@@ -24,12 +24,12 @@ def topology_problems(loc: Location, state: State, chain: Chain) -> Iterator[Loc
     if state.fork and state.outcome:
         yield (*loc, "outcome"), "an outcome belongs to a state that ends the chain; this one has branches"
     if state.outcome and state.compensation:
-        yield (*loc, "compensation"), "nothing is undone after the chain has ended, so this state needs none"
+        yield (*loc, "compensation"), "compensations do not run after the chain has ended"
     if state.abandon < 0:
         yield (*loc, "abandon"), f"expected a weight of 0 or more, got {state.abandon:g}"
     for name in ("abandon", "timeout"):
         if getattr(state, name) and not state.next:
-            yield (*loc, name), f"`{name}` belongs beside `next` (transitions), which this state has not"
+            yield (*loc, name), f"`{name}` requires `next` (transitions), which this state does not have"
     if state.timeout and state.timeout.after <= 0:
         yield (*loc, "timeout", "after"), f"expected a time above 0 ms, got {state.timeout.after:g}"
     for index, transition in enumerate(state.next):
@@ -56,7 +56,7 @@ def _transition_problems(loc: Location, transition: Transition, state: State, ch
     if state.timeout:
         yield (
             (*loc, "scaled_by"),
-            "a delay that is multiplied cannot be timed out: take `scaled_by` or `timeout` away",
+            "a scaled delay cannot have a timeout: remove `scaled_by` or `timeout`",
         )
 
 
@@ -77,12 +77,12 @@ def _compensation_problems(loc: Location, state: State, chain: Chain) -> Iterato
         yield (
             (*loc, "compensation", "state"),
             f"expected a state without `next`, `fork` and `outcome`, but {compensation.name!r} has one: "
-            "when all is undone the chain goes on where it was to go",
+            "after the last compensation, the chain continues at its target",
         )
     compensating = compensations(chain)
     for path, target in located_targets(state):
         if target.to in compensating and path[-1] != "compensation":
-            yield (*loc, *path, "to"), f"{target.to!r} undoes something, and comes only as a `compensation`"
+            yield (*loc, *path, "to"), f"{target.to!r} undoes another state and may only be a `compensation`"
 
 
 def compensations(chain: Chain) -> set[str]:
@@ -108,12 +108,12 @@ def region_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
                 if first != branch or name == state.name:
                     yield (
                         (*loc, "states", name),
-                        f"branches have states of their own, but {name!r} lies both {branch} and {first}",
+                        f"branches have states of their own, but {name!r} is both {branch} and {first}",
                     )
                 elif chain.states[name].outcome:
                     yield (
                         (*loc, "states", name, "outcome"),
-                        f"{name!r} lies {branch} after {state.name!r}: a branch ends without an outcome, only the "
+                        f"{name!r} is {branch} after {state.name!r}: a branch ends without an outcome, only the "
                         "chain has one",
                     )
         yield from _join_rule_problems((*loc, "states", state.name, "fork", "join", "unless"), state, chain)
@@ -233,7 +233,7 @@ def _total_problems(loc: Location, state: State) -> Iterator[LocatedProblem]:
             (
                 f"the transition weights{' and `abandon`' if state.abandon else ''} sum to {total:g}, "
                 f"expected {state.total:g} "
-                f"(declare `total: {total:g}` if that is meant)"
+                f"(declare `total: {total:g}` if that is intended)"
             ),
         )
 
@@ -275,7 +275,7 @@ def _size_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
     if shortest == 1:
         yield (*loc, "start"), "the start state ends the chain: a chain has at least two events"
     if chain.max_steps < shortest:
-        yield (*loc, "max_steps"), f"max_steps {chain.max_steps} is less than the shortest walk of {shortest} events"
+        yield (*loc, "max_steps"), f"max_steps {chain.max_steps} is less than the shortest path of {shortest} events"
     types = {state.emits for state in chain.states.values()}
     if len(types) > MAX_TYPES:
         yield loc, f"the chain has {len(types)} event types, at most {MAX_TYPES} are possible"
@@ -314,7 +314,7 @@ def role_problems(chains: Mapping[str, Chain]) -> Iterator[LocatedProblem]:
                 yield (
                     ("chains", chain.name, "states", state.name, "emits"),
                     f"{state.emits} {_effects[role]} here and {_effects[expected]} in {owner.name}: "
-                    "give one of them a type of its own",
+                    "use different event types",
                 )
 
 

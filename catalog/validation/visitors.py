@@ -90,11 +90,14 @@ def _misplaced(
 ) -> Iterator[LocatedProblem]:
     name = ".".join(str(part) for part in path if part != "fields")
     if chain.visitors is None:
-        yield loc, f"the payload field {name!r} tells of a visit ({field.visit}), but this chain has no `visitors`"
+        yield (
+            loc,
+            (f"the payload field {name!r} is the session attribute {field.visit}, but this chain has no `visitors`"),
+        )
     elif state in SESSION_STATES and state not in SESSION_ATTRIBUTES[field.visit or ""]:
         yield (
             loc,
-            f"the payload field {name!r} tells {field.visit}, which is known only in "
+            f"the payload field {name!r} is the session attribute {field.visit}, which exists only in "
             f"{join_names(SESSION_ATTRIBUTES[field.visit or ''])}",
         )
 

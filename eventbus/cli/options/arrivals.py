@@ -174,7 +174,9 @@ def _check_requirements(values: Mapping[str, Any]) -> None:
         if values[name] is not None and values[required] is None:
             raise click.UsageError(f"{_flags([name])} needs {_flags([required])}")
     if values["spacing"] is not None and values["users"] is not None:
-        raise click.UsageError("--spacing does not go with --users, who begin a chain when the one before has ended")
+        raise click.UsageError(
+            "--spacing cannot be combined with --users, whose chains start when the previous one ends"
+        )
 
 
 def _flags(names: Iterable[str]) -> str:

@@ -94,7 +94,7 @@ def test_a_shipped_profile_can_be_changed(tmp_path: Path) -> None:
 BAD = {
     "{}": "expected exactly one of rate, stages, profile, users, got none",
     "{rate: 1, users: 2}": "expected exactly one of rate, stages, profile, users, got rate, users",
-    "{rate: 1, think: {fixed: 1}}": "'think' does not go with 'rate'; spacing, cv do",
+    "{rate: 1, think: {fixed: 1}}": "'think' cannot be combined with 'rate'; spacing, cv do",
     "{rat: 1, rate: 1}": "unknown field 'rat' (did you mean 'rate'?)",
     "rate: 0": "expected 1e-06 to 10,000,000 chains per second, got 0",
     "rate: often": "expected chains per second, or a rate such as 600/h or 12/min, got 'often'",

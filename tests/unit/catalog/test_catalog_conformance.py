@@ -210,7 +210,7 @@ def test_a_loop_is_accepted_however_often_it_turns() -> None:
         (
             [ROUTING, ROUTED, STARTED, DONE, FAILED],
             True,
-            [f"{FAILED} does not go together with the other events"],
+            [f"{FAILED} cannot occur together with the other events"],
         ),
         ([ROUTING, ROUTED, STARTED, DONE, "a.b.c.v1"], True, ["a.b.c.v1 does not belong to agent-execution"]),
         ([ROUTING], False, [f"not ended yet: {ROUTED} may come next"]),

@@ -93,7 +93,7 @@ CASES = {
         "next:\n          - {to: shipped, weight: 90",
         "next:\n          - {to: shipped, weight: 85",  # the list begins on this line
         f"{PACKED}.next",
-        "the transition weights sum to 95, expected 100 (declare `total: 95` if that is meant)",
+        "the transition weights sum to 95, expected 100 (declare `total: 95` if that is intended)",
     ),
     "a single weight that does not sum": Case(
         "next: [{to: packed, ", "next: [{weight: 90, to: packed, ", f"{PLACED}.next", "sum to 90, expected 100"
@@ -168,7 +168,7 @@ CASES = {
         "start: placed\n",
         "start: placed\n    max_steps: 2  # here\n",
         "chains.order.max_steps",
-        "max_steps 2 is less than the shortest walk of 3 events",
+        "max_steps 2 is less than the shortest path of 3 events",
     ),
     "a type that starts and continues": Case(
         "emits: shop.order.packed.v1",
@@ -247,7 +247,7 @@ CASES = {
         "  shop.order.shipped.v1: {}\n",
         "  shop.order.shipped.v1: {}\n  shop.order.packed.v1: {}  # here\n",
         "events.shop.order.packed.v1",
-        "duplicate name 'shop.order.packed.v1': it stands already on line",
+        "duplicate name 'shop.order.packed.v1': it is already defined on line",
     ),
     "duplicate key": Case(
         "start: placed\n", "start: placed\n    start: lost  # here\n", "chains.order.start", "duplicate"
@@ -488,7 +488,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     """A folder without YAML is most likely the wrong folder."""
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InvalidCatalog, match=r"the folder holds no \*\.yaml file"):
+    with pytest.raises(InvalidCatalog, match=r"the folder has no \*\.yaml file"):
         Catalog.load(tmp_path)
 
 
@@ -500,7 +500,7 @@ def test_one_name_in_two_files_of_a_folder(tmp_path: Path, shop: str) -> None:
         Catalog.load(tmp_path, extend=False)
     [mistake] = caught.value.mistakes
     assert (Path(mistake.file).name, mistake.line) == ("b.yaml", 4)
-    assert f"it is defined already in {tmp_path / 'a.yaml'}, line 20" in mistake.problem
+    assert f"it is already defined in {tmp_path / 'a.yaml'}, line 20" in mistake.problem
 
 
 def _mistakes(load_text: LoadText, text: str) -> tuple[Mistake, ...]:

@@ -208,7 +208,7 @@ def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
 
 
 def test_no_mistake_hides_another(mistakes: Any) -> None:
-    """Shares are added up also where two names mean the same, and both of two ways to say who comes are read."""
+    """Shares are added up also where two names mean the same, and both of two ways to define arrivals are read."""
     text = "profile: nix\narrivals: {rate: 0}\nevent_probabilities: {page_visit: 0.5, screen_view: 0.1}"
     assert sorted(where for _, where, _ in mistakes(text)) == [
         "arrivals",
@@ -234,7 +234,7 @@ def test_no_mistake_hides_another(mistakes: Any) -> None:
         ("event_probabilities: {page_visit: 0.6, x: 0.5}", "event_probabilities", "sum to 1.0, got 1.1 for page_visit"),
         ("event_probabilities: {foo bar: 0.5, session_start: 0.5}", "foo bar", "the name of an event such as video_pl"),
         ("event_probabilities: {page_visit: 1.5}", "event_probabilities.page_visit", "a share of 0 to 1, got 1.5"),
-        ("event_probabilities: {a: 0.5, page_visit: 0.5, screen_view: 0}", "screen_view", "has a share already"),
+        ("event_probabilities: {a: 0.5, page_visit: 0.5, screen_view: 0}", "screen_view", "already has a share"),
         ("event_probabilities: {page_visit: 0.5, session_end: 0.5}", "event_probabilities", "no session would begin"),
         ("user_behavior: {clicks_per_page_max: 5000}", "clicks_per_page_max", "expected 0 to"),
         ("user_behavior: {clicks_per_pgae_max: 5}", "clicks_per_pgae_max", "did you mean 'clicks_per_page_max'?"),
@@ -250,7 +250,7 @@ def test_no_mistake_hides_another(mistakes: Any) -> None:
         ("faults: [{kind: late, rate: 0.1, chain: nope}]", "faults[0].chain", "unknown chain 'nope'"),
         ("faults: [{kind: late, rate: 0.1, type: [nope]}]", "faults[0].type[0]", "unknown event type 'nope'"),
         ("faults: [{kind: late, rate: 0.1, field: x}]", "faults[0].field", "the fault late has no fields"),
-        ("phases: [{at: 1m}, {at: 60}]", "phases[1]", "expected a later moment"),
+        ("phases: [{at: 1m}, {at: 60}]", "phases[1]", "expected a moment after that of the previous phase"),
         ("phases: [{at: -1}]", "phases[0].at", "expected 0 s or later"),
         ("phases: [{at: 1, delay: 0}]", "phases[0].delay", "expected a factor above 0"),
         ("phases: [{at: 1, failed: -1}]", "phases[0].failed", "expected 0 or more"),
@@ -275,7 +275,7 @@ def test_each_mistake_is_told_where_it_is(mistakes: Any, text: str, where: str, 
         ("simulation.num_usres=3", "simulation.num_usres", "did you mean 'num_users'?"),
         ("phases[2].at=5m", "phases[2].at", "expected an item from [0] to [1] (a new one), got 2"),
         ("phases.first.at=5m", "phases.first.at", "expected an item"),
-        ("description.short=x", "description.short", "there is nothing below"),
+        ("description.short=x", "description.short", "has no members"),
         ("simulation.num_users", "option", "expected PATH=VALUE"),
         ("=3", "option", "expected PATH=VALUE"),
         ("chains={a: [}", "chains", "is not YAML"),

@@ -117,13 +117,13 @@ CASES = {
         "{to: full, weight: 8,",
         "{to: room, weight: 8,",
         f"{STATES}.room",
-        "'room' lies both in the branch to 'hotel' and in the branch to 'flight'",
+        "'room' is both in the branch to 'hotel' and in the branch to 'flight'",
     ),
     "branch that leaves": Case(
         "{to: full, weight: 8,",
         "{to: dropped, weight: 8,",
         f"{STATES}.dropped",
-        "'dropped' lies both in the branch to 'flight' and outside of it",
+        "'dropped' is both in the branch to 'flight' and outside of it",
     ),
     "outcome in a branch": Case(
         "room: {emits: trip.hotel.held.v1}",
@@ -147,7 +147,7 @@ CASES = {
         "dropped: {emits: trip.plan.dropped.v1, outcome",
         "dropped: {emits: trip.plan.dropped.v1, abandon: 1, outcome",
         f"{STATES}.dropped.abandon",
-        "`abandon` belongs beside `next`",
+        "`abandon` requires `next`",
     ),
     "timeout at once": Case("after: 50", "after: 0", f"{STATES}.hotel.timeout.after", "a time above 0 ms, got 0"),
     "timeout to nowhere": Case("after: 50, to: room", "after: 50, to: rom", f"{STATES}.hotel.timeout.to", "'rom'"),
@@ -155,13 +155,13 @@ CASES = {
         "{uniform: [0, 100]}}",
         "{uniform: [0, 100]}, scaled_by: airline}",
         f"{STATES}.hotel.next[0].scaled_by",
-        "a delay that is multiplied cannot be timed out",
+        "a scaled delay cannot have a timeout",
     ),
     "never in time": Case(
         "{to: full, weight: 8, delay: {fixed: 3}}\n",
         "{to: full, weight: 8, delay: {fixed: 3}}\n        timeout: {after: 2, to: seated}\n",
         f"{STATES}.flight.next[0].scaled_by",
-        "cannot be timed out",
+        "cannot have a timeout",
     ),
     "retry without else": Case(
         ", else: {to: room, delay: {fixed: 0}}}", "}", f"{STATES}.hotel.next[1].retry", "'else' is required"
@@ -174,7 +174,7 @@ CASES = {
         "{to: hotel, weight: 40,",
         "{to: hotel, weight: 40, delay: {fixed: 1},",
         f"{STATES}.hotel.next[1]",
-        "a retry waits as its `backoff` says, so it has no `delay`",
+        "a retry with `backoff` has no `delay`",
     ),
     "retry without a delay": Case(
         "backoff: {initial: 10}, ", "", f"{STATES}.hotel.next[1]", "'delay' is required, but missing"
@@ -195,13 +195,13 @@ CASES = {
         "{to: full, weight: 8,",
         "{to: freed, weight: 8,",
         f"{STATES}.flight.next[1].to",
-        "'freed' undoes something, and comes only as a `compensation`",
+        "'freed' undoes another state and may only be a `compensation`",
     ),
     "compensation after the end": Case(
         BOOKED,
         "compensation: {state: freed, delay: {fixed: 1}}\n",
         f"{STATES}.booked.compensation",
-        "nothing is undone after the chain has ended",
+        "compensations do not run after the chain has ended",
     ),
     "unreachable": Case(
         "unless: [{state: full, to: dropped, compensate: true}]",
@@ -222,7 +222,7 @@ CASES = {
         "causes: [",
         "causes: [{chain: bill, weight: 5, delay: {fixed: 7}}, ",
         f"{STATES}.booked.causes[1].chain",
-        "bill stands here twice",
+        "bill is listed twice",
     ),
     "caused chain that causes": Case(
         "paid: {emits: trip.bill.paid.v1,",
@@ -358,7 +358,7 @@ def test_a_graph_that_is_too_large_is_refused(load_text: LoadText) -> None:
     )
     old = TRIP[TRIP.index("          - {to: hotel, weight: 40") : TRIP.index("      room: {emits")]
     text = TRIP.replace(old, ways + "\n")
-    with pytest.raises(InvalidCatalog, match="unfold into more than 4,096 nodes"):
+    with pytest.raises(InvalidCatalog, match="expands to more than 4,096 nodes"):
         load_text(text)
 
 

@@ -106,7 +106,12 @@ def test_the_shipped_sets() -> None:
         ("visit: page.title", "visit: page.titel", "payload.title.visit", "did you mean 'page.title'?"),
         ("visit: page.title", "visit: duration_ms", "payload.title.visit", "is a whole number, got type string"),
         ('"user-{}"', '"user"', "payload.user_id.template", "a text with {} once in it"),
-        ("visit: number", "visit: pages", "states.visited.emits", "tells pages, which is known only in ended"),
+        (
+            "visit: number",
+            "visit: pages",
+            "states.visited.emits",
+            "is the session attribute pages, which exists only in ended",
+        ),
         ("visitor_country, per: user}", "visitor_country, per: usr}", "variables.country.per", "no variable 'usr'"),
         ("max: 2000, zipf", "max: 2000000, zipf", "variables.user", "at most 1,000,000 numbers, got 2,000,000"),
     ],

@@ -88,7 +88,7 @@ BAD = {
     "--rate 5 --users 10": "expected one of --rate, --stages, --profile, --users, got --rate, --users",
     "--think 1s": "--think needs --users",
     "--time-zone UTC": "--time-zone needs --profile",
-    "--users 3 --spacing even": "--spacing does not go with --users",
+    "--users 3 --spacing even": "--spacing cannot be combined with --users",
     "--users 3 --think 2": "expected a number with a unit",
     "--stages 10": "expected stages such as 10/s:5m",
     "--stages repeat": "expected at least one stage with a rate above 0",
