@@ -1,4 +1,4 @@
-"""Correlated event chains from a catalog and a seed, in virtual time or paced into a bus."""
+"""Generates correlated event chains from a catalog and a seed, in virtual time or paced into a bus."""
 
 from eventbus.chains.errors import (
     ChainError,

@@ -1,10 +1,10 @@
-"""Every error of this package, under one root, so that one `except ChainError` is enough."""
+"""The errors of this package; all of them are `ChainError`s."""
 
 from __future__ import annotations
 
 
 class ChainError(Exception):
-    """The chains could not be generated."""
+    """Base class of the errors."""
 
 
 class NothingToGenerate(ChainError):
@@ -12,11 +12,11 @@ class NothingToGenerate(ChainError):
 
 
 class ImpossibleChain(ChainError):
-    """No walk through the chain's states ends as it should: with the outcome asked for, within `max_steps`."""
+    """No path through a chain ends with the outcome asked for within `max_steps` events."""
 
 
 class InvalidSetting(ChainError, ValueError):
-    """An argument is outside what the generator can do."""
+    """An argument is out of range."""
 
 
 class SinkUnusable(ChainError):
@@ -24,7 +24,7 @@ class SinkUnusable(ChainError):
 
 
 class WorkerDied(ChainError):
-    """A worker process ended before its work did; what came so far is incomplete."""
+    """A worker process ended prematurely; the events so far are incomplete."""
 
 
 class UnknownEvent(ChainError, LookupError):
@@ -32,7 +32,7 @@ class UnknownEvent(ChainError, LookupError):
 
 
 class InvalidLedger(ChainError):
-    """The file is no ledger, or not a whole one."""
+    """The file is not a ledger, or is incomplete."""
 
 
 class UnreadableStream(ChainError):

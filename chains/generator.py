@@ -11,8 +11,8 @@ from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.model import Arrivals as Model
 from eventbus.catalog.model import Fault, Outcome, Phase, Tenants
-from eventbus.chains.arrivals.closed import ClosedArrivals
-from eventbus.chains.arrivals.open import OpenArrivals, compile_arrivals, compile_paced_arrivals, poisson
+from eventbus.chains.arrivals.compile import compile_arrivals, compile_paced_arrivals, poisson
+from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
 from eventbus.chains.faults.inject import Injector
 from eventbus.chains.faults.ledger import Ledger
@@ -22,11 +22,11 @@ from eventbus.chains.pacing.summary import RunSummary
 from eventbus.chains.plan import Plan, checked_phases, emitter_infos
 from eventbus.chains.randomness import purpose
 from eventbus.chains.rendering import JSON, Format
-from eventbus.chains.rendering.block import EPOCH, Block, decoded
+from eventbus.chains.rendering.block import Block, decoded
 from eventbus.chains.rendering.fixed import Envelope, Tenancy
 from eventbus.chains.stream import ChainStream, Explanation, Extent, explain
 from eventbus.chains.workers import in_parallel
-from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, Event, microseconds
+from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, EPOCH, Event, microseconds
 from eventbus.record import ProducerRecord
 
 if TYPE_CHECKING:
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""Virtual time is counted in nanoseconds since 1970, of which 63 bits hold 292 years."""
+"""Bounds of `start`: virtual time is counted in nanoseconds since 1970, and 63 bits hold 292 years."""
 
 
 class ChainGenerator:
-    """Makes events in virtual time: it never waits, and the same seed and arguments give the same bytes everywhere.
+    """Generates correlated event chains in virtual time; the same seed and arguments give the same bytes everywhere.
 
     Args:
-        catalog: what exists; chains begin in proportion to their weights. None: the shipped catalog.
-        seed: names the run; everything random follows from it.
+        catalog: the chains and their events; chains begin in proportion to their weights. None: the shipped catalog.
+        seed: identifies the run; all random draws follow from it.
         start: when virtual time begins.
-        rate: chains per second of virtual time, on average and independent of each other (Poisson).
+        rate: chains per second of virtual time, as a Poisson process.
         arrivals: when chains begin, instead of `rate`.
         tenant_id: of all events.
-        tenants: several, instead of `tenant_id`: each chain is of one of them.
+        tenants: several tenants instead of `tenant_id`; each chain belongs to one of them.
         namespace: of all events.
-        phases: when chains fail more often, or take longer; in the order of time.
-        block: chains worked on together: changes speed and memory, never a byte. None: what suits the rate.
+        phases: periods in which chains fail more often or take longer, in order.
+        block: chains in a batch; affects speed and memory, not the events. None: depends on the rate.
 
     Raises:
         NothingToGenerate: every chain of the catalog has a weight of 0.
@@ -81,7 +81,7 @@ class ChainGenerator:
         self.catalog = Catalog.default() if catalog is None else catalog
         self.seed = seed
         self.start = start.astimezone(UTC)
-        #: When chains begin, where that is no constant rate.
+        #: When chains begin; None: a Poisson process with a constant rate.
         self.arrivals = arrivals
         self._arrivals = (
             poisson(rate) if arrivals is None else compile_arrivals(arrivals, microseconds(self.start) * 1000)
@@ -95,27 +95,27 @@ class ChainGenerator:
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
-        self._stage: Injector | None = None
+        self._run_injector: Injector | None = None
         self._paced: ChainStream | None = None
 
     @classmethod
     def from_scenario(cls, scenario: Scenario | str | Path, **settings: Any) -> ChainGenerator:
-        """The generator of a scenario: of its catalog, its arrivals and phases, and its seed if it has one.
+        """A generator with the catalog, arrivals, phases and seed of a scenario.
 
         Args:
-            scenario: itself, its name, or its file.
-            settings: as for a generator; they win over the scenario's.
+            scenario: a scenario, its name, or its file.
+            settings: arguments of the generator; they override those of the scenario.
 
         Raises:
             UnknownName: there is no such scenario.
-            InvalidScenario: its file has mistakes.
+            InvalidScenario: the file has mistakes.
             InvalidSetting: as for a generator.
         """
         chosen = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
         arrivals = None if "rate" in settings else chosen.arrivals
-        said = {"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases}
+        defaults = {"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases}
         seed = {} if chosen.seed is None else {"seed": chosen.seed}
-        return cls(**(said | seed | settings))
+        return cls(**(defaults | seed | settings))
 
     def blocks(
         self,
@@ -125,14 +125,14 @@ class ChainGenerator:
         workers: int = 1,
         format: Format = JSON,
     ) -> Iterator[Block]:
-        """All events by time, as text in blocks of memory; every chain runs to its end.
+        """All events in the order of time, rendered in blocks; every chain runs to its end.
 
-        The memory of a block is used again: consume it before asking for the next. A second call begins anew.
+        The memory of a block is reused: consume a block before asking for the next one. Each call begins a new run.
 
         Args:
             chains: how many; None: no bound.
             duration: seconds of virtual time in which chains begin; None: no bound.
-            workers: processes that make the events: changes the speed, never a byte.
+            workers: processes that generate the events; the bytes do not depend on their number.
             format: the form of the events, one of `chains.rendering`.
 
         Raises:
@@ -151,7 +151,7 @@ class ChainGenerator:
         workers: int = 1,
         format: Format = JSON,
     ) -> Iterator[Block]:
-        """The events of a stretch of time, exactly as in the run, without making what came before it.
+        """The events in a window of time, exactly as in the run, without generating the chains that are over before it.
 
         Args:
             since: no earlier event; None: from the beginning.
@@ -168,7 +168,7 @@ class ChainGenerator:
         return in_parallel(self._stream(self._plan_for(format)), extent, workers)
 
     def alone(self, index: int, *, format: Format = JSON) -> Block:
-        """One chain, exactly as in the run, and nothing else.
+        """The events of a single chain, exactly as in the run.
 
         Args:
             index: of the chain, from 0.
@@ -177,31 +177,31 @@ class ChainGenerator:
         Raises:
             InvalidSetting: the index is negative, or the arrivals end before it.
         """
-        return self._stream(self._plan_for(format)).one(_at_least_0(index))
+        return self._stream(self._plan_for(format)).chain(_at_least_0(index))
 
     def explain(self, event_id: str) -> Explanation:
-        """Where an event of the run comes from: its chain, its step, and the whole chain.
+        """The origin of an event of the run: its chain, its step, and all events of the chain.
 
         Raises:
-            InvalidSetting: this is no UUID of version 7.
+            InvalidSetting: the id is not a UUID of version 7.
             UnknownEvent: the run has no such event.
         """
         return explain(self._kept(None, None), event_id)
 
     def injector(self, faults: Sequence[Fault] = (), ledger: BinaryIO | None = None) -> Injector:
-        """A stage that injects faults into this run's blocks; the clean events stay what they are.
+        """An injector of faults for the blocks of this run; the clean events do not change.
 
         Args:
-            faults: in any order; without any, the events only pass by the ledger.
-            ledger: where to write what was meant to happen and what was done to it, as JSON lines.
+            faults: in any order; without faults, the ledger records the clean events.
+            ledger: receives the intended chains and the injected faults, as JSON lines.
 
         Raises:
-            InvalidSetting: a fault's scope has no event that it could strike.
+            InvalidSetting: a fault applies to no event of the run.
         """
         return self._injector(faults, ledger, self.start)
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
-        """The same events as lists of JSON texts (arguments: see `blocks`)."""
+        """The events of `blocks` as lists of JSON texts."""
         for block in self.blocks(chains, duration):
             yield from block.lines()
 
@@ -213,28 +213,28 @@ class ChainGenerator:
         topic_strategy: TopicStrategy = "domain",
         format: Format = JSON,
     ) -> Iterator[list[ProducerRecord]]:
-        """The same events as lists of Kafka records (arguments: see `blocks`)."""
+        """The events of `blocks` as lists of Kafka records."""
         names = self._plan.topics(topic_strategy)
         for block in self.blocks(chains, duration, format=format):
             yield from block.records(names)
 
     def events(self, chains: int | None = None, duration: float | None = None) -> Iterator[Event]:
-        """The same events as objects (arguments: see `blocks`)."""
+        """The events of `blocks` as objects."""
         for lines in self.lines(chains, duration):
             yield from decoded(lines)
 
     def chain(
         self, name: str | None = None, *, outcome: Outcome | None = None, index: int | None = None
     ) -> list[Event]:
-        """One whole chain.
+        """All events of one chain.
 
-        Successive calls give successive chains of the run, made to be of the kind asked for: without a name and an
-        outcome, call n gives exactly chain n.
+        Successive calls return successive chains. Without a name and an outcome, call n returns exactly chain n of the
+        run; otherwise it returns the chain that has the index n in a run of such chains only.
 
         Args:
-            name: of the chain; None: one of those that the weights allow.
-            outcome: how it ends; None: as the weights say.
-            index: give this chain of the run, and leave the succession as it is.
+            name: of the chain; None: drawn by the weights.
+            outcome: how the chain ends; None: drawn by the weights.
+            index: return the chain with this index, without advancing the succession.
 
         Raises:
             UnknownName: the catalog has no such chain.
@@ -244,7 +244,7 @@ class ChainGenerator:
         if index is None:
             index, self._made = self._made, self._made + 1
         _at_least_0(index)
-        return [event for lines in stream.one(index).lines() for event in decoded(lines)]
+        return [event for lines in stream.chain(index).lines() for event in decoded(lines)]
 
     async def run(
         self,
@@ -267,35 +267,35 @@ class ChainGenerator:
         faults: Sequence[Fault] = (),
         ledger: BinaryIO | None = None,
     ) -> RunStatistics:
-        """Publish events from the present on, each when its time has come, until cancelled or done.
+        """Publishes events in real time, each when it is due, until the run is done or cancelled.
 
-        The bus pushes back by making `publish_many` wait. Errors of the bus go to the caller. After cancellation,
-        `statistics()` tells what was done.
+        The bus applies backpressure by making `publish_many` wait. Errors of the bus are raised. After a cancellation,
+        `statistics()` returns the figures of the run.
 
         Args:
-            bus: entered, and its topics created.
-            initial_chains: begin at once. None: 20, or none where there are `arrivals`.
+            bus: must be entered, and its topics created.
+            initial_chains: chains that begin at once. None: 20, or 0 if there are `arrivals`.
             interval: seconds between the beginnings of further chains.
-            rate: further chains per second, on average and independent of each other, instead of `interval`.
-            arrivals: when further chains begin, instead of `interval`. None: as the generator was told, if it was.
-            duration: seconds in which chains begin; those in flight run to their end. None: until cancelled.
-            speed: how many times faster than the clock, intervals, delays and durations alike; `math.inf`: no waiting.
-            topic_strategy: how an event type finds its topic.
+            rate: further chains per second, as a Poisson process, instead of `interval`.
+            arrivals: when further chains begin, instead of `interval`. None: those of the generator, if it has any.
+            duration: seconds in which chains begin; chains in flight run to their end. None: until cancelled.
+            speed: factor by which intervals, delays and durations are shortened; `math.inf`: publish without waiting.
+            topic_strategy: how the topic of an event type is chosen.
             max_lag: seconds; a chain that would begin later than this after its intended time is left out and
-                counted as dropped. None: everything is done, however late.
+                counted as dropped. None: no chain is dropped.
             late_after: seconds after its intended time from which an event counts as late.
-            clock: tells the time and waits. None: the machine's.
-            on_progress: is given the figures, ten times a second at most, and at the end.
-            start: virtual time of the beginning, which makes the run the same at any moment and any speed. None: now.
-            observers: are told of everything that the bus has taken, such as a `census()` or a `Digest`.
-            format: as for `blocks`; only that of JSON can have faults or a ledger.
-            faults: as for `injector`; what they delay, or repeat, comes in its time.
-            ledger: as for `injector`; it has what was published, also after a cancellation.
+            clock: tells the time and sleeps. None: the system's.
+            on_progress: is called with the figures, at most ten times a second, and at the end.
+            start: virtual time of the beginning, which makes the run repeatable. None: now.
+            observers: are called with every published batch, such as a `summary()` or a `Digest`.
+            format: as for `blocks`; only JSON events can have faults or a ledger.
+            faults: as for `injector`; events that they delay or duplicate are published when they are due.
+            ledger: as for `injector`; it records what was published, also after a cancellation.
 
         Raises:
-            InvalidSetting: an argument is out of range, or a fault's scope has no event that it could strike.
+            InvalidSetting: an argument is out of range, or a fault applies to no event of the run.
         """
-        # imported here, so that making events never waits for the import of asyncio
+        # imported here, so that generating events in virtual time does not import asyncio
         from eventbus.chains.clock import WallClock  # noqa: PLC0415
         from eventbus.chains.pacing.pacer import Pacer  # noqa: PLC0415
 
@@ -303,7 +303,7 @@ class ChainGenerator:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")
         clock = clock or WallClock()
         began = EPOCH + timedelta(microseconds=clock.time_us()) if start is None else start
-        stage = self._injector(faults, ledger, began) if faults or ledger else None
+        injector = self._injector(faults, ledger, began) if faults or ledger else None
         pacer = Pacer(
             self._plan,
             bus,
@@ -315,36 +315,36 @@ class ChainGenerator:
             on_progress=on_progress,
             start=_instant(start),
             observers=observers,
-            stage=stage,
+            middleware=injector,
         )
         model = arrivals or (self.arrivals if rate is None else None)
         begins = compile_paced_arrivals(
             model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate
         )
-        # Blocks of a quarter of a second: made in a few milliseconds, in which nothing else runs. Chains that begin
-        # at once are carried from block to block until all of them are made, so they should be few blocks.
+        # A batch of a quarter of a second is generated in a few milliseconds, in which no other task runs. Chains that
+        # begin at once are carried from batch to batch until all of them are made, so these batches must be few.
         block = int(min(max(begins.rate * speed / 4, begins.at_once, 16), 4096))
-        self._stage = stage
+        self._run_injector = injector
         self._pacer, self._paced = pacer, self._stream(self._plan_for(format), begins, pacer.start, block)
         await pacer.run(self._paced.blocks(Extent(duration=duration)))
         return pacer.statistics()
 
-    def census(self) -> RunSummary:
-        """One for this generator's events: an observer of `run`, or to be given the tables of blocks."""
+    def summary(self) -> RunSummary:
+        """A summary for this generator's events: an observer of `run`, or to be given the tables of blocks."""
         return RunSummary(emitter_infos(self._plan))
 
     def statistics(self) -> RunStatistics:
-        """The figures of the run that is going on, or of the last one."""
+        """The figures of the current paced run, or of the last one."""
         return self._pacer.statistics() if self._pacer else RunStatistics()
 
     def injected(self) -> Mapping[str, int]:
-        """How many events each kind of fault has struck in the run that is going on, or in the last one."""
-        return self._stage.injected if self._stage else {}
+        """Faults injected in the current paced run, or in the last one, by kind."""
+        return self._run_injector.injected if self._run_injector else {}
 
     def expected(self, since: datetime, until: datetime) -> float:
-        """How many chains begin in a stretch of time on average: of the last paced run, or else of the virtual one.
+        """The expected number of chains that begin in an interval: of the last paced run, or of the virtual one.
 
-        For users of the closed model, an estimate from how long some of their chains last.
+        In the closed model this is an estimate, based on the length of a sample of chains.
 
         Raises:
             InvalidSetting: a time has no zone.
@@ -353,19 +353,19 @@ class ChainGenerator:
         return stream.expected(microseconds(_zoned(until))) - stream.expected(microseconds(_zoned(since)))
 
     def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, start: datetime) -> Injector:
-        known = emitter_infos(self._plan)
+        emitters = emitter_infos(self._plan)
         run = {"seed": self.seed, "start": start, "faults": by_precedence(faults)}
-        book = None if ledger is None else Ledger(ledger, known, run)
-        return Injector(self.catalog, known, root=self._root, faults=faults, ledger=book)
+        recorder = None if ledger is None else Ledger(ledger, emitters, run)
+        return Injector(self.catalog, emitters, root=self._root, faults=faults, ledger=recorder)
 
     def _plan_for(self, format: Format) -> Plan:
-        """The run's plan in another form, kept for the next call."""
+        """The plan for a format, cached."""
         if format not in self._plans:
             self._plans[format] = Plan(self.catalog, self._envelope, phases=self._phases, format=format)
         return self._plans[format]
 
     def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
-        """A stream for single chains, kept for the next one."""
+        """A stream for single chains, cached."""
         if (name, outcome) not in self._single:
             self._single[name, outcome] = self._stream(self._plan_of(name, outcome))
         return self._single[name, outcome]
@@ -387,19 +387,18 @@ class ChainGenerator:
             return Plan(self.catalog.only(name), self._envelope, outcome=outcome, phases=self._phases)
         if outcome is None:
             return self._plan
-        able = [
+        names = [
             chain.name
             for chain in self.catalog.weighted
             if outcome in {state.outcome for state in chain.states.values()}
         ]
-        if not able:
+        if not names:
             raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
-        return Plan(self.catalog.only(*able), self._envelope, outcome=outcome, phases=self._phases)
+        return Plan(self.catalog.only(*names), self._envelope, outcome=outcome, phases=self._phases)
 
     def __repr__(self) -> str:
-        return (
-            f"<ChainGenerator seed={self.seed} chains={len(self._plan.walkers)} start={self.start:%Y-%m-%dT%H:%M:%SZ}>"
-        )
+        start = self.start.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"<ChainGenerator seed={self.seed} chains={len(self._plan.simulators)} start={start}>"
 
 
 def _at_least_0(index: int) -> int:

@@ -1,4 +1,4 @@
-"""A catalog, compiled: which chain each index is, and the emitters of all of them."""
+"""Compiles a catalog: the simulators of its chains and the emitters of their events."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ from eventbus.chains.simulation import Simulator
 from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.sessions import SessionSimulator, longest_session
+from eventbus.chains.table import SECOND
 
-# Whether the phases of a run are ones.
+CHAIN_PURPOSE = purpose("chain")
+MAX_SPAN = 1 << 62
+"""Microseconds, which 63 bits can still compare."""
 
 
 def checked_phases(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ...]:
-    """The same phases.
+    """Returns valid phases.
 
     Raises:
         InvalidSetting: their moments do not rise from 0 or more, or a factor is out of range.
@@ -46,25 +49,19 @@ def checked_phases(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ..
     return tuple(phases)
 
 
-CHAIN_PURPOSE = purpose("chain")
-LONGEST_SPAN = 1 << 62
-"""Microseconds; what 63 bits can still be compared with."""
-SECOND = 1_000_000
-
-
 class Plan:
-    """All that is worked out before the first event; immutable.
+    """All that is computed before the first event; immutable.
 
     Args:
         catalog: its chains of a weight above 0 take part.
         envelope: what all events have in common.
-        outcome: walk the chains so that they end like this, not as their weights say.
-        phases: what is different for chains that begin at or after a moment, in the order of their moments.
+        outcome: chains end with this outcome, not as their weights say.
+        phases: changes to chains that begin at or after a moment, in the order of their moments.
         format: the form of the events.
 
     Raises:
         NothingToGenerate: no chain has a weight above 0.
-        ImpossibleChain: a chain cannot end as it should within its `max_steps`.
+        ImpossibleChain: a chain cannot end with the outcome, or not within its `max_steps`.
     """
 
     def __init__(
@@ -83,17 +80,17 @@ class Plan:
         if not weighted:
             raise NothingToGenerate
         self.emitters: list[Emitter] = []
-        self.walkers: list[Simulator] = []
+        self.simulators: list[Simulator] = []
         self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
         self._phases = np.array([round(phase.at * SECOND) for phase in phases], np.int64)
-        if outcome:  # whether they fail is settled
+        if outcome:  # the outcome is settled, so the factors of failure do not apply
             phases = [replace(phase, failed=1) for phase in phases]
-        #: Shape (phases + 1, chains): the place in `walkers`; the first row is for chains before all phases.
-        self._numbers = np.array([self._walkers(chain, outcome, phases) for chain in weighted]).T
+        #: Indices into `simulators`, shape (phases + 1, chains); the first row is for chains before all phases.
+        self._numbers = np.array([self._compile(chain, outcome, phases) for chain in weighted]).T
 
     @property
     def tenancy(self) -> Tenancy | None:
-        """Where there are several tenants."""
+        """The tenants, if there are several."""
         return self._envelope.tenancy
 
     @property
@@ -103,15 +100,15 @@ class Plan:
 
     @cached_property
     def spans(self) -> Integers:
-        """The longest time that chains of each of `walkers` can last, microseconds."""
-        return np.array([min(walker.span, LONGEST_SPAN) for walker in self.walkers], np.int64)
+        """The longest duration of a chain, microseconds, by simulator."""
+        return np.array([min(simulator.span, MAX_SPAN) for simulator in self.simulators], np.int64)
 
     def choose(self, keys: Words, elapsed: Integers) -> Integers:
-        """The place in `walkers` for each chain.
+        """The index in `simulators` of each chain.
 
         Args:
             keys: of the chains.
-            elapsed: when they begin, microseconds since the beginning of the run.
+            elapsed: when the chains begin, microseconds since the beginning of the run.
         """
         chosen = self._edges.searchsorted(fraction(draw(keys, CHAIN_PURPOSE)), side="right")
         if not self._phases.size:
@@ -124,45 +121,52 @@ class Plan:
         name = topic_namer(strategy)
         return [name(emitter.event_type) for emitter in self.emitters]
 
-    def _walkers(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
-        """Makes what walks a chain as it is, and in each phase that changes it or what it causes; their numbers."""
+    def _compile(self, chain: Chain, outcome: Outcome | None, phases: Sequence[Phase]) -> list[int]:
+        """Makes the simulators of a chain: without phases, and for each phase that changes it or a chain it triggers.
+
+        Returns the index of the simulator before all phases, and in each phase.
+        """
         family = [chain, *(self._catalog.chain(name) for name in sorted(chain.caused))]
-        variants = [family, *([phase.apply(one) for one in family] for phase in phases)]
+        variants = [family, *([phase.apply(member) for member in family] for phase in phases)]
         distinct = {tuple(map(id, variant)): variant for variant in variants}
-        walks = [self._walks(variant, outcome) for variant in distinct.values()]
-        parents = [parent for parent, *_ in walks]
-        kinds = [self._kinds(list(same), parents) for same in zip(*walks, strict=True)]
-        numbers = dict(zip(distinct, count(len(self.walkers)), strict=False))
-        for parent, *caused in walks:
+        policies = [self._policies(variant, outcome) for variant in distinct.values()]
+        parents = [parent for parent, *_ in policies]
+        emitters = [self._emitter_ids(list(variants), parents) for variants in zip(*policies, strict=True)]
+        numbers = dict(zip(distinct, count(len(self.simulators)), strict=False))
+        for parent, *triggered in policies:
             children = {
-                walk.chain.name: StateMachineSimulator(walk, kind) for walk, kind in zip(caused, kinds[1:], strict=True)
+                policy.chain.name: StateMachineSimulator(policy, ids)
+                for policy, ids in zip(triggered, emitters[1:], strict=True)
             }
-            walker = SessionSimulator if chain.visitors else StateMachineSimulator
-            self.walkers.append(walker(parent, kinds[0], children))
+            simulator = SessionSimulator if chain.visitors else StateMachineSimulator
+            self.simulators.append(simulator(parent, emitters[0], children))
         return [numbers[tuple(map(id, variant))] for variant in variants]
 
-    def _walks(self, family: Sequence[Chain], outcome: Outcome | None) -> list[TransitionPolicy]:
-        """Of a chain and those that it causes: these end as they like."""
+    def _policies(self, family: Sequence[Chain], outcome: Outcome | None) -> list[TransitionPolicy]:
+        """The policies of a chain and of those it triggers; only the first has to end with the outcome."""
         outcomes = [outcome, *[None] * (len(family) - 1)]
         return [
-            TransitionPolicy(one, end, speed_factors(self._catalog, one))
-            for one, end in zip(family, outcomes, strict=True)
+            TransitionPolicy(chain, end, speed_factors(self._catalog, chain))
+            for chain, end in zip(family, outcomes, strict=True)
         ]
 
-    def _kinds(self, walks: list[TransitionPolicy], parents: list[TransitionPolicy]) -> EmitterIds:
-        """Makes the emitters that the walks of a chain share: of its first event, and of the states that it leads to.
+    def _emitter_ids(self, policies: list[TransitionPolicy], parents: list[TransitionPolicy]) -> EmitterIds:
+        """Makes the emitters that all variants of a chain share: of its first event and of each reachable state.
 
         Args:
-            parents: walks that may cause it, unless they are the same.
+            policies: one for each variant of the chain.
+            parents: those of the chains that may trigger it, or the same policies.
         """
-        chain = walks[0].chain
-        caused = 0 if walks[0] is parents[0] else max(walk.longest_before_child(chain.name) for walk in parents)
-        root = self._emitter(walks, chain.start, is_root=walks[0] is parents[0], longest=caused)
-        return EmitterIds(root, {state: self._emitter(walks, state) for state in walks[0].targets()})
+        chain, is_parent = policies[0].chain, policies[0] is parents[0]
+        longest = 0 if is_parent else max(policy.longest_before_child(chain.name) for policy in parents)
+        root = self._add_emitter(policies, chain.start, is_root=is_parent, longest=longest)
+        return EmitterIds(root, {state: self._add_emitter(policies, state) for state in policies[0].targets()})
 
-    def _emitter(self, walks: list[TransitionPolicy], state: str, *, is_root: bool = False, longest: int = 0) -> int:
-        chain = walks[0].chain
-        longest = max(longest, *(walk.longest_before(state) for walk in walks))
+    def _add_emitter(
+        self, policies: list[TransitionPolicy], state: str, *, is_root: bool = False, longest: int = 0
+    ) -> int:
+        chain = policies[0].chain
+        longest = max(longest, *(policy.longest_before(state) for policy in policies))
         emitter = compile_emitter(
             self._catalog,
             self._envelope,
@@ -176,11 +180,8 @@ class Plan:
         return len(self.emitters) - 1
 
 
-# What an emitter stands for: the chain and the state that its events come from.
-
-
 class EmitterInfo(NamedTuple):
-    """Where in the catalog an event comes from."""
+    """The chain and state whose events an emitter renders, and where their fields are."""
 
     chain: str
     state: str
@@ -189,14 +190,14 @@ class EmitterInfo(NamedTuple):
     ends_chain: bool
     outcome: Outcome | None
     correlation_at: int
-    """Where in an event's text its correlation id begins."""
+    """Offset of the correlation id in an event's text."""
     timestamp_at: int
     causation_at: int | None
-    """None on a root."""
+    """None for the first event of a chain, which has no cause."""
 
 
 def emitter_infos(plan: Plan) -> list[EmitterInfo]:
-    """The place of each emitter of a plan."""
+    """Describes the emitters of a plan."""
     return [_emitter_info(emitter) for emitter in plan.emitters]
 
 

@@ -1,4 +1,11 @@
-"""How slow each item of a list is: drawn once for a whole run, so that a slow one stays slow in all its chains."""
+"""Samplers of delays, and the speed factors of list items.
+
+Delays are sampled from random words with integer arithmetic alone, so that a seed gives the same times on every
+machine. A skewed distribution is a table of its quantile function, computed when a catalog is compiled; sampling is a
+look-up and a linear interpolation. Logarithms are taken only for the table, and rounding to whole units hides the last
+bit, in which C libraries differ. Vectorised logarithms at run time would not be safe: their last bit depends on the
+CPU.
+"""
 
 from __future__ import annotations
 
@@ -14,50 +21,43 @@ from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNorma
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, below, draw, purpose
 
-# Delays from random words with integers alone, so that the same seed gives the same times on every machine.
-#
-# A skewed delay is a table of its quantile function, made once when a catalog is compiled; drawing is a look-up and a
-# linear interpolation. Logarithms are taken only here, and the rounding to whole units hides the last bit, in which C
-# libraries differ. Vectorised logarithms at run time would not be safe: their last bit depends on the CPU.
-
-
 CELLS = 4096
 CELL_SHIFT = np.uint64(52)
-"""The upper 12 bits of a word choose the cell, ..."""
+"""The upper 12 bits of a word select the cell, ..."""
 INSIDE_SHIFT, INSIDE_BITS = np.uint64(32), 20
-"""... the next 20 the place inside it ..."""
+"""... the next 20 bits the position in the cell ..."""
 TAIL_BITS = 8
-"""... of which, in the last cell, 12 choose a cell of the tail and 8 the place inside that."""
-LONGEST, WIDEST = 1 << 55, 1 << 43
-"""Units in a delay, and in a cell; more would overflow 63 bits when multiplied with the place."""
+"""... of which, in the last cell, 12 bits select a cell of the tail and 8 the position in it."""
+MAX_UNITS, MAX_CELL_WIDTH = 1 << 55, 1 << 43
+"""Units in a delay, and in a cell; more would overflow 63 bits when multiplied by the position."""
 OPEN_END = 1 - 2.0**-25
-"""Where a distribution without upper bound is cut."""
+"""The quantile at which a distribution without an upper bound is cut."""
 
 Quantile = Callable[[float], float]
 
 
 class Sampler(Protocol):
-    """A distribution of delays in whole units."""
+    """A distribution of delays in integer units."""
 
     @property
     def maximum(self) -> int:
-        """No delay is longer."""
+        """The longest delay."""
         ...
 
     def at(self, words: Words) -> Integers:
-        """The delay of each random word; never falls as the word rises."""
+        """The delay of each random word; monotonic in the word."""
         ...
 
 
 def sampler(delay: Delay, unit: int = 1000) -> Sampler:
-    """The sampler of a delay of the catalog.
+    """Compiles a delay of the catalog.
 
     Args:
         delay: in milliseconds.
-        unit: units in a millisecond: 1000 for microseconds.
+        unit: units per millisecond; 1000 for microseconds.
 
     Raises:
-        InvalidSetting: the delay is too long, or its bounds leave nothing of the distribution.
+        InvalidSetting: the delay is too long, or its bounds exclude the whole distribution.
     """
     match delay:
         case Fixed(value=value):
@@ -81,7 +81,7 @@ def sampler(delay: Delay, unit: int = 1000) -> Sampler:
 
 
 class ConstantSampler:
-    """One delay."""
+    """A constant delay."""
 
     def __init__(self, value: int) -> None:
         self.maximum = value
@@ -91,7 +91,7 @@ class ConstantSampler:
 
 
 class UniformSampler:
-    """Every delay between two bounds, by as many bits of the word as 63 bits have room for."""
+    """Delays between two bounds, by as many bits of the word as fit into 63 bits with the width."""
 
     def __init__(self, minimum: int, maximum: int) -> None:
         self.minimum, self.maximum = minimum, maximum
@@ -107,7 +107,7 @@ class UniformSampler:
 
 
 class QuantileTable:
-    """Delays by a quantile function: 4,096 cells, and another 4,096 for the last of them, the tail."""
+    """Delays by a quantile function: 4,096 cells, the last of which, the tail, is divided into another 4,096."""
 
     def __init__(self, quantile: Quantile, unit: int) -> None:
         self.maximum = _units(quantile(OPEN_END), unit)
@@ -139,22 +139,24 @@ class QuantileTable:
 
 def _units(ms: float, unit: int) -> int:
     units = round(ms * unit)
-    if units >= LONGEST:
-        raise InvalidSetting(f"expected a delay below {LONGEST // unit:,} ms, got {ms:,}")
+    if units >= MAX_UNITS:
+        raise InvalidSetting(f"expected a delay below {MAX_UNITS // unit:,} ms, got {ms:,}")
     return units
 
 
 def _cells(edges_ms: list[float], end: int, unit: int) -> tuple[Integers, Integers]:
-    """The lower edge and the width of each cell."""
+    """The lower edges and the widths of cells."""
     edges = [*(round(edge * unit) for edge in edges_ms), end]
-    if any(after - before >= WIDEST for before, after in pairwise(edges[:-1])):
-        raise InvalidSetting(f"expected delays that lie within some {WIDEST // unit:,} ms, got up to {end // unit:,}")
-    every = np.array(edges, np.int64)
-    return every[:-1].copy(), np.diff(every)
+    if any(after - before >= MAX_CELL_WIDTH for before, after in pairwise(edges[:-1])):
+        raise InvalidSetting(
+            f"expected delays that lie within some {MAX_CELL_WIDTH // unit:,} ms, got up to {end // unit:,}"
+        )
+    array = np.array(edges, np.int64)
+    return array[:-1].copy(), np.diff(array)
 
 
 def _truncated(delay: Exponential | LogNormal, quantile: Quantile, probability: Quantile) -> Quantile:
-    """From probability to milliseconds; bounds cut the probability, so that one draw is always enough."""
+    """A quantile function in milliseconds, truncated to the bounds of the delay."""
     low = probability(delay.minimum)
     high = 1.0 if delay.maximum is None else probability(delay.maximum)
     if high - low < 1e-9:
@@ -162,52 +164,55 @@ def _truncated(delay: Exponential | LogNormal, quantile: Quantile, probability: 
     return lambda p: quantile(low + (high - low) * p)
 
 
-BITS = 16
-"""Factors are counted in units of 2^-16."""
+# Speed factors: drawn once for a run, so that a slow item is slow in all chains.
+
+
+FACTOR_BITS = 16
+"""Factors are multiples of 2^-16."""
 
 
 class SpeedFactor:
-    """The factors of a list's items, by which the delays of a chain are multiplied.
+    """Multiplies the delays of a chain by the factor of the list item that the chain has drawn.
 
     Args:
-        items: the name of the list; chains with the same list have the same slow items.
-        count: how many items it has.
-        p95: the 95th percentile of the factors, whose median is 1.
-        variable: the purpose of the draw of a chain's item.
+        items: name of the list; chains with the same list have the same slow items.
+        count: number of items.
+        p95: 95th percentile of the factors, whose median is 1.
+        variable: purpose of the draw of a chain's item.
 
     Raises:
-        InvalidSetting: such factors cannot be had.
+        InvalidSetting: the percentile is not above the median, or too high.
     """
 
     def __init__(self, items: str, count: int, p95: float, variable: int) -> None:
         self._count = np.array([[count]], np.uint64)
         self._variable = variable
         self._purpose = purpose(f"factor/{items}")
-        self._sampler = sampler(LogNormal(median=1, p95=p95), unit=1 << BITS)
+        self._sampler = sampler(LogNormal(median=1, p95=p95), unit=1 << FACTOR_BITS)
         self._root: int | None = None
         self._factors = np.empty(0, np.int64)
 
     def longest(self, delay: int) -> int:
-        """What the longest delay may become."""
+        """The longest product with a delay of at most `delay` microseconds."""
         longest = delay * self._sampler.maximum
         if longest >> 63:
             raise InvalidSetting(f"expected a delay that can be multiplied, got up to {delay / 1000:,.0f} ms")
-        return longest >> BITS
+        return longest >> FACTOR_BITS
 
     def times(self, delays: Integers, keys: Words, root: int) -> Integers:
-        """The delays of chains, multiplied.
+        """Multiplies the delays of chains.
 
         Args:
             keys: of the chains.
             root: the random key of the run.
         """
         items = below(draw(keys, self._variable).reshape(1, -1), self._count)[0]
-        longer: Integers = delays * self._of(root).take(items)
-        longer >>= BITS
-        return longer
+        products: Integers = delays * self._factors_of(root).take(items)
+        products >>= FACTOR_BITS
+        return products
 
-    def _of(self, root: int) -> Integers:
-        """The factor of each item, kept for the next call."""
+    def _factors_of(self, root: int) -> Integers:
+        """The factor of each item, cached for the next call."""
         if root != self._root:
             words = draw(np.array([root], np.uint64), self._purpose, np.arange(int(self._count[0, 0])))
             self._root, self._factors = root, self._sampler.at(words)
@@ -215,7 +220,7 @@ class SpeedFactor:
 
 
 def speed_factors(catalog: Catalog, chain: Chain) -> dict[str, SpeedFactor]:
-    """The factors of a chain's variables that have one, by variable."""
+    """The speed factors of a chain's variables, by variable."""
     return {
         name: SpeedFactor(
             variable.list, len(catalog.lists[variable.list]), variable.factor, purpose(f"{chain.name}/var/{name}")

@@ -1,19 +1,24 @@
-"""Events of one plan as text: the engine decides, the renderer writes."""
+"""The events of a run: which events happen when, their rendering in blocks, and the origin of single events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain as flatten
 from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 
-from eventbus.chains.arrivals.batch import ArrivalProcess, RunBounds
-from eventbus.chains.arrivals.closed import ClosedArrivalProcess, ClosedArrivals
-from eventbus.chains.arrivals.open import OpenArrivals
-from eventbus.chains.arrivals.process import OpenArrivalProcess
+from eventbus.chains.arrivals.process import (
+    ArrivalProcess,
+    ClosedArrivalProcess,
+    ClosedArrivals,
+    OpenArrivalProcess,
+    OpenArrivals,
+    RunBounds,
+)
 from eventbus.chains.errors import InvalidSetting, UnknownEvent
 from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers, chain_keys
@@ -24,13 +29,13 @@ from eventbus.chains.table import EventTable
 from eventbus.event import Event
 
 # The engine: which events happen when, in virtual time, for any number of overlapping chains.
-#
-# It makes chains in batches. A batch says up to when all is made: what lies before that is final and can be ordered;
-# the rest is carried over. Nothing here waits, and nothing is text.
 
 
 class Engine:
-    """Chains of a plan, arriving in virtual time.
+    """Simulates the chains of a plan in virtual time, without waiting and without rendering.
+
+    Chains are made in batches. Events before the time at which a batch is complete are final and can be sorted; the
+    others are carried over to the next batch.
 
     Args:
         root: the random key of the run (see `randomness.purpose`).
@@ -41,27 +46,27 @@ class Engine:
         self.plan = plan
         self._root = root
         self._start = start // 1000
-        self._beginnings: ArrivalProcess
+        self._arrivals: ArrivalProcess
         if isinstance(arrivals, ClosedArrivals):
-            self._beginnings = ClosedArrivalProcess(arrivals, root=root, start=start)
+            self._arrivals = ClosedArrivalProcess(arrivals, root=root, start=start)
         else:
-            self._beginnings = OpenArrivalProcess(arrivals, root=root, start=start)
+            self._arrivals = OpenArrivalProcess(arrivals, root=root, start=start)
 
-    def blocks(
+    def tables(
         self, chains: int | None = None, until: int | None = None, size: int = 4096, since: int | None = None
     ) -> Iterator[EventTable]:
-        """Events by time, in tables; all chains run to their end.
+        """Tables of events in order; all chains run to their end.
 
         Args:
-            chains: how many; None: endless.
+            chains: how many; None: no bound.
             until: no chain begins at or after this time, nanoseconds since the Unix epoch.
-            size: chains in a block; changes no event.
+            size: chains in a batch; does not change the events.
             since: leave out chains that are over by this time, microseconds since the Unix epoch.
         """
         longest = 0 if since is None else int(self.plan.spans.max())
         carried = EventTable.concatenate([])
-        for made, complete in self._beginnings.batches(self.expand, RunBounds(chains, until, since, longest, size)):
-            ready, carried = EventTable.concatenate([carried, made]).split(complete)
+        for events, complete in self._arrivals.batches(self.expand, RunBounds(chains, until, since, longest, size)):
+            ready, carried = EventTable.concatenate([carried, events]).split(complete)
             if len(ready):
                 yield ready.ordered()
 
@@ -73,101 +78,104 @@ class Engine:
         end: int | None = None,
         size: int = 4096,
     ) -> Iterator[EventTable]:
-        """The events of a stretch of time, as in the run, without making those of earlier chains.
+        """Tables of the events in a window of time, as in the run, without making chains that are over before it.
 
         Args:
             since: no earlier event, microseconds since the Unix epoch; None: from the beginning.
             until: only earlier events; None: to the end.
-            chains: how many the run has; None: endless.
+            chains: how many the run has; None: no bound.
             end: no chain of the run begins at or after this time, nanoseconds since the Unix epoch.
-            size: chains in a block; changes no event.
+            size: chains in a batch; does not change the events.
         """
-        for table in self.blocks(chains, end, size, since):
+        for table in self.tables(chains, end, size, since):
             inside = table.between(since, until)
             if len(inside):
                 yield inside
             if until is not None and table.time[-1] >= until:
                 return
 
-    def one(self, index: int) -> EventTable:
+    def chain(self, index: int) -> EventTable:
         """The events of one chain, as in the run.
 
         Raises:
             InvalidSetting: the run has no such chain.
         """
-        begin = self._beginnings.one(self.expand, index)
+        begin = self._arrivals.arrival(self.expand, index)
         return self.expand(np.array([index]), np.array([begin])).ordered()
 
     def expected(self, time: int) -> float:
-        """How many chains begin before a time, microseconds since the Unix epoch, on average."""
-        return self._beginnings.expected(self.expand, time)
+        """The expected number of chains that begin before a time, microseconds since the Unix epoch."""
+        return self._arrivals.expected(self.expand, time)
 
     def expand(self, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
-        """All events of chains, in no order.
+        """All events of some chains, in no order.
 
         Args:
             chain: indices of the chains.
-            begins: when they do, microseconds since the Unix epoch.
-            since: leave out chains that are surely over by this time.
+            begins: when the chains begin, microseconds since the Unix epoch.
+            since: leave out chains that are certainly over by this time.
         """
         roots = EventTable.roots(chain, begins)
         chosen = self.plan.choose(chain_keys(self._root, roots.chain), begins - self._start)
         if since is not None:
-            alive = np.flatnonzero(begins >= since - self.plan.spans.take(chosen))
-            roots, chosen = roots.take(alive), chosen.take(alive)
-        made: list[EventTable] = []
-        for number, walker in enumerate(self.plan.walkers):
+            active = np.flatnonzero(begins >= since - self.plan.spans.take(chosen))
+            roots, chosen = roots.take(active), chosen.take(active)
+        tables: list[EventTable] = []
+        for number, simulator in enumerate(self.plan.simulators):
             rows = np.flatnonzero(chosen == number)
             if rows.size:
-                made += walker.events(roots.take(rows), self._root)
-        return EventTable.concatenate(made)
+                tables += simulator.events(roots.take(rows), self._root)
+        return EventTable.concatenate(tables)
+
+
+# The stream: the engine's events, rendered.
 
 
 ROWS_PER_BLOCK, BYTES_PER_BLOCK = 8192, 8 << 20
-"""Events, and bytes at most, written at a time: usually some 4 MB, which stay near the CPU."""
-SMALLEST_BLOCK, LARGEST_BLOCK = 8192, 65_536
+"""Events, and bytes at most, that are rendered together: usually some 4 MB, which stay in the CPU's cache."""
+SMALLEST_BATCH, LARGEST_BATCH = 8192, 65_536
 
 
 class Extent(NamedTuple):
-    """How long a run is, and which part of its events is wanted."""
+    """The length of a run, and the window of it that is wanted."""
 
     chains: int | None = None
     """How many; None: no bound."""
     duration: float | None = None
     """Seconds in which chains begin; None: no bound."""
     since: int | None = None
-    """Microseconds since the Unix epoch: no earlier event. None: from the beginning."""
+    """No earlier event, microseconds since the Unix epoch. None: from the beginning."""
     until: int | None = None
     """Only earlier events. None: to the end."""
 
 
 class ChainStream:
-    """Chains that arrive from a moment on.
+    """The rendered events of chains that arrive from a moment on.
 
     Args:
         root: the random key of the run.
         start: nanoseconds since the Unix epoch.
-        block: chains worked on together; None: what suits the rate.
+        block: chains in a batch; None: depends on the rate.
     """
 
     def __init__(
         self, plan: Plan, arrivals: OpenArrivals | ClosedArrivals, *, root: int, start: int, block: int | None = None
     ) -> None:
         self.plan = plan
-        #: Events written at a time.
-        self.together = max(1, min(ROWS_PER_BLOCK, BYTES_PER_BLOCK // plan.widest))
-        #: Bytes that writing them may need: the last one may spill over its end.
-        self.largest = (self.together + 1) * plan.widest
+        #: Maximum number of events in a block.
+        self.max_rows = max(1, min(ROWS_PER_BLOCK, BYTES_PER_BLOCK // plan.widest))
+        #: Bytes of memory that a block may need: rendering may write beyond the end of the last event.
+        self.max_bytes = (self.max_rows + 1) * plan.widest
         self._start = start
         self._engine = Engine(plan, arrivals, root=root, start=start)
         self._renderer = Renderer(plan.emitters, root=root, tenancy=plan.tenancy)
-        #: Of its blocks.
+        #: Of the stream's blocks.
         self.slicer = self._renderer.slicer
-        # a block that spans less than the chains last would look at the same unfinished events again and again
-        self._block = block or min(max(int(arrivals.rate), SMALLEST_BLOCK), LARGEST_BLOCK)
+        # a batch that spans less time than the chains last would carry the same events over again and again
+        self._batch = block or min(max(int(arrivals.rate), SMALLEST_BATCH), LARGEST_BATCH)
 
     def blocks(self, extent: Extent) -> Iterator[Block]:
-        """The events by time, as text. Consume a block before asking for the next.
+        """Blocks of events in order. Their memory is reused: consume a block before asking for the next one.
 
         Raises:
             InvalidSetting: a bound is negative.
@@ -175,7 +183,7 @@ class ChainStream:
         return map(self.render, self.tables(extent))
 
     def tables(self, extent: Extent) -> Iterator[EventTable]:
-        """The same events as integers, as many at a time as are written together.
+        """The unrendered events of the same blocks.
 
         Raises:
             InvalidSetting: a bound is negative.
@@ -184,97 +192,98 @@ class ChainStream:
             if bound is not None and bound < 0:
                 raise InvalidSetting(f"expected at least 0 chains and 0 seconds, got {bound}")
         end = None if extent.duration is None else self._start + round(extent.duration * 1e9)
-        return self._cut(self._engine.window(extent.since, extent.until, extent.chains, end, self._block))
+        return self._split(self._engine.window(extent.since, extent.until, extent.chains, end, self._batch))
 
     def render(self, events: EventTable, memory: Memory | None = None) -> Block:
-        """The text of ordered events.
+        """Renders ordered events.
 
         Args:
-            memory: to write to, of `largest` bytes; None: one that is used again by the next call.
+            memory: to write to, of `max_bytes` bytes; None: memory that the next call reuses.
         """
         return self._renderer.render(events, memory)
 
-    def one(self, index: int) -> Block:
+    def chain(self, index: int) -> Block:
         """One chain, as in the run."""
-        return self.render(self._engine.one(index))
+        return self.render(self._engine.chain(index))
 
     def expected(self, time: int) -> float:
-        """How many chains begin before a time, microseconds since the Unix epoch, on average."""
+        """The expected number of chains that begin before a time, microseconds since the Unix epoch."""
         return self._engine.expected(time)
 
-    def _cut(self, tables: Iterator[EventTable]) -> Iterator[EventTable]:
+    def _split(self, tables: Iterator[EventTable]) -> Iterator[EventTable]:
         for table in tables:
-            for first in range(0, len(table), self.together):
-                yield table[first : first + self.together]
+            for first in range(0, len(table), self.max_rows):
+                yield table[first : first + self.max_rows]
 
 
-# Where an event comes from, found from its id alone: the id has its time, and the run can be made around that.
+# Explanations: an event id contains its time, so that only the run around this time needs to be made again.
 
 
 MILLISECOND = 1000
-LATEST = (1 << 63) // 1_000_000
-"""Milliseconds since the Unix epoch; virtual time goes no further (see `generator.LATEST`)."""
+LATEST_MS = (1 << 63) // 1_000_000
+"""Milliseconds since the Unix epoch; virtual time ends before (see `generator.LATEST`)."""
 
 
 class ExplainedStep(NamedTuple):
-    """One event of a chain, as it was meant."""
+    """One event of an explained chain."""
 
     state: str
     delay: timedelta
     """Since the causing event."""
     event: Event
     cause: int | None
-    """Place of the causing event in the path; None: it is the first."""
+    """Position of the causing event in the path; None: it is the first one."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """An event's place in its run."""
+    """The origin of an event."""
 
     index: int
     """Of the chain in the run, from 0."""
     chain: str
     step: int
-    """Place of the event in the path, from 0."""
+    """Position of the event in the path, from 0."""
     path: tuple[ExplainedStep, ...]
-    """The whole chain, by time."""
+    """The whole chain, in order."""
 
 
 def explain(stream: ChainStream, event_id: str) -> Explanation:
-    """The place of an event.
+    """Finds the chain and the step of an event.
 
     Raises:
-        InvalidSetting: this is no UUID of version 7.
+        InvalidSetting: the id is not a UUID of version 7.
         UnknownEvent: the run has no such event.
     """
-    known = _version_7(event_id)
-    since = (known.int >> 80) * MILLISECOND
-    if known.int >> 80 < LATEST:
-        head = b'{"event_id":"%b"' % str(known).encode()
+    uuid = _version_7(event_id)
+    milliseconds = uuid.int >> 80
+    since = milliseconds * MILLISECOND
+    if milliseconds < LATEST_MS:
+        head = b'{"event_id":"%b"' % str(uuid).encode()
         for block in stream.blocks(Extent(since=since, until=since + MILLISECOND)):
-            lines = [line for some in block.lines() for line in some]
-            for row, line in enumerate(lines):
+            for row, line in enumerate(flatten.from_iterable(block.lines())):
                 if line.startswith(head):
                     return _explanation(stream, int(block.table.chain[row]), int(block.table.step[row]))
-    raise UnknownEvent(f"the run has no event {known}; were its seed, start, rate, chains and catalog the same?")
+    raise UnknownEvent(f"the run has no event {uuid}; were its seed, start, rate, chains and catalog the same?")
 
 
 def _version_7(event_id: str) -> UUID:
     try:
-        known = UUID(event_id)
+        uuid = UUID(event_id)
     except ValueError:
         raise InvalidSetting(f"expected an event id (a UUID), got {event_id!r}") from None
-    if known.version != 7:
-        raise InvalidSetting(f"expected an event id with its time in it (a UUID of version 7), got {event_id!r}")
-    return known
+    if uuid.version != 7:
+        raise InvalidSetting(f"expected an event id that contains its time (a UUID of version 7), got {event_id!r}")
+    return uuid
 
 
 def _explanation(stream: ChainStream, index: int, step: int) -> Explanation:
-    block = stream.one(index)
+    block = stream.chain(index)
     events = [event for lines in block.lines() for event in decoded(lines)]
-    emitters = [stream.plan.emitters[kind] for kind in block.table.emitter.tolist()]
-    place = {known: number for number, known in enumerate(block.table.step.tolist())}
-    causes = [None, *(place[cause] for cause in block.table.cause.tolist()[1:])]
+    emitters = [stream.plan.emitters[number] for number in block.table.emitter.tolist()]
+    position = {number: row for row, number in enumerate(block.table.step.tolist())}
+    causes = [None, *(position[cause] for cause in block.table.cause.tolist()[1:])]
     delays = [timedelta(microseconds=delay) for delay in block.table.delay.tolist()]
     states = [emitter.state.name for emitter in emitters]
-    return Explanation(index, emitters[0].chain, place[step], tuple(map(ExplainedStep, states, delays, events, causes)))
+    path = tuple(map(ExplainedStep, states, delays, events, causes))
+    return Explanation(index, emitters[0].chain, position[step], path)

@@ -1,4 +1,4 @@
-"""Events as columns of integers: all that the engine decides about them, before anything is text."""
+"""Events as columns of integers: everything that the simulation decides, before rendering."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ DURATION = BitField(12, 24)
 
 
 class EventTable:
-    """Rows are events; each property is a column, a view that may be written to."""
+    """Events as rows; each property is a column, a view that may be modified."""
 
     __slots__ = ("columns",)
 
@@ -58,11 +58,11 @@ class EventTable:
 
     @classmethod
     def roots(cls, chain: Integers, time: Integers) -> EventTable:
-        """The first events of chains (without their kind).
+        """The first events of chains, without their emitters.
 
         Args:
             chain: indices of the chains.
-            time: arrivals, microseconds since the Unix epoch.
+            time: when the chains begin, microseconds since the Unix epoch.
         """
         columns = np.zeros((COLUMNS, chain.size), np.int64)
         columns[CHAIN], columns[TIME], columns[BEGAN] = chain, time, time
@@ -88,7 +88,7 @@ class EventTable:
 
     @property
     def began(self) -> Integers:
-        """Time of the chain's root."""
+        """Time of the chain's first event."""
         return self._row(BEGAN)
 
     @property
@@ -98,7 +98,7 @@ class EventTable:
 
     @property
     def step(self) -> Integers:
-        """Place in the chain, from 0; different for each of its events, and higher than that of the cause."""
+        """Identifies the event in its chain, from 0; higher than the step of the cause."""
         return self._row(STEP)
 
     @property
@@ -113,12 +113,12 @@ class EventTable:
 
     @property
     def attributes(self) -> Integers:
-        """What the event is about, where its walker counts something: a page, an attempt."""
+        """What the simulator counts about an event: attempts, or the attributes of a session (see `BitField`)."""
         return self._row(ATTRIBUTES)
 
     @property
     def terminal(self) -> Integers:
-        """1 for the event after which its chain has no other, else 0."""
+        """1 for the last event of a chain, else 0."""
         return self._row(TERMINAL)
 
     def __len__(self) -> int:
@@ -138,27 +138,27 @@ class EventTable:
         return EventTable(self.columns.take(rows, axis=1))
 
     def split(self, before: int) -> tuple[EventTable, EventTable]:
-        """The events earlier than a time, and the others."""
+        """The events before a time, and the others."""
         early = self.time < before
         return self.take(np.flatnonzero(early)), self.take(np.flatnonzero(~early))
 
     def between(self, since: int | None, until: int | None) -> EventTable:
-        """The events of an ordered table that are not earlier than `since` and earlier than `until`."""
+        """The events of an ordered table from `since` on and before `until`."""
         first = 0 if since is None else int(self.time.searchsorted(since))
         last = len(self) if until is None else int(self.time.searchsorted(until))
         return self[first:last]
 
     def ordered(self) -> EventTable:
-        """The same events by time, then chain, then step."""
+        """The events sorted by time, chain and step."""
         if len(self) < 2:
             return self
         return self.take(_order(self))
 
 
 def _order(table: EventTable) -> Integers:
-    """Sorts (time, row) packed into one integer, and repairs the order of equal times: these are few.
+    """Sorts (time, row) packed into one integer, and then repairs the order of equal times, which are few.
 
-    A packed sort takes a tenth of the time of `np.lexsort`, which serves where the times lie too far apart.
+    A packed sort takes a tenth of the time of `np.lexsort`, which is used if the times are too far apart for packing.
     """
     time, size = table.time, len(table)
     bits = size.bit_length()
@@ -173,7 +173,7 @@ def _order(table: EventTable) -> Integers:
     packed >>= bits
     tied = np.flatnonzero(packed[1:] == packed[:-1])
     if tied.size:
-        places = np.union1d(tied, tied + 1)
-        rows = order[places]
-        order[places] = rows[np.lexsort((table.step[rows], table.chain[rows], time[rows]))]
+        ties = np.union1d(tied, tied + 1)
+        rows = order[ties]
+        order[ties] = rows[np.lexsort((table.step[rows], table.chain[rows], time[rows]))]
     return order

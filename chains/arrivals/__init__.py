@@ -1,1 +1,1 @@
-"""When chains begin: the open and the closed model, compiled."""
+"""When chains begin: an open workload at a rate, or the closed workload of some users."""

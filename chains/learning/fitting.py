@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
 from eventbus.chains.randomness import Integers
-from eventbus.chains.statistics import chi_square, distance
+from eventbus.chains.statistics import chi_square, ks_distance
 
 
 def round_between(low: float, high: float) -> float:
@@ -117,13 +117,13 @@ def fit(delays: Integers) -> Fit:
     ordered = np.sort(delays)
     if ordered[-1] - ordered[0] <= 2:  # times are whole microseconds
         fixed = Fixed(value=_ms(float(np.median(ordered))))
-        return Fit(fixed, distance(ordered[:: -(-ordered.size // MAX_SAMPLE)].tolist(), [(1, fixed)]), ordered.size)
+        return Fit(fixed, ks_distance(ordered[:: -(-ordered.size // MAX_SAMPLE)].tolist(), [(1, fixed)]), ordered.size)
     ranks = np.linspace(0, ordered.size - 1, min(ordered.size, MAX_SAMPLE)).astype(np.int64)
     sample = ordered[ranks].tolist()
 
     def fits(part: Integers, *, trimmed: bool = False) -> Iterator[Fit]:
         for delay in _candidates(part / 1000):
-            yield Fit(delay, distance(sample, [(1, delay)]), ordered.size, trimmed)
+            yield Fit(delay, ks_distance(sample, [(1, delay)]), ordered.size, trimmed)
 
     best = _simplest(fits(ordered))
     if best.is_good:

@@ -1,1 +1,1 @@
-"""Virtual time meets a clock: publishing in time, and figures of it."""
+"""Paced runs: publishing events when they are due, and the figures of a run."""

@@ -14,40 +14,41 @@ from eventbus.record import ProducerRecord
 
 
 class PublishedBatch(NamedTuple):
-    """Events that the bus has taken together."""
+    """Events that the bus has acknowledged together."""
 
     records: Sequence[ProducerRecord]
     emitters: Integers
-    """Of the records: indices of their emitters in the plan."""
+    """Indices of the records' emitters in the plan."""
     events: EventTable
-    """As they were meant to be: faults change the records only, leave some out and repeat others."""
+    """The intended events: faults change, drop and duplicate records only."""
     lags: Integers
     """Microseconds from the intended time of each record to the acknowledgement; empty at unlimited speed."""
     at: int
-    """Of the acknowledgement by the run's clock, microseconds since the Unix epoch."""
+    """Time of the acknowledgement by the run's clock, microseconds since the Unix epoch."""
 
 
 class Observer(Protocol):
-    """Is told of everything that the bus has taken, in that order."""
+    """Is called with every published batch, in order; does not change the run."""
 
     def published(self, batch: PublishedBatch) -> None: ...
 
 
-AT_ONCE = 1 << 16
-"""Bytes that are digested in less time than another thread takes to begin."""
-
-
-AHEAD = 8
+SMALL = 1 << 16
+"""Bytes that are digested faster than another thread begins to."""
+MAX_PENDING = 8
 """Texts that may wait for the other thread."""
 
 
 class Digest:
-    """Digests events as JSON lines, as `eventbus generate` writes them; a second thread does the work."""
+    """The SHA-256 of the events as JSON lines, as `eventbus generate` writes them.
+
+    Runs with the same digest published the same events in the same order. A second thread computes it.
+    """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._beside = ThreadPoolExecutor(1)
-        self._waiting: deque[Future[None]] = deque()
+        self._executor = ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
 
     def published(self, batch: PublishedBatch) -> None:
         lines = [b"null" if record.value is None else record.value for record in batch.records]
@@ -55,16 +56,16 @@ class Digest:
         self.add(b"\n".join(lines))
 
     def add(self, text: bytes) -> None:
-        """Digest lines behind those before."""
-        while self._waiting and (self._waiting[0].done() or len(self._waiting) == AHEAD):
-            self._waiting.popleft().result()
-        if not self._waiting and len(text) < AT_ONCE:
+        """Appends lines."""
+        while self._pending and (self._pending[0].done() or len(self._pending) == MAX_PENDING):
+            self._pending.popleft().result()
+        if not self._pending and len(text) < SMALL:
             self._hash.update(text)
         else:
-            self._waiting.append(self._beside.submit(self._hash.update, text))
+            self._pending.append(self._executor.submit(self._hash.update, text))
 
     def hexdigest(self) -> str:
-        """Of everything so far."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        """The digest of everything so far."""
+        while self._pending:
+            self._pending.popleft().result()
         return self._hash.hexdigest()

@@ -1,4 +1,4 @@
-"""What a paced run has done so far: the account, and the figures of one moment."""
+"""The figures of a run: counters, histograms of lags, and counts over time."""
 
 from __future__ import annotations
 
@@ -8,35 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from eventbus.chains.randomness import Integers
-from eventbus.chains.table import EventTable
-
-# How late events were: a histogram of constant size with two digits of precision at any scale.
-
+from eventbus.chains.table import SECOND, EventTable
 
 FINE = 64
-"""Buckets in each power of two: a bucket is at most 1/64 of its value wide."""
+"""Buckets per power of two: the width of a bucket is at most 1/64 of its values."""
 BUCKETS = 50 * FINE
 BARS = np.array([0, 8, 16, 32, *(FINE * octave + part for octave in range(1, 50) for part in (0, 12, 27, 44))])
-"""The first bucket of each bar of a chart: four bars for each doubling, as wide as each other on a logarithmic axis."""
+"""The first bucket of each bar of a chart: four bars per power of two, of equal width on a logarithmic axis."""
 
 
 class LagHistogram:
-    """Counts of microseconds in log-linear buckets (as HdrHistogram has them)."""
+    """Counts of microseconds in log-linear buckets, like an HdrHistogram: constant size, two significant digits."""
 
     def __init__(self, counts: Integers | None = None) -> None:
         self._counts = np.zeros(BUCKETS, np.int64) if counts is None else counts
-        #: The longest, exactly.
+        #: The longest lag, exactly.
         self.maximum = 0
 
     def add(self, lags: Integers) -> None:
-        """Count some lags, microseconds; negative ones as 0."""
+        """Counts lags in microseconds; negative ones count as 0."""
         if lags.size:
             lags = np.maximum(lags, 0)
             self.maximum = max(self.maximum, int(lags.max()))
             self._counts += np.bincount(_bucket(lags), minlength=BUCKETS)
 
     def quantile(self, share: float) -> int:
-        """The lag that this share of all does not exceed (the upper end of its bucket); 0 when there are none."""
+        """The upper end of the quantile's bucket; 0 if there are no lags."""
         reached = self._counts.cumsum()
         if not reached[-1]:
             return 0
@@ -44,18 +41,18 @@ class LagHistogram:
         return min(_upper_end(bucket), self.maximum)
 
     def bars(self) -> list[tuple[int, int, int]]:
-        """For a chart: from, up to, and how many; from the first bar with something in it to the last."""
+        """The bars of a chart as (from, to, count), from the first bar that is not empty to the last."""
         counts = np.add.reduceat(self._counts, BARS)
-        some = np.flatnonzero(counts)
-        if not some.size:
+        filled = np.flatnonzero(counts)
+        if not filled.size:
             return []
-        ends = [_upper_end(bucket - 1) + 1 for bucket in [*BARS.tolist(), BUCKETS]][int(some[0]) : int(some[-1]) + 2]
-        shown = counts[some[0] : some[-1] + 1].tolist()
-        return list(zip(ends[:-1], ends[1:], shown, strict=True))
+        first, last = int(filled[0]), int(filled[-1])
+        ends = [_upper_end(bucket - 1) + 1 for bucket in [*BARS.tolist(), BUCKETS]][first : last + 2]
+        return list(zip(ends[:-1], ends[1:], counts[first : last + 1].tolist(), strict=True))
 
 
 class LagHistograms:
-    """Several histograms, counted together in one go."""
+    """Several histograms that are updated together."""
 
     def __init__(self, number: int) -> None:
         self._counts = np.zeros((number, BUCKETS), np.int64)
@@ -63,20 +60,20 @@ class LagHistograms:
         self._each = [LagHistogram(row) for row in self._counts]
 
     def add(self, which: Integers, lags: Integers) -> None:
-        """Count some lags, microseconds and none below 0, each in its histogram."""
-        places = which * BUCKETS + _bucket(lags)
-        self._counts += np.bincount(places, minlength=self._counts.size).reshape(self._counts.shape)
+        """Counts lags in microseconds, none below 0, each in the histogram of its number."""
+        buckets = which * BUCKETS + _bucket(lags)
+        self._counts += np.bincount(buckets, minlength=self._counts.size).reshape(self._counts.shape)
         np.maximum.at(self._maxima, which, lags)
 
     def each(self) -> list[LagHistogram]:
-        """The histograms; they go on being counted."""
+        """The histograms; later updates change them."""
         for histogram, maximum in zip(self._each, self._maxima.tolist(), strict=True):
             histogram.maximum = maximum
         return self._each
 
 
 def _bucket(lags: Integers) -> Integers:
-    """The upper seven bits of each number, after as many shifts as make them the only ones."""
+    """The bucket of each number: its upper seven bits, and how many bits follow them."""
     lags = np.minimum(lags, (1 << 50) - 1)
     shift = np.maximum(np.frexp(lags)[1].astype(np.int64) - 7, 0)
     bucket: Integers = shift * FINE + (lags >> shift)
@@ -88,39 +85,38 @@ def _upper_end(bucket: int) -> int:
     return ((bucket - shift * FINE + 1) << shift) - 1
 
 
-# Counts over time that need the same little memory however long a run is.
+# Counts over time in constant memory.
 
 
-SECOND = 1_000_000
 QUARTER = 900 * SECOND
-"""Of an hour, microseconds: every time zone is a whole number of them away from UTC."""
+"""A quarter of an hour, microseconds: the offset of every time zone from UTC is a multiple of it."""
 
 
 class TimeBins:
-    """Counts in bins of equal width, which doubles whenever there would be too many.
+    """Counts in bins of equal width, which doubles whenever there would be too many bins.
 
     Args:
         width: of the first bins, microseconds.
-        most: bins; an even number.
-        rows: how many things are counted, in the same bins.
+        max_bins: an even number.
+        rows: series that are counted in the same bins.
     """
 
-    def __init__(self, width: int = SECOND // 4, most: int = 128, rows: int = 1) -> None:
+    def __init__(self, width: int = SECOND // 4, max_bins: int = 128, rows: int = 1) -> None:
         self.width = width
         #: Where the first bin begins, microseconds since the Unix epoch.
         self.origin: int | None = None
         #: The latest time counted.
         self.last = 0
-        self._counts = np.zeros((rows, most), np.int64)
+        self._counts = np.zeros((rows, max_bins), np.int64)
         self._used = 0
 
     @property
     def counts(self) -> Integers:
-        """Shape (rows, bins), up to the last bin with something in it."""
+        """Shape (rows, bins), up to the last bin that is not empty."""
         return self._counts[:, : self._used]
 
     def add(self, times: Integers, row: int = 0) -> None:
-        """Count ascending times, microseconds since the Unix epoch; none before the first ever counted."""
+        """Counts ascending times, microseconds since the Unix epoch, none before the first one that was counted."""
         if not times.size:
             return
         self._widen(int(times[0]))
@@ -131,7 +127,7 @@ class TimeBins:
         self._used, self.last = max(self._used, last + 1), max(self.last, int(times[-1]))
 
     def count(self, number: int, time: int, row: int = 0) -> None:
-        """Count so many at one time."""
+        """Counts a number of things at one time."""
         if number:
             self._widen(time)
             self._counts[row, self._bin(time)] += number
@@ -151,14 +147,14 @@ class TimeBins:
 
 
 class QuarterHours:
-    """Counts by quarters of an hour, from which hours of the day follow in any time zone."""
+    """Counts by quarter of an hour, from which the counts by hour follow in any time zone."""
 
     def __init__(self) -> None:
-        #: By quarters of an hour since the Unix epoch.
+        #: By quarter of an hour since the Unix epoch.
         self.counts: Counter[int] = Counter()
 
     def add(self, times: Integers) -> None:
-        """Count times, microseconds since the Unix epoch."""
+        """Counts times, microseconds since the Unix epoch."""
         quarters, counts = np.unique(times // QUARTER, return_counts=True)
         for quarter, count in zip(quarters.tolist(), counts.tolist(), strict=True):
             self.counts[quarter] += count
@@ -166,7 +162,7 @@ class QuarterHours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatistics:
-    """Figures of one moment: scheduled = emitted + dropped + what the bus has not acknowledged."""
+    """Figures of a paced run at one moment: scheduled = emitted + dropped + not yet acknowledged by the bus."""
 
     start: int = 0
     """Virtual time of the beginning, microseconds since the Unix epoch."""
@@ -175,20 +171,20 @@ class RunStatistics:
     elapsed: float = 0.0
     """Seconds since then."""
     scheduled: int = 0
-    """Events whose time has come."""
+    """Events that were due."""
     emitted: int = 0
     """Events that the bus has acknowledged."""
     late: int = 0
-    """Emitted events that were acknowledged later after their intended time than is allowed."""
+    """Emitted events that were acknowledged more than `late_after` after their intended time."""
     dropped: int = 0
-    """Events of chains that were left out because they would have begun too late."""
+    """Events of chains that were dropped because they would have begun too late."""
     chains: int = 0
-    """Chains begun: their first event is emitted."""
+    """Chains whose first event is emitted."""
     chains_finished: int = 0
-    """Of these, those whose last event is emitted."""
+    """Chains whose last event is emitted."""
     chains_dropped: int = 0
     lag_p50_ms: float = 0.0
-    """From the intended time to the acknowledgement; 0 when there is no intended time (unlimited speed)."""
+    """From the intended time to the acknowledgement; 0 at unlimited speed, which has no intended times."""
     lag_p99_ms: float = 0.0
     lag_max_ms: float = 0.0
 
@@ -198,10 +194,10 @@ class RunStatistics:
 
 
 class RunCounters:
-    """Counts what happens to events.
+    """The counters behind `RunStatistics`.
 
     Args:
-        late_after: microseconds.
+        late_after: microseconds after its intended time from which an event is late.
     """
 
     def __init__(self, late_after: int) -> None:
@@ -218,10 +214,10 @@ class RunCounters:
         self._chains_dropped += _roots(events)
 
     def acknowledged(self, count: int, events: EventTable, lags: Integers) -> None:
-        """The bus has taken events.
+        """Counts events that the bus has acknowledged.
 
         Args:
-            count: how many, by its own word.
+            count: their number, as reported by the bus.
             lags: microseconds after their intended times.
         """
         self._emitted += count

@@ -1,4 +1,4 @@
-"""What a run consists of: its events by type, its chains by outcome and duration, and how both spread over time."""
+"""The summary of a run: events by type, chains by outcome and duration, and both over time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.table import EventTable
 
 SESSION = "omninode.visitor.session.created.v1"
-"""The first event of a visitor's session."""
+"""The first event of a visitor session."""
 EVENTS, ENDED, FAILED = range(3)
-"""Rows of what is counted over time: events, chains whose outcome was told, and those of them that failed."""
-TOGETHER = 1 << 16
-"""Events whose chains are counted at a time."""
+"""Rows of the counts over time: events, chains that reached an outcome, and chains that failed."""
+COUNTED_TOGETHER = 1 << 16
+"""Events whose chains are counted together."""
 ABANDONED = "abandoned"
-"""The outcome of chains that stop in a state which is not an end."""
+"""The outcome of chains that stop before an end."""
 
 
 @dataclass(slots=True)
@@ -29,65 +29,69 @@ class ChainCounts:
     """The chains of one name."""
 
     is_session: bool = False
-    """Whether they are visitors' sessions."""
+    """Whether they are visitor sessions."""
     begun: int = 0
     ended: int = 0
-    """Their last event has come, that of the chains which they cause included."""
+    """Chains whose last event has come, those of triggered chains included."""
     outcomes: Counter[str] = field(default_factory=Counter)
     durations: LagHistogram = field(default_factory=LagHistogram)
-    """From the first event to the one that tells the outcome, microseconds."""
+    """From the first event to the one with the outcome, microseconds."""
 
     @property
     def active(self) -> int:
-        return max(self.begun - self.ended, 0)  # a window of a run has ends without their beginnings
+        return max(self.begun - self.ended, 0)  # a window of a run contains ends without beginnings
 
 
 class RunSummary:
-    """Counts the events of a run as they come, in columns; names come in when somebody asks.
+    """Counts the events of a run.
+
+    Events are counted by emitter, in columns; names are looked up when the figures are read.
 
     Args:
-        places: of the emitters of the run's plan.
+        emitters: of the run's plan.
     """
 
-    def __init__(self, places: Sequence[EmitterInfo]) -> None:
-        self._places = places
-        roots = [place for place in places if place.is_root]
-        self._names = list(dict.fromkeys(place.chain for place in roots))
-        self._sessions = {place.chain for place in roots if place.event_type == SESSION}
-        self._owners = list(_owners(places))
+    def __init__(self, emitters: Sequence[EmitterInfo]) -> None:
+        self._emitters = emitters
+        roots = [emitter for emitter in emitters if emitter.is_root]
+        self._names = list(dict.fromkeys(emitter.chain for emitter in roots))
+        self._sessions = {emitter.chain for emitter in roots if emitter.event_type == SESSION}
+        self._owners = list(_owners(emitters))
         self._name_of = np.array([self._names.index(owner) for owner in self._owners])
-        owned = zip(places, self._owners, strict=True)
-        self._tells = np.array([place.outcome is not None and place.chain == owner for place, owner in owned])
-        self._fails = np.array([place.outcome == "failed" for place in places])
-        #: By emitter: the events after which more of their chains come, and the last ones.
-        self._counts = np.zeros((len(places), 2), np.int64)
+        owned = zip(emitters, self._owners, strict=True)
+        self._has_outcome = np.array(
+            [emitter.outcome is not None and emitter.chain == owner for emitter, owner in owned]
+        )
+        self._fails = np.array([emitter.outcome == "failed" for emitter in emitters])
+        #: By emitter: the events that other events of their chains follow, and the last ones.
+        self._counts = np.zeros((len(emitters), 2), np.int64)
         self._durations = LagHistograms(len(self._names))
         self._arrivals = QuarterHours()
         self._last_arrival = 0
-        self._waiting: list[tuple[Integers, Integers, Integers]] = []
-        self._rows = 0
-        #: From the intended times to the acknowledgements, microseconds.
+        self._pending: list[tuple[Integers, Integers, Integers]] = []
+        self._pending_rows = 0
+        #: From the intended time to the acknowledgement, microseconds.
         self.lags = LagHistogram()
-        #: What comes in EVENTS, ENDED and FAILED, by timestamps, or by the clock of a paced run.
+        #: The rows EVENTS, ENDED and FAILED, by timestamp, or by the clock of a paced run.
         self.over_time = TimeBins(rows=3)
 
     def published(self, batch: PublishedBatch) -> None:
-        """Count events that are published, by the clock."""
+        """Counts published events, by the clock."""
         self.lags.add(batch.lags)
-        told = self._take(batch.events)
-        for row, times in enumerate((batch.events.time, *self._ends(batch.events, told))):
+        with_outcome = self._take(batch.events)
+        for row, times in enumerate((batch.events.time, *self._ends(batch.events, with_outcome))):
             self.over_time.count(times.size, batch.at, row)
 
     def add(self, events: EventTable) -> None:
-        """Count events by their timestamps; they ascend."""
-        told = self._take(events)
-        for row, times in enumerate((events.time, *self._ends(events, told))):
+        """Counts ordered events, by their timestamps."""
+        with_outcome = self._take(events)
+        for row, times in enumerate((events.time, *self._ends(events, with_outcome))):
             self.over_time.add(times, row)
 
     @property
     def event_types(self) -> list[str]:
         """The type of each emitter."""
-        return [place.event_type for place in self._places]
+        return [emitter.event_type for emitter in self._emitters]
 
     @property
     def events(self) -> int:
@@ -106,72 +110,72 @@ class RunSummary:
         return self._last_arrival
 
     def types(self) -> dict[str, int]:
-        """Events by type, the most frequent first; a type that has none is not there."""
-        found: Counter[str] = Counter()
-        for place, count in zip(self._places, self._counts.sum(axis=1).tolist(), strict=True):
-            found[place.event_type] += count
-        return {name: count for name, count in found.most_common() if count}
+        """Number of events by type, the most frequent first; types without events are absent."""
+        types: Counter[str] = Counter()
+        for emitter, count in zip(self._emitters, self._counts.sum(axis=1).tolist(), strict=True):
+            types[emitter.event_type] += count
+        return {name: count for name, count in types.most_common() if count}
 
     def chains(self) -> dict[str, ChainCounts]:
-        """Chains by name, in the order of the catalog; those of which none has begun are not there."""
+        """Chains by name, in the order of the catalog; chains that never began are absent."""
         self._count()
-        found = {
+        chains = {
             name: ChainCounts(name in self._sessions, durations=lasted)
             for name, lasted in zip(self._names, self._durations.each(), strict=True)
         }
-        emitters = zip(self._places, self._owners, self._tells.tolist(), self._counts.tolist(), strict=True)
-        for place, owner, tells, (others, last) in emitters:
-            chain = found[owner]
-            chain.begun += others + last if place.is_root else 0
+        rows = zip(self._emitters, self._owners, self._has_outcome.tolist(), self._counts.tolist(), strict=True)
+        for emitter, owner, has_outcome, (others, last) in rows:
+            chain = chains[owner]
+            chain.begun += others + last if emitter.is_root else 0
             chain.ended += last
-            if tells and others + last:
-                chain.outcomes[str(place.outcome)] += others + last
-        for chain in found.values():
+            if has_outcome and others + last:
+                chain.outcomes[str(emitter.outcome)] += others + last
+        for chain in chains.values():
             if chain.ended > chain.outcomes.total():
                 chain.outcomes[ABANDONED] = chain.ended - chain.outcomes.total()
-        return {name: chain for name, chain in found.items() if chain.begun or chain.ended}
+        return {name: chain for name, chain in chains.items() if chain.begun or chain.ended}
 
     def outcomes(self) -> Counter[str]:
-        """All chains that have ended, by outcome."""
+        """Number of chains that have ended, by outcome."""
         return sum((chain.outcomes for chain in self.chains().values()), Counter())
 
-    def _ends(self, events: EventTable, told: Integers) -> tuple[Integers, Integers]:
-        """When outcomes were told, and when they were failures."""
-        failed = told.take(np.flatnonzero(self._fails.take(events.emitter.take(told))))
-        return events.time.take(told), events.time.take(failed)
+    def _ends(self, events: EventTable, with_outcome: Integers) -> tuple[Integers, Integers]:
+        """The times of the events with an outcome, and of those with a failure."""
+        failed = with_outcome.take(np.flatnonzero(self._fails.take(events.emitter.take(with_outcome))))
+        return events.time.take(with_outcome), events.time.take(failed)
 
     def _take(self, events: EventTable) -> Integers:
-        """Count what is quickly counted; the rest waits until there is enough for the work to cost next to nothing.
+        """Counts events; what costs more per call than per event is deferred until many events are pending.
 
-        Returns the rows that tell an outcome.
+        Returns the rows of events with an outcome.
         """
         counts = np.bincount(2 * events.emitter + events.terminal, minlength=self._counts.size)
         self._counts += counts.reshape(self._counts.shape)
-        told = np.flatnonzero(self._tells.take(events.emitter))
-        lasted = events.time.take(told) - events.began.take(told)
+        with_outcome = np.flatnonzero(self._has_outcome.take(events.emitter))
+        lasted = events.time.take(with_outcome) - events.began.take(with_outcome)
         roots = events.time.take(np.flatnonzero(events.step == 0))
-        self._waiting.append((roots, events.emitter.take(told), lasted))
-        self._rows += len(events)
-        if self._rows >= TOGETHER:
+        self._pending.append((roots, events.emitter.take(with_outcome), lasted))
+        self._pending_rows += len(events)
+        if self._pending_rows >= COUNTED_TOGETHER:
             self._count()
-        return told
+        return with_outcome
 
     def _count(self) -> None:
-        """Count what waits."""
-        if not self._waiting:
+        """Counts what is pending."""
+        if not self._pending:
             return
-        roots, kinds, lasted = map(np.concatenate, zip(*self._waiting, strict=True))
-        self._waiting.clear()
-        self._rows = 0
+        roots, emitters, lasted = map(np.concatenate, zip(*self._pending, strict=True))
+        self._pending.clear()
+        self._pending_rows = 0
         if roots.size:
             self._arrivals.add(roots)
             self._last_arrival = int(roots[-1])
-        self._durations.add(self._name_of.take(kinds), lasted)
+        self._durations.add(self._name_of.take(emitters), lasted)
 
 
-def _owners(places: Sequence[EmitterInfo]) -> Iterator[str]:
-    """By emitter: the chain, or the one that causes it. A plan has the root's emitter before all others of a chain."""
+def _owners(emitters: Sequence[EmitterInfo]) -> Iterator[str]:
+    """The chain of each emitter, or the one that triggers it; a plan has the emitter of a root before the others."""
     owner = ""
-    for place in places:
-        owner = place.chain if place.is_root else owner
+    for emitter in emitters:
+        owner = emitter.chain if emitter.is_root else owner
         yield owner

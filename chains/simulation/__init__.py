@@ -1,4 +1,4 @@
-"""What makes the events of one kind of chain."""
+"""Simulates chains: which events a chain has, and when."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from eventbus.chains.table import EventTable
 
 
 class Simulator(Protocol):
-    """Decides which events chains of one kind have, and when; each chain by itself, from its key alone."""
+    """Simulates many chains of one name; each depends on its own random key alone."""
 
     chain: Chain
     span: int
     """The longest time from a chain's first event to its last, microseconds."""
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
-        """All events of chains, in no order; the last one of each is marked.
+        """All events of some chains, in no order; the last one of each chain is marked as terminal.
 
         Args:
-            roots: their first events without the kind; may be written to.
+            roots: the first events of the chains, without their emitters; may be modified.
             root: the random key of the run.
         """
         ...

@@ -1,4 +1,4 @@
-"""What visitors do on the page that each of them has open: how long they stay, what they click, and where they go."""
+"""What visitors do on a page: how long it is open, what they click, and which page they open next."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import numpy.typing as npt
 from eventbus.catalog.model import Journey, Range, Visitors
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
 from eventbus.chains.simulation.site import NONE, Site
+from eventbus.chains.table import SECOND
 
-# How long visitors take for everything, and how much of it they do.
+# How long visitors take, and how much they do.
 
 
-SECOND = 1_000_000
 LOADING, LEAVING, ENDING = Range(0.2, 1.5), Range(0.005, 0.06), Range(0.01, 0.5)
-"""Seconds: before a page is there, from the click that leads away until it is closed, and from that to the end."""
-LEAST = 1000
-"""Microseconds between two events of a visitor: what all clocks tell apart."""
+"""Seconds: to load a page, from a navigation click until its page is closed, and from that to the end of a session."""
+MIN_GAP = 1000
+"""Microseconds between two events of a visitor: what every clock can tell apart."""
 ENDLESS = 1 << 60
 
 
 class JourneyRanges(NamedTuple):
-    """Whole numbers, one range for each journey."""
+    """Ranges of integers, one for each journey."""
 
     low: Integers
     high: Integers
 
     @classmethod
     def of(cls, ranges: Iterable[Range], unit: int = 1, least: int = 0) -> JourneyRanges:
-        """Ranges, both ends included, but nothing below `least`."""
-        every = [(round(one.low * unit), round(one.high * unit)) for one in ranges]
-        low, high = np.array(every, np.int64).reshape(-1, 2).T
+        """Ranges with both ends included, but nothing below `least`."""
+        bounds = [(round(limits.low * unit), round(limits.high * unit)) for limits in ranges]
+        low, high = np.array(bounds, np.int64).reshape(-1, 2).T
         return cls(np.maximum(low, least), np.maximum(high, least))
 
-    def drawn(self, words: Words, journey: Integers) -> Integers:
-        """One number for each random word, by the word's upper 28 bits."""
+    def draw(self, words: Words, journey: Integers) -> Integers:
+        """A number of each journey's range, drawn by the upper 28 bits of the words."""
         numbers = (words >> np.uint64(36)).view(np.int64)
         numbers *= (self.high - self.low + 1).take(journey)
         numbers >>= 28
@@ -49,9 +49,9 @@ class Timing(NamedTuple):
     """Ranges by journey; times are microseconds."""
 
     human: bool
-    """Whether anybody waits; else everything takes no longer than need be."""
+    """Whether visitors take their time; otherwise everything takes as little time as possible."""
     pages: JourneyRanges
-    """Of those who wander."""
+    """Of visitors who wander."""
     clicks: JourneyRanges
     duration: JourneyRanges
     action: JourneyRanges
@@ -63,66 +63,67 @@ class Timing(NamedTuple):
 
     @classmethod
     def of(cls, visitors: Visitors) -> Timing:
-        """The pace of those who take part."""
+        """The timing of the active journeys."""
         behaviour, journeys = visitors.behaviour, visitors.active_journeys
         human, hurried = behaviour.human_like_delays, [Range(0, 0)] * len(journeys)
 
-        def times(bounds: Range) -> JourneyRanges:
-            return JourneyRanges.of([bounds] * len(journeys) if human else hurried, SECOND, LEAST)
+        def times(limits: Range) -> JourneyRanges:
+            return JourneyRanges.of([limits] * len(journeys) if human else hurried, SECOND, MIN_GAP)
 
         clicks, time = behaviour.clicks_per_page, behaviour.time_per_page
         return cls(
             human=human,
             pages=JourneyRanges.of([behaviour.pages_per_session] * len(journeys)),
-            clicks=JourneyRanges.of((one.clicks_per_page or clicks).capped(clicks.high) for one in journeys),
+            clicks=JourneyRanges.of((journey.clicks_per_page or clicks).capped(clicks.high) for journey in journeys),
             duration=JourneyRanges.of([behaviour.session_duration] * len(journeys), SECOND),
             action=times(behaviour.action_delay),
             loading=times(LOADING),
             leaving=times(LEAVING),
             ending=times(ENDING),
-            time=JourneyRanges.of([_time(one, time) for one in journeys] if human else hurried, SECOND, LEAST),
+            time=JourneyRanges.of(
+                [_time_per_page(journey, time) for journey in journeys] if human else hurried, SECOND, MIN_GAP
+            ),
         )
 
     @property
     def longest(self) -> int:
-        """No session is longer."""
+        """No session lasts longer, microseconds."""
         return int(self.duration.high.max())
 
 
-def _time(journey: Journey, general: Range) -> Range:
-    return (journey.time_per_page or general).capped(general.high)
+def _time_per_page(journey: Journey, default: Range) -> Range:
+    return (journey.time_per_page or default).capped(default.high)
 
 
-PLACES = 1 << 10
-"""More than there are clicks on a page: keeps the draws of two pages apart."""
+MAX_CLICKS = 1 << 10
+"""Above the number of clicks on a page: keeps the draws of two pages apart."""
 
 
 class OpenSessions(NamedTuple):
-    """Sessions that are about to open a page, a value for each."""
+    """Sessions that are about to open a page, one value for each."""
 
     chain: Integers
     keys: Words
     began: Integers
     journey: Integers
     pages: Integers
-    """How many were meant."""
+    """Intended number of pages."""
     least: Integers
-    """Time before which it should not be over."""
+    """Time before which the session should not be over."""
     end: Integers
     """Time by which the last page is closed."""
     ending: Integers
     """From then to the end of the session."""
     page: Integers
     previous: Integers
-    """1 more than the page before; 0: none."""
+    """The page before, plus 1; 0: none."""
     time: Integers
     """When the page is opened."""
     step: Integers
     """Of that event."""
     cause: Integers
     """Step of its cause."""
-    caused: Integers
-    """Time of its cause."""
+    cause_time: Integers
     clicks: Integers
     """On the pages before."""
 
@@ -132,12 +133,12 @@ class OpenSessions(NamedTuple):
 
 
 class PageClicks(NamedTuple):
-    """Clicks that do not lead away, those of each visit in a row."""
+    """Clicks that stay on the page, grouped by session."""
 
-    visit: Integers
-    """Row of the visit."""
-    place: Integers
-    """From 0 on each page."""
+    session: Integers
+    """Row of the session."""
+    position: Integers
+    """On the page, from 0."""
     click: Integers
     after: Integers
     """Microseconds since the page was opened."""
@@ -147,131 +148,138 @@ class PageClicks(NamedTuple):
 
 
 class PageVisits(NamedTuple):
-    """What happens on the pages of visits."""
+    """What happens on the page that each session has open."""
 
     length: Integers
     """Microseconds until the page is closed."""
     clicked: PageClicks
     clicks: Integers
-    """How many these are."""
+    """Number of these clicks."""
     onward: Integers
     """The click that leads to the next page; NONE: there is none."""
     leaving: Integers
     """Microseconds from that click until the page is closed."""
     loading: Integers
-    """Microseconds from then until the next page is there."""
-    goes_on: npt.NDArray[np.bool_]
+    """Microseconds from then until the next page is opened."""
+    continues: npt.NDArray[np.bool_]
     page: Integers
     """The next one."""
 
 
 class PageModel:
-    """Decides about pages.
+    """Draws what happens on pages.
 
     Args:
         chain: name of the chain.
-        fewest: pages of those who wander, unless their time is over.
+        min_pages: of visitors who wander, unless the time of their session is over.
     """
 
-    def __init__(self, chain: str, site: Site, pace: Timing, fewest: int) -> None:
-        self._site, self._pace, self._fewest = site, pace, fewest
-        self._words = {name: purpose(f"{chain}/visit/{name}") for name in ("time", "clicks", "click", "leave", "way")}
+    def __init__(self, chain: str, site: Site, timing: Timing, min_pages: int) -> None:
+        self._site, self._timing, self._min_pages = site, timing, min_pages
+        names = ("time", "clicks", "click", "leave", "way")
+        self._purposes = {name: purpose(f"{chain}/visit/{name}") for name in names}
 
-    def on_page(self, visits: OpenSessions, number: int) -> PageVisits:
-        """What happens on the pages that visits have open.
+    def visits(self, sessions: OpenSessions, number: int) -> PageVisits:
+        """What happens on the pages that sessions have open.
 
         Args:
             number: of the page in its session, from 0.
         """
-        pace, journey = self._pace, visits.journey
-        leave = self._draw(visits.keys, "leave", number)
-        leaving, loading = pace.leaving.drawn(leave, journey), pace.loading.drawn(leave << np.uint64(28), journey)
-        onward, page = self._ways(visits, number)
-        clicks, onward = self._clicks(visits, onward, number)
-        clicked, busy = self._clicked(visits, clicks, number)
-        busy += np.where(onward >= 0, pace.action.drawn(leave << np.uint64(14), journey), 0)
-        length, goes_on = self._length(visits, busy + leaving, loading, number)
+        timing, journey = self._timing, sessions.journey
+        leave = self._draw(sessions.keys, "leave", number)
+        leaving, loading = timing.leaving.draw(leave, journey), timing.loading.draw(leave << np.uint64(28), journey)
+        onward, page = self._next_pages(sessions, number)
+        clicks, onward = self._click_counts(sessions, onward, number)
+        clicked, busy = self._page_clicks(sessions, clicks, number)
+        busy += np.where(onward >= 0, timing.action.draw(leave << np.uint64(14), journey), 0)
+        length, continues = self._lengths(sessions, busy + leaving, loading, number)
         leaving = np.minimum(leaving, length // 2)
         until = length - leaving - (onward >= 0)
-        kept = np.flatnonzero(clicked.after <= until.take(clicked.visit))
+        kept = np.flatnonzero(clicked.after <= until.take(clicked.session))
         clicked = clicked.take(kept)
         return PageVisits(
             length=length,
             clicked=clicked,
-            clicks=np.bincount(clicked.visit, minlength=journey.size),
-            onward=np.where(goes_on, onward, NONE),
+            clicks=np.bincount(clicked.session, minlength=journey.size),
+            onward=np.where(continues, onward, NONE),
             leaving=leaving,
             loading=loading,
-            goes_on=goes_on,
+            continues=continues,
             page=page,
         )
 
     def _draw(self, keys: Words, name: str, step: int | Integers) -> Words:
-        return draw(keys, self._words[name], step)
+        return draw(keys, self._purposes[name], step)
 
-    def _ways(self, visits: OpenSessions, number: int) -> tuple[Integers, Integers]:
-        """The click that leads to the next page, and that page."""
-        site, words = self._site, self._draw(visits.keys, "way", number)
-        way = site.away.drawn(words, visits.page)
+    def _next_pages(self, sessions: OpenSessions, number: int) -> tuple[Integers, Integers]:
+        """The navigation click, and the page that it leads to."""
+        site, words = self._site, self._draw(sessions.keys, "way", number)
+        click = site.away.draw(words, sessions.page)
         anywhere = fraction(words).view(np.int64) * site.pages >> 32
-        page = np.where(way >= 0, site.target.take(way), anywhere)
-        stops = site.ways.length.take(visits.journey)
-        onward = self._at_stop(site.ways.onward, visits, number)
-        after = self._at_stop(site.ways.page, visits, number + 1)
-        return np.where(stops > 0, onward, way), np.where(stops > 0, after, page)
+        page = np.where(click >= 0, site.target.take(click), anywhere)
+        stops = site.stops.length.take(sessions.journey)
+        onward = self._at_stop(site.stops.onward, sessions, number)
+        next_stop = self._at_stop(site.stops.page, sessions, number + 1)
+        return np.where(stops > 0, onward, click), np.where(stops > 0, next_stop, page)
 
-    def _at_stop(self, values: Integers, visits: OpenSessions, number: int) -> Integers:
-        return values[:, min(number, values.shape[1] - 1)].take(visits.journey)
+    def _at_stop(self, values: Integers, sessions: OpenSessions, number: int) -> Integers:
+        return values[:, min(number, values.shape[1] - 1)].take(sessions.journey)
 
-    def _clicks(self, visits: OpenSessions, onward: Integers, number: int) -> tuple[Integers, Integers]:
-        """How many clicks stay on the page, and the one that leads away: whoever does not click leaves without."""
-        ways, page = self._site.ways, visits.page
-        wanted = self._pace.clicks.drawn(self._draw(visits.keys, "clicks", number), visits.journey)
-        asked = self._at_stop(ways.asked, visits, number)
-        wanted = np.maximum(wanted, self._at_stop(ways.least, visits, number))
-        last = visits.pages <= number + 1
-        onward = np.where((wanted > asked) & ~last, onward, NONE)
-        others = np.where(self._site.here.size.take(page) > 0, wanted - asked - (onward >= 0), 0)
+    def _click_counts(self, sessions: OpenSessions, onward: Integers, number: int) -> tuple[Integers, Integers]:
+        """Number of in-page clicks, and the navigation click (NONE if the visitor navigates without one)."""
+        stops = self._site.stops
+        count = self._timing.clicks.draw(self._draw(sessions.keys, "clicks", number), sessions.journey)
+        asked = self._at_stop(stops.asked, sessions, number)
+        count = np.maximum(count, self._at_stop(stops.least, sessions, number))
+        is_last = sessions.pages <= number + 1
+        onward = np.where((count > asked) & ~is_last, onward, NONE)
+        others = np.where(self._site.in_page.size.take(sessions.page) > 0, count - asked - (onward >= 0), 0)
         return asked + others, onward
 
-    def _clicked(self, visits: OpenSessions, clicks: Integers, number: int) -> tuple[PageClicks, Integers]:
-        """The clicks, and when the last of each visit is done."""
-        visit = np.repeat(np.arange(clicks.size), clicks)
+    def _page_clicks(self, sessions: OpenSessions, clicks: Integers, number: int) -> tuple[PageClicks, Integers]:
+        """The in-page clicks, and the time of each session's last click since the page was opened."""
+        session = np.repeat(np.arange(clicks.size), clicks)
         ends = clicks.cumsum()
-        place = np.arange(visit.size) - (ends - clicks).take(visit)
-        words = self._draw(visits.keys.take(visit), "click", place + number * PLACES)
-        done = np.concatenate(([0], self._pace.action.drawn(words, visits.journey.take(visit)).cumsum()))
-        before = done.take(ends - clicks)
-        click = self._elements(visits, words, visit, place - clicks.take(visit), number)
-        return PageClicks(visit, place, click, done[1:] - before.take(visit)), done.take(ends) - before
+        position = np.arange(session.size) - (ends - clicks).take(session)
+        words = self._draw(sessions.keys.take(session), "click", position + number * MAX_CLICKS)
+        actions = self._timing.action.draw(words, sessions.journey.take(session))
+        elapsed = np.concatenate(([0], actions.cumsum()))
+        before = elapsed.take(ends - clicks)
+        click = self._elements(sessions, words, session, position - clicks.take(session), number)
+        after = elapsed[1:] - before.take(session)
+        return PageClicks(session, position, click, after), elapsed.take(ends) - before
 
-    def _elements(self, visits: OpenSessions, words: Words, visit: Integers, place: Integers, number: int) -> Integers:
-        """What is clicked: the stop's own clicks come last.
+    def _elements(
+        self, sessions: OpenSessions, words: Words, session: Integers, position: Integers, number: int
+    ) -> Integers:
+        """The clicked elements; those that the stop lists come last.
 
         Args:
-            place: counted from the end, -1 is the last.
+            position: counted from the end, -1 is the last.
         """
-        click = self._site.here.drawn(words, visits.page.take(visit))
-        asked = self._at_stop(self._site.ways.asked, visits, number).take(visit)
-        own = np.flatnonzero(place >= -asked)
-        journey, place = visits.journey.take(visit.take(own)), (place + asked).take(own)
-        click[own] = self._site.ways.clicks[journey, min(number, self._site.ways.page.shape[1] - 1), place]
+        stops = self._site.stops
+        click = self._site.in_page.draw(words, sessions.page.take(session))
+        asked = self._at_stop(stops.asked, sessions, number).take(session)
+        listed = np.flatnonzero(position >= -asked)
+        journey, position = sessions.journey.take(session.take(listed)), (position + asked).take(listed)
+        click[listed] = stops.clicks[journey, min(number, stops.page.shape[1] - 1), position]
         return click
 
-    def _length(
-        self, visits: OpenSessions, busy: Integers, loading: Integers, number: int
+    def _lengths(
+        self, sessions: OpenSessions, busy: Integers, loading: Integers, number: int
     ) -> tuple[Integers, npt.NDArray[np.bool_]]:
-        """How long pages are open, and which visits go on from there."""
-        goes_on = visits.pages > number + 1
-        if not self._pace.human:
-            return busy, goes_on
-        time, journey = self._pace.time, visits.journey
-        low, high, left = time.low.take(journey), time.high.take(journey), visits.end - visits.time
-        wanders = self._site.ways.length.take(journey) == 0
-        reserve = max(self._fewest - 1 - number, 0) * (low + int(self._pace.loading.high.max()))
-        most = np.minimum(high, np.maximum(left - np.where(wanders, reserve, 0), low))
-        length = np.minimum(np.maximum(time.drawn(self._draw(visits.keys, "time", number), journey), busy), most)
-        goes_on &= length + loading + low <= left
-        stays = np.minimum(visits.least - visits.time, high)
-        length = np.where(wanders & ~goes_on, np.maximum(length, stays), length)
-        return np.maximum(np.minimum(length, left), LEAST), goes_on
+        """How long pages are open, and which sessions open another page."""
+        continues = sessions.pages > number + 1
+        if not self._timing.human:
+            return busy, continues
+        time, journey = self._timing.time, sessions.journey
+        low, high, left = time.low.take(journey), time.high.take(journey), sessions.end - sessions.time
+        wanders = self._site.stops.length.take(journey) == 0
+        reserve = max(self._min_pages - 1 - number, 0) * (low + int(self._timing.loading.high.max()))
+        longest = np.minimum(high, np.maximum(left - np.where(wanders, reserve, 0), low))
+        length = np.maximum(time.draw(self._draw(sessions.keys, "time", number), journey), busy)
+        length = np.minimum(length, longest)
+        continues &= length + loading + low <= left
+        remaining = np.minimum(sessions.least - sessions.time, high)
+        length = np.where(wanders & ~continues, np.maximum(length, remaining), length)
+        return np.maximum(np.minimum(length, left), MIN_GAP), continues

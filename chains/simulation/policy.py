@@ -1,4 +1,4 @@
-"""How a chain is walked: the ways that are open at each spot, so that it always ends, in time and as it should."""
+"""Which transitions are open at each position, so that a chain always ends: in time, and with the outcome asked for."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from eventbus.chains.simulation.transitions import CompiledTransition, CompiledT
 
 
 class TransitionChoice(NamedTuple):
-    """The ways that are open, and the upper edge of each one's share in 2^32 parts."""
+    """The open transitions and their cumulative probabilities (× 2^32)."""
 
-    ways: tuple[CompiledTransition, ...]
+    transitions: tuple[CompiledTransition, ...]
     edges: Words
     purpose: int
     """Of the draw between them."""
-    stops: bool
-    """Whether what is above the last way's edge is abandoned."""
+    may_abandon: bool
+    """Whether a chain is abandoned if the draw is above the edge of the last transition."""
 
 
 class TransitionPolicy:
-    """The ways of a chain that may be taken.
+    """The transitions of a chain that may be taken.
 
-    Far from `max_steps`, every way is open from whose target a goal can be reached; near it, only those from whose
-    target it can be reached in the steps that are left.
+    Far from `max_steps`, a transition is open if its target can reach a goal; near `max_steps`, only if it can do so in
+    the events that are left.
 
     Args:
-        outcome: the goals are the ends of the chain with this outcome; None: all ends, and walks may be abandoned.
-        factors: of the chain's variables that have one.
+        outcome: the goals are the ends with this outcome; None: all ends, and chains may be abandoned.
+        factors: speed factors by variable.
 
     Raises:
         ImpossibleChain: no goal can be reached within `max_steps` events.
@@ -51,134 +51,143 @@ class TransitionPolicy:
         self.chain = chain
         self.graph = graph_of(chain)
         goals = [end for end in self.graph.ends() if outcome in (None, self.graph.state(end).outcome)]
-        far = self.graph.distances(goals)
-        if far.get(0, chain.max_steps) >= chain.max_steps:
+        distances = self.graph.distances(goals)
+        if distances.get(0, chain.max_steps) >= chain.max_steps:
             raise ImpossibleChain(_impossible(chain, outcome, [self.graph.nodes[end].state for end in goals]))
-        self.first = Cursor(0, Goal(far, may_stop=outcome is None), chain.max_steps - 2)
+        self.first = Cursor(0, Goal(distances, may_abandon=outcome is None), chain.max_steps - 2)
         self._compiler = TransitionCompiler(self.graph, factors)
-        self._forks = ForkPlanner(self.graph, self._compiler)
-        self._ways = [[self._compiler.way(node.state, edge) for edge in node.edges] for node in self.graph.nodes]
-        self._children = {name: self._compiler.children(name) for name in {node.state for node in self.graph.nodes}}
+        self._planner = ForkPlanner(self.graph, self._compiler)
+        self._transitions = [
+            [self._compiler.transition(node.state, edge) for edge in node.edges] for node in self.graph.nodes
+        ]
+        self._triggers = {name: self._compiler.triggers(name) for name in {node.state for node in self.graph.nodes}}
         self._choices: dict[tuple[int, Goal, int], TransitionChoice] = {}
 
     @cached_property
-    def is_line(self) -> bool:
-        """Whether one event follows another, with no forks and no other chains."""
-        return not any(node.split or self._children[node.state] for node in self.graph.nodes)
+    def is_sequential(self) -> bool:
+        """Whether the chain has neither forks nor triggers, so that its events follow one another."""
+        return not any(node.split or self._triggers[node.state] for node in self.graph.nodes)
 
     @cached_property
-    def highest(self) -> int:
+    def max_step(self) -> int:
         """No event has a higher step."""
         return self.chain.max_steps * max(node.fan_out for node in self.graph.nodes)
 
-    def choice(self, spot: Cursor) -> TransitionChoice:
-        """The ways that are open; none where the walk ends."""
-        key = spot.node, spot.goal, min(spot.left, len(self.graph.nodes))
+    def choice(self, cursor: Cursor) -> TransitionChoice:
+        """The open transitions; none where the chain ends."""
+        key = cursor.node, cursor.goal, min(cursor.budget, len(self.graph.nodes))
         if key not in self._choices:
-            self._choices[key] = self._choice(spot)
+            self._choices[key] = self._compile(cursor)
         return self._choices[key]
 
-    def plays(self, spot: Cursor) -> ForkPlans:
-        """The manners of walking a fork that are open."""
-        return self._forks.plays(spot)
+    def plans(self, cursor: Cursor) -> ForkPlans:
+        """The feasible plans of a fork."""
+        return self._planner.plans(cursor)
 
-    def children(self, spot: Cursor) -> tuple[CompiledTrigger, ...]:
-        """The chains that an event may cause."""
-        return self._children[self.graph.nodes[spot.node].state]
+    def triggers(self, cursor: Cursor) -> tuple[CompiledTrigger, ...]:
+        """The chains that an event may trigger."""
+        return self._triggers[self.graph.nodes[cursor.node].state]
 
-    def caused_by(self, state: str) -> tuple[CompiledTrigger, ...]:
-        """The chains that the event of a state may cause."""
-        return self._children[state]
+    def triggers_of(self, state: str) -> tuple[CompiledTrigger, ...]:
+        """The chains that the event of a state may trigger."""
+        return self._triggers[state]
 
     def targets(self) -> list[str]:
-        """The states that some open way leads to, in the chain's order."""
+        """The states that an open transition leads to, in the order of the chain."""
         return [name for name in self.chain.states if name in self._delays]
 
     def longest_before(self, state: str) -> int:
-        """The longest delay that leads to a state, microseconds."""
+        """The longest delay before an event of a state, microseconds."""
         return self._delays.get(state, 0)
 
     def longest_before_child(self, chain: str) -> int:
-        """The longest delay that leads to a chain that an event causes, microseconds."""
-        every = (child for some in self._children.values() for child in some if child.chain == chain)
-        return max((child.way.longest for child in every), default=0)
+        """The longest delay before the first event of a triggered chain, microseconds."""
+        triggers = (trigger for of_state in self._triggers.values() for trigger in of_state)
+        return max((trigger.transition.longest for trigger in triggers if trigger.chain == chain), default=0)
 
     def span(self, children: Mapping[str, int] = MappingProxyType({})) -> int:
-        """The longest time from the first event to the last, microseconds; an upper bound where there are forks.
+        """The longest time from the first event to the last, microseconds; an upper bound if there are forks.
 
         Args:
-            children: the spans of the chains that it causes.
+            children: the spans of the chains that may be triggered.
         """
         tails = [self._tail(node.state, children) for node in self.graph.nodes]
-        longest, left = dict.fromkeys(self._far, 0), 0
-        while left < self.chain.max_steps - 1:
-            before, longest = longest, {node: max(tails[node], self._longest(node, left, longest)) for node in longest}
-            if longest == before and left > len(self.graph.nodes):  # all ways are open, and nothing grows any more
+        longest, budget = dict.fromkeys(self._distances, 0), 0
+        while budget < self.chain.max_steps - 1:
+            previous = longest
+            longest = {node: max(tails[node], self._longest(node, budget, previous)) for node in previous}
+            if longest == previous and budget > len(self.graph.nodes):  # all transitions are open: a fixed point
                 break
-            left += 1
+            budget += 1
         return longest[0]
 
     @cached_property
-    def _far(self) -> Mapping[int, int]:
-        """Fewest further events from each node to an end of its own branch, or in none, to a goal."""
+    def _distances(self) -> Mapping[int, int]:
+        """Distance from each node to an end of its own branch, or outside branches, to a goal."""
         splits = (node.split for node in self.graph.nodes if node.split)
-        ends = (end for split in splits for branch in split.branches for some in branch.ends for end in some)
-        return {**self.graph.distances(ends), **self.first.goal.far}
+        ends = (end for split in splits for branch in split.branches for nodes in branch.ends for end in nodes)
+        return {**self.graph.distances(ends), **self.first.goal.distances}
 
     @cached_property
     def _delays(self) -> Mapping[str, int]:
-        """The longest delay of the open ways to each state, microseconds."""
+        """The longest delay of the open transitions to each state, microseconds."""
         longest: dict[str, int] = {}
         for number, node in enumerate(self.graph.nodes):
-            for way in self._open(number, node):
-                longest[way.state] = max(way.longest, longest.get(way.state, 0))
+            for transition in self._open(number, node):
+                longest[transition.state] = max(transition.longest, longest.get(transition.state, 0))
         return longest
 
     def _open(self, number: int, node: GraphNode) -> Iterator[CompiledTransition]:
-        if number not in self._far:
+        if number not in self._distances:
             return
         if node.split is None:
-            edges = zip(node.edges, self._ways[number], strict=True)
-            yield from (way for edge, way in edges if edge.weight > 0 and edge.to in self._far)
+            edges = zip(node.edges, self._transitions[number], strict=True)
+            yield from (transition for edge, transition in edges if edge.weight > 0 and edge.to in self._distances)
             return
         yield from self._entries(node, node.split)
         yield from self._joins(node, node.split)
 
     def _entries(self, node: GraphNode, split: Split) -> Iterator[CompiledTransition]:
-        return (self._compiler.way(node.state, branch.edge) for branch in split.branches)
+        return (self._compiler.transition(node.state, branch.edge) for branch in split.branches)
 
     def _joins(self, node: GraphNode, split: Split) -> Iterator[CompiledTransition]:
         edges = dict.fromkeys(split.joins.values())
-        return (self._compiler.way(node.state, edge) for edge in edges if edge.to in self._far)
+        return (self._compiler.transition(node.state, edge) for edge in edges if edge.to in self._distances)
 
-    def _longest(self, number: int, left: int, onward: Mapping[int, int]) -> int:
+    def _longest(self, number: int, budget: int, after: Mapping[int, int]) -> int:
         node = self.graph.nodes[number]
         if node.split is None:
-            return _longest((way for way in self._open(number, node) if self._far[way.to] <= left), onward)
-        return _longest(self._entries(node, node.split), onward) + _longest(self._joins(node, node.split), onward)
+            transitions = self._open(number, node)
+            return _longest((step for step in transitions if self._distances[step.to] <= budget), after)
+        return _longest(self._entries(node, node.split), after) + _longest(self._joins(node, node.split), after)
 
     def _tail(self, state: str, children: Mapping[str, int]) -> int:
-        return max((one.way.longest + children[one.chain] for one in self._children[state]), default=0)
+        triggers = self._triggers[state]
+        return max((trigger.transition.longest + children[trigger.chain] for trigger in triggers), default=0)
 
-    def _choice(self, spot: Cursor) -> TransitionChoice:
-        node, far = self.graph.nodes[spot.node], spot.goal.far
-        every = zip(node.edges, self._ways[spot.node], strict=True)
-        ways = [(e.weight, way) for e, way in every if e.weight > 0 and far.get(e.to, spot.left + 1) <= spot.left]
-        stops = node.abandon > 0 and spot.goal.may_stop
-        weights = [weight for weight, _ in ways] + [node.abandon] * stops
+    def _compile(self, cursor: Cursor) -> TransitionChoice:
+        node, distances = self.graph.nodes[cursor.node], cursor.goal.distances
+        weighted = [
+            (edge.weight, transition)
+            for edge, transition in zip(node.edges, self._transitions[cursor.node], strict=True)
+            if edge.weight > 0 and distances.get(edge.to, cursor.budget + 1) <= cursor.budget
+        ]
+        may_abandon = node.abandon > 0 and cursor.goal.may_abandon
+        weights = [weight for weight, _ in weighted] + [node.abandon] * may_abandon
         edges = np.array(shares(weights) if weights else [], np.uint64)
-        drawn = purpose(f"{self.chain.name}/{node.state}/next")
-        return TransitionChoice(tuple(way for _, way in ways), edges, drawn, stops)
+        transitions = tuple(transition for _, transition in weighted)
+        return TransitionChoice(transitions, edges, purpose(f"{self.chain.name}/{node.state}/next"), may_abandon)
 
 
-def _longest(ways: Iterable[CompiledTransition], onward: Mapping[int, int]) -> int:
-    return max((way.longest + onward[way.to] for way in ways), default=0)
+def _longest(transitions: Iterable[CompiledTransition], after: Mapping[int, int]) -> int:
+    return max((transition.longest + after[transition.to] for transition in transitions), default=0)
 
 
 def _impossible(chain: Chain, outcome: Outcome | None, goals: list[str]) -> str:
     if not goals:
-        known = sorted({state.outcome for state in chain.states.values() if state.outcome})
-        return f"chain {chain.name!r} never ends {outcome or 'at all'}; its outcomes are: {', '.join(known) or 'none'}"
+        outcomes = sorted({state.outcome for state in chain.states.values() if state.outcome})
+        listed = ", ".join(outcomes) or "none"
+        return f"chain {chain.name!r} never ends {outcome or 'at all'}; its outcomes are: {listed}"
     return (
         f"chain {chain.name!r} cannot get from {chain.start!r} to {' or '.join(map(repr, dict.fromkeys(goals)))}"
         f" within {chain.max_steps} events"

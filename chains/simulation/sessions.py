@@ -1,8 +1,7 @@
-"""Walks all sessions of a chain of visitors together, one page of all of them at a time.
+"""Simulates all visitor sessions of a chain together, one page of all of them at a time.
 
-A page takes as long as it is looked at and clicked on, a session as long as it was meant to last: then the page that is
-open is closed, and the session ends. Every draw is by session, page and click, so that a session is the same whatever
-others there are.
+A session lasts as long as it was drawn to: then the open page is closed, and the session ends. Every draw is identified
+by session, page and click, so that a session does not depend on the other sessions of its run.
 """
 
 from __future__ import annotations
@@ -39,224 +38,220 @@ from eventbus.chains.table import (
     EventTable,
 )
 
-# What clicks of visitors cause behind the scenes: chains of the catalog, under the correlation id of the session.
+# Chains that clicks trigger, under the correlation id of the session.
 
 
 class ClickTriggers:
-    """The chains that may be caused.
+    """The chains that clicks may trigger.
 
     Args:
-        walk: of the sessions; its states say how often a click causes a chain that it may cause, and how soon.
-        visitors: which click may cause which chain.
-        children: walkers of these chains.
+        policy: of the sessions; its states say how often a click triggers a chain, and how soon.
+        visitors: which click may trigger which chain.
+        children: simulators of these chains.
     """
 
     def __init__(
-        self, walk: TransitionPolicy, visitors: Visitors, children: Mapping[str, StateMachineSimulator]
+        self, policy: TransitionPolicy, visitors: Visitors, children: Mapping[str, StateMachineSimulator]
     ) -> None:
-        ways = {kind: {child.chain: child for child in walk.caused_by(kind)} for kind in ("button", "link")}
-        every = [(kind, name) for kind, some in ways.items() for name in some]
-        self.children = [ways[kind][name] for kind, name in every]
-        self.walkers = [children[name] for _, name in every]
-        numbers = {key: number for number, key in enumerate(every)}
-        #: By click: the number of the chain.
-        self.of_click = np.array([numbers.get((c.kind, c.causes or ""), NONE) for _, c in visitors.clicks], np.int64)
-        highest = max([walk.chain.max_steps, *(walker.highest for walker in self.walkers)])
-        self.numbering = StepIds(1, highest.bit_length())
+        by_kind = {
+            kind: {trigger.chain: trigger for trigger in policy.triggers_of(kind)} for kind in ("button", "link")
+        }
+        pairs = [(kind, name) for kind, triggers in by_kind.items() for name in triggers]
+        self.triggers = [by_kind[kind][name] for kind, name in pairs]
+        self.simulators = [children[name] for _, name in pairs]
+        numbers = {pair: number for number, pair in enumerate(pairs)}
+        clicks = [numbers.get((click.kind, click.causes or ""), NONE) for _, click in visitors.clicks]
+        #: By click: the number of its trigger.
+        self.of_click = np.array(clicks, np.int64)
+        highest = max([policy.chain.max_steps, *(simulator.max_step for simulator in self.simulators)])
+        self.step_ids = StepIds(1, highest.bit_length())
 
     @property
     def span(self) -> int:
-        """The longest time from a click to the end of what it caused, microseconds."""
-        pairs = zip(self.children, self.walkers, strict=True)
-        return max((child.way.longest + walker.span for child, walker in pairs), default=0)
-
-    def begin(self, root: int) -> TriggeredChains:
-        """Of some sessions.
-
-        Args:
-            root: the random key of the run.
-        """
-        return TriggeredChains(self, root)
+        """The longest time from a click to the end of what it triggered, microseconds."""
+        pairs = zip(self.triggers, self.simulators, strict=True)
+        return max((trigger.transition.longest + simulator.span for trigger, simulator in pairs), default=0)
 
 
 class TriggeredChains:
-    """What the clicks of some sessions cause."""
+    """The chains that the clicks of some sessions trigger.
 
-    def __init__(self, consequences: ClickTriggers, root: int) -> None:
-        self._consequences = consequences
+    Args:
+        root: the random key of the run.
+    """
+
+    def __init__(self, triggers: ClickTriggers, root: int) -> None:
+        self._triggers = triggers
         self._root = root
-        self._first: list[list[EventTable]] = [[] for _ in consequences.children]
+        self._first: list[list[EventTable]] = [[] for _ in triggers.triggers]
 
     def add(self, clicks: EventTable) -> None:
-        """Notes the first events of the chains that clicks cause."""
+        """Adds the first events of the chains that clicks trigger."""
         if not self._first or not len(clicks):
             return
-        numbers = self._consequences.of_click.take(CLICK.get(clicks.attributes))
-        for number, child in enumerate(self._consequences.children):
+        numbers = self._triggers.of_click.take(CLICK.get(clicks.attributes))
+        for number, trigger in enumerate(self._triggers.triggers):
             events = clicks.take(np.flatnonzero(numbers == number))
             keys = chain_keys(self._root, events.chain)
-            rows = np.flatnonzero(fraction(draw(keys, child.purpose, events.step)) < np.uint64(child.edge))
+            rows = np.flatnonzero(fraction(draw(keys, trigger.purpose, events.step)) < np.uint64(trigger.edge))
             events = events.take(rows)
-            columns = follow(child.way, events, keys.take(rows), events.step, self._root)
-            columns[STEP] = self._consequences.numbering.first(columns[STEP], 0)
+            columns = follow(trigger.transition, events, keys.take(rows), events.step, self._root)
+            columns[STEP] = self._triggers.step_ids.first(columns[STEP], 0)
             columns[ATTRIBUTES] = 0
             self._first[number].append(events)
 
     def events(self, ended: EventTable) -> Iterator[EventTable]:
-        """All events of the chains that were caused, and the last ones of the sessions.
+        """All events of the triggered chains, and the last events of the sessions.
 
         Args:
-            ended: these last ones; a session is over when what it caused is, too.
+            ended: these last events; a session is over when the chains that it triggered are over, too.
         """
-        walkers = self._consequences.walkers
-        first = [EventTable.concatenate(tables) for tables in self._first]
-        made = [table for walker, some in zip(walkers, first, strict=True) for table in walker.caused(some, self._root)]
-        caused = EventTable.concatenate(made)
-        longer = np.isin(ended.chain, caused.chain)
-        yield ended.take(np.flatnonzero(~longer))
-        if len(caused):
-            yield mark_terminal(EventTable.concatenate([ended.take(np.flatnonzero(longer)), caused]))
+        tables: list[EventTable] = []
+        for simulator, first in zip(self._triggers.simulators, self._first, strict=True):
+            tables += simulator.triggered_events(EventTable.concatenate(first), self._root)
+        triggered = EventTable.concatenate(tables)
+        has_triggered = np.isin(ended.chain, triggered.chain)
+        yield ended.take(np.flatnonzero(~has_triggered))
+        if len(triggered):
+            yield mark_terminal(EventTable.concatenate([ended.take(np.flatnonzero(has_triggered)), triggered]))
 
 
 class SessionSimulator:
-    """A walker of sessions (see `walker.Walker`).
+    """Simulates visitor sessions (see `simulation.Simulator`).
 
     Args:
-        walk: of a chain with visitors: says what clicks may cause, and how often.
-        kinds: of the emitters.
-        children: walkers of the chains that clicks may cause.
+        policy: of a chain with visitors: what clicks may trigger, and how often.
+        children: simulators of the chains that clicks may trigger.
     """
 
     def __init__(
         self,
-        walk: TransitionPolicy,
-        kinds: EmitterIds,
+        policy: TransitionPolicy,
+        emitters: EmitterIds,
         children: Mapping[str, StateMachineSimulator] = MappingProxyType({}),
     ) -> None:
-        self.chain, visitors = walk.chain, walk.chain.visitors
+        self.chain, visitors = policy.chain, policy.chain.visitors
         assert visitors is not None
-        self._kinds = {**kinds.states, "created": kinds.root}
-        self._site = Site(visitors, self._kinds)
-        self._pace = Timing.of(visitors)
-        self._most = visitors.max_pages
-        self._dwelling = PageModel(
-            self.chain.name, self._site, self._pace, fewest=int(visitors.behaviour.pages_per_session.low)
-        )
-        self._consequences = ClickTriggers(walk, visitors, children)
-        self.span = longest_session(self.chain) + self._consequences.span
+        self._emitters = {**emitters.states, "created": emitters.root}
+        self._site = Site(visitors, self._emitters)
+        self._timing = Timing.of(visitors)
+        self._max_pages = visitors.max_pages
+        min_pages = int(visitors.behaviour.pages_per_session.low)
+        self._page_model = PageModel(self.chain.name, self._site, self._timing, min_pages)
+        self._triggers = ClickTriggers(policy, visitors, children)
+        self.span = longest_session(self.chain) + self._triggers.span
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
-        """The events of sessions: a few tables for the n-th page of each, until all are over."""
-        visits, ended = self._begun(roots, chain_keys(root, roots.chain)), []
-        caused = self._consequences.begin(root)
+        """The events of sessions: a few tables for the n-th page of each, until all sessions are over."""
+        sessions, ended = self._begin(roots, chain_keys(root, roots.chain)), []
+        triggered = TriggeredChains(self._triggers, root)
         yield roots
-        for number in range(self._most):
-            stays = self._dwelling.on_page(visits, number)
-            yield self._visited(visits, number)
-            clicked = self._clicked(visits, stays, number)
-            caused.add(clicked)
-            yield clicked
-            closed, visits, over = self._closed(visits, stays, number)
+        for number in range(self._max_pages):
+            visits = self._page_model.visits(sessions, number)
+            yield self._visited(sessions, number)
+            clicks = self._clicks(sessions, visits, number)
+            triggered.add(clicks)
+            yield clicks
+            closed, sessions, over = self._close(sessions, visits, number)
             ended.append(over)
             yield closed
-            if not visits.chain.size:
+            if not sessions.chain.size:
                 break
-        yield from caused.events(EventTable.concatenate(ended))
+        yield from triggered.events(EventTable.concatenate(ended))
 
-    def _begun(self, roots: EventTable, keys: Words) -> OpenSessions:
-        """Completes the first events, and says what comes next."""
+    def _begin(self, roots: EventTable, keys: Words) -> OpenSessions:
+        """Completes the first events, and draws the sessions."""
 
         def words(name: str) -> Words:
             return draw(keys, purpose(f"{self.chain.name}/visit/{name}"))
 
-        pace, began, nothing = self._pace, roots.time, np.zeros(len(roots), np.int64)
+        timing, began, zeros = self._timing, roots.time, np.zeros(len(roots), np.int64)
         journey = self._site.edges.searchsorted(fraction(words("journey")), side="right")
-        stops = self._site.ways.length.take(journey)
-        duration = pace.duration.drawn(words("duration"), journey)
-        ending = np.minimum(pace.ending.drawn(words("ending"), journey), duration // 4)
+        stops = self._site.stops.length.take(journey)
+        duration = timing.duration.draw(words("duration"), journey)
+        ending = np.minimum(timing.ending.draw(words("ending"), journey), duration // 4)
         anywhere = fraction(words("page")).view(np.int64) * self._site.pages >> 32
-        page = np.where(stops > 0, self._site.ways.page[:, 0].take(journey), anywhere)
-        roots.emitter[:] = self._kinds["created"]
+        page = np.where(stops > 0, self._site.stops.page[:, 0].take(journey), anywhere)
+        roots.emitter[:] = self._emitters["created"]
         roots.attributes[:] = PAGE.put(page)
         return OpenSessions(
             chain=roots.chain,
             keys=keys,
             began=began,
             journey=journey,
-            pages=np.where(stops > 0, stops, pace.pages.drawn(words("pages"), journey)),
-            least=began + pace.duration.low.take(journey) - ending,
-            end=began + (duration if pace.human else ENDLESS) - ending,
+            pages=np.where(stops > 0, stops, timing.pages.draw(words("pages"), journey)),
+            least=began + timing.duration.low.take(journey) - ending,
+            end=began + (duration if timing.human else ENDLESS) - ending,
             ending=ending,
             page=page,
-            previous=nothing,
-            time=began + np.minimum(pace.loading.drawn(words("loading"), journey), duration // 2),
-            step=nothing + 1,
-            cause=nothing,
-            caused=began,
-            clicks=nothing,
+            previous=zeros,
+            time=began + np.minimum(timing.loading.draw(words("loading"), journey), duration // 2),
+            step=zeros + 1,
+            cause=zeros,
+            cause_time=began,
+            clicks=zeros,
         )
 
-    def _visited(self, visits: OpenSessions, number: int) -> EventTable:
-        item = PAGE.put(visits.page) | PREVIOUS.put(visits.previous) | NUMBER.put(number + 1)
+    def _visited(self, sessions: OpenSessions, number: int) -> EventTable:
         return _table(
-            visits,
-            time=visits.time,
-            delay=visits.time - visits.caused,
-            step=visits.step,
-            cause=visits.cause,
-            kind=self._kinds["visited"],
-            item=item,
+            sessions,
+            time=sessions.time,
+            delay=sessions.time - sessions.cause_time,
+            step=sessions.step,
+            cause=sessions.cause,
+            emitter=self._emitters["visited"],
+            attributes=PAGE.put(sessions.page) | PREVIOUS.put(sessions.previous) | NUMBER.put(number + 1),
         )
 
-    def _clicked(self, visits: OpenSessions, stays: PageVisits, number: int) -> EventTable:
-        """All clicks: those that stay on the page, and those that lead away."""
-        away = np.flatnonzero(stays.onward >= 0)
-        visit = np.concatenate((stays.clicked.visit, away))
-        click = np.concatenate((stays.clicked.click, stays.onward.take(away)))
-        after = np.concatenate((stays.clicked.after, (stays.length - stays.leaving).take(away)))
-        place = np.concatenate((stays.clicked.place, stays.clicks.take(away)))
-        visits = visits.take(visit)
+    def _clicks(self, sessions: OpenSessions, visits: PageVisits, number: int) -> EventTable:
+        """All clicks: those that stay on the page, and those that navigate away."""
+        away = np.flatnonzero(visits.onward >= 0)
+        session = np.concatenate((visits.clicked.session, away))
+        click = np.concatenate((visits.clicked.click, visits.onward.take(away)))
+        after = np.concatenate((visits.clicked.after, (visits.length - visits.leaving).take(away)))
+        position = np.concatenate((visits.clicked.position, visits.clicks.take(away)))
+        sessions = sessions.take(session)
         return _table(
-            visits,
-            time=visits.time + after,
+            sessions,
+            time=sessions.time + after,
             delay=after,
-            step=visits.step + 1 + place,
-            cause=visits.step,
-            kind=self._site.kind.take(click),
-            item=PAGE.put(visits.page) | CLICK.put(click) | NUMBER.put(number + 1),
+            step=sessions.step + 1 + position,
+            cause=sessions.step,
+            emitter=self._site.emitter.take(click),
+            attributes=PAGE.put(sessions.page) | CLICK.put(click) | NUMBER.put(number + 1),
         )
 
-    def _closed(
-        self, visits: OpenSessions, stays: PageVisits, number: int
+    def _close(
+        self, sessions: OpenSessions, visits: PageVisits, number: int
     ) -> tuple[EventTable, OpenSessions, EventTable]:
-        """The events that close the pages, the visits that go on, and the last events of those that do not."""
-        away = stays.onward >= 0
-        clicks = stays.clicks + away
-        step, time = visits.step + 1 + clicks, visits.time + stays.length
-        item = PAGE.put(visits.page) | NUMBER.put(number + 1)
+        """The events that close the pages, the sessions that continue, and the last events of the others."""
+        away = visits.onward >= 0
+        clicks = visits.clicks + away
+        step, time = sessions.step + 1 + clicks, sessions.time + visits.length
+        attributes = PAGE.put(sessions.page) | NUMBER.put(number + 1)
         closed = _table(
-            visits,
+            sessions,
             time=time,
-            delay=stays.length,
+            delay=visits.length,
             step=step,
-            cause=visits.step,
-            kind=self._kinds["closed"],
-            item=item | CLICKS.put(clicks),
+            cause=sessions.step,
+            emitter=self._emitters["closed"],
+            attributes=attributes | CLICKS.put(clicks),
         )
-        visits = visits._replace(
-            page=stays.page,
-            previous=visits.page + 1,
-            time=time + stays.loading,
+        sessions = sessions._replace(
+            page=visits.page,
+            previous=sessions.page + 1,
+            time=time + visits.loading,
             step=step + 1,
             cause=step - away,
-            caused=time - np.where(away, stays.leaving, 0),
-            clicks=visits.clicks + clicks,
+            cause_time=time - np.where(away, visits.leaving, 0),
+            clicks=sessions.clicks + clicks,
         )
-        ended = self._ended(visits, np.flatnonzero(~stays.goes_on), item, time)
-        return closed, visits.take(np.flatnonzero(stays.goes_on)), ended
+        ended = self._ended(sessions, np.flatnonzero(~visits.continues), attributes, time)
+        return closed, sessions.take(np.flatnonzero(visits.continues)), ended
 
-    def _ended(self, visits: OpenSessions, rows: Integers, item: Integers, closed: Integers) -> EventTable:
-        over, closed = visits.take(rows), closed.take(rows)
+    def _ended(self, sessions: OpenSessions, rows: Integers, attributes: Integers, closed: Integers) -> EventTable:
+        over, closed = sessions.take(rows), closed.take(rows)
         duration = (closed + over.ending - over.began) // 1000
         return _table(
             over,
@@ -264,32 +259,32 @@ class SessionSimulator:
             delay=over.ending,
             step=over.step,
             cause=over.step - 1,
-            kind=self._kinds["ended"],
-            item=item.take(rows) | DURATION.put(duration) | CLICKS.put(over.clicks),
-            last=1,
+            emitter=self._emitters["ended"],
+            attributes=attributes.take(rows) | DURATION.put(duration) | CLICKS.put(over.clicks),
+            terminal=1,
         )
 
 
 def longest_session(chain: Chain) -> int:
-    """No session of a chain is longer, microseconds."""
+    """No session of a chain lasts longer, microseconds."""
     assert chain.visitors is not None
-    pace = Timing.of(chain.visitors)
-    return pace.longest if pace.human else (chain.max_steps + 1) * int(pace.action.high.max())
+    timing = Timing.of(chain.visitors)
+    return timing.longest if timing.human else (chain.max_steps + 1) * int(timing.action.high.max())
 
 
 def _table(
-    visits: OpenSessions,
+    sessions: OpenSessions,
     *,
     time: Integers,
     delay: Integers,
     step: Integers,
     cause: Integers,
-    kind: Integers | int,
-    item: Integers,
-    last: int = 0,
+    emitter: Integers | int,
+    attributes: Integers,
+    terminal: int = 0,
 ) -> EventTable:
     columns = np.empty((COLUMNS, time.size), np.int64)
-    columns[CHAIN], columns[BEGAN] = visits.chain, visits.began
+    columns[CHAIN], columns[BEGAN] = sessions.chain, sessions.began
     columns[TIME], columns[DELAY], columns[STEP], columns[CAUSE] = time, delay, step, cause
-    columns[EMITTER], columns[ATTRIBUTES], columns[TERMINAL] = kind, item, last
+    columns[EMITTER], columns[ATTRIBUTES], columns[TERMINAL] = emitter, attributes, terminal
     return EventTable(columns)

@@ -1,4 +1,4 @@
-"""The ways of a chain, compiled: where each leads, and the draw of its delay."""
+"""The transitions of a chain, compiled: where each leads, and how its delay is drawn."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from eventbus.chains.sampling import Sampler, SpeedFactor, sampler
 
 
 class CompiledTransition(NamedTuple):
-    """One way on."""
+    """An edge of the graph."""
 
     to: int
-    """Number of a node."""
+    """Number of the target node."""
     state: str
-    """Of that node."""
+    """Of the target node."""
     purpose: int
-    """Of the draw of its delay."""
+    """Of the draw of the delay."""
     delay: Sampler
     factor: SpeedFactor | None = None
-    """What the delay is multiplied with."""
-    retries: bool = False
+    """Multiplies the delay."""
+    is_retry: bool = False
 
     @property
     def longest(self) -> int:
-        """Microseconds."""
+        """The longest delay, microseconds."""
         return self.delay.maximum if self.factor is None else self.factor.longest(self.delay.maximum)
 
 
 class CompiledTrigger(NamedTuple):
-    """A chain that an event may cause."""
+    """A chain that an event may trigger."""
 
     chain: str
     edge: int
-    """How often, in 2^32 parts."""
+    """Probability, in units of 2^-32."""
     purpose: int
-    """Of the draw whether it does."""
-    way: CompiledTransition
-    """To its first event."""
+    """Of the draw whether the chain is triggered."""
+    transition: CompiledTransition
+    """To the first event of the triggered chain."""
 
 
 class TransitionCompiler:
@@ -53,31 +53,32 @@ class TransitionCompiler:
     def __init__(self, graph: Graph, factors: Mapping[str, SpeedFactor]) -> None:
         self._graph = graph
         self._factors = dict(factors)
-        self._ways: dict[tuple[str, Edge], CompiledTransition] = {}
+        self._transitions: dict[tuple[str, Edge], CompiledTransition] = {}
         self._samplers: dict[Delay, Sampler] = {}
 
-    def way(self, state: str, edge: Edge) -> CompiledTransition:
-        """An edge that leaves a node of a state."""
+    def transition(self, state: str, edge: Edge) -> CompiledTransition:
+        """The compiled form of an edge that leaves a node of a state."""
         key = state, edge
-        if key not in self._ways:
-            self._ways[key] = self._way(state, edge)
-        return self._ways[key]
+        if key not in self._transitions:
+            self._transitions[key] = self._compile(state, edge)
+        return self._transitions[key]
 
-    def _way(self, state: str, edge: Edge) -> CompiledTransition:
-        to = self._graph.nodes[edge.to].state
-        drawn = purpose(f"{self._graph.chain.name}/{state}/delay/{to}")
+    def _compile(self, state: str, edge: Edge) -> CompiledTransition:
+        target = self._graph.nodes[edge.to].state
+        delay_purpose = purpose(f"{self._graph.chain.name}/{state}/delay/{target}")
         factor = self._factors[edge.scaled_by] if edge.scaled_by else None
-        return CompiledTransition(edge.to, to, drawn, self._sampler(edge.delay), factor, edge.is_retry)
+        return CompiledTransition(edge.to, target, delay_purpose, self._sampler(edge.delay), factor, edge.is_retry)
 
-    def children(self, state: str) -> tuple[CompiledTrigger, ...]:
-        """The chains that a state's event may cause."""
+    def triggers(self, state: str) -> tuple[CompiledTrigger, ...]:
+        """The chains that the event of a state may trigger."""
         chain: Chain = self._graph.chain
-        made = []
-        for one in chain.states[state].causes:
-            name = f"{chain.name}/{state}/causes/{one.chain}"
-            way = CompiledTransition(0, "", purpose(f"{name}/delay"), self._sampler(one.delay))
-            made.append(CompiledTrigger(one.chain, round(one.weight / 100 * (1 << 32)), purpose(name), way))
-        return tuple(made)
+        triggers = []
+        for cause in chain.states[state].causes:
+            name = f"{chain.name}/{state}/causes/{cause.chain}"
+            transition = CompiledTransition(0, "", purpose(f"{name}/delay"), self._sampler(cause.delay))
+            edge = round(cause.weight / 100 * (1 << 32))
+            triggers.append(CompiledTrigger(cause.chain, edge, purpose(name), transition))
+        return tuple(triggers)
 
     def _sampler(self, delay: Delay) -> Sampler:
         if delay not in self._samplers:

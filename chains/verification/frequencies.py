@@ -11,7 +11,7 @@ import numpy as np
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.chains.statistics import chi_square, distance, kolmogorov, pooled
+from eventbus.chains.statistics import chi_square, kolmogorov, ks_distance, pooled
 from eventbus.chains.verification.report import Check, Finding
 from eventbus.chains.verification.traces import MatchedWalk, PhasedCatalog, Step, Trace
 
@@ -223,7 +223,7 @@ def _test_fixed(label: str, delays: list[int], fixed: Fixed) -> FitTest:
 
 
 def _test_distribution(label: str, delays: list[int], mixture: Mixture) -> FitTest:
-    statistic = distance(delays, mixture)
+    statistic = ks_distance(delays, mixture)
     median = float(np.median(delays)) / 1000
     sentence = (
         f"{label}: {len(delays):,} delays with a median of {median:,.6g} ms, {statistic:.3f} off the distribution"

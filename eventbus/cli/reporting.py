@@ -39,7 +39,7 @@ class RunReporter:
         """Passes the blocks on, and counts them."""
         if not self.is_wanted:
             return blocks
-        self._summary = generator.census()
+        self._summary = generator.summary()
         return _counted(blocks, self._summary)
 
     def finish(self, generator: ChainGenerator, window: Window, *, digest: str, seconds: float) -> None:

@@ -150,7 +150,7 @@ class StreamMonitor:
 
     def __init__(self, options: MonitorOptions, generator: ChainGenerator, plan: StreamPlan) -> None:
         self.options = options
-        self.summary = generator.census()
+        self.summary = generator.summary()
         self.digest = Digest()
         self.observers: list[Observer] = [self.summary, self.digest]
         if options.verbose:

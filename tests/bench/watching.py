@@ -34,8 +34,8 @@ def rows() -> Iterator[Row]:
     yield from _compared(
         {
             "run, records into a null bus": partial(run, lambda _: []),
-            "… with a census": partial(run, lambda generator: [generator.census()]),
-            "… with a census and a hash": partial(run, lambda generator: [generator.census(), Digest()]),
+            "… with a census": partial(run, lambda generator: [generator.summary()]),
+            "… with a census and a hash": partial(run, lambda generator: [generator.summary(), Digest()]),
         }
     )
     yield from _compared(
@@ -53,7 +53,7 @@ def run(observers: Callable[[ChainGenerator], list[Observer]]) -> int:
 
 def blocks(*, counted: bool) -> int:
     generator = ChainGenerator(seed=7)
-    census, size = generator.census(), 0
+    census, size = generator.summary(), 0
     for block in generator.blocks(chains=CHAINS):
         size += len(block) if bytes(block.buffer) else 0
         if counted:

@@ -30,7 +30,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def counted(generator: ChainGenerator, **extent: float) -> RunSummary:
-    census = generator.census()
+    census = generator.summary()
     for block in generator.blocks(**extent):  # type: ignore[arg-type]
         census.add(block.table)
     return census
@@ -117,7 +117,7 @@ def test_durations_are_from_the_first_event_to_the_last() -> None:
 def test_a_run_that_is_going_on_has_active_chains() -> None:
     """What has begun is active, completed or failed."""
     generator = ChainGenerator(seed=3, rate=100)
-    census = generator.census()
+    census = generator.summary()
     block = next(iter(generator.blocks(chains=2000)))
     census.add(block.table[: len(block) // 2])
     for chain in census.chains().values():
@@ -194,7 +194,7 @@ async def test_the_same_start_gives_the_same_hash_at_any_speed(speed: float) -> 
     clock, digest = ManualClock(), Digest()
     generator = ChainGenerator(seed=3, rate=20, start=START)
     whole = hashlib.sha256(b"".join(bytes(block.buffer) for block in generator.blocks(duration=30)))
-    census = generator.census()
+    census = generator.summary()
     run = await generator.run(
         cast(EventBus, ListBus(clock)), initial_chains=0, rate=20, duration=30, speed=speed, start=START, clock=clock,
         observers=[digest, census],
@@ -211,7 +211,7 @@ async def test_observers_see_what_is_left_when_chains_are_dropped() -> None:
     clock = ManualClock()
     bus = ListBus(clock, lambda: clock.advance(next(stalls)))
     generator = ChainGenerator(seed=3)
-    census, digest = generator.census(), Digest()
+    census, digest = generator.summary(), Digest()
     run = await generator.run(
         cast(EventBus, bus), rate=20, duration=60, max_lag=1.0, clock=clock, observers=[census, digest]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -15,9 +16,6 @@ from eventbus.catalog import Catalog, Fixed
 from eventbus.catalog.model import ClosedWorkload, OpenWorkload, Profile, Spacing
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
-from eventbus.chains.randomness import Integers
-from eventbus.chains.stream import Engine
-from eventbus.chains.table import EventTable
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import two_steps
 from tests.unit.chains.clocks import ManualClock
@@ -220,19 +218,18 @@ def test_statistics_before_any_run() -> None:
     assert ChainGenerator(two_steps()).statistics() == RunStatistics()
 
 
-async def test_many_chains_at_once_are_made_in_few_blocks(bus: ListBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that begin together are carried from block to block: with small ones the work grew with their square."""
-    expand = Engine.expand
-    sizes: list[int] = []
+async def test_the_work_for_chains_that_begin_at_once_grows_with_their_number(clock: ManualClock) -> None:
+    """Chains that begin together are carried from batch to batch: in small batches the work grows with their square."""
 
-    def counted(engine: Engine, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
-        sizes.append(len(begins))
-        return expand(engine, chain, begins, since)
+    async def cpu_seconds(chains: int) -> float:
+        begun = time.process_time()
+        settings = {"initial_chains": chains, "interval": 1000, "duration": 1}
+        statistics = await run(ChainGenerator(two_steps()), ListBus(clock), **settings)
+        assert statistics.chains == chains
+        return time.process_time() - begun
 
-    monkeypatch.setattr(Engine, "expand", counted)
-    statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=20_000, interval=1000, duration=1)
-    assert statistics.chains == 20_000
-    assert len(sizes) < 20
+    await cpu_seconds(100)
+    assert await cpu_seconds(80_000) < 20 * await cpu_seconds(10_000)
 
 
 async def test_a_profile_is_followed_through_the_day(bus: ListBus) -> None:

@@ -15,14 +15,12 @@ from hypothesis import strategies as st
 from eventbus.catalog.model import ConstantRate, OpenWorkload, Profile, Spacing, SpacingName, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import InvalidSetting
-from eventbus.chains.arrivals.batch import NEVER, RunBounds
-from eventbus.chains.arrivals.closed import ClosedArrivals
-from eventbus.chains.arrivals.open import InitialBurst, OpenArrivals, compile_arrivals
-from eventbus.chains.arrivals.process import MARK_EVERY, OpenArrivalProcess
-from eventbus.chains.arrivals.rates import CHAIN, CalendarRate, PiecewiseLinearRate
+from eventbus.chains.arrivals.compile import InitialBurst, compile_arrivals
+from eventbus.chains.arrivals.process import MARK_EVERY, ClosedArrivals, OpenArrivalProcess, OpenArrivals, RunBounds
+from eventbus.chains.arrivals.rates import CHAIN, NEVER, CalendarRate, PiecewiseLinearRate
 from eventbus.chains.randomness import Integers, draw
 from eventbus.chains.sampling import QuantileTable
-from eventbus.chains.statistics import Gamma, quantile
+from eventbus.chains.statistics import GammaDistribution, gamma_quantile
 from eventbus.event import microseconds
 
 HOUR = 3600 * 10**9
@@ -48,7 +46,7 @@ def arrivals(model: OpenWorkload, start: datetime = START) -> OpenArrivals:
 def begins(model: OpenWorkload, count: int, *, seed: int = 1, start: datetime = START) -> Integers:
     """When the first chains begin, nanoseconds after the start."""
     made = OpenArrivalProcess(arrivals(model, start), root=seed, start=nanoseconds(start))
-    return made.of(0, count) - nanoseconds(start)
+    return made.arrivals(0, count) - nanoseconds(start)
 
 
 def per_hour(model: OpenWorkload, hours: int, *, seed: int = 1, start: datetime = START) -> Integers:
@@ -70,14 +68,14 @@ class TestInversion:
     ) -> None:
         """Up to a nanosecond, and what the numbers of the machine lose."""
         rate = PiecewiseLinearRate(stretches, repeat=repeat)
-        total = PiecewiseLinearRate(stretches, repeat=False).place(NEVER)
+        total = PiecewiseLinearRate(stretches, repeat=False).cumulative(NEVER)
         for place in (int(total * part) for part in parts):
             time = int(rate.times(place, np.array([0]))[0])
             if place >= total and not repeat:
                 assert time == NEVER
                 continue
             slack = 2 + int(time * 1e-6)
-            assert rate.place(max(time - slack, 0)) - 1 <= place <= rate.place(time + slack) + 1
+            assert rate.cumulative(max(time - slack, 0)) - 1 <= place <= rate.cumulative(time + slack) + 1
 
     @given(stretches=stages, base=st.integers(0, 10**12), gaps=st.lists(st.integers(0, 100), min_size=2, max_size=80))
     @settings(max_examples=200, deadline=None)
@@ -112,14 +110,14 @@ class TestInversion:
         """Without a repetition no chain begins after them."""
         model = OpenWorkload(rate=Stages(stages=(Stage(duration=60, begin=10, end=10),)))
         made = OpenArrivalProcess(arrivals(model), root=5, start=nanoseconds(START))
-        found = made.of(0, 1000)
+        found = made.arrivals(0, 1000)
         count = int((found < NEVER).sum())
         assert count == pytest.approx(600, abs=100)
         assert (found[count:] == NEVER).all()
         assert found[count - 1] < nanoseconds(START) + 60 * 10**9
         assert made.first_since(microseconds(START) + 10**12, RunBounds()) >= count
         with pytest.raises(InvalidSetting, match="the arrivals end before chain 999 begins"):
-            made.one(lambda chain, begins, since=None: None, 999)  # type: ignore[arg-type]
+            made.arrival(lambda chain, begins, since=None: None, 999)  # type: ignore[arg-type]
 
     def test_rates_of_millions_for_years(self) -> None:
         """Places beyond 63 bits."""
@@ -131,12 +129,12 @@ class TestInversion:
 class TestSpacing:
     @pytest.mark.parametrize("spacing", SPACINGS, ids=lambda spacing: spacing.name)
     def test_any_part_is_the_same(self, spacing: Spacing) -> None:
-        """Chains worked out in one go, in pieces, from the middle, and in any order."""
+        """Chains worked out in one go, in segments, from the middle, and in any order."""
         model = OpenWorkload(rate=load_profile("office"), spacing=spacing)
         whole = begins(model, 3 * MARK_EVERY)
         other = OpenArrivalProcess(arrivals(model), root=1, start=nanoseconds(START))
         for first, count in ((40_000, 100), (0, 17), (16, 33), (MARK_EVERY - 1, 3), (7, 1)):
-            assert (other.of(first, count) - nanoseconds(START) == whole[first : first + count]).all()
+            assert (other.arrivals(first, count) - nanoseconds(START) == whole[first : first + count]).all()
 
     @pytest.mark.parametrize("spacing", SPACINGS, ids=lambda spacing: spacing.name)
     def test_the_first_chain_since_a_time(self, spacing: Spacing) -> None:
@@ -145,7 +143,7 @@ class TestSpacing:
         made = OpenArrivalProcess(arrivals(model), root=1, start=nanoseconds(START))
         since = microseconds(START) + 400_000_000
         first = made.first_since(since, RunBounds())
-        before, at = made.of(first - 1, 2)
+        before, at = made.arrivals(first - 1, 2)
         assert before < since * 1000 <= at
 
     @given(count=st.integers(1, 200), first=st.integers(0, 10**9))
@@ -153,25 +151,25 @@ class TestSpacing:
         """Exactly one in each; so never two at once, however the draws fall."""
         made = arrivals(OpenWorkload(rate=ConstantRate(rate=1), spacing=Spacing(name="even")))
         keys = draw(np.arange(first, first + count).astype(np.uint64), 3)
-        places = made.after(first * CHAIN - 1, first, keys) + first * CHAIN - 1
+        places = made.offsets(first * CHAIN - 1, first, keys) + first * CHAIN - 1
         assert (places // CHAIN == np.arange(first, first + count)).all()
 
     def test_some_at_once_and_then_as_it_says(self) -> None:
         """The others are those that would have come first."""
         for spacing in SPACINGS:
             then = arrivals(OpenWorkload(rate=ConstantRate(rate=5), spacing=spacing))
-            late = OpenArrivalProcess(InitialBurst(20, then), root=1, start=0).of(0, 500)
+            late = OpenArrivalProcess(InitialBurst(20, then), root=1, start=0).arrivals(0, 500)
             assert (late[:20] == 0).all()
             assert (late[20:] > 0).all()
             assert late[-1] == pytest.approx(480 / 5 * 1e9, rel=0.3)
-            assert (OpenArrivalProcess(InitialBurst(20, then), root=1, start=0).of(15, 100) == late[15:115]).all()
+            assert (OpenArrivalProcess(InitialBurst(20, then), root=1, start=0).arrivals(15, 100) == late[15:115]).all()
 
 
 class TestGamma:
     @pytest.mark.parametrize("cv", [0.1, 0.3, 1.0, 3.0, 10.0])
     def test_gaps_have_the_mean_and_the_spread(self, cv: float) -> None:
         """A million gaps of the table."""
-        gap = quantile(cv)
+        gap = gamma_quantile(cv)
         words = draw(np.arange(1_000_000).astype(np.uint64), 1)
         gaps = QuantileTable(lambda probability: gap(probability) * CHAIN, 1).at(words) / CHAIN
         assert gaps.mean() == pytest.approx(1, abs=4 * cv / 1000)
@@ -180,7 +178,7 @@ class TestGamma:
     @pytest.mark.parametrize("probability", [1e-9, 0.01, 0.5, 0.99, 1 - 1e-9])
     def test_known_quantiles(self, probability: float) -> None:
         """Shape 1 is the exponential distribution, shape ½ belongs to the error function, shape 2 has a formula."""
-        one, half, two = (Gamma(shape).quantile(probability) for shape in (1, 0.5, 2))
+        one, half, two = (GammaDistribution(shape).quantile(probability) for shape in (1, 0.5, 2))
         assert one == pytest.approx(-math.log1p(-probability), rel=1e-9, abs=1e-9)
         assert math.erf(math.sqrt(half)) == pytest.approx(probability, rel=1e-9, abs=1e-8)
         assert math.exp(-two) * (1 + two) == pytest.approx(1 - probability, rel=1e-6)
@@ -218,15 +216,15 @@ class TestProfile:
         assert ((counts - expected) ** 2 / expected).sum() > 1000
 
     def test_the_rate_changes_steadily(self) -> None:
-        """Where it is interpolated: no jump between pieces, never below 0, and each hour keeps its number."""
+        """Where it is interpolated: no jump between segments, never below 0, and each hour keeps its number."""
         calendar = CalendarRate(load_profile("office"), nanoseconds(START))
-        pieces = []
-        for piece in calendar.pieces(0):
-            if piece.time >= 7 * 24 * HOUR:
+        segments = []
+        for segment in calendar.segments(0):
+            if segment.time >= 7 * 24 * HOUR:
                 break
-            pieces.append(piece)
-        assert all(before.end == after.begin for before, after in pairwise(pieces))
-        assert min(min(piece.begin, piece.end) for piece in pieces) >= 0
+            segments.append(segment)
+        assert all(before.end == after.begin for before, after in pairwise(segments))
+        assert min(min(segment.begin, segment.end) for segment in segments) >= 0
 
     def test_steps(self) -> None:
         """Not interpolated: the same rate all through the hour."""
@@ -279,9 +277,9 @@ class TestProfile:
         """Half an hour of summer time, days without midnight, a day left out."""
         begin = datetime(2010, 1, 1, tzinfo=UTC)
         rate = CalendarRate(Profile(hours=((1.0,) * 24,), per_day=100, time_zone=zone), nanoseconds(begin))
-        assert rate.place(2 * 365 * 24 * HOUR) / CHAIN == pytest.approx(100 * 2 * 365, abs=10)
-        ends = [piece.time + piece.lasts for piece, _ in zip(rate.pieces(0), range(20_000), strict=False)]
-        starts = [piece.time for piece, _ in zip(rate.pieces(0), range(20_000), strict=False)]
+        assert rate.cumulative(2 * 365 * 24 * HOUR) / CHAIN == pytest.approx(100 * 2 * 365, abs=10)
+        ends = [segment.time + segment.duration for segment, _ in zip(rate.segments(0), range(20_000), strict=False)]
+        starts = [segment.time for segment, _ in zip(rate.segments(0), range(20_000), strict=False)]
         assert starts[1:] == ends[:-1]
 
     def test_the_clock_on_the_wall(self) -> None:
@@ -297,6 +295,6 @@ class TestProfile:
         """What came before it does not come after it."""
         begin = START + timedelta(hours=12, minutes=30)
         rate = CalendarRate(load_profile("visitors"), nanoseconds(begin))
-        assert rate.place(0) == 0
-        assert rate.place(24 * HOUR) / CHAIN == pytest.approx(221)
+        assert rate.cumulative(0) == 0
+        assert rate.cumulative(24 * HOUR) / CHAIN == pytest.approx(221)
         assert rate.times(0, np.array([0])).tolist() == [0]

@@ -27,7 +27,7 @@ from tests.unit.chains.pages import Page, rows
 
 def report_of(generator: ChainGenerator, hours: float, **more: object) -> RunReport:
     """Of a run in virtual time."""
-    summary = generator.census()
+    summary = generator.summary()
     for block in generator.blocks(duration=hours * 3600):
         summary.add(block.table)
     since = microseconds(generator.start)
@@ -165,7 +165,7 @@ def test_it_needs_nothing_from_anywhere(shown: Page) -> None:
 def test_a_paced_run_has_lags_and_sinks() -> None:
     """Lags, late and dropped events, and the account of each sink; counted by the clock."""
     generator = ChainGenerator(seed=3)
-    summary, began = generator.census(), 1_800_000_000_000_000
+    summary, began = generator.summary(), 1_800_000_000_000_000
     block = next(iter(generator.blocks(chains=100)))
     summary.published(PublishedBatch([], block.emitters, block.table, np.full(len(block), 900), began + 500_000))
     statistics = RunStatistics(began=began, late=3, lag_p99_ms=0.9, lag_max_ms=1.5)

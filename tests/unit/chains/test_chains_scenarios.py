@@ -18,7 +18,7 @@ from eventbus.catalog.model.visitors import VISITOR_PREFIX, short_name
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.faults import Fault
-from eventbus.chains.statistics import chi_square, distance, kolmogorov
+from eventbus.chains.statistics import chi_square, kolmogorov, ks_distance
 
 MICROSECOND = timedelta(microseconds=1)
 OPENED = "page_visited", "page_closed"
@@ -95,7 +95,7 @@ def test_an_incident_fails_and_slows_down_as_much_as_it_says(number: int | None,
     for name, way in ways.items():
         delay: Delay = scale(way.delay, phase.delay if phase else 1)
         sample = found.delays[name]
-        assert kolmogorov(distance(sample, [(1, delay)]), len(sample)) > 1e-3
+        assert kolmogorov(ks_distance(sample, [(1, delay)]), len(sample)) > 1e-3
 
 
 def _weights(ways: dict[str, Transition], failed: float) -> dict[str, float]:

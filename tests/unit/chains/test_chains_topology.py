@@ -184,7 +184,7 @@ def test_marks_steps_and_spans_of_any_topology(catalog: Catalog, seed: int) -> N
     """One event of a chain is its last and none is later; steps are unique and above their cause's; spans hold."""
     generator = ChainGenerator(catalog, seed=seed)
     engine = _engine(generator)
-    table = engine.blocks(chains=40)
+    table = engine.tables(chains=40)
     rows = defaultdict(list)
     for block in table:
         columns = (block.chain, block.time, block.step, block.cause, block.terminal, block.began)

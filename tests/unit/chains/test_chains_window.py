@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Fixed, Uniform
 from eventbus.chains import Block, ChainGenerator, InvalidSetting
-from eventbus.chains.arrivals.batch import RunBounds
-from eventbus.chains.arrivals.process import MARK_EVERY, OpenArrivalProcess
+from eventbus.chains.arrivals.process import MARK_EVERY, OpenArrivalProcess, RunBounds
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.table import EventTable
 from eventbus.event import Event, microseconds
@@ -139,9 +138,9 @@ def test_only_chains_that_may_last_are_looked_at() -> None:
     generator = ChainGenerator(catalog_of(slow, quick), rate=100)
     since = generator.start + timedelta(hours=2)
     stream = generator._stream(generator._plan)
-    beginnings = stream._engine._beginnings
-    assert isinstance(beginnings, OpenArrivalProcess)
-    first = beginnings.first_since(microseconds(since) - 3_600_000_000, RunBounds())
-    begins = beginnings.of(first, 100_000) // 1000
+    arrivals = stream._engine._arrivals
+    assert isinstance(arrivals, OpenArrivalProcess)
+    first = arrivals.first_since(microseconds(since) - 3_600_000_000, RunBounds())
+    begins = arrivals.arrivals(first, 100_000) // 1000
     looked_at = stream._engine.expand(np.arange(first, first + 100_000), begins, microseconds(since))
     assert 0 < len(looked_at) < 500

@@ -38,7 +38,7 @@ def digest(blocks: Iterator[Block]) -> str:
 def in_portions(generator: ChainGenerator, extent: Extent, crew: int, together: int = 7) -> Iterator[Block]:
     """A run in portions so small that every worker has many."""
     stream = generator._stream(generator._plan)
-    stream.together = together
+    stream.max_rows = together
     return in_parallel(stream, extent, crew)
 
 
@@ -103,32 +103,28 @@ def test_a_number_of_workers_out_of_range(number: int) -> None:
         ChainGenerator().blocks(chains=-1, workers=2)
 
 
-class TestCrew:
-    """The processes themselves."""
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
-    @pytest.fixture
-    def crew(self, monkeypatch: pytest.MonkeyPatch) -> list[workers.Worker]:
-        """The workers that are started in this test."""
-        started: list[workers.Worker] = []
 
-        class Recorded(workers.Worker):
-            def __enter__(self) -> workers.Worker:
-                started.append(self)
-                return super().__enter__()
+class TestPool:
+    """The worker processes."""
 
-        monkeypatch.setattr(workers, "Worker", Recorded)
-        return started
-
+    @needs_proc
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-    def test_a_dead_worker_is_an_error(self, crew: list[workers.Worker], how: signal.Signals) -> None:
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_dead_worker_is_an_error(self, how: signal.Signals, number: int) -> None:
         """A worker that is killed ends the stream with an error, never early, and takes the others along."""
+        before = children(os.getpid())
         blocks = ChainGenerator(seed=1).blocks(workers=2)
         next(blocks)
-        crew[1].process.send_signal(how)
-        with pytest.raises(WorkerDied, match=f"worker 2 of 2 ended with -{how.value} before its work did"):
+        pool = [pid for pid in children(os.getpid()) if pid not in before]
+        assert len(pool) == 2
+        os.kill(pool[number - 1], how)
+        with pytest.raises(WorkerDied, match=f"worker {number} of 2 ended with -{how.value} before its work did"):
             for _ in blocks:
                 pass
-        assert [worker.process.poll() for worker in crew] == [-signal.SIGKILL, -how]
+        assert children(os.getpid()) == before
 
     def test_a_worker_that_fails_is_an_error(self, capfd: pytest.CaptureFixture[str]) -> None:
         """An exception in a worker ends the stream with an error, and its stack is on stderr."""
@@ -139,20 +135,22 @@ class TestCrew:
             list(in_parallel(stream, Extent(10), 2))
         assert "Traceback" in capfd.readouterr().err
 
-    def test_workers_end_with_the_iterator(self, crew: list[workers.Worker]) -> None:
-        """A reader that has seen enough leaves no process behind."""
+    @needs_proc
+    def test_workers_end_with_the_iterator(self) -> None:
+        """They start with the first block, and a reader that has seen enough leaves no process behind."""
+        before = children(os.getpid())
         blocks = ChainGenerator(seed=1).blocks(workers=2)
-        assert crew == []
+        assert children(os.getpid()) == before
         list(islice(blocks, 3))
-        assert [worker.process.poll() for worker in crew] == [None, None]
+        assert len(children(os.getpid())) == len(before) + 2
         blocks.close()  # type: ignore[attr-defined]
-        assert all(worker.process.poll() is not None for worker in crew)
+        assert children(os.getpid()) == before
 
     def test_a_worker_waits_for_a_slow_reader(self) -> None:
         """It is ahead by its slots and no more, so what the reader still looks at stays as it is."""
         generator = ChainGenerator(seed=1)
         stream = generator._stream(generator._plan)
-        stream.together = 7
+        stream.max_rows = 7
         expected = [bytes(block.buffer) for block in islice(stream.blocks(Extent()), SLOTS + 1)]
         with workers.Worker(WorkerShare(stream, Extent(), 0, 1)) as worker:
             pipe = worker.process.stdout
@@ -164,10 +162,6 @@ class TestCrew:
             worker.free()
             os.read(pipe.fileno(), COUNT_BYTES)
             assert bytes(worker._slots[0].get(counts[0]).buffer)[:99] == expected[SLOTS][:99]
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def gone(pid: int) -> bool:

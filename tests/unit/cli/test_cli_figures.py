@@ -114,7 +114,7 @@ def test_tables_are_aligned() -> None:
 def test_the_summary_has_every_chain_and_type() -> None:
     """Two tables, and the same for machines."""
     generator = ChainGenerator(two_steps(), seed=1)
-    census = generator.census()
+    census = generator.summary()
     for block in generator.blocks(chains=4):
         census.add(block.table)
     assert summary_text(census).splitlines() == [
@@ -178,7 +178,7 @@ async def test_lines_come_every_interval() -> None:
 def test_the_panel_fits_the_terminal() -> None:
     """A low terminal shows the most frequent types, and how many it leaves out."""
     generator = ChainGenerator(seed=3)
-    census = generator.census()
+    census = generator.summary()
     for block in generator.blocks(chains=300):
         census.add(block.table)
     console = Console(width=120, height=24, force_terminal=True, color_system=None)
@@ -198,7 +198,7 @@ def test_the_panel_fits_the_terminal() -> None:
 def test_every_event_has_a_line() -> None:
     """Time, type, the beginning of the chain's id, what it is about, and how late it was."""
     generator = ChainGenerator(two_steps(), seed=1, start=datetime(2026, 1, 1, 9, tzinfo=UTC))
-    census = generator.census()
+    census = generator.summary()
     texts: list[str] = []
     verbose = EventLines(census.event_types, texts.append)
     block = next(iter(generator.blocks(chains=1)))
