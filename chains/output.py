@@ -19,7 +19,7 @@ from eventbus.chains.faults.splice import FaultyBlock
 from eventbus.chains.generator import ChainGenerator
 from eventbus.chains.rendering import CLOUDEVENTS, JSON, Format
 from eventbus.chains.rendering.block import Block
-from eventbus.chains.window import Window
+from eventbus.chains.window import RunWindow
 from eventbus.errors import EventBusError
 from eventbus.event import Event
 
@@ -175,7 +175,9 @@ def resumable_file(path: Path) -> Iterator[BinaryIO]:
     partial.replace(path)
 
 
-def remaining_blocks(window: Window, generator: ChainGenerator, file: BinaryIO, writer: EventWriter) -> Iterator[Block]:
+def remaining_blocks(
+    window: RunWindow, generator: ChainGenerator, file: BinaryIO, writer: EventWriter
+) -> Iterator[Block]:
     """The blocks that a partial file of JSON lines lacks; the writer counts and digests what the file has.
 
     An incomplete last line is cut off.
@@ -206,7 +208,7 @@ def _include_lines(file: BinaryIO, writer: EventWriter) -> tuple[bytes | None, b
     return last, rest
 
 
-def _blocks_after(window: Window, generator: ChainGenerator, line: bytes) -> Iterator[Block] | None:
+def _blocks_after(window: RunWindow, generator: ChainGenerator, line: bytes) -> Iterator[Block] | None:
     """The events after the one of a line; None if the window has no such event."""
     try:
         event = Event.from_bytes(line)

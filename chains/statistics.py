@@ -185,7 +185,7 @@ def kolmogorov(distance: float, size: int) -> float:
 # The distributions of delays.
 
 
-Floats = npt.NDArray[np.float64]
+FloatColumn = npt.NDArray[np.float64]
 DistributionFunction = Callable[[float], float]
 
 
@@ -204,13 +204,13 @@ def ks_distance(delays: Sequence[int], components: Sequence[tuple[float, Delay]]
     return float(max((ranks[1:] - above).max(), (below - ranks[:-1]).max(), 0.0))
 
 
-def mixture(ms: Floats, components: Sequence[tuple[float, Delay]]) -> Floats:
+def mixture(ms: FloatColumn, components: Sequence[tuple[float, Delay]]) -> FloatColumn:
     """The distribution function of a mixture of delays, at some milliseconds."""
     total = sum(weight for weight, _ in components)
     parts = [
         weight / total * np.fromiter(map(cdf(delay), ms.tolist()), np.float64, ms.size) for weight, delay in components
     ]
-    shares: Floats = np.sum(parts, axis=0)
+    shares: FloatColumn = np.sum(parts, axis=0)
     return shares
 
 

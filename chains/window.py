@@ -14,7 +14,7 @@ from eventbus.event import microseconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class RunWindow:
     """Which events of a run are wanted; without any bound the run never ends."""
 
     chains: int | None = None

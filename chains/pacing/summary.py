@@ -25,7 +25,7 @@ ABANDONED = "abandoned"
 
 
 @dataclass(slots=True)
-class ChainCounts:
+class ChainSummary:
     """The chains of one name."""
 
     is_session: bool = False
@@ -116,11 +116,11 @@ class RunSummary:
             types[emitter.event_type] += count
         return {name: count for name, count in types.most_common() if count}
 
-    def chains(self) -> dict[str, ChainCounts]:
+    def chains(self) -> dict[str, ChainSummary]:
         """Chains by name, in the order of the catalog; chains that never began are absent."""
         self._count()
         chains = {
-            name: ChainCounts(name in self._sessions, durations=lasted)
+            name: ChainSummary(name in self._sessions, durations=lasted)
             for name, lasted in zip(self._names, self._durations.each(), strict=True)
         }
         rows = zip(self._emitters, self._owners, self._has_outcome.tolist(), self._counts.tolist(), strict=True)

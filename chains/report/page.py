@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from eventbus.chains.pacing.summary import ABANDONED, FAILED, ChainCounts
+from eventbus.chains.pacing.summary import ABANDONED, FAILED, ChainSummary
 from eventbus.chains.report.chart import Chart, Drawing, duration, number, share
 from eventbus.chains.report.charts import by_hour, distribution, events_over_time, failures_over_time
 from eventbus.chains.report.run import RunReport
@@ -276,7 +276,7 @@ def _counts(head: Row, counts: Mapping[str, int], tone: str, class_: str, of: in
     )
 
 
-def _chain(name: str, chain: ChainCounts, outcomes: Sequence[str]) -> Row:
+def _chain(name: str, chain: ChainSummary, outcomes: Sequence[str]) -> Row:
     counts = {**chain.outcomes, "active": chain.active}
     quantiles = [
         duration(chain.durations.quantile(quantile) / 1e6) if chain.durations.maximum else "–"
@@ -285,7 +285,7 @@ def _chain(name: str, chain: ChainCounts, outcomes: Sequence[str]) -> Row:
     return (name, f"{chain.begun:,}", *(f"{counts.get(outcome, 0):,}" for outcome in outcomes), *quantiles)
 
 
-def _outcomes(chain: ChainCounts, outcomes: Sequence[str]) -> Sequence[Segment]:
+def _outcomes(chain: ChainSummary, outcomes: Sequence[str]) -> Sequence[Segment]:
     counts = {**chain.outcomes, "active": chain.active}
     return [_segment(outcome, counts.get(outcome, 0), sum(counts.values())) for outcome in outcomes]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from eventbus.chains.pacing.summary import RunSummary
     from eventbus.chains.report import RunReport
     from eventbus.chains.report.run import ExpectedChains
-    from eventbus.chains.window import Window
+    from eventbus.chains.window import RunWindow
 
 
 class RunReporter:
@@ -42,7 +42,7 @@ class RunReporter:
         self._summary = generator.summary()
         return _counted(blocks, self._summary)
 
-    def finish(self, generator: ChainGenerator, window: Window, *, digest: str, seconds: float) -> None:
+    def finish(self, generator: ChainGenerator, window: RunWindow, *, digest: str, seconds: float) -> None:
         """Prints the summary and writes the report, as far as they are wanted.
 
         Args:

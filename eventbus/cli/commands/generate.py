@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from eventbus.chains.faults.splice import FaultyBlock
     from eventbus.chains.output import EventWriter
     from eventbus.chains.rendering import Format
-    from eventbus.chains.window import Window
+    from eventbus.chains.window import RunWindow
 
 DEFAULT_CHAINS = 100
 """Chains of a run that no option bounds."""
@@ -224,7 +224,7 @@ def _account(writer: EventWriter, out: Path | None) -> str:
     )
 
 
-def _blocks(window: Window, generator: ChainGenerator, format: Format) -> Iterator[Block]:
+def _blocks(window: RunWindow, generator: ChainGenerator, format: Format) -> Iterator[Block]:
     from eventbus.chains import InvalidSetting
 
     try:
@@ -234,7 +234,7 @@ def _blocks(window: Window, generator: ChainGenerator, format: Format) -> Iterat
 
 
 def _remaining(
-    window: Window, generator: ChainGenerator, out: Path, file: BinaryIO, writer: EventWriter
+    window: RunWindow, generator: ChainGenerator, out: Path, file: BinaryIO, writer: EventWriter
 ) -> Iterator[Block]:
     from eventbus.chains import InvalidSetting
     from eventbus.chains.errors import NotResumable
@@ -260,15 +260,15 @@ def _resumable(out: Path) -> Iterator[BinaryIO]:
         raise click.FileError(str(out), hint=error.strerror) from error
 
 
-def _window(chains: int | None, duration: float | None, **options: Any) -> Window:
+def _window(chains: int | None, duration: float | None, **options: Any) -> RunWindow:
     """The window that the options name; a run without bounds has 100 chains, unless `--until` ends it.
 
     Raises:
         click.UsageError: the options contradict each other, or the window would never end.
     """
-    from eventbus.chains.window import Window
+    from eventbus.chains.window import RunWindow
 
-    window = Window(chains=chains, duration=duration, **options)
+    window = RunWindow(chains=chains, duration=duration, **options)
     bounds = (window.chains, window.duration, window.until)
     if window.index is not None:
         if any(bound is not None for bound in (*bounds, window.since)) or window.workers != 1:
@@ -283,7 +283,7 @@ def _window(chains: int | None, duration: float | None, **options: Any) -> Windo
     return replace(window, chains=DEFAULT_CHAINS)
 
 
-def _advance(bar: ProgressBar, block: Block | FaultyBlock, generator: ChainGenerator, window: Window) -> None:
+def _advance(bar: ProgressBar, block: Block | FaultyBlock, generator: ChainGenerator, window: RunWindow) -> None:
     """Moves the bar past a block: by chains, or else in virtual time."""
     if window.duration is None:
         bar.advance(block.chains)

@@ -20,7 +20,7 @@ from eventbus.event import Event
 if TYPE_CHECKING:
     from eventbus.chains import RunStatistics
     from eventbus.chains.pacing.observers import PublishedBatch
-    from eventbus.chains.pacing.summary import ChainCounts, RunSummary
+    from eventbus.chains.pacing.summary import ChainSummary, RunSummary
     from eventbus.record import ProducerRecord
 
 TYPE_LINES = 8
@@ -165,7 +165,7 @@ def stream_panel(
     console: Console,
     now: StreamStatistics,
     before: StreamStatistics,
-    chains: Mapping[str, ChainCounts],
+    chains: Mapping[str, ChainSummary],
     *,
     title: str,
     below: str,

@@ -11,7 +11,7 @@ from rich.text import Text
 from eventbus.cli.render.terminal import BAD
 
 if TYPE_CHECKING:
-    from eventbus.chains.pacing.summary import ChainCounts, RunSummary
+    from eventbus.chains.pacing.summary import ChainSummary, RunSummary
 
 PERCENTILES = (50, 95, 99)
 DURATIONS = tuple(f"p{percent} ms" for percent in PERCENTILES)
@@ -33,7 +33,7 @@ class ChainRow(NamedTuple):
         return cls(name, statistics, [statistics[f"p{percent}_ms"] for percent in PERCENTILES])
 
     @classmethod
-    def counted(cls, name: str, chain: ChainCounts) -> ChainRow:
+    def counted(cls, name: str, chain: ChainSummary) -> ChainRow:
         """From the counts of a run."""
         counts = {"begun": chain.begun, "active": chain.active, **chain.outcomes}
         histogram = chain.durations

@@ -95,7 +95,7 @@ async def test_whole_chains_are_dropped_beyond_the_bound(bus: ListBus) -> None:
     generator = ChainGenerator(seed=3)
     statistics = await run(generator, bus, rate=20, duration=60, max_lag=1.0)
     assert generator._pacer is not None
-    assert generator._pacer._left_out.size == 0  # nothing is kept of them
+    assert generator._pacer._dropped_chains.size == 0  # nothing is kept of them
     chains: dict[str, list[Event]] = {}
     for one in bus.events:
         chains.setdefault(one.correlation_id, []).append(one)
