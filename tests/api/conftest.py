@@ -16,14 +16,14 @@ TOPIC = "omninode.agent"
 
 @pytest.fixture
 async def bus() -> AsyncIterator[InProcessBus]:
-    """One partition a topic, so that all events keep their order."""
+    """A bus with one partition per topic, which keeps all events in order."""
     async with InProcessBus(partitions=1) as bus:
         yield bus
 
 
 @pytest.fixture
 def feed(bus: InProcessBus) -> LiveFeed:
-    """One event a frame, and little room for the slow."""
+    """A feed with one event per frame, and a small ring."""
     return LiveFeed(bus, [TOPIC], max_events=1, ring_bytes=100_000, linger=60.0)
 
 

@@ -46,7 +46,7 @@ class MemoryChain:
 
 
 class MemoryStore:
-    """Events in the order they were added; the cursor is the number of events already given."""
+    """Events in the order of insertion; the cursor is the number of events returned so far."""
 
     def __init__(self) -> None:
         self.stored: list[Event] = []

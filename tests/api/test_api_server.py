@@ -1,4 +1,4 @@
-"""The server as a part of a program: started, asked, stopped."""
+"""The server on the event loop of a program: start, request, stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def app(bus: InProcessBus) -> FastAPI:
 
 
 async def test_it_answers_when_start_returns_and_not_after_stop(app: FastAPI) -> None:
-    """No polling, no waiting for it."""
+    """The server accepts connections once `start` has returned."""
     server = Server(app, port=0)
     await server.start()
     async with httpx.AsyncClient() as client:
@@ -35,7 +35,7 @@ async def test_it_answers_when_start_returns_and_not_after_stop(app: FastAPI) ->
 
 
 async def test_a_port_in_use_is_a_typed_error_that_names_the_option(app: FastAPI) -> None:
-    """The user learns what to type."""
+    """The error names the option for another port."""
     async with Server(app, port=0) as first:
         with pytest.raises(PortInUse) as error:
             await Server(app, port=first.port, option="--http-port").start()
@@ -45,20 +45,20 @@ async def test_a_port_in_use_is_a_typed_error_that_names_the_option(app: FastAPI
 
 
 async def test_an_address_that_is_not_ours_is_a_typed_error(app: FastAPI) -> None:
-    """192.0.2.1 is for documentation (RFC 5737): no machine has it."""
+    """192.0.2.1 is reserved for documentation (RFC 5737): no machine has it."""
     with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1:0"):
         await Server(app, "192.0.2.1", 0).start()
 
 
 async def test_its_signals_stay_the_programs(app: FastAPI) -> None:
-    """Ctrl-C is for the one who started it all."""
+    """Signals are left to the program."""
     before = signal.getsignal(signal.SIGINT)
     async with Server(app, port=0):
         assert signal.getsignal(signal.SIGINT) is before
 
 
 async def test_stopping_what_was_never_started_is_nothing(app: FastAPI) -> None:
-    """So that a stack of parts can be unwound from anywhere."""
+    """Stopping a server that does not run is allowed."""
     server = Server(app)
     await server.stop()
     assert repr(server) == "<Server http://127.0.0.1:3000, not running>"
@@ -71,7 +71,7 @@ def test_an_ipv6_address_stands_in_brackets(app: FastAPI) -> None:
 
 
 async def test_answers_do_not_wait_for_acknowledgements(app: FastAPI) -> None:
-    """With Nagle's algorithm on, each answer, a head and a body, would take 40 ms longer."""
+    """With Nagle's algorithm, each response, a head and a body, would take 40 ms longer."""
     async with Server(app, port=0) as server, httpx.AsyncClient() as client:
         await client.get(f"{server.url}/health")
         (connection,) = server._uvicorn.server_state.connections  # the other end of the client's socket

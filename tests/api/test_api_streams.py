@@ -29,7 +29,7 @@ def step(number: int, tenant: str = "t", filler: str = "") -> Event:
 
 
 async def sse_of(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
-    """Messages of an event stream, as their fields."""
+    """The messages of an event stream, as their fields."""
     message: dict[str, str] = {}
     async for line in answer.aiter_lines():
         if line:
@@ -45,7 +45,7 @@ async def clients_there(feed: LiveFeed, count: int) -> None:
 
 
 async def test_sse_clients_get_frames_with_ids(server: Server, bus: InProcessBus) -> None:
-    """An `events` message carries the frame as JSON, and an id to come back with."""
+    """An `events` message has the frame as JSON, and an id from which to continue."""
     async with httpx.AsyncClient() as client, client.stream("GET", server.url + STREAM) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         event = step(1)
@@ -67,7 +67,7 @@ async def test_websocket_clients_get_the_same_frames(server: Server, bus: InProc
 
 
 async def test_a_client_that_comes_back_goes_on_where_it_was(server: Server, bus: InProcessBus, feed: LiveFeed) -> None:
-    """Last-Event-ID has the later word over the query's `after`, which a browser repeats."""
+    """Last-Event-ID takes precedence over the query's `after`, which a browser repeats."""
     async with httpx.AsyncClient() as client:
         async with client.stream("GET", server.url + STREAM) as answer:
             await bus.publish(step(1))
@@ -82,7 +82,7 @@ async def test_a_client_that_comes_back_goes_on_where_it_was(server: Server, bus
 
 @pytest.mark.parametrize("query", ["correlation_id=nope", "tenant=x"])
 async def test_bad_filters_are_refused_on_both(server: Server, query: str) -> None:
-    """400 with the error form, before any stream begins."""
+    """400, as an error response, before a stream begins."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{server.url}{STREAM}?{query}")
     assert answer.status_code == 400
@@ -93,7 +93,7 @@ async def test_bad_filters_are_refused_on_both(server: Server, query: str) -> No
 
 
 async def test_a_client_that_leaves_is_forgotten(server: Server, feed: LiveFeed) -> None:
-    """Both kinds of connection are noticed when they end."""
+    """The end of either kind of connection is noticed."""
     async with (
         httpx.AsyncClient() as client,
         client.stream("GET", server.url + STREAM),
@@ -106,7 +106,7 @@ async def test_a_client_that_leaves_is_forgotten(server: Server, feed: LiveFeed)
 async def test_what_a_slow_client_missed_and_what_it_got_add_up(
     server: Server, bus: InProcessBus, feed: LiveFeed
 ) -> None:
-    """It does not hold up the others; once it reads, its frames say how many events are missing."""
+    """A slow client does not delay others; once it reads, its frames have the number of missing events."""
     reader, writer = await slow_client(server)
     async with feed.subscribe(TEXT) as quick:
         await publish_to(quick, bus)
@@ -125,7 +125,7 @@ async def test_what_a_slow_client_missed_and_what_it_got_add_up(
 
 
 async def test_stopping_ends_open_streams_with_a_last_message(server: Server, feed: LiveFeed) -> None:
-    """Clients learn that it was on purpose, and the server is down within three seconds."""
+    """Clients get the reason, and the server stops within three seconds."""
     async with httpx.AsyncClient() as client, client.stream("GET", server.url + STREAM) as answer:
         async with connect(f"{server.url.replace('http', 'ws')}/ws/events") as websocket:
             await clients_there(feed, 2)
@@ -144,7 +144,7 @@ async def test_stopping_ends_open_streams_with_a_last_message(server: Server, fe
 async def test_stopping_does_not_wait_for_a_client_that_does_not_read(
     server: Server, bus: InProcessBus, feed: LiveFeed
 ) -> None:
-    """Its connection is cut."""
+    """Its connection is closed."""
     reader, writer = await slow_client(server)
     async with feed.subscribe(TEXT) as quick:
         await publish_to(quick, bus)
@@ -164,7 +164,7 @@ async def publish_to(subscriber: Subscriber[str], bus: InProcessBus) -> None:
 
 
 async def slow_client(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client with small buffers that has read the head of the answer and nothing more."""
+    """A client with small buffers that has read only the head of the response."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)

@@ -1,4 +1,4 @@
-"""Waiting in tests: for what is meant to happen, never for a time."""
+"""Waiting for a condition, rather than for a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let everybody else work until the condition holds; a test in which it never does fails."""
+    """Yield to the event loop until the condition holds; otherwise the test times out."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - the point is to watch from outside, without a hook in the code
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Every bus that has to keep the contract, and what a test of it needs."""
+"""Buses that implement the protocol, and fixtures to test them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTITIONS = 4
 
 @pytest.fixture(params=["in-process", pytest.param("kafka", marks=pytest.mark.kafka)])
 def bus_factory(request: pytest.FixtureRequest) -> BusFactory:
-    """Makes a bus that is not yet entered."""
+    """Creates a bus that is not entered yet."""
     if request.param == "in-process":
         from eventbus import InProcessBus
 
@@ -36,18 +36,18 @@ async def bus(bus_factory: BusFactory) -> AsyncIterator[EventBus]:
 
 @pytest.fixture
 def unique() -> str:
-    """A word no other test uses: brokers outlive tests."""
+    """A word that no other test uses, since brokers outlive tests."""
     return f"c{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 async def topic(bus: EventBus, unique: str) -> str:
-    """A topic of four partitions, empty."""
+    """An empty topic of four partitions."""
     await bus.create_topics({unique: PARTITIONS})
     return unique
 
 
 @pytest.fixture
 def group(unique: str) -> str:
-    """A group nobody has used."""
+    """A group without offsets."""
     return f"group-{unique}"

@@ -1,4 +1,4 @@
-"""What every bus promises: one body, run against the bus in this process and against a real Kafka."""
+"""The contract of every bus, tested in process and on a real Kafka."""
 
 from __future__ import annotations
 
@@ -42,29 +42,29 @@ KAFKA_HASHES = {  # org.apache.kafka.common.utils.UtilsTest, testMurmur2
 
 
 def event(number: int, **changes: object) -> Event:
-    """The event of this number: a chain of its own, a second after the one before."""
+    """The event of this number: the root of a chain, a second after the previous one."""
     made = Event.new(EVENT_TYPE, {"number": number}, timestamp=NOON + timedelta(seconds=number))
     return made.evolve(**changes)
 
 
 def record(topic: str, number: int, key: bytes | None = None) -> ProducerRecord:
-    """A record that is no event; without a key given it goes by its number."""
+    """A record that is not an event; its default key is its number."""
     return ProducerRecord(topic, key or b"key-%d" % number, b"value-%d" % number, NOON_MS + number, ())
 
 
 async def take(subscription: Subscription, count: int) -> list[ConsumerRecord]:
-    """The next records, and then the subscription can be read on."""
+    """The next records; the subscription can be read further."""
     return [await anext(subscription) for _ in range(count)]
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that comes about in the background; the test's own time limit is the only one."""
+    """Wait for a condition; only the test's own timeout ends the wait."""
     while not condition():  # noqa: ASYNC110 - a real broker tells nobody
         await asyncio.sleep(0.01)
 
 
 def shared_out(topic: str, *members: Subscription) -> Callable[[], bool]:
-    """Whether these members have all partitions between them, each of them some, and none two."""
+    """Whether all partitions are assigned to these members, some to each and none to two."""
     every = {TopicPartition(topic, partition) for partition in range(PARTITIONS)}
 
     def check() -> bool:
@@ -82,7 +82,7 @@ def by_partition(records: Iterable[ConsumerRecord]) -> dict[int, list[ConsumerRe
 
 
 async def test_an_event_published_is_the_event_received(bus: EventBus, topic: str) -> None:
-    """What is published is what a subscriber gets, with its key, time and place."""
+    """A subscriber gets what was published, with its key, timestamp and offset."""
     sent = event(1)
     place = await bus.publish(sent, topic=topic)
     async with bus.subscribe(topic) as subscription:
@@ -94,7 +94,7 @@ async def test_an_event_published_is_the_event_received(bus: EventBus, topic: st
 
 
 async def test_the_topic_follows_from_the_event_type(bus: EventBus, unique: str) -> None:
-    """Without a topic given, an event goes to the topic of its domain, which is created."""
+    """Without a topic, an event goes to the topic of its domain, which is created."""
     place = await bus.publish(event(1, event_type=f"omninode.{unique}.thing.done.v1"))
     assert place.topic == f"omninode.{unique}"
 
@@ -108,7 +108,7 @@ async def test_keys_go_where_kafka_sends_them(bus: EventBus, topic: str) -> None
 
 
 async def test_publish_and_publish_many_agree_on_the_partition(bus: EventBus, topic: str) -> None:
-    """A chain stays together however its events are published."""
+    """The events of a chain go to one partition, however they are published."""
     events = [event(number) for number in range(100)]
     await bus.publish_many([ProducerRecord(topic, e.key, e.to_bytes(), NOON_MS) for e in events])
     places = [await bus.publish(e, topic=topic) for e in events]
@@ -121,7 +121,7 @@ async def test_publish_and_publish_many_agree_on_the_partition(bus: EventBus, to
 
 
 async def test_order_within_a_partition_is_the_order_of_publishing(bus: EventBus, topic: str) -> None:
-    """Records of one partition arrive as they were published, and their offsets have no gaps."""
+    """Records of a partition arrive in the order of publishing, with consecutive offsets."""
     assert await bus.publish_many(record(topic, number) for number in range(2500)) == 2500
     async with bus.subscribe(topic) as subscription:
         got = by_partition(await take(subscription, 2500))
@@ -132,7 +132,7 @@ async def test_order_within_a_partition_is_the_order_of_publishing(bus: EventBus
 
 
 async def test_batches_are_of_one_partition_and_bounded(bus: EventBus, topic: str) -> None:
-    """`batches` hands out lists of at most so many records of one partition, and all records once."""
+    """`batches` gives lists of limited size with records of one partition, and each record once."""
     await bus.publish_many(record(topic, number) for number in range(10_000))
     seen: list[ConsumerRecord] = []
     async with bus.subscribe(topic) as subscription:
@@ -157,7 +157,7 @@ async def test_headers_of_an_event_are_derived(bus: EventBus, topic: str) -> Non
 
 
 async def test_headers_given_are_kept(bus: EventBus, topic: str) -> None:
-    """Headers of a record stay as they are, repeated names and all; given none, there are none."""
+    """Headers of a record are kept, repeated names included; an empty list stays empty."""
     headers = (("a", b"1"), ("b", b"\xff\x00"), ("a", b"2"))
     await bus.publish_many(
         [ProducerRecord(topic, b"k", b"1", NOON_MS, headers), ProducerRecord(topic, b"k", b"2", NOON_MS, ())]
@@ -168,7 +168,7 @@ async def test_headers_given_are_kept(bus: EventBus, topic: str) -> None:
 
 
 async def test_anything_can_be_a_value(bus: EventBus, topic: str) -> None:
-    """Keys and values are bytes or nothing: a bus does not look into them."""
+    """Keys and values are any bytes or None."""
     values = [None, b"", b"\x00\xff", b"{not json", b"[]"]
     await bus.publish_many([ProducerRecord(topic, b"same", value, NOON_MS, ()) for value in values])
     async with bus.subscribe(topic) as subscription:
@@ -177,7 +177,7 @@ async def test_anything_can_be_a_value(bus: EventBus, topic: str) -> None:
 
 
 async def test_records_without_a_key_are_kept_without(bus: EventBus, topic: str) -> None:
-    """A record without a key goes to some partition, and still has no key."""
+    """A record without a key goes to some partition and has no key."""
     await bus.publish_many([ProducerRecord(topic, None, b"%d" % number, NOON_MS, ()) for number in range(50)])
     async with bus.subscribe(topic) as subscription:
         got = await take(subscription, 50)
@@ -186,7 +186,7 @@ async def test_records_without_a_key_are_kept_without(bus: EventBus, topic: str)
 
 
 async def test_a_reader_without_group_gets_everything(bus: EventBus, topic: str) -> None:
-    """Readers without a group do not share: each gets all partitions."""
+    """Readers without a group each get all partitions."""
     await bus.publish_many(record(topic, number) for number in range(40))
     async with bus.subscribe(topic) as one, bus.subscribe(topic) as other:
         assert len(one.assignment()) == len(other.assignment()) == PARTITIONS
@@ -194,7 +194,7 @@ async def test_a_reader_without_group_gets_everything(bus: EventBus, topic: str)
 
 
 async def test_latest_starts_with_what_comes_next(bus: EventBus, topic: str) -> None:
-    """`auto_offset_reset="latest"` leaves out what was there before."""
+    """`auto_offset_reset="latest"` skips earlier records."""
     await bus.publish_many(record(topic, number) for number in range(20))
     async with bus.subscribe(topic, auto_offset_reset="latest") as subscription:
         await bus.publish_many([record(topic, 20)])
@@ -238,7 +238,7 @@ async def test_members_of_a_group_share_the_partitions(bus: EventBus, topic: str
 
 
 async def test_the_rest_take_over_when_a_member_leaves(bus: EventBus, topic: str, group: str) -> None:
-    """After a member has left, the others have its partitions and go on where it had got to."""
+    """When a member leaves, the others take its partitions and continue at its offsets."""
     await bus.publish_many(record(topic, number) for number in range(100))
     async with bus.subscribe(topic, group=group) as stays:
         async with bus.subscribe(topic, group=group) as leaves:
@@ -250,7 +250,7 @@ async def test_the_rest_take_over_when_a_member_leaves(bus: EventBus, topic: str
 
 
 async def test_a_group_goes_on_where_it_stopped(bus: EventBus, topic: str, group: str) -> None:
-    """Committed offsets outlive the member: the next one goes on behind them."""
+    """Committed offsets outlive the member: the next one continues there."""
     await bus.publish_many(record(topic, number, b"one") for number in range(10))
     async with bus.subscribe(topic, group=group) as subscription:
         await take(subscription, 4)
@@ -260,7 +260,7 @@ async def test_a_group_goes_on_where_it_stopped(bus: EventBus, topic: str, group
 
 
 async def test_what_was_not_finished_comes_again(bus: EventBus, topic: str, group: str) -> None:
-    """A member that dies over a record has not processed it: the next member gets it again."""
+    """A member that dies over a record has not processed it: the next member gets it."""
     await bus.publish_many(record(topic, number, b"one") for number in range(5))
     subscription = bus.subscribe(topic, group=group)
     await take(subscription, 3)
@@ -271,7 +271,7 @@ async def test_what_was_not_finished_comes_again(bus: EventBus, topic: str, grou
 
 
 async def test_an_exception_in_the_handler_leaves_the_record_unprocessed(bus: EventBus, topic: str, group: str) -> None:
-    """Leaving `async with` by an exception does not commit the record that was in hand."""
+    """Leaving `async with` by an exception does not commit the last record delivered."""
     await bus.publish_many(record(topic, number, b"one") for number in range(3))
     with suppress(ZeroDivisionError):
         async with bus.subscribe(topic, group=group) as subscription:
@@ -283,7 +283,7 @@ async def test_an_exception_in_the_handler_leaves_the_record_unprocessed(bus: Ev
 
 
 async def test_batches_commit_when_the_next_is_asked_for(bus: EventBus, topic: str, group: str) -> None:
-    """With `batches`, the list handed out last is what comes again."""
+    """With `batches`, the last list delivered is delivered again."""
     await bus.publish_many(record(topic, number, b"one") for number in range(9))
     subscription = bus.subscribe(topic, group=group)
     batches = subscription.batches(max_records=3)
@@ -294,7 +294,7 @@ async def test_batches_commit_when_the_next_is_asked_for(bus: EventBus, topic: s
 
 
 async def test_without_auto_commit_only_commit_counts(bus: EventBus, topic: str, group: str) -> None:
-    """With `auto_commit=False`, a group goes on from the last `commit`."""
+    """With `auto_commit=False`, a group continues from the last `commit`."""
     await bus.publish_many(record(topic, number, b"one") for number in range(6))
     async with bus.subscribe(topic, group=group, auto_commit=False) as subscription:
         await take(subscription, 2)
@@ -305,7 +305,7 @@ async def test_without_auto_commit_only_commit_counts(bus: EventBus, topic: str,
 
 
 async def test_commit_after_losing_the_partition_is_refused(bus: EventBus, topic: str, group: str) -> None:
-    """A member that was closed out of its partitions cannot move their offsets."""
+    """A member that lost its partitions cannot commit their offsets."""
     await bus.publish_many(record(topic, number, b"one") for number in range(3))
     subscription = bus.subscribe(topic, group=group, auto_commit=False)
     await take(subscription, 2)
@@ -317,14 +317,14 @@ async def test_commit_after_losing_the_partition_is_refused(bus: EventBus, topic
 
 
 async def test_only_a_group_can_commit(bus: EventBus, topic: str) -> None:
-    """A reader without a group has nowhere to commit to, and is told so."""
+    """`commit` without a group raises NoGroup."""
     async with bus.subscribe(topic) as subscription:
         with pytest.raises(NoGroup):
             await subscription.commit()
 
 
 async def test_replay_from_an_offset(bus: EventBus, topic: str, group: str) -> None:
-    """`seek` goes back, or forward, to any offset."""
+    """`seek` moves back or forward to any offset."""
     await bus.publish_many(record(topic, number, b"one") for number in range(10))
     async with bus.subscribe(topic, group=group) as subscription:
         [first, *_] = await take(subscription, 10)
@@ -335,7 +335,7 @@ async def test_replay_from_an_offset(bus: EventBus, topic: str, group: str) -> N
 
 
 async def test_replay_from_a_timestamp(bus: EventBus, topic: str) -> None:
-    """`seek_to_timestamp` finds, in every partition, the first record of at least that time."""
+    """`seek_to_timestamp` finds the first record with at least that time in every partition."""
     await bus.publish_many(record(topic, number) for number in range(100))
     async with bus.subscribe(topic) as subscription:
         await take(subscription, 100)
@@ -345,7 +345,7 @@ async def test_replay_from_a_timestamp(bus: EventBus, topic: str) -> None:
 
 
 async def test_seeking_past_the_last_timestamp_waits_for_the_next_record(bus: EventBus, topic: str) -> None:
-    """A time after all records stands for the end."""
+    """A time after all records means the end."""
     await bus.publish_many(record(topic, number) for number in range(10))
     async with bus.subscribe(topic) as subscription:
         await subscription.seek_to_timestamp(NOON_MS + 1000)
@@ -354,7 +354,7 @@ async def test_seeking_past_the_last_timestamp_waits_for_the_next_record(bus: Ev
 
 
 async def test_a_loop_broken_off_can_be_taken_up_again(bus: EventBus, topic: str) -> None:
-    """`break` loses nothing: the next loop over the subscription goes on with the next record."""
+    """After `break`, the next loop over the subscription continues with the next record."""
     await bus.publish_many(record(topic, number, b"one") for number in range(6))
     offsets = []
     async with bus.subscribe(topic) as subscription:
@@ -367,7 +367,7 @@ async def test_a_loop_broken_off_can_be_taken_up_again(bus: EventBus, topic: str
 
 
 async def test_creating_a_topic_that_exists_changes_nothing(bus: EventBus, topic: str) -> None:
-    """`create_topics` leaves what exists as it is."""
+    """`create_topics` does not change existing topics."""
     await bus.publish_many([record(topic, 1)])
     await bus.create_topics({topic: PARTITIONS + 1})
     async with bus.subscribe(topic) as subscription:
@@ -376,7 +376,7 @@ async def test_creating_a_topic_that_exists_changes_nothing(bus: EventBus, topic
 
 
 async def test_closing_ends_the_iteration(bus: EventBus, topic: str) -> None:
-    """Whoever waits in a closed subscription comes to the end of the loop."""
+    """Closing a subscription ends iterations that wait."""
     subscription = bus.subscribe(topic)
     started = asyncio.Event()
 
@@ -394,7 +394,7 @@ async def test_closing_ends_the_iteration(bus: EventBus, topic: str) -> None:
 
 
 async def test_a_closed_bus_refuses(bus_factory: BusFactory, unique: str) -> None:
-    """After `async with`, publishing and subscribing are errors that say so."""
+    """After `async with`, publishing and subscribing raise BusClosed."""
     async with bus_factory() as bus:
         await bus.create_topics({unique: 1})
     with pytest.raises(BusClosed, match="async with"):
@@ -407,7 +407,7 @@ async def test_a_closed_bus_refuses(bus_factory: BusFactory, unique: str) -> Non
 
 
 async def test_something_else_than_an_event_is_refused(bus: EventBus, topic: str) -> None:
-    """What is neither event nor record is a mistake of the caller, and nothing is published."""
+    """An item that is neither an event nor a record is a TypeError, and nothing is published."""
     with pytest.raises(TypeError, match="Event"):
         await bus.publish_many([record(topic, 1), {"not": "an event"}])  # type: ignore[list-item]  # the mistake
     await bus.publish_many([record(topic, 2, b"one")])

@@ -1,4 +1,4 @@
-"""The broker that the tests and `make kafka` start: it comes up, says where it is, and leaves nothing behind."""
+"""The broker that the tests and `make kafka` start: startup, addresses, cleanup."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tests.kafka.server import KafkaServer
     ],
 )
 def test_java_tells_its_version(answer: str, version: int) -> None:
-    """Old and new ways of numbering Java are understood."""
+    """Old and new version numbers of Java are understood."""
     assert java_version(answer) == version
 
 
 def test_without_java_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No Java: the message says what is needed."""
+    """Without Java, the message says what is required."""
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(UnavailableError, match="Kafka needs Java 17 or newer"):
         maven.java()
 
 
 def test_without_maven_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither jars nor Maven: the message says where the jars would be and what is missing."""
+    """Without jars and Maven, the message says where the jars belong and what is missing."""
     monkeypatch.setenv("EVENTBUS_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match="Maven"):
@@ -44,7 +44,7 @@ def test_without_maven_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_failed_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """When Maven fails, its words are passed on, and the next run starts afresh."""
+    """If Maven fails, its message is passed on, and the next run starts from scratch."""
     mvn = tmp_path / "bin" / "mvn"
     mvn.parent.mkdir()
     mvn.write_text("#!/bin/sh\necho no such artifact; exit 1\n")
@@ -58,7 +58,7 @@ def test_a_failed_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.mark.kafka
 def test_the_runner_prints_its_address_and_stops(kafka_server: KafkaServer) -> None:
-    """`make kafka` shows where the broker listens, and SIGTERM ends it with its data."""
+    """`make kafka` shows the broker's address, and SIGTERM ends it and removes its data."""
     command = [sys.executable, "-m", "tests.kafka.broker"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
         assert runner.stdout

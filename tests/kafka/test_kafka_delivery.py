@@ -1,4 +1,4 @@
-"""What a `KafkaBus` promises beyond the contract of every bus: nothing twice, nothing lost, all accounted for."""
+"""What a `KafkaBus` promises beyond the contract: no duplicates, no losses, and counters that add up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENT = Event.new("omninode.agent.execution.started.v1", {"agent": "coder"})
 
 
 async def end_offsets(bootstrap: str, topic: str) -> int:
-    """How many records a topic holds, asked of the broker by other means than ours."""
+    """The number of records in a topic, asked of the broker by another client."""
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         partitions = [TopicPartition(topic, number) for number in await _partitions(consumer, topic)]
         return sum((await consumer.end_offsets(partitions)).values())
@@ -37,7 +37,7 @@ def numbered(topic: str, count: int) -> Iterator[ProducerRecord]:
 async def test_the_producer_is_idempotent_and_waits_for_all_replicas(
     kafka_bootstrap: str, kafka_topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retries make no duplicates, and an acknowledgement means that all replicas in sync have the record."""
+    """Retries make no duplicates, and an acknowledgement means that all in-sync replicas have the record."""
     started = []
     start = AIOKafkaProducer.start
 
@@ -55,7 +55,7 @@ async def test_the_producer_is_idempotent_and_waits_for_all_replicas(
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
 async def test_any_compression_is_read_back(kafka_bootstrap: str, kafka_topic: str, compression: Compression) -> None:
-    """What is compressed arrives as it was, and in order within its partition."""
+    """Compressed records arrive unchanged and in order within their partition."""
     async with KafkaBus(kafka_bootstrap, compression=compression) as bus:
         assert await bus.publish_many(numbered(kafka_topic, 5000)) == 5000
         found: dict[int, list[int]] = {}
@@ -69,7 +69,7 @@ async def test_any_compression_is_read_back(kafka_bootstrap: str, kafka_topic: s
 
 
 async def test_topics_get_the_partitions_of_the_catalog(kafka_bootstrap: str, kafka_topic: str) -> None:
-    """A topic made on first use has the partitions it was given, and an existing one keeps its own."""
+    """A topic created on first use has the configured partitions; an existing one keeps its own."""
     async with KafkaBus(kafka_bootstrap, partitions={f"{kafka_topic}.agent": 7}) as bus:
         event = EVENT.evolve(event_type=f"{kafka_topic}.agent.execution.started.v1")
         assert (await bus.publish(event)).topic == f"{kafka_topic}.agent"
@@ -81,7 +81,7 @@ async def test_topics_get_the_partitions_of_the_catalog(kafka_bootstrap: str, ka
 async def test_concurrent_publishers_share_batches_and_get_their_own_offsets(
     kafka_bootstrap: str, kafka_topic: str
 ) -> None:
-    """Each call learns where its own record went."""
+    """Each call returns the metadata of its own record."""
     async with KafkaBus(kafka_bootstrap, linger_ms=5) as bus:
         places = await asyncio.gather(*(bus.publish(EVENT, topic=kafka_topic) for _ in range(500)))
     assert sorted(place.offset for place in places) == list(range(500))
@@ -89,7 +89,7 @@ async def test_concurrent_publishers_share_batches_and_get_their_own_offsets(
 
 
 async def test_a_record_too_large_fails_alone(kafka_bootstrap: str, kafka_topic: str) -> None:
-    """The broker refuses it, the others of the call are in the log, and the bus goes on without a gap."""
+    """The broker refuses it, the other records of the call are in the log, and the bus continues without a gap."""
     records = list(numbered(kafka_topic, 10))
     giant = ProducerRecord(kafka_topic, b"giant", bytes(3 << 20), 0, ())
     async with KafkaBus(kafka_bootstrap, partitions=1, compression="none") as bus:
@@ -101,7 +101,7 @@ async def test_a_record_too_large_fails_alone(kafka_bootstrap: str, kafka_topic:
 
 
 async def test_a_cancelled_call_still_delivers_what_it_took(kafka_bootstrap: str, kafka_topic: str) -> None:
-    """After cancellation and `close`, sent = acknowledged + failed, and the log holds exactly the acknowledged."""
+    """After cancellation and `close`, sent = acknowledged + failed, and the log has the acknowledged records only."""
     taken = 0
     under_way = asyncio.Event()
 
@@ -127,7 +127,7 @@ async def test_a_cancelled_call_still_delivers_what_it_took(kafka_bootstrap: str
 
 
 async def test_publishers_wait_while_too_much_is_unacknowledged(kafka_bootstrap: str, kafka_topic: str) -> None:
-    """An endless publisher never has more in flight than allowed."""
+    """An endless publisher stays within the limit in flight."""
     record = ProducerRecord(kafka_topic, b"key", bytes(64 << 10), 0, ())
     most = 0
 
@@ -145,7 +145,7 @@ async def test_publishers_wait_while_too_much_is_unacknowledged(kafka_bootstrap:
 
 
 async def test_statistics_are_a_snapshot(kafka_bootstrap: str, kafka_topic: str) -> None:
-    """The account handed out does not change any more."""
+    """Statistics are immutable."""
     async with KafkaBus(kafka_bootstrap) as bus:
         before = bus.delivery_statistics()
         await bus.publish(EVENT, topic=kafka_topic)

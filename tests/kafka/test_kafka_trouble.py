@@ -1,4 +1,4 @@
-"""Every way a broker can refuse or fail is told apart, in one sentence, within the time stated."""
+"""Failures of brokers are told apart, in one sentence, within their timeouts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLACK = 2.0
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fails when the block takes longer than was promised."""
+    """Fails if the block takes longer than `seconds`."""
     begin = time.monotonic()
     yield
     assert time.monotonic() - begin < seconds + SLACK
@@ -33,7 +33,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @asynccontextmanager
 async def silent_port() -> AsyncIterator[str]:
-    """The address of a server that accepts connections and never says a word."""
+    """The address of a server that accepts connections and never responds."""
     hung_up = asyncio.Event()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +61,7 @@ def login(
 
 
 async def test_a_closed_port_is_reported_at_once() -> None:
-    """Nobody listens: the address and the reason are in one line, on entering and on publishing alike."""
+    """No server listens: entering and publishing report the address and the reason in one line."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -77,7 +77,7 @@ async def test_a_closed_port_is_reported_at_once() -> None:
 
 
 async def test_a_silent_port_is_given_up_in_time() -> None:
-    """Somebody accepts and says nothing: the wait ends when the connect timeout says so."""
+    """A server that never responds ends the wait at the connect timeout."""
     async with silent_port() as address:
         with within(0.5), pytest.raises(BrokerUnreachable, match=r"within 0\.5 s: no answer"):
             async with KafkaBus(address, connect_timeout=0.5):
@@ -107,7 +107,7 @@ async def test_the_right_password_gets_in(
 @pytest.mark.kafka
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
 async def test_a_wrong_password_is_an_authentication_error(kafka_server: KafkaServer, mechanism: SaslMechanism) -> None:
-    """The broker answers and refuses: that is not "unreachable", and the user is named, but not the password."""
+    """Refused credentials are not "unreachable"; the error names the user, but not the password."""
     bus = KafkaBus(kafka_server.address("SASL_PLAINTEXT"), security=login(password="hunter2", mechanism=mechanism))
     with within(5), pytest.raises(AuthenticationFailed, match=f"refused to log in alice by {mechanism}") as caught:
         await bus.__aenter__()
@@ -116,7 +116,7 @@ async def test_a_wrong_password_is_an_authentication_error(kafka_server: KafkaSe
 
 @pytest.mark.kafka
 async def test_an_unknown_mechanism_is_an_authentication_error(kafka_server: KafkaServer) -> None:
-    """A mechanism the broker does not speak is named."""
+    """A mechanism that the broker does not support is named."""
     bus = KafkaBus(kafka_server.address("SASL_PLAINTEXT"), security=login(mechanism="SCRAM-SHA-512"))
     with pytest.raises(AuthenticationFailed, match="SCRAM-SHA-512: The broker does not support"):
         await bus.__aenter__()
@@ -127,7 +127,7 @@ async def test_an_unknown_mechanism_is_an_authentication_error(kafka_server: Kaf
 async def test_tls_with_the_right_certificate(
     kafka_server: KafkaServer, kafka_topic: str, protocol: SecurityProtocol
 ) -> None:
-    """The broker's certificate is verified against the given one, with and without a login on top."""
+    """The broker's certificate is verified against the configured one, with and without a login."""
     ca = kafka_server.cafile
     security = (
         login(protocol=protocol, cafile=ca, mechanism="SCRAM-SHA-256")
@@ -142,7 +142,7 @@ async def test_tls_with_the_right_certificate(
 
 @pytest.mark.kafka
 async def test_an_untrusted_certificate_is_refused(kafka_server: KafkaServer) -> None:
-    """A certificate nobody vouches for ends the connection, and the reason is told."""
+    """An untrusted certificate ends the connection, with the reason."""
     bus = KafkaBus(kafka_server.address("SSL"), security=KafkaSecurity(protocol="SSL"))
     with within(5), pytest.raises(BrokerUnreachable, match="TLS failed: self-signed certificate"):
         await bus.__aenter__()
@@ -151,7 +151,7 @@ async def test_an_untrusted_certificate_is_refused(kafka_server: KafkaServer) ->
 @pytest.mark.kafka
 @pytest.mark.parametrize("listener", ["SSL", "SASL_PLAINTEXT"])
 async def test_the_wrong_protocol_is_suspected(kafka_server: KafkaServer, listener: str) -> None:
-    """Speaking plainly to a port that expects TLS or a login fails in time, and the message doubts the protocol."""
+    """Plain text to a port that expects TLS or a login fails in time, and the message questions the protocol."""
     bus = KafkaBus(kafka_server.address(listener), connect_timeout=3)
     with within(3), pytest.raises(BrokerUnreachable, match="is PLAINTEXT the protocol of that port"):
         await bus.__aenter__()
@@ -159,7 +159,7 @@ async def test_the_wrong_protocol_is_suspected(kafka_server: KafkaServer, listen
 
 @pytest.mark.kafka
 async def test_a_topic_nobody_granted_is_denied(kafka_server: KafkaServer, kafka_topic: str) -> None:
-    """Neither publishing to nor reading from a topic without a right to it works, and it is the topic that is named."""
+    """Publishing to a topic, or reading from it, without permission names the topic."""
     async with KafkaBus(kafka_server.bootstrap) as bus:
         await bus.create_topics({kafka_topic: 1})
     async with KafkaBus(kafka_server.address("SASL_PLAINTEXT"), security=login("guest")) as guest:
@@ -174,7 +174,7 @@ async def test_a_topic_nobody_granted_is_denied(kafka_server: KafkaServer, kafka
 async def test_a_topic_that_may_only_be_read_is_denied_to_publishers(
     kafka_server: KafkaServer, kafka_topic: str
 ) -> None:
-    """A right to look is no right to write; a refused record does not harm the ones to other topics after it."""
+    """Permission to describe does not include writing; a refused record does not affect later ones elsewhere."""
     allowed = f"{kafka_topic}-allowed"
     async with KafkaBus(kafka_server.bootstrap) as bus:
         await bus.create_topics({kafka_topic: 1, allowed: 1})
@@ -195,7 +195,7 @@ async def test_a_topic_that_may_only_be_read_is_denied_to_publishers(
 
 @pytest.mark.kafka
 async def test_a_killed_broker_fails_publishers_in_time(mortal_kafka: KafkaServer) -> None:
-    """With the broker gone in mid-stream, publishing ends with an account, and closing does not wait for ever."""
+    """If the broker dies while publishing, the counts are reported, and closing ends."""
     bus = KafkaBus(mortal_kafka.bootstrap, delivery_timeout=3, request_timeout=2, close_timeout=1)
     begun = asyncio.Event()
 
@@ -223,7 +223,7 @@ async def test_a_killed_broker_fails_publishers_in_time(mortal_kafka: KafkaServe
 
 @pytest.mark.kafka
 async def test_a_frozen_broker_is_waited_for_until_the_time_is_up(mortal_kafka: KafkaServer) -> None:
-    """A broker that keeps the line open and answers nothing fails the record, and when it is back the bus works on."""
+    """A broker that stops responding fails the record, and the bus works again once it is back."""
     async with KafkaBus(
         mortal_kafka.bootstrap, delivery_timeout=2, request_timeout=1, connect_timeout=3, close_timeout=1
     ) as bus:

@@ -1,4 +1,4 @@
-"""What the tests of the HTTP door share: an application over a store in memory and an in-process bus."""
+"""Fixtures of the HTTP API's tests: an application over a store in memory and an in-process bus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 async def bus() -> AsyncIterator[InProcessBus]:
-    """One partition a topic, so that all events keep their order."""
+    """A bus with one partition per topic, which keeps all events in order."""
     async with InProcessBus(partitions=1) as bus:
         yield bus
 

@@ -1,4 +1,4 @@
-"""A chain over HTTP: a tree by causation, with times and words."""
+"""A chain over HTTP: a tree by causation, with times and an explanation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ trees = st.integers(1, 30).flatmap(
 
 @given(st.integers(0, 10**12))
 def test_times_are_exact_to_the_microsecond(microseconds: int) -> None:
-    """A gap in milliseconds is the number that the difference of the timestamps is written as, without noise."""
+    """A gap is the difference of the timestamps in milliseconds, without rounding noise."""
     cause, effect = with_causes([None, 0])
     late = replace(effect, timestamp=cause.timestamp + timedelta(microseconds=microseconds))
     [root] = chain_tree([cause, late])
@@ -57,7 +57,7 @@ def test_times_are_exact_to_the_microsecond(microseconds: int) -> None:
 
 @given(trees)
 def test_a_tree_holds_every_event_once_below_its_cause(causes: tuple[int | None, ...]) -> None:
-    """Nothing is lost, nothing doubled; gaps and offsets are differences of the timestamps."""
+    """The tree has each event once; gaps and offsets are differences of the timestamps."""
     events = with_causes(list(causes))
     nodes = walk(chain_tree(events))
     assert sorted(node.event.event_id for node in nodes) == sorted(event.event_id for event in events)
@@ -70,12 +70,12 @@ def test_a_tree_holds_every_event_once_below_its_cause(causes: tuple[int | None,
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=10, max_size=10))
 def test_causes_that_are_missing_or_circular_lose_no_event(causes: list[int | None]) -> None:
-    """An event without a cause before it stands as a root."""
+    """An event whose cause does not precede it is a root."""
     assert len(walk(chain_tree(with_causes(causes)))) == 10
 
 
 def test_a_very_deep_chain_can_be_written_as_json() -> None:
-    """Nesting stops at a depth every reader takes; the true depth stays in each node."""
+    """Nesting is limited; each node has its true depth."""
     events = with_causes([None, *range(2999)])
     answer = orjson.loads(orjson.dumps(chain_dict(MemoryChain(events))))
     node, depths = answer["tree"][0], []
@@ -102,7 +102,7 @@ async def test_a_chain_is_answered_with_its_tree(client: AsyncClient, store: Mem
 
 
 async def test_a_malformed_correlation_id_says_what_came(client: AsyncClient) -> None:
-    """400, not 404: it cannot exist."""
+    """400, not 404, since such an id cannot exist."""
     answer = await client.get(f"{CHAINS}/nope")
     assert answer.status_code == 400
     (detail,) = answer.json()["details"]
@@ -112,7 +112,7 @@ async def test_a_malformed_correlation_id_says_what_came(client: AsyncClient) ->
 
 
 async def test_an_unknown_correlation_id_is_not_found(client: AsyncClient, chain: list[Event]) -> None:
-    """404, in the error form."""
+    """404, as an error response."""
     answer = await client.get(f"{CHAINS}/{chain[0].correlation_id}")
     assert answer.status_code == 404
     assert answer.json() == {"error": f"no chain {chain[0].correlation_id} is stored", "details": []}
@@ -135,12 +135,12 @@ def test_a_failed_chain_is_explained_by_the_error_it_gave() -> None:
 
 
 def test_a_chain_in_flight_is_explained_by_its_last_event() -> None:
-    """There is no end to speak of yet."""
+    """A chain in flight has no outcome yet."""
     events = make_chain("routing.requested", "execution.started")
     sentence = explain(MemoryChain(events, state="started", outcome=None))
     assert sentence == ("agent-execution is in flight: 2 events so far, the last omninode.agent.execution.started.v1.")
 
 
 def test_a_verdict_that_is_amiss_is_put_into_words(chain: list[Event]) -> None:
-    """The reader need not look up what the word means."""
+    """Each verdict is explained in a sentence."""
     assert explain(MemoryChain(chain, verdict="orphan")).endswith("started.v1. Its request was never seen.")

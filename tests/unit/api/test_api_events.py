@@ -16,7 +16,7 @@ EVENTS = "/api/event-bus/events"
 
 
 async def test_events_come_newest_first(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
-    """The answer is the documented page, in the events' own JSON form."""
+    """The response is an `EventList` of the events in their JSON form."""
     store.add(chain)
     answer = await client.get(EVENTS)
     assert answer.status_code == 200
@@ -25,7 +25,7 @@ async def test_events_come_newest_first(client: AsyncClient, store: MemoryStore,
 
 
 async def test_pages_follow_their_cursors(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
-    """Following next_cursor gives each event once."""
+    """Following `next_cursor` gives each event once."""
     store.add(chain)
     seen: list[str] = []
     cursor: dict[str, str] = {}
@@ -40,7 +40,7 @@ async def test_pages_follow_their_cursors(client: AsyncClient, store: MemoryStor
 
 @pytest.mark.parametrize("field", ["correlation_id", "event_type", "tenant_id", "namespace", "source"])
 async def test_each_filter_reaches_the_store(client: AsyncClient, store: MemoryStore, field: str) -> None:
-    """Only what is equal in that field comes back."""
+    """A filter selects the events with an equal field."""
     one, other = Event.new("omninode.a.b.v1", {}, tenant_id="t1", namespace="n1", source="s1"), Event.new("x.y.v1", {})
     store.add([one, other])
     page = (await client.get(EVENTS, params={field: getattr(one, field)})).json()
@@ -48,14 +48,14 @@ async def test_each_filter_reaches_the_store(client: AsyncClient, store: MemoryS
 
 
 async def test_times_may_be_relative(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
-    """The clock of the application is what `ago` is counted from."""
+    """Durations before now are relative to the clock of the application."""
     store.add(chain)  # at 11:00:00, :01 and :02; it is 12:00
     page = (await client.get(EVENTS, params={"since": "3599s", "until": "2026-01-01T11:00:02Z"})).json()
     assert page["events"] == [chain[1].to_dict()]
 
 
 async def test_an_id_is_found_in_any_case(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
-    """Upper-case UUIDs are the same ids."""
+    """UUIDs are case-insensitive."""
     store.add(chain)
     page = (await client.get(EVENTS, params={"correlation_id": chain[0].correlation_id.upper()})).json()
     assert len(page["events"]) == 3
@@ -64,7 +64,7 @@ async def test_an_id_is_found_in_any_case(client: AsyncClient, store: MemoryStor
 async def test_an_unknown_chain_is_told_from_one_without_a_match(
     client: AsyncClient, store: MemoryStore, chain: list[Event]
 ) -> None:
-    """Of an unknown correlation id there is nothing to list: 404; a filter that takes nothing gives an empty list."""
+    """An unknown correlation id is 404; a filter without matches gives an empty list."""
     store.add(chain)
     known = {"correlation_id": chain[0].correlation_id, "tenant_id": "nobody"}
     empty = await client.get(EVENTS, params=known)
@@ -76,7 +76,7 @@ async def test_an_unknown_chain_is_told_from_one_without_a_match(
 
 
 async def test_one_event_by_its_id(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
-    """It is answered as it was stored."""
+    """The response is the event as it was stored."""
     store.add(chain)
     answer = await client.get(f"{EVENTS}/{chain[1].event_id}")
     StoredEvent.model_validate_json(answer.content)
@@ -84,7 +84,7 @@ async def test_one_event_by_its_id(client: AsyncClient, store: MemoryStore, chai
 
 
 async def test_an_unknown_event_is_not_found(client: AsyncClient) -> None:
-    """404, in the error form, with the id."""
+    """404, as an error response with the id."""
     event_id = make_chain("execution.started")[0].event_id
     answer = await client.get(f"{EVENTS}/{event_id}")
     assert answer.status_code == 404
@@ -106,7 +106,7 @@ async def test_an_unknown_event_is_not_found(client: AsyncClient) -> None:
     ],
 )
 async def test_a_bad_parameter_is_named(client: AsyncClient, field: str, value: str, message: str) -> None:
-    """400, with the field, what was expected and what came."""
+    """400, with the field, what was expected, and what was given."""
     answer = await client.get(EVENTS, params={field: value})
     assert answer.status_code == 400
     (detail,) = answer.json()["details"]
@@ -115,7 +115,7 @@ async def test_a_bad_parameter_is_named(client: AsyncClient, field: str, value: 
 
 
 async def test_all_bad_parameters_are_named_at_once(client: AsyncClient) -> None:
-    """Nobody has to find mistakes one by one."""
+    """All invalid parameters are reported at once."""
     answer = await client.get(EVENTS, params={"limit": "0", "since": "x", "correlation_id": "y"})
     assert {detail["field"] for detail in answer.json()["details"]} == {"limit", "since", "correlation_id"}
 
@@ -123,7 +123,7 @@ async def test_all_bad_parameters_are_named_at_once(client: AsyncClient) -> None
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from([*EventList.model_fields, "limit", "since", "until", "cursor"]), st.text()))
 async def test_no_parameters_make_the_server_fail(client: AsyncClient, parameters: dict[str, str]) -> None:
-    """Whatever comes, the answer is a page or a 400 in the error form."""
+    """Any query gives a page or a 400 error response."""
     answer = await client.get(EVENTS, params=parameters)
     assert answer.status_code in (200, 400)
     assert set(answer.json()) in ({"events", "next_cursor"}, {"error", "details"})

@@ -1,4 +1,4 @@
-"""Every subscriber of the live feed sees each event, or is told how many it missed."""
+"""Every subscriber of the live feed gets each event, or the number of those it missed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def numbered(numbers: Sequence[int] | range, tenant: str = "t") -> list[Event]:
 
 
 def feed_of(bus: InProcessBus, **options: Any) -> LiveFeed:
-    """A feed that closes a frame at each event, so that no clock has a say."""
+    """A feed that closes a frame after each event, independent of time."""
     return LiveFeed(bus, [TOPIC], **{"max_events": 1, "linger": 0.0, **options})
 
 
@@ -43,7 +43,7 @@ async def until_read(feed: LiveFeed, events: int) -> None:
 
 
 async def test_a_viewer_sees_what_is_published_after_it_came(bus: InProcessBus) -> None:
-    """Live means from now on: in order, numbered from 1."""
+    """A subscriber gets new events in order, numbered from 1."""
     await bus.publish_many(numbered([0]))
     async with feed_of(bus).subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([1, 2]))
@@ -53,7 +53,7 @@ async def test_a_viewer_sees_what_is_published_after_it_came(bus: InProcessBus) 
 
 
 async def test_events_that_come_together_share_a_frame(bus: InProcessBus) -> None:
-    """A frame takes what comes within the interval."""
+    """A frame contains the events of one interval."""
     async with feed_of(bus, max_events=500, interval=0.01).subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered(range(20)))
         seen: list[int] = []
@@ -63,7 +63,7 @@ async def test_events_that_come_together_share_a_frame(bus: InProcessBus) -> Non
 
 
 async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(bus: InProcessBus) -> None:
-    """What was delivered and what was skipped add up to what was published; the quick one misses nothing."""
+    """Delivered and skipped events add up to those published; a fast subscriber skips none."""
     size = len(numbered([0])[0].to_bytes())
     feed = feed_of(bus, ring_bytes=4 * size)
     async with feed.subscribe(TEXT) as slow, feed.subscribe(TEXT) as quick:
@@ -78,7 +78,7 @@ async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(
 
 
 async def test_what_a_filter_left_out_is_not_called_skipped(bus: InProcessBus) -> None:
-    """Skipped counts what was never looked at."""
+    """Events that a filter leaves out do not count as skipped."""
     async with feed_of(bus).subscribe(TEXT, Filter(tenant_id="wanted")) as subscriber:
         await bus.publish_many([*numbered([1], "other"), *numbered([2], "wanted")])
         frame = await frame_from(subscriber)
@@ -86,7 +86,7 @@ async def test_what_a_filter_left_out_is_not_called_skipped(bus: InProcessBus) -
 
 
 async def test_a_record_that_is_no_event_is_left_out_and_counted(bus: InProcessBus) -> None:
-    """One poisoned record must not spoil the frame of all."""
+    """A record that is not an event does not affect the others."""
     feed = feed_of(bus)
     async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many([ProducerRecord(TOPIC, None, b'{"half":', 0), *numbered([1])])
@@ -95,7 +95,7 @@ async def test_a_record_that_is_no_event_is_left_out_and_counted(bus: InProcessB
 
 
 async def test_a_returning_viewer_goes_on_where_it_was(bus: InProcessBus) -> None:
-    """The id of the last frame seen is enough."""
+    """The id of the last frame suffices to continue."""
     feed = feed_of(bus, linger=60.0)
     async with feed.subscribe(SSE) as subscriber:
         await bus.publish_many(numbered([1, 2]))
@@ -108,7 +108,7 @@ async def test_a_returning_viewer_goes_on_where_it_was(bus: InProcessBus) -> Non
 
 
 async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus) -> None:
-    """Lost and delivered add up."""
+    """Lost and delivered events add up."""
     feed = feed_of(bus, linger=60.0, ring_bytes=2 * len(numbered([0])[0].to_bytes()), new_name=lambda: "run")
     async with feed.subscribe(TEXT):
         await bus.publish_many(numbered(range(1, 8)))
@@ -120,7 +120,7 @@ async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus
 
 
 async def test_what_the_bus_dropped_unread_is_counted() -> None:
-    """Whoever watches a bus that forgets faster than anybody reads is told how many events that were."""
+    """Events that the bus dropped unread are reported as missed."""
     bus = InProcessBus(partitions=1, retention_bytes=20_000)
     feed = feed_of(bus, max_events=500)
     async with feed.subscribe(TEXT) as subscriber:
@@ -138,7 +138,7 @@ async def test_what_the_bus_dropped_unread_is_counted() -> None:
 
 @pytest.mark.parametrize("after", ["other-3", "3", "run-99", "run--1", "nonsense", "", "run-²", "run-" + "9" * 5000])
 async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
-    """After a restart nobody knows how much was missed, and that is said."""
+    """After a restart, the number of missed events is unknown, and the gap says so."""
     feed = feed_of(bus, new_name=lambda: "run")
     async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([1, 2, 3]))
@@ -148,7 +148,7 @@ async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus,
 
 
 async def test_silence_is_filled_with_heartbeats_that_move_the_id(bus: InProcessBus) -> None:
-    """A client whose filter matches nothing still knows how far it has come."""
+    """Heartbeats advance the position of a client whose filter matches nothing."""
     feed = feed_of(bus, new_name=lambda: "run")
     async with feed.subscribe(SSE, Filter(tenant_id="nobody"), heartbeat=0.01) as subscriber:
         await bus.publish_many(numbered([1, 2]))
@@ -157,7 +157,7 @@ async def test_silence_is_filled_with_heartbeats_that_move_the_id(bus: InProcess
 
 
 async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) -> None:
-    """Viewers get what is in the ring, then the reason, then the end; who comes later gets the reason at once."""
+    """Subscribers get the rest of the ring, then the reason, then the end; later ones get the reason at once."""
     feed = feed_of(bus)
 
     async def watch() -> list[Any]:
@@ -174,7 +174,7 @@ async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) 
 
 
 async def test_the_bus_is_read_only_while_somebody_looks(bus: InProcessBus) -> None:
-    """After the last subscriber and the linger time, nothing more is read; the next subscriber starts anew."""
+    """Reading stops `linger` after the last subscriber has left; the next one starts a new ring."""
     feed = feed_of(bus)
     async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([1]))
@@ -190,7 +190,7 @@ async def test_the_bus_is_read_only_while_somebody_looks(bus: InProcessBus) -> N
 
 
 async def test_a_bus_that_cannot_be_read_is_an_error_for_the_viewer() -> None:
-    """Nobody waits for events that cannot come."""
+    """A subscriber to a bus that cannot be read gets an error."""
     async with InProcessBus() as bus:
         feed = feed_of(bus)
     with pytest.raises(FeedFailed, match="the bus cannot be read"):

@@ -1,4 +1,4 @@
-"""A frame is made once for all clients that want the same of it."""
+"""A frame is encoded once for all clients with the same filter."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data_of(message: bytes | None) -> dict[str, Any]:
 
 @given(st.lists(payloads, min_size=1, max_size=5), st.integers(1, 10**12), st.integers(0, 10**9))
 def test_a_frame_is_its_events_and_their_numbers(contents: list[dict[str, Any]], first: int, skipped: int) -> None:
-    """Decoding either form gives back the events, the range they span, and what was skipped."""
+    """Decoding either encoding gives the events, their range, and the number skipped."""
     events = [event(payload=content) for content in contents]
     frame = frame_of(*events, first=first)
     expected = {
@@ -50,7 +50,7 @@ def test_a_frame_is_its_events_and_their_numbers(contents: list[dict[str, Any]],
 
 
 def test_clients_with_equal_filters_get_the_very_same_message() -> None:
-    """Nothing is encoded a second time, with or without a filter."""
+    """Repeated requests return the same object, with or without a filter."""
     frame = frame_of(event("a"), event("b"))
     for wanted in (Filter(), Filter(tenant_id="a")):
         assert frame.message(wanted, SSE) is frame.message(Filter(*wanted), SSE)
@@ -58,7 +58,7 @@ def test_clients_with_equal_filters_get_the_very_same_message() -> None:
 
 
 def test_a_filter_picks_events_and_leaves_the_numbers() -> None:
-    """The range tells what was looked at, the events what was found."""
+    """The range covers all events of the frame, the list only those that match."""
     a, b = event("a"), event("b")
     frame = data_of(frame_of(a, b, first=7).message(Filter(tenant_id="b"), SSE))
     assert frame == {"seq_from": 7, "seq_to": 8, "skipped": 0, "events": [b.to_dict()]}
@@ -66,12 +66,12 @@ def test_a_filter_picks_events_and_leaves_the_numbers() -> None:
 
 @pytest.mark.parametrize("skipped", [0, 3])
 def test_a_frame_without_anything_wanted_is_no_message(skipped: int) -> None:
-    """A client that filters is not woken for nothing."""
+    """A client whose filter matches nothing gets no message."""
     assert frame_of(event()).message(Filter(event_type="omninode.other.v1"), SSE, skipped) is None
 
 
 def test_line_ends_between_tokens_do_not_break_an_sse_field() -> None:
-    """Another producer may write its JSON over several lines."""
+    """JSON of several lines is sent in one line."""
     made = event(payload={"text": "one\ntwo"})
     value = orjson.dumps(made.to_dict(), option=orjson.OPT_INDENT_2).replace(b"\n", b"\r\n")
     label = filter_key_of(value)
@@ -84,11 +84,11 @@ def test_line_ends_between_tokens_do_not_break_an_sse_field() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"nope", b"[]", b'"x"', b"1", b'{"event_type":"x"}', b'{"a":1},{"a":2}'])
 def test_a_record_that_is_no_event_has_no_label(value: bytes | None) -> None:
-    """What is not one JSON object with the fields of an event cannot stand in a frame."""
+    """A value that is not a JSON object with the fields of an event has no filter key."""
     assert filter_key_of(value) is None
 
 
 def test_the_repr_tells_the_range() -> None:
-    """`repr` shows the state."""
+    """`repr` shows range and size."""
     made = event()
     assert repr(frame_of(made, first=3)) == f"<Frame 3-3, {len(made.to_bytes())} bytes>"

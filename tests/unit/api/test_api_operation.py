@@ -1,4 +1,4 @@
-"""Health, figures, documentation, and the form of every error."""
+"""Health, metrics, documentation, and error responses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def figures(text: str) -> dict[str, float]:
 
 
 async def test_health_is_ok_while_the_store_answers(client: AsyncClient) -> None:
-    """200, with the parts of the program."""
+    """200, with the components of the program."""
     answer = await client.get("/health")
     assert answer.status_code == 200
     health = Health.model_validate_json(answer.content)
@@ -46,7 +46,7 @@ async def test_health_is_ok_while_the_store_answers(client: AsyncClient) -> None
 
 
 async def test_health_is_503_when_the_store_does_not_answer(client: AsyncClient, store: MemoryStore) -> None:
-    """With the reason, for whoever looks."""
+    """503, with the reason."""
     store.failure = ConnectionRefusedError("nobody there")
     answer = await client.get("/health")
     assert answer.status_code == 503
@@ -55,7 +55,7 @@ async def test_health_is_503_when_the_store_does_not_answer(client: AsyncClient,
 
 
 async def test_a_store_that_hangs_is_down(bus: InProcessBus) -> None:
-    """The check itself must not hang."""
+    """The check ends after its timeout."""
 
     class HangingStore(MemoryStore):
         async def ping(self) -> None:
@@ -68,7 +68,7 @@ async def test_a_store_that_hangs_is_down(bus: InProcessBus) -> None:
 
 
 async def test_a_part_that_is_down_degrades_the_whole(store: MemoryStore, bus: InProcessBus) -> None:
-    """200 still, because events can be stored and queried; a check that raises is down itself."""
+    """200, since events can be stored and queried; a check that raises is down."""
 
     def broken() -> Mapping[str, Any]:
         raise RuntimeError("lost")
@@ -109,7 +109,7 @@ async def test_metrics_collect_the_sources_at_each_scrape(store: MemoryStore, bu
 
 
 async def test_latencies_are_kept_by_route_and_not_by_id(client: AsyncClient, chain: list[Event]) -> None:
-    """Ids must not multiply the series."""
+    """Series are labelled by route template."""
     for event in chain:
         await client.get(f"/api/event-bus/events/{event.event_id}")
     await client.get("/nowhere")
@@ -122,28 +122,28 @@ async def test_latencies_are_kept_by_route_and_not_by_id(client: AsyncClient, ch
 
 
 async def test_statistics_are_the_documented_shape(client: AsyncClient, store: MemoryStore, chain: list[Event]) -> None:
-    """What the store counts is passed on."""
+    """The statistics of the store are returned."""
     store.add(chain)
     answer = await client.get("/api/event-bus/statistics", params={"tenant_id": "tenant-1", "since": "2h"})
     assert Statistics.model_validate_json(answer.content).events.total == 3
 
 
 async def test_the_catalog_lists_types_and_chains(client: AsyncClient) -> None:
-    """All there is, in the documented shape."""
+    """All chains and event types, as a `CatalogListing`."""
     answer = CatalogListing.model_validate_json((await client.get("/api/catalog")).content)
     assert {chain.name for chain in answer.chains} == set(Catalog.default().chains)
     assert {kind.name for kind in answer.event_types} == set(Catalog.default().events)
 
 
 async def test_an_unknown_route_is_a_json_404(client: AsyncClient) -> None:
-    """No page of HTML for a program to choke on."""
+    """404, as an error response."""
     answer = await client.get("/nowhere")
     assert answer.status_code == 404
     assert answer.json() == {"error": "nothing at /nowhere; /docs lists what there is", "details": []}
 
 
 async def test_a_wrong_method_is_a_json_405(client: AsyncClient) -> None:
-    """It says so, and the header says what would be right."""
+    """405, with an `Allow` header."""
     answer = await client.delete("/health")
     assert answer.status_code == 405
     assert answer.json() == {"error": "/health does not take DELETE", "details": []}
@@ -152,7 +152,7 @@ async def test_a_wrong_method_is_a_json_405(client: AsyncClient) -> None:
 
 @pytest.mark.parametrize("failure", [ConnectionResetError("secret"), TimeoutError("secret")])
 async def test_a_store_that_does_not_answer_is_503(client: AsyncClient, store: MemoryStore, failure: Exception) -> None:
-    """Not the caller's fault, and worth another try."""
+    """503: the client may try again."""
     store.failure = failure
     answer = await client.get("/api/event-bus/events")
     assert answer.status_code == 503
@@ -160,7 +160,7 @@ async def test_a_store_that_does_not_answer_is_503(client: AsyncClient, store: M
 
 
 async def test_an_unforeseen_error_is_a_json_500_that_tells_no_secret(client: AsyncClient, store: MemoryStore) -> None:
-    """The cause belongs into the log."""
+    """500, without the cause, which the server logs."""
     store.failure = RuntimeError("password=hunter2")
     answer = await client.get("/api/event-bus/statistics")
     assert answer.status_code == 500
@@ -169,14 +169,14 @@ async def test_an_unforeseen_error_is_a_json_500_that_tells_no_secret(client: As
 
 
 async def test_the_root_shows_the_way(client: AsyncClient) -> None:
-    """Every link given there leads somewhere; the live one would not end."""
+    """Every link of the welcome page exists."""
     links = (await client.get("/")).json()["links"]
     for name, link in links.items():
         assert name == "live" or (await client.get(link)).status_code == 200
 
 
 async def test_the_documentation_lists_every_route_and_its_errors(app: FastAPI, client: AsyncClient) -> None:
-    """What is documented is what happens: bad input is 400 here, and FastAPI's 422 is not mentioned."""
+    """The OpenAPI document has the responses that occur: 400 for invalid input, and not FastAPI's 422."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert set(paths) == {
         "/health",
@@ -196,7 +196,7 @@ async def test_the_documentation_lists_every_route_and_its_errors(app: FastAPI, 
 
 
 async def test_the_documentation_asks_nothing_of_other_hosts(client: AsyncClient) -> None:
-    """/docs works where there is no internet: all it loads comes from this server."""
+    """/docs works offline: this server serves all its resources."""
     page = (await client.get("/docs")).text
     loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert loaded

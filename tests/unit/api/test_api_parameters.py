@@ -1,4 +1,4 @@
-"""Parameters are parsed once, and whatever comes is either a value or a sentence."""
+"""Parameters: any text is a value or an error message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ instants = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=zo
 
 
 def is_uuid(text: str) -> bool:
-    """By the standard library, and in the one form with dashes."""
+    """Whether the standard library reads it as a UUID with dashes."""
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
@@ -31,27 +31,27 @@ def is_uuid(text: str) -> bool:
 
 @given(st.uuids(), st.booleans())
 def test_a_uuid_is_read_in_any_case_and_kept_in_lower_case(value: uuid.UUID, upper: bool) -> None:
-    """Letters' case does not make another id."""
+    """UUIDs are case-insensitive."""
     assert parse_uuid(str(value).upper() if upper else str(value)) == str(value)
 
 
 @given(st.text().filter(lambda text: not is_uuid(text)))
 def test_what_is_no_uuid_is_refused(text: str) -> None:
-    """The answer is a ValueError, never anything else."""
+    """Other texts raise ValueError, and no other exception."""
     with pytest.raises(ValueError, match="expected a UUID"):
         parse_uuid(text)
 
 
 @given(instants)
 def test_an_instant_survives_its_text_form(when: datetime) -> None:
-    """ISO 8601 with any zone means the same instant, also when the client left its `+` unescaped."""
+    """ISO 8601 with any zone is accepted, also if the `+` was sent unescaped."""
     assert validate_moment(when.isoformat()) == when
     assert validate_moment(when.isoformat().replace("+", " ")) == when
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of the process cannot be changed here")
 def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's local time decides a query."""
+    """A time without a zone is UTC, whatever the zone of the process."""
     with monkeypatch.context() as changed:
         changed.setenv("TZ", "Asia/Tokyo")
         time.tzset()
@@ -80,7 +80,7 @@ def test_a_relative_time_says_how_long_ago(text: str, ago: timedelta) -> None:
 
 @given(st.one_of(st.text(), st.from_regex(r"-?[0-9]{1,12}(ms|s|m|h|d|w|y)?", fullmatch=True), st.integers()))
 def test_any_text_is_a_moment_or_a_value_error(text: object) -> None:
-    """Whatever is accepted can also be applied to the clock."""
+    """Every accepted moment can be subtracted from the time of now."""
     with suppress(ValueError):
         moment = validate_moment(text)
         assert isinstance(moment, datetime) or NOW - moment <= NOW
@@ -88,14 +88,14 @@ def test_any_text_is_a_moment_or_a_value_error(text: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "15", "15 m", "99999999w", "2026-13-01", "0001-01-01T00:00:00+14:00", 5])
 def test_what_is_no_moment_is_refused_with_what_was_expected(text: object) -> None:
-    """The sentence tells both forms, or the bound that was passed."""
+    """The message has both formats, or the limit exceeded."""
     with pytest.raises(ValueError, match="expected"):
         validate_moment(text)
 
 
 @given(instants, instants)
 def test_a_window_that_ends_before_it_begins_is_refused(since: datetime, until: datetime) -> None:
-    """An empty window is a mistake of the caller, not an empty answer."""
+    """An empty range is an error of the client."""
     window = TimeRange(since=since.isoformat(), until=until.isoformat())
     if since < until:
         assert window.bounds(NOW) == (since, until)
@@ -106,7 +106,7 @@ def test_a_window_that_ends_before_it_begins_is_refused(since: datetime, until: 
 
 @given(st.integers())
 def test_a_limit_is_between_1_and_1000(limit: int) -> None:
-    """Other numbers are refused, never clipped in silence."""
+    """Other limits are errors; they are not clipped."""
     if 1 <= limit <= 1000:
         assert EventQuery(limit=limit).limit == limit
     else:

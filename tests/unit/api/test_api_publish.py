@@ -1,4 +1,4 @@
-"""Events given over HTTP: each gets a verdict, and what is accepted is on the bus."""
+"""Events published over HTTP: each gets a verdict, and the accepted ones are on the bus."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def on_bus(bus: InProcessBus, count: int, topic: str = SINGLE_TOPIC) -> li
 
 
 async def test_a_complete_event_is_published_as_it_is(client: AsyncClient, bus: InProcessBus) -> None:
-    """Nothing of it is changed on the way."""
+    """A complete event is published unchanged."""
     event = Event.new(UNKNOWN, {"a": 1}, tenant_id="t", source="s")
     answer = await client.post(EVENTS, content=event.to_bytes())
     assert answer.status_code == 202
@@ -46,7 +46,7 @@ async def test_a_complete_event_is_published_as_it_is(client: AsyncClient, bus: 
 
 
 async def test_a_short_event_is_completed(client: AsyncClient, bus: InProcessBus) -> None:
-    """Type and payload are enough; what the catalog knows of the type is filled in."""
+    """Type and payload suffice; the catalog and defaults fill in the rest."""
     answer = await client.post(EVENTS, json={"event_type": KNOWN, "payload": QUERY})
     (result,) = answer.json()["results"]
     (event,) = await on_bus(bus, 1, "omninode.intelligence")
@@ -57,7 +57,7 @@ async def test_a_short_event_is_completed(client: AsyncClient, bus: InProcessBus
 
 
 async def test_a_visitor_event_has_a_short_name(client: AsyncClient, bus: InProcessBus) -> None:
-    """`page_visit` is sent in as the event type that it means."""
+    """`page_visit` is published as the event type it stands for."""
     full = "omninode.visitor.page.visited.v1"
     payload = example_payload(Catalog.default().event_type(full))
     await client.post(EVENTS, json={"event_type": "page_visit", "payload": payload})
@@ -66,7 +66,7 @@ async def test_a_visitor_event_has_a_short_name(client: AsyncClient, bus: InProc
 
 
 async def test_an_event_can_join_a_chain(client: AsyncClient, bus: InProcessBus) -> None:
-    """Any field given is kept, the others are filled in."""
+    """Given fields are kept, the others are filled in."""
     root = Event.new(UNKNOWN, {})
     given = {"correlation_id": root.correlation_id, "causation_id": root.event_id}
     await client.post(EVENTS, json={"event_type": UNKNOWN, "payload": {}, **given})
@@ -78,7 +78,7 @@ async def test_an_event_can_join_a_chain(client: AsyncClient, bus: InProcessBus)
 async def test_a_type_that_the_catalog_does_not_know_is_accepted_with_a_note(
     client: AsyncClient, bus: InProcessBus
 ) -> None:
-    """The catalog describes a bus, it does not own it; a domain that it does not know goes where all readers look."""
+    """A type that the catalog does not have is accepted; one of an unknown domain goes to the common topic."""
     items = [{"event_type": name, "payload": {}} for name in ("omninode.agent.thing.happened.v1", UNKNOWN)]
     results = (await client.post(EVENTS, json=items)).json()["results"]
     assert [result["verdict"] for result in results] == ["accepted"] * 2
@@ -91,7 +91,7 @@ async def test_a_type_that_the_catalog_does_not_know_is_accepted_with_a_note(
 async def test_each_item_of_many_gets_its_own_verdict(
     client: AsyncClient, bus: InProcessBus, content_type: str
 ) -> None:
-    """The good ones are published in order, the bad ones say why."""
+    """Valid items are published in order; invalid ones have details."""
     items: list[Any] = [
         {"event_type": UNKNOWN, "payload": {"n": 0}},
         {"event_type": "nonsense", "payload": {}},
@@ -115,7 +115,7 @@ async def test_each_item_of_many_gets_its_own_verdict(
 
 
 async def test_when_no_item_is_accepted_the_request_is_bad(client: AsyncClient) -> None:
-    """400 in the error form, with the verdicts beside it, fields numbered by item."""
+    """400, with verdicts, and fields prefixed by the item's index."""
     answer = await client.post(EVENTS, json=[{"payload": {}}, {"event_type": UNKNOWN}])
     assert answer.status_code == 400
     refused = IngestRefused.model_validate_json(answer.content)
@@ -125,20 +125,20 @@ async def test_when_no_item_is_accepted_the_request_is_bad(client: AsyncClient) 
 
 @pytest.mark.parametrize("body", [b"", b"nope", b"{", b"[]", b"\xff", b"[" * 2000])
 async def test_a_body_that_is_no_json_or_empty_is_refused(client: AsyncClient, body: bytes) -> None:
-    """400 in the error form."""
+    """400, as an error response."""
     answer = await client.post(EVENTS, content=body)
     assert answer.status_code == 400
     assert set(answer.json()) == {"error", "details"}
 
 
 async def test_lines_say_which_of_them_is_broken(client: AsyncClient) -> None:
-    """Counted from 1, empty lines included."""
+    """Lines are counted from 1, including empty ones."""
     answer = await client.post(EVENTS, content=b'{"a":1}\n\n{', headers={"content-type": "application/x-ndjson"})
     assert answer.json()["error"] == "the line 3 is not JSON"
 
 
 async def test_a_body_over_the_limit_is_refused(client: AsyncClient, bus: InProcessBus) -> None:
-    """413, and nothing of it is published."""
+    """413, and nothing is published."""
     body = orjson.dumps([{"event_type": UNKNOWN, "payload": {"filler": "x" * 10_000}}])
     answer = await client.post(EVENTS, content=body)
     assert answer.status_code == 413
@@ -146,7 +146,7 @@ async def test_a_body_over_the_limit_is_refused(client: AsyncClient, bus: InProc
 
 
 async def test_a_payload_too_deep_to_be_written_again_is_invalid(client: AsyncClient) -> None:
-    """It is a bad item, not a failure of the server."""
+    """It is an invalid item, not a failure of the server."""
     payload = b'{"a":' * 300 + b"1" + b"}" * 300
     answer = await client.post(EVENTS, content=b'{"event_type":"%b","payload":%b}' % (UNKNOWN.encode(), payload))
     assert answer.status_code == 400
@@ -154,7 +154,7 @@ async def test_a_payload_too_deep_to_be_written_again_is_invalid(client: AsyncCl
 
 
 async def test_a_closed_bus_is_unavailable(client: AsyncClient, bus: InProcessBus) -> None:
-    """503, and it does not claim that nothing was taken."""
+    """503, which does not exclude that some events were published."""
     await bus.close()
     answer = await client.post(EVENTS, json={"event_type": UNKNOWN, "payload": {}})
     assert answer.status_code == 503
@@ -164,7 +164,7 @@ async def test_a_closed_bus_is_unavailable(client: AsyncClient, bus: InProcessBu
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(json_values, st.fixed_dictionaries({"event_type": st.just(KNOWN), "payload": json_values})))
 async def test_no_body_makes_the_server_fail(client: AsyncClient, content: Any) -> None:
-    """Whatever JSON comes, there is a verdict or an error in the error form."""
+    """Any JSON gives verdicts or an error response."""
     answer = await client.post(EVENTS, content=json.dumps(content))
     assert answer.status_code in (202, 400)
     assert set(answer.json()) <= {"error", "details", "results", "accepted", "invalid"}

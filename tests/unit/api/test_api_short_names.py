@@ -1,4 +1,4 @@
-"""Short names of visitor events, wherever HTTP reads a name."""
+"""Short names of visitor events in queries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from eventbus.api.parameters import EventQuery, StreamQuery
 
 
 def test_filters_take_short_names() -> None:
-    """`page_visit` asks for the events that it means; other names stay."""
+    """A short name selects the event type it stands for; other names are kept."""
     full = "omninode.visitor.page.visited.v1"
     assert EventQuery.model_validate({"event_type": "page_visit"}).event_type == full
     assert StreamQuery.model_validate({"event_type": "screen_view"}).event_type == full

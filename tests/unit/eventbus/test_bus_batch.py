@@ -1,4 +1,4 @@
-"""A batch is the same as columns and encoded, and what is not a whole batch is refused."""
+"""A batch is the same as columns and encoded; other bytes are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def columns_of(rows: list[Row]) -> RecordColumns:
 
 @given(rows, st.integers(0, 2**40))
 def test_columns_to_bytes_and_back(rows: list[Row], base: int) -> None:
-    """Encoding loses nothing: keys, values, times, headers, offsets."""
+    """Encoding keeps keys, values, timestamps, headers and offsets."""
     batch = RecordBatch(base, columns_of(rows))
     again = RecordBatch.from_encoded(base + 5, batch.encoded)
     assert again.columns == batch.columns
@@ -36,7 +36,7 @@ def test_columns_to_bytes_and_back(rows: list[Row], base: int) -> None:
 
 
 def test_what_other_clients_compress_can_be_read() -> None:
-    """A compressed batch keeps its bytes but for its place, and opens to the same records."""
+    """A compressed batch keeps its bytes except for its offset, and decodes to the same records."""
     for codec in (1, 2, 3, 4):  # gzip, snappy, lz4, zstd
         builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 100_000)
         for number in range(50):
@@ -50,7 +50,7 @@ def test_what_other_clients_compress_can_be_read() -> None:
 
 
 def test_derived_headers_are_encoded() -> None:
-    """Headers that belong to the event are written out for clients that know no events."""
+    """Headers that are computed from the event are encoded for clients that do not know events."""
     event = Event.new("omninode.agent.execution.started.v1", {})
     batch = RecordBatch(0, RecordColumns([event.key], [event.to_bytes()], [5], [None]))
     assert batch.headers == [event.headers]
@@ -62,14 +62,14 @@ WHOLE = encode(0, RecordColumns([b"k"] * 3, [b"v"] * 3, [1, 2, 3], [()] * 3))
 
 @pytest.mark.parametrize("cut", range(len(WHOLE)))
 def test_a_batch_cut_short_is_refused(cut: int) -> None:
-    """No part of a batch passes for a whole one."""
+    """A part of a batch is refused."""
     with pytest.raises(CorruptBatch):
         RecordBatch.from_encoded(0, WHOLE[:cut])
 
 
 @given(st.integers(8, len(WHOLE) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
-    """Any changed byte but those of the offset and the leader epoch, which are the broker's, is refused."""
+    """A changed byte is refused, except in the offset and the leader epoch, which the broker sets."""
     spoilt = bytearray(WHOLE)
     spoilt[place] ^= change
     if 12 <= place < 16:
@@ -81,7 +81,7 @@ def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
 
 @pytest.mark.parametrize(("last_delta", "count"), [(3, 3), (2, 4), (-1, 0)])
 def test_offsets_with_gaps_are_refused(last_delta: int, count: int) -> None:
-    """A batch has as many records as offsets, and at least one, however right its checksum."""
+    """A batch needs at least one record and as many records as offsets, even with a valid checksum."""
     gapped = bytearray(WHOLE)
     gapped[23:27] = last_delta.to_bytes(4, "big", signed=True)
     gapped[57:61] = count.to_bytes(4, "big")
@@ -97,14 +97,14 @@ def test_another_format_is_refused() -> None:
 
 
 def test_two_batches_in_one_are_refused() -> None:
-    """Exactly one batch is taken; more would hide records from the index."""
+    """Exactly one batch is accepted; further ones would be missing from the index."""
     with pytest.raises(CorruptBatch, match="one batch"):
         RecordBatch.from_encoded(0, WHOLE + WHOLE)
 
 
 @given(rows, st.integers(0, 40), st.integers(0, 40))
 def test_a_cut_is_the_offsets_asked_for(rows: list[Row], one: int, other: int) -> None:
-    """Cutting by offsets gives those records at those offsets, and the batch itself when that is all of it."""
+    """A slice has the records of its offsets; it is the batch itself if it covers all of them."""
     batch = RecordBatch(100, columns_of(rows))
     start, stop = 100 + min(one, len(rows) - 1), 101 + max(one, other)
     cut = batch.slice(start, stop)
@@ -113,7 +113,7 @@ def test_a_cut_is_the_offsets_asked_for(rows: list[Row], one: int, other: int) -
 
 
 def test_records_are_consumer_records() -> None:
-    """The shortcut that makes them gives what the constructor gives."""
+    """The shortcut that builds records gives the same as their constructor."""
     batch = RecordBatch(7, RecordColumns([b"k", None], [b"v", None], [1, 2], [None, (("a", b"b"),)]))
     assert batch.records("t", 3) == [
         ConsumerRecord("t", 3, 7, 1, b"k", b"v", None),
@@ -123,7 +123,7 @@ def test_records_are_consumer_records() -> None:
 
 
 def test_the_state_can_be_seen() -> None:
-    """`repr` tells offsets, size and form."""
+    """`repr` shows offsets, size and form."""
     batch = RecordBatch(7, RecordColumns([None], [b"1234"], [1], [()]))
     assert repr(batch) == "<RecordBatch 7..7, 164 bytes, columns>"
     assert "encoded" in repr(RecordBatch.from_encoded(0, WHOLE))

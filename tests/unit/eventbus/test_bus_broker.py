@@ -1,4 +1,4 @@
-"""Topics, room and retention, without an event loop."""
+"""Topics, limits and retention, without an event loop."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def rows(count: int, timestamp: int = 0) -> RecordColumns:
 
 
 def small(records: int = 8, **options: int) -> Broker:
-    """A broker of one partition that holds so many records."""
+    """A broker with one partition per topic, which holds this many records."""
     return Broker(partitions=1, retention_bytes=records * ROW_BYTES, **options)
 
 
 def publish(broker: Broker, count: int, now: int = 0, *, force: bool = False) -> int:
-    """Put in one by one what finds room; returns how many."""
+    """Append records one by one while there is room; returns their number."""
     broker.partitions_of("t")
     for done in range(count):
         if not broker.reserve(TP, ROW_BYTES, now, force=force):
@@ -36,7 +36,7 @@ def publish(broker: Broker, count: int, now: int = 0, *, force: bool = False) ->
 
 
 def test_topics_are_made_when_used() -> None:
-    """An unknown topic gets the default number of partitions, or its own from the mapping."""
+    """A new topic gets the default number of partitions, or that of the mapping."""
     assert Broker().partitions_of("t") == 4
     assert Broker(partitions=7).partitions_of("t") == 7
     broker = Broker(partitions={"t": 2})
@@ -45,7 +45,7 @@ def test_topics_are_made_when_used() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a b", "ä", "a/b", "x" * 250, "t\n"])
 def test_bad_names_are_refused(name: str) -> None:
-    """The names that Kafka refuses, and nothing of the same call is created."""
+    """Names that Kafka refuses are refused, and no topic of the same call is created."""
     broker = Broker()
     with pytest.raises(InvalidTopic, match="topic name"):
         broker.create_topics({"good": 1, name: 1})
@@ -53,14 +53,14 @@ def test_bad_names_are_refused(name: str) -> None:
 
 
 def test_a_topic_needs_a_partition() -> None:
-    """No partitions, no topic."""
+    """A topic needs at least one partition."""
     with pytest.raises(InvalidTopic, match="at least 1 partition for topic 't', got 0"):
         Broker().create_topics({"t": 0})
 
 
 @pytest.mark.parametrize("partition", [TopicPartition("none", 0), TopicPartition("t", 1), TopicPartition("t", -1)])
 def test_what_does_not_exist_cannot_be_read(partition: TopicPartition) -> None:
-    """Neither an unknown topic nor a partition it does not have."""
+    """An unknown topic and a partition beyond its number are errors."""
     broker = Broker(partitions=1)
     broker.partitions_of("t")
     with pytest.raises(UnknownTopic):
@@ -68,7 +68,7 @@ def test_what_does_not_exist_cannot_be_read(partition: TopicPartition) -> None:
 
 
 def test_records_without_key_take_turns() -> None:
-    """Null keys go round the partitions, so that they spread evenly and the same every time; keys stay put."""
+    """Records without a key are assigned round-robin, the same at every run; a key keeps its partition."""
     broker = Broker(partitions=3)
     assert broker.route("t", [None, b"21", None, None, b"21"]) == [0, 0, 1, 2, 0]
     assert broker.route("t", [None]) == [0]
@@ -76,7 +76,7 @@ def test_records_without_key_take_turns() -> None:
 
 
 def test_appending_tells_the_listener() -> None:
-    """`on_append` hears the topic, for records and for encoded batches."""
+    """`on_append` is called with the topic, for records and for encoded batches."""
     heard: list[str] = []
     broker = Broker(partitions=1)
     broker.on_append = heard.append
@@ -88,7 +88,7 @@ def test_appending_tells_the_listener() -> None:
 
 
 def test_nobody_reading_means_the_oldest_go() -> None:
-    """Without a group to wait for, the partition never holds more than its limit."""
+    """Without a group that has yet to commit, a partition stays within its limit."""
     broker = small(8)
     assert publish(broker, 100) == 100
     statistics = broker.statistics()
@@ -99,7 +99,7 @@ def test_nobody_reading_means_the_oldest_go() -> None:
 
 
 def test_a_group_keeps_what_it_needs() -> None:
-    """With a member that has committed nothing, a full partition stays full; each commit frees what it covers."""
+    """While a member has committed nothing, a full partition stays full; each commit frees the records it covers."""
     broker = small(8)
     group = broker.group("g")
     group.join("m", {"t"}, 0)
@@ -110,7 +110,7 @@ def test_a_group_keeps_what_it_needs() -> None:
 
 
 def test_a_group_without_members_holds_nothing_back() -> None:
-    """When the last member has gone, publishing goes on, whatever is uncommitted."""
+    """Once the last member has left, uncommitted records no longer block publishing."""
     broker = small(8)
     broker.group("g").join("m", {"t"}, 0)
     assert publish(broker, 100) == 8
@@ -119,14 +119,14 @@ def test_a_group_without_members_holds_nothing_back() -> None:
 
 
 def test_other_topics_are_no_reason_to_wait() -> None:
-    """A group holds back only the topics that its members read."""
+    """A group blocks only the topics to which its members are subscribed."""
     broker = small(8)
     broker.group("g").join("m", {"other"}, 0)
     assert publish(broker, 100) == 100
 
 
 def test_force_takes_what_is_needed() -> None:
-    """By force there is room even where a group waits."""
+    """With `force`, records are trimmed even if a group has yet to commit them."""
     broker = small(8)
     broker.group("g").join("m", {"t"}, 0)
     assert publish(broker, 100, force=True) == 100
@@ -134,7 +134,7 @@ def test_force_takes_what_is_needed() -> None:
 
 
 def test_one_run_is_let_in_whatever_its_size() -> None:
-    """A run beyond the limit enters an empty partition: it could never come in otherwise."""
+    """A run beyond the limit fits into an empty partition, since it would never fit otherwise."""
     broker = small(4)
     broker.partitions_of("t")
     assert broker.reserve(TP, 50 * ROW_BYTES, 0)
@@ -144,7 +144,7 @@ def test_one_run_is_let_in_whatever_its_size() -> None:
 
 
 def test_retention_by_time_goes_by_the_records() -> None:
-    """Batches whose records are all too old go, at the first look after it; younger ones stay."""
+    """The first check drops batches whose records are all too old, and keeps younger ones."""
     broker = Broker(partitions=1, retention_ms=10_000, retention_bytes=1)  # one record, one batch
     broker.partitions_of("t")
     for timestamp in (1_000, 5_000, 9_000):
@@ -158,7 +158,7 @@ def test_retention_by_time_goes_by_the_records() -> None:
 
 
 def test_deleting_a_topic_takes_its_offsets_along() -> None:
-    """A topic of the same name starts anew, for groups as well."""
+    """A new topic of the same name starts at offset 0, for groups as well."""
     broker = small()
     publish(broker, 3)
     broker.group("g").commit({TP: 3})
@@ -171,7 +171,7 @@ def test_deleting_a_topic_takes_its_offsets_along() -> None:
 
 
 def test_clearing_keeps_topics_and_members() -> None:
-    """After `clear` there are the same topics, empty, and the members must come back."""
+    """After `clear`, the same topics exist, empty, and the members must rejoin."""
     broker = small()
     publish(broker, 3)
     broker.group("g").join("m", {"t"}, 0)
@@ -182,7 +182,7 @@ def test_clearing_keeps_topics_and_members() -> None:
 
 
 def test_lag_is_what_is_left_to_commit() -> None:
-    """Lag counts records that are there and not committed; trimmed ones are nobody's work any more."""
+    """Lag counts records in the log that are not committed; trimmed records do not count."""
     broker = small(8)
     publish(broker, 5)
     group = broker.group("g")
@@ -197,7 +197,7 @@ def test_lag_is_what_is_left_to_commit() -> None:
 
 
 def test_statistics_are_a_snapshot() -> None:
-    """What was read does not change with the broker, and cannot be changed."""
+    """Statistics are immutable and do not change with the broker."""
     broker = small()
     publish(broker, 2)
     before = broker.statistics()
@@ -208,7 +208,7 @@ def test_statistics_are_a_snapshot() -> None:
 
 
 def test_tools_commit_only_when_nobody_is_there() -> None:
-    """Offsets of a running group are its members' to set."""
+    """While a group has members, only they may commit its offsets."""
     broker = small()
     broker.group("g").join("m", {"t"}, 0)
     with pytest.raises(UnknownMember):
@@ -216,7 +216,7 @@ def test_tools_commit_only_when_nobody_is_there() -> None:
 
 
 def test_what_is_counted_is_what_is_held() -> None:
-    """Sizes are memory, not payload: what Python really holds stays within a sixth of the count."""
+    """Sizes are memory, not payload: the memory that Python allocates is within a sixth of the count."""
     broker = Broker(partitions=1)
     broker.partitions_of("t")
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to move."""
+"""The clock that a test advances, and the system's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eventbus import ManualClock, SystemClock
 
 
 def test_a_manual_clock_moves_by_hand() -> None:
-    """It shows the start, and then what was added."""
+    """It shows the start plus all advances."""
     clock = ManualClock(1000)
     clock.advance(500)
     clock.advance(0)
@@ -19,7 +19,7 @@ def test_a_manual_clock_moves_by_hand() -> None:
 
 
 def test_time_does_not_go_back() -> None:
-    """A negative step is a mistake, and changes nothing."""
+    """A negative step is an error and changes nothing."""
     clock = ManualClock(1000)
     with pytest.raises(ValueError, match="at least 0 ms, got -1"):
         clock.advance(-1)
@@ -27,6 +27,6 @@ def test_time_does_not_go_back() -> None:
 
 
 def test_the_system_clock_counts_milliseconds_since_1970() -> None:
-    """It lies between two looks at the machine's own."""
+    """Its time lies between two readings of the system's time."""
     before = time.time_ns() // 1_000_000
     assert before <= SystemClock().now_ms() <= time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""The consumer below subscriptions: whole batches, positions, and a rebalance that tells what it takes and gives."""
+"""The consumer below subscriptions: whole batches, positions, and rebalance notifications."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = frozenset(TopicPartition("t", partition) for partition in range(4))
 
 
 class Heard:
-    """A consumer's rebalances, in order."""
+    """Records the rebalances of a consumer, in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Partitions, Partitions]] = []
@@ -34,7 +34,7 @@ class Heard:
 
 
 def records(count: int, topic: str = "t") -> list[ProducerRecord]:
-    """Without keys: they go round the partitions."""
+    """Records without keys, which are assigned round-robin."""
     return [ProducerRecord(topic, None, b"%d" % number, number, ()) for number in range(count)]
 
 
@@ -53,7 +53,7 @@ async def joined(consumer: InProcessConsumer) -> InProcessConsumer:
 
 
 async def test_poll_gives_columns_by_partition() -> None:
-    """Batches come under their partitions, as columns, up to the number asked for over all of them."""
+    """Batches are given by partition, as columns, up to `max_records` over all partitions."""
     bus = InProcessBus()
     await bus.publish_many(records(100))
     consumer = bus.consumer("t", group="g")
@@ -69,7 +69,7 @@ async def test_poll_gives_columns_by_partition() -> None:
 
 
 async def test_no_partition_starves() -> None:
-    """However small the polls, every partition has its turn."""
+    """Every partition has its turn, however small the polls."""
     bus = InProcessBus()
     await bus.publish_many(records(4000))
     consumer = bus.consumer("t")
@@ -77,7 +77,7 @@ async def test_no_partition_starves() -> None:
 
 
 async def test_poll_without_news() -> None:
-    """A timeout of 0 only looks; waiting ends with the first record."""
+    """A timeout of 0 does not wait; other waits end with the first record."""
     bus = InProcessBus()
     consumer = bus.consumer("t", group="g")
     assert await consumer.poll(timeout=0) == {}
@@ -89,7 +89,7 @@ async def test_poll_without_news() -> None:
 
 
 async def test_positions_commits_and_ends() -> None:
-    """What a consumer can ask about its partitions."""
+    """A consumer knows its positions, the beginnings and the ends of its partitions."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(10))
     partition = TopicPartition("t", 0)
@@ -107,7 +107,7 @@ async def test_positions_commits_and_ends() -> None:
 
 
 async def test_seek_wakes_a_poll_that_waits() -> None:
-    """A position moved back is read at once."""
+    """Records after a position moved back are polled at once."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(3))
     consumer = bus.consumer("t")
@@ -120,7 +120,7 @@ async def test_seek_wakes_a_poll_that_waits() -> None:
 
 @pytest.mark.parametrize("offset", [-1, 4])
 async def test_seek_stays_within_the_log(offset: int) -> None:
-    """There is nothing before the start and nothing behind the end; the position stays."""
+    """A seek before the beginning or after the end is refused, and the position stays."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(3))
     consumer = await joined(bus.consumer("t"))
@@ -130,7 +130,7 @@ async def test_seek_stays_within_the_log(offset: int) -> None:
 
 
 async def test_paused_partitions_are_left_alone() -> None:
-    """`pause` stops partitions, `resume` brings their records, none lost."""
+    """`pause` stops partitions, and `resume` delivers their records without loss."""
     bus = InProcessBus()
     await bus.publish_many(records(8))
     consumer = await joined(bus.consumer("t", group="g"))
@@ -145,7 +145,7 @@ async def test_paused_partitions_are_left_alone() -> None:
 
 
 async def test_a_rebalance_takes_all_then_gives() -> None:
-    """The first member hears of the loss of all partitions before the second has any, and then of its share."""
+    """The first member is notified of all its revoked partitions before the second has any, and then of its share."""
     bus = InProcessBus()
     first_heard, second_heard = Heard(), Heard()
     first = bus.consumer("t", group="g", on_rebalance=first_heard)
@@ -166,7 +166,7 @@ async def test_a_rebalance_takes_all_then_gives() -> None:
 
 
 async def test_commits_are_good_while_told_of_the_loss() -> None:
-    """`on_rebalance` may be a coroutine function that notes what was done, and the next owner goes on there."""
+    """`on_rebalance` may be a coroutine function that commits; the next owner continues at those offsets."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(10))
     partition = TopicPartition("t", 0)
@@ -188,7 +188,7 @@ async def test_commits_are_good_while_told_of_the_loss() -> None:
 
 
 async def test_a_member_with_records_in_hand_is_waited_for() -> None:
-    """A newcomer gets nothing until the records in hand are done, so nobody works on the same ones."""
+    """A new member gets no partitions while records are in flight, so that no record is processed twice at once."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(10))
     old, new = bus.consumer("t", group="g"), bus.consumer("t", group="g")
@@ -203,7 +203,7 @@ async def test_a_member_with_records_in_hand_is_waited_for() -> None:
 
 
 async def test_a_member_that_does_not_come_back_is_put_out() -> None:
-    """After `rebalance_timeout_ms` the others go on without it; its commit is refused; it may join again."""
+    """After `rebalance_timeout_ms`, the others continue without it; its commit is refused, and it may rejoin."""
     clock = ManualClock()
     bus = InProcessBus(partitions=1, rebalance_timeout_ms=1, clock=clock)
     await bus.publish_many(records(3))
@@ -227,7 +227,7 @@ async def test_a_member_that_does_not_come_back_is_put_out() -> None:
 
 
 async def test_a_silent_member_is_put_out_but_not_one_that_waits() -> None:
-    """`session_timeout_ms` is about members that ask for nothing, not about those for whom nothing comes."""
+    """`session_timeout_ms` evicts members that do not poll, but not those that wait in `poll`."""
     clock = ManualClock()
     bus = InProcessBus(partitions=1, session_timeout_ms=1000, clock=clock)
     await bus.publish_many(records(1))
@@ -246,7 +246,7 @@ async def test_a_silent_member_is_put_out_but_not_one_that_waits() -> None:
 
 
 async def test_a_group_with_more_members_than_partitions() -> None:
-    """Whoever gets no partition waits, and takes over when somebody leaves."""
+    """A member without partitions waits, and takes over when another leaves."""
     bus = InProcessBus(partitions=1)
     consumers = [await joined(bus.consumer("t", group="g")) for _ in range(3)]
     assert sorted(len(consumer.assignment()) for consumer in consumers) == [0, 0, 1]
@@ -259,7 +259,7 @@ async def test_a_group_with_more_members_than_partitions() -> None:
 
 
 async def test_members_may_read_different_topics() -> None:
-    """A topic's partitions go only to members that read it."""
+    """Partitions are assigned only to members that are subscribed to their topic."""
     bus = InProcessBus(partitions=2)
     one = await joined(bus.consumer(["a", "b"], group="g"))
     other = await joined(bus.consumer("b", group="g"))
@@ -268,7 +268,7 @@ async def test_members_may_read_different_topics() -> None:
 
 
 async def test_what_is_not_assigned_cannot_be_moved() -> None:
-    """Positions and commits are for the partitions of this consumer."""
+    """Positions and commits are limited to the partitions of the consumer."""
     bus = InProcessBus(partitions=1)
     consumer = await joined(bus.consumer("t", group="g"))
     elsewhere = TopicPartition("t", 5)
@@ -282,7 +282,7 @@ async def test_what_is_not_assigned_cannot_be_moved() -> None:
 
 
 async def test_one_task_at_a_time_polls() -> None:
-    """Two tasks on one consumer would mix up what each has in hand; the second is told so."""
+    """Two tasks could not tell whose records are in flight, so the second one gets an error."""
     bus = InProcessBus()
     consumer = bus.consumer("t", group="g")
     waiting = asyncio.create_task(consumer.poll())
@@ -294,7 +294,7 @@ async def test_one_task_at_a_time_polls() -> None:
 
 
 async def test_a_rebalance_that_could_not_be_told_is_told_again() -> None:
-    """When the callback fails, the partitions are not taken over silently."""
+    """If the callback fails, the partitions are not assigned."""
     heard = Heard()
 
     def at_the_second_time(assigned: Partitions, revoked: Partitions) -> None:
@@ -319,7 +319,7 @@ async def test_a_lone_reader_has_nothing_to_commit() -> None:
 
 
 async def test_closing_ends_a_poll_that_waits() -> None:
-    """A closed consumer says so, to those who wait and to those who come."""
+    """A closed consumer raises BusClosed in running and in later calls."""
     bus = InProcessBus()
     consumer = bus.consumer("t", group="g")
     waiting = asyncio.create_task(consumer.poll())
@@ -334,6 +334,6 @@ async def test_closing_ends_a_poll_that_waits() -> None:
 
 
 async def test_the_state_can_be_seen() -> None:
-    """`repr` tells who it is and what it reads."""
+    """`repr` shows its id and topics."""
     consumer = await joined(InProcessBus().consumer(["t", "u"], group="g"))
     assert repr(consumer) == "<InProcessConsumer g-1 t, u partitions=8>"

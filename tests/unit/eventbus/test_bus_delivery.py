@@ -1,4 +1,4 @@
-"""What reaches a group, whatever its members do: nothing skipped, and nothing twice unless somebody died."""
+"""Delivery to a group: no record is skipped, and none is delivered twice unless a member died."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Action = tuple[str, int]
 
 
 class Group:
-    """Members of one group that do what they are told; a clock that stands still, so nobody is put out for slowness."""
+    """Members of a group that follow instructions; the clock stands still, so that none is evicted."""
 
     def __init__(self) -> None:
         self.bus = InProcessBus(partitions=3, clock=ManualClock())
         self.members: dict[int, InProcessConsumer] = {}
         self.delivered: dict[TopicPartition, list[int]] = defaultdict(list)
-        """The offsets handed out, in the order in which they were."""
+        """The delivered offsets, in order of delivery."""
         self.published = 0
 
     async def play(self, actions: list[Action]) -> None:
@@ -42,13 +42,13 @@ class Group:
                 await self.step(number)
 
     async def publish(self, count: int) -> None:
-        """Half of the records have a key, half go round."""
+        """Half of the records have a key, the others are assigned round-robin."""
         keys = [b"%d" % number if number % 2 else None for number in range(count)]
         await self.bus.publish_many([ProducerRecord("t", key, b"", 0, ()) for key in keys])
         self.published += count
 
     async def step(self, number: int) -> None:
-        """A member finishes what it has, if anything, and takes more, if there is any; it joins when it must."""
+        """A member finishes its records, if it has some, and polls for more; it joins if it has to."""
         member = self.members.get(number)
         if member is None:
             member = self.members[number] = self.bus.consumer("t", group="g")
@@ -74,7 +74,7 @@ class Group:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(publish | step | leave, max_size=60))
 def test_exactly_once_while_everybody_finishes(actions: list[Action]) -> None:
-    """However members come and go, each record is handed out once, in order, as long as they finish what they have."""
+    """Each record is delivered once and in order, as long as members finish their records before they leave."""
     group = Group()
     asyncio.run(group.play(actions))
     for partition, offsets in group.delivered.items():
@@ -85,7 +85,7 @@ def test_exactly_once_while_everybody_finishes(actions: list[Action]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(publish | step | leave | die, max_size=60))
 def test_at_least_once_whoever_dies(actions: list[Action]) -> None:
-    """When members die over their records, these come again; none is skipped, and what comes again comes in order."""
+    """When members die, their records are delivered again; none is skipped, and order is kept."""
     group = Group()
     asyncio.run(group.play(actions))
     seen = 0

@@ -1,4 +1,4 @@
-"""The event's form, its bytes, and what is refused."""
+"""The fields of an event, its bytes, and what is invalid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ payloads = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers(-(
 
 @given(instants, offsets, payloads)
 def test_bytes_are_the_documented_form_in_any_zone(when: datetime, zone: timezone, payload: dict[str, Any]) -> None:
-    """Whatever the time and its zone, the bytes are the fields in order, the time in UTC with six decimals and Z."""
+    """For any time and zone, the bytes have the fields in order, and the time in UTC with six decimals and Z."""
     event = Event.from_dict(VALID).evolve(timestamp=when.astimezone(zone), payload=payload)
     fields = orjson.loads(event.to_bytes())
     assert tuple(fields) == FIELDS
@@ -82,7 +82,7 @@ def test_a_missing_field_is_named(field: str) -> None:
     ],
 )
 def test_a_wrong_field_is_named_with_what_came(field: str, value: Any) -> None:
-    """The error names the field and shows the value, or the fields there are."""
+    """The error names the field and shows the value, or the known fields."""
     with pytest.raises(InvalidEvent, match=f"^{field}: ") as caught:
         Event.from_dict(VALID | {field: value})
     assert caught.value.field == field
@@ -91,7 +91,7 @@ def test_a_wrong_field_is_named_with_what_came(field: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"null", b"7", b"\xff", b'"text"'])
 def test_what_is_no_object_is_refused_whole(value: bytes) -> None:
-    """Bytes that are no JSON object are an InvalidEvent without a field, and never another exception."""
+    """Bytes that are not a JSON object raise InvalidEvent without a field, and no other exception."""
     with pytest.raises(InvalidEvent, match="expected a JSON object") as caught:
         Event.from_bytes(value)
     assert caught.value.field is None
@@ -99,7 +99,7 @@ def test_what_is_no_object_is_refused_whole(value: bytes) -> None:
 
 
 def test_a_root_is_its_own_correlation() -> None:
-    """An event without a cause starts a chain that carries its id."""
+    """An event without a cause starts a chain whose id is its own."""
     root = Event.new(TYPE, {})
     assert root.correlation_id == root.event_id
     assert root.causation_id is None
@@ -107,7 +107,7 @@ def test_a_root_is_its_own_correlation() -> None:
 
 
 def test_an_effect_belongs_to_its_cause() -> None:
-    """An effect has the chain, tenant and namespace of its cause, and names it."""
+    """An effect has the chain, tenant and namespace of its cause, and its id as causation id."""
     root = Event.new(TYPE, {}, tenant_id="acme", namespace="live")
     effect = Event.new(TYPE, {}, cause=root)
     assert (effect.correlation_id, effect.causation_id) == (root.event_id, root.event_id)
@@ -116,13 +116,13 @@ def test_an_effect_belongs_to_its_cause() -> None:
 
 
 def test_new_refuses_what_is_no_event() -> None:
-    """An event made by hand is checked as one that came in."""
+    """`Event.new` validates as `from_dict` does."""
     with pytest.raises(InvalidEvent, match="event_type"):
         Event.new("nonsense", {})
 
 
 def test_a_time_without_zone_is_refused() -> None:
-    """`datetime.now()` without a zone does not say when."""
+    """A time without a zone is ambiguous and refused."""
     with pytest.raises(InvalidEvent, match="timestamp: expected ISO 8601 with a zone"):
         Event.new(TYPE, {}, timestamp=datetime(2026, 1, 1))
 
@@ -130,7 +130,7 @@ def test_a_time_without_zone_is_refused() -> None:
 @pytest.mark.parametrize("when", [NOON, NOON + timedelta(microseconds=1)])
 @pytest.mark.parametrize("value", [2**70, {1, 2}, object(), {1: 2}])
 def test_a_payload_beyond_json_is_refused(value: object, when: datetime) -> None:
-    """What JSON has no form for is the payload's fault, and named so."""
+    """A value that JSON cannot represent is reported as an error of the payload."""
     with pytest.raises(InvalidEvent, match=r"^payload: expected values that JSON can represent"):
         Event.new(TYPE, {"value": value}, timestamp=when).to_bytes()
 
@@ -148,13 +148,13 @@ def test_headers_are_those_of_the_envelope() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[1]", b"{}", b'{"event_id": 1}', b'"x"'])
 def test_poison_has_no_headers(value: bytes | None) -> None:
-    """A value that is no event gives no headers, and no error."""
+    """A value that is not an event has no headers, and raises no error."""
     assert headers_of(value) == ()
 
 
 @given(st.integers(0, 2**47 * 1000), st.integers(0, 2**62 - 1))
 def test_uuid7_keeps_time_and_bits(time_us: int, bits: int) -> None:
-    """Version 7, variant 10, milliseconds in front, the fraction behind, the given bits at the end (RFC 9562)."""
+    """Version 7, variant 10, milliseconds first, then their fraction, then the given bits (RFC 9562)."""
     text = uuid7(time_us, bits)
     number = int(text.replace("-", ""), 16)
     assert [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12]
@@ -166,7 +166,7 @@ def test_uuid7_keeps_time_and_bits(time_us: int, bits: int) -> None:
 
 @given(st.lists(st.integers(0, 2**45), min_size=2))
 def test_uuid7_sorts_by_time(times: list[int]) -> None:
-    """Ids of later microseconds never sort before those of earlier ones."""
+    """Ids of later microseconds do not sort before those of earlier ones."""
     times.sort()
     ids = [uuid7(time_us, 0) for time_us in times]
     assert ids == sorted(ids)
@@ -174,10 +174,10 @@ def test_uuid7_sorts_by_time(times: list[int]) -> None:
 
 @given(instants)
 def test_microseconds_are_exact(when: datetime) -> None:
-    """No float on the way: the instant can be had back."""
+    """The conversion is exact, so that the time can be restored."""
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds(when)) == when
 
 
 def test_the_domain_is_the_first_two_words() -> None:
-    """Topics are named by domain."""
+    """The domain is the first two words of the type."""
     assert domain_of("omninode.agent.execution.started.v1") == "omninode.agent"

@@ -1,4 +1,4 @@
-"""The laws of consumer groups, over random histories of members that come, go, fall silent and commit."""
+"""Invariants of consumer groups, over random histories of members that join, leave, expire and commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def new_group() -> ConsumerGroup:
 
 
 class GroupMachine(RuleBasedStateMachine):
-    """Members act as they please; the group's promises hold all the while."""
+    """Members act in any order; the invariants hold after each step."""
 
     @initialize()
     def start(self) -> None:
@@ -32,7 +32,7 @@ class GroupMachine(RuleBasedStateMachine):
         self.generation = 0
         self.last_heartbeat: dict[str, int] = {}
         self.held: dict[str, int] = {}
-        """Generation in which each member took its partitions."""
+        """The generation in which each member took its partitions."""
 
     @rule(name=names, topics=topic_sets)
     def join(self, name: str, topics: frozenset[str]) -> None:
@@ -204,7 +204,7 @@ def test_range_assignment_is_even_and_in_runs(members: dict[str, frozenset[str]]
 
 
 def test_the_state_can_be_seen() -> None:
-    """`repr` tells where the group stands."""
+    """`repr` shows state, generation and members."""
     group = new_group()
     group.join("m1", {"a"}, 0)
     assert repr(group) == "<ConsumerGroup g STABLE generation=1 members=1>"

@@ -1,4 +1,4 @@
-"""What an import may cost, and that everything promised is there."""
+"""The cost of imports, and the public names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAVY = {"asyncio", "aiokafka", "numpy", "kio", "pydantic", "faust", "asyncpg", 
 
 
 def loaded_by(statement: str) -> set[str]:
-    """The heavy modules that a fresh interpreter has after a statement."""
+    """The heavy modules that a fresh interpreter has loaded after a statement."""
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     return HEAVY & set(done.stdout.split())
@@ -32,25 +32,25 @@ def loaded_by(statement: str) -> set[str]:
     ],
 )
 def test_imports_stay_cheap(statement: str, allowed: set[str]) -> None:
-    """Nothing heavy is imported before it is needed."""
+    """Heavy modules are imported at first use."""
     assert loaded_by(statement) <= allowed
 
 
 def test_every_public_name_is_there() -> None:
-    """`__all__` promises nothing that cannot be had, and is sorted."""
+    """Every name of `__all__` can be imported, and the list is sorted."""
     assert list(eventbus.__all__) == sorted(eventbus.__all__)
     for name in eventbus.__all__:
         assert getattr(eventbus, name).__name__ == name
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """Looking names up late does not hide mistakes."""
+    """Lazy names do not hide mistakes."""
     with pytest.raises(AttributeError, match="module 'eventbus' has no attribute 'Nothing'"):
         _ = eventbus.Nothing
 
 
 def test_every_error_has_the_one_root() -> None:
-    """`except EventBusError` is enough, and an error raised without words says what its docstring says."""
+    """Every public error is an `EventBusError`, whose default message is its docstring."""
     names = [getattr(eventbus, name) for name in eventbus.__all__]
     errors = [thing for thing in names if isinstance(thing, type) and issubclass(thing, Exception)]
     assert len(errors) > 10

@@ -1,4 +1,4 @@
-"""The in-process bus: bounded memory by declared policy, inspection, and an end that leaves nothing behind."""
+"""The in-process bus: bounded memory, inspection, and cleanup."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def event(number: int, **changes: object) -> Event:
 
 
 def record(number: int, topic: str = "t") -> ProducerRecord:
-    """`ROW_BYTES` in memory."""
+    """A record of `ROW_BYTES` in memory."""
     return ProducerRecord(topic, None, b"%040d" % number, NOON_MS + number, ())
 
 
 def small(**options: object) -> InProcessBus:
-    """A bus of one partition for each topic, that holds eight records in it."""
+    """A bus with one partition per topic that holds eight records."""
     return InProcessBus(partitions=1, retention_bytes=8 * ROW_BYTES, **options)  # type: ignore[arg-type]
 
 
 async def turns(count: int = 20) -> None:
-    """Let everything that can go on go on."""
+    """Let all runnable tasks run."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -60,7 +60,7 @@ async def stop(*tasks: asyncio.Task[object]) -> None:
 
 
 async def test_a_publisher_waits_for_the_slowest_group() -> None:
-    """With `block`, publishing goes on as the group commits, nothing is lost, and no more is kept than the limit."""
+    """With `block`, publishing continues as the group commits; no record is lost, and the limit holds."""
     bus = small()
     async with bus.subscribe("t", group="slow") as slow:
         publisher = asyncio.create_task(bus.publish_many(map(record, range(100))))
@@ -79,7 +79,7 @@ async def test_a_publisher_waits_for_the_slowest_group() -> None:
 
 
 async def test_a_publisher_waits_only_for_groups_with_members() -> None:
-    """When the last member leaves, the publisher that waited for it goes on."""
+    """When the last member leaves, the waiting publisher continues."""
     bus = small()
     async with bus.subscribe("t", group="slow"):
         publisher = asyncio.create_task(bus.publish_many(map(record, range(100))))
@@ -89,7 +89,7 @@ async def test_a_publisher_waits_only_for_groups_with_members() -> None:
 
 
 async def test_readers_without_group_hold_nobody_back() -> None:
-    """A lone reader that is too slow loses records, and can see how many."""
+    """A slow reader without a group loses records and counts them."""
     bus = small()
     async with bus.subscribe("t") as reader:
         await bus.publish_many(map(record, range(100)))
@@ -98,7 +98,7 @@ async def test_readers_without_group_hold_nobody_back() -> None:
 
 
 async def test_waiting_ends_with_an_error_that_names_the_group() -> None:
-    """A publisher does not wait for ever: after `max_block_ms` it is told who holds it up."""
+    """After `max_block_ms`, publishing raises an error that names the slow group."""
     bus = small(max_block_ms=0)
     async with bus.subscribe("t", group="stuck"):
         with pytest.raises(BufferFull, match="not yet committed by group stuck"):
@@ -107,7 +107,7 @@ async def test_waiting_ends_with_an_error_that_names_the_group() -> None:
 
 
 async def test_raise_refuses_at_once() -> None:
-    """With `raise`, a full partition is the publisher's to handle."""
+    """With `raise`, a full partition is an error."""
     bus = small(on_full="raise")
     async with bus.subscribe("t", group="slow") as slow:
         with pytest.raises(BufferFull):
@@ -119,7 +119,7 @@ async def test_raise_refuses_at_once() -> None:
 
 
 async def test_drop_oldest_counts_what_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    """With `drop_oldest`, losses are counted on the subscription and in the statistics, and logged once."""
+    """With `drop_oldest`, lost records are counted by subscription and statistics, and logged once."""
     bus = small(on_full="drop_oldest")
     async with bus.subscribe("t", group="slow") as slow:
         first = await anext(slow) if await bus.publish_many([record(0)]) else None
@@ -138,7 +138,7 @@ async def test_drop_oldest_counts_what_is_lost(caplog: pytest.LogCaptureFixture)
 
 
 async def test_a_blocked_publisher_can_be_cancelled() -> None:
-    """Cancelling leaves no waiter behind, and nothing half-done."""
+    """Cancelling leaves no waiter behind and no record in the log."""
     bus = small()
     async with bus.subscribe("t", group="slow"):
         publisher = asyncio.create_task(bus.publish_many(map(record, range(9))))
@@ -149,7 +149,7 @@ async def test_a_blocked_publisher_can_be_cancelled() -> None:
 
 
 async def test_a_publisher_cancelled_at_its_turn_has_published_nothing() -> None:
-    """Nothing is in the log that the publisher was not told of."""
+    """A chunk whose publishing was cancelled before it began is not in the log."""
     bus = small()
     publisher = asyncio.create_task(bus.publish_many([record(0)]))
     await asyncio.sleep(0)
@@ -159,7 +159,7 @@ async def test_a_publisher_cancelled_at_its_turn_has_published_nothing() -> None
 
 
 async def test_closing_the_bus_ends_waiting_publishers() -> None:
-    """A publisher that waits for room learns that there will be none."""
+    """A publisher that waits for room gets BusClosed."""
     bus = small()
     async with bus.subscribe("t", group="slow"):
         publisher = asyncio.create_task(bus.publish_many(map(record, range(9))))
@@ -170,7 +170,7 @@ async def test_closing_the_bus_ends_waiting_publishers() -> None:
 
 
 async def test_a_large_run_is_trimmed_in_parts() -> None:
-    """A run many times the limit goes through a full partition bit by bit, in order, within the limit."""
+    """A run of many times the limit passes through a full partition in parts, in order, within the limit."""
     bus = small()
     seen: list[int] = []
 
@@ -191,7 +191,7 @@ async def test_a_large_run_is_trimmed_in_parts() -> None:
 
 
 async def test_publishing_in_a_tight_loop_lets_others_run() -> None:
-    """`await publish` in a loop does not starve the consumers, although it never has to wait."""
+    """`await publish` in a loop does not starve consumers."""
     bus = InProcessBus()
     reader = bus.subscribe("omninode.agent", group="g")
     task = asyncio.create_task(anext(reader))
@@ -202,7 +202,7 @@ async def test_publishing_in_a_tight_loop_lets_others_run() -> None:
 
 
 async def test_reading_a_long_backlog_lets_others_run() -> None:
-    """A reader that never has to wait still gives the others their turn."""
+    """A reader with a backlog does not starve other tasks."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(5000)))
     turns_taken = 0
@@ -236,7 +236,7 @@ async def test_the_strategy_names_the_topic(strategy: str, topic: str) -> None:
 
 
 async def test_retention_by_time_follows_the_clock() -> None:
-    """Records older than `retention_ms` are gone when the clock says so, without any of it being waited for."""
+    """Records older than `retention_ms` are dropped once the clock has advanced, without waiting."""
     clock = ManualClock(NOON_MS)
     bus = InProcessBus(retention_ms=60_000, retention_bytes=4_000, clock=clock)  # small batches: one record each
     await bus.publish(event(0))
@@ -248,13 +248,13 @@ async def test_retention_by_time_follows_the_clock() -> None:
 
 
 async def test_a_bad_topic_is_refused() -> None:
-    """A topic name that Kafka would refuse is refused here too."""
+    """A topic name that Kafka would refuse is refused."""
     with pytest.raises(InvalidTopic):
         await InProcessBus().publish(event(1), topic="no spaces")
 
 
 async def test_deleting_a_topic_under_its_readers() -> None:
-    """Readers of a deleted topic go on with the new one of that name."""
+    """Readers of a deleted topic continue with the new topic of that name."""
     bus = InProcessBus()
     async with bus.subscribe("t") as lone, bus.subscribe("t", group="g") as member:
         await bus.publish_many([record(1)])
@@ -268,7 +268,7 @@ async def test_deleting_a_topic_under_its_readers() -> None:
 
 
 async def test_records_and_events_can_be_listed() -> None:
-    """Tests look at what was published: all of it, or by topic, key, type and chain; events by their time."""
+    """The log can be inspected by topic, key, type and chain; events are sorted by time."""
     bus = InProcessBus()
     later, sooner = event(2), event(1)
     effect = Event.new("omninode.agent.execution.completed.v1", {}, cause=later, timestamp=NOON + timedelta(seconds=3))
@@ -286,7 +286,7 @@ async def test_records_and_events_can_be_listed() -> None:
 
 
 async def test_settled_waits_for_the_last_commit() -> None:
-    """`settled` returns when all that was there at the call is committed, not when it was only handed out."""
+    """`settled` returns when all records present at the call are committed, not merely delivered."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(10)))
     async with bus.subscribe("t", group="g") as member:
@@ -301,7 +301,7 @@ async def test_settled_waits_for_the_last_commit() -> None:
 
 
 async def test_settled_is_about_the_records_there_at_the_call() -> None:
-    """Records that come later do not keep it waiting."""
+    """Later records do not prolong it."""
     bus = InProcessBus()
     await bus.publish_many([record(1)])
     async with bus.subscribe("t", group="g") as member:
@@ -314,7 +314,7 @@ async def test_settled_is_about_the_records_there_at_the_call() -> None:
 
 
 async def test_settled_gives_consumers_just_started_their_turn() -> None:
-    """A consumer whose task was created on the line before is not missed."""
+    """A consumer whose task was just created is waited for."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(10)))
     seen = []
@@ -330,7 +330,7 @@ async def test_settled_gives_consumers_just_started_their_turn() -> None:
 
 
 async def test_settled_raises_instead_of_hanging() -> None:
-    """A group without members will never get there, whether it had some or never existed."""
+    """A group that has no members, or does not exist, raises NoActiveMembers."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(5)))
     with pytest.raises(NoActiveMembers, match="no member of a group 'typo'"):
@@ -346,7 +346,7 @@ async def test_settled_raises_instead_of_hanging() -> None:
 
 
 async def test_settled_without_members_is_fine_when_nothing_is_left() -> None:
-    """A group that finished and left is settled."""
+    """A group that has committed everything and left is settled."""
     bus = InProcessBus()
     await bus.publish_many([record(1)])
     async with bus.subscribe("t", group="g") as member:
@@ -355,7 +355,7 @@ async def test_settled_without_members_is_fine_when_nothing_is_left() -> None:
 
 
 async def test_reset_begins_anew() -> None:
-    """After `reset` there is nothing, offsets begin at 0, and open subscriptions get what comes next."""
+    """After `reset`, the log is empty, offsets start at 0, and open subscriptions get new records."""
     bus = InProcessBus()
     identity = bus.id
     async with bus.subscribe("t") as lone, bus.subscribe("t", group="g") as member:
@@ -373,7 +373,7 @@ async def test_reset_begins_anew() -> None:
 
 
 async def test_reset_settles_what_waits() -> None:
-    """Records that are gone need not be processed."""
+    """Trimmed records need not be processed."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(10)))
     async with bus.subscribe("t", group="g"):
@@ -384,7 +384,7 @@ async def test_reset_settles_what_waits() -> None:
 
 
 async def test_a_closed_bus_can_still_be_looked_into() -> None:
-    """A test may close the bus first and ask questions afterwards."""
+    """A closed bus can still be inspected."""
     async with InProcessBus() as bus:
         await bus.publish(event(1))
     assert len(bus.events()) == 1
@@ -399,7 +399,7 @@ async def test_a_closed_bus_can_still_be_looked_into() -> None:
 
 
 async def test_break_leaves_the_group() -> None:
-    """A subscription nobody holds any more is no member: nobody waits for it."""
+    """A subscription without references leaves its group."""
     bus = InProcessBus()
     await bus.publish_many([record(1)])
     async for _ in bus.subscribe("t", group="g"):
@@ -413,7 +413,7 @@ async def test_break_leaves_the_group() -> None:
 
 
 async def test_a_cancelled_reader_leaves_the_group_and_no_waiter() -> None:
-    """Cancelling the task that iterates is enough."""
+    """Cancelling the task that iterates makes the member leave."""
     bus = InProcessBus()
 
     async def read() -> None:
@@ -432,7 +432,7 @@ async def test_a_cancelled_reader_leaves_the_group_and_no_waiter() -> None:
 
 
 async def test_closing_the_bus_ends_every_loop() -> None:
-    """Consumers that iterate come to the end of their loops; their groups are empty."""
+    """Waiting iterations end, and the groups are empty."""
     bus = InProcessBus()
 
     async def read(group: str | None) -> str:
@@ -448,7 +448,7 @@ async def test_closing_the_bus_ends_every_loop() -> None:
 
 
 def test_a_bus_outlives_its_event_loop() -> None:
-    """A subscription forgotten in a loop that is closed does no harm in the next one."""
+    """A subscription left behind by a closed event loop does not disturb the next one."""
     bus = InProcessBus()
     kept = []
 
@@ -470,7 +470,7 @@ def test_a_bus_outlives_its_event_loop() -> None:
 
 
 async def test_the_state_can_be_seen() -> None:
-    """`repr` tells whether it is open and what is in it."""
+    """`repr` shows state, topics and groups."""
     bus = InProcessBus()
     await bus.publish(event(1))
     assert repr(bus) == "<InProcessBus open topics=1 groups=0>"

@@ -1,4 +1,4 @@
-"""The log against a plain list."""
+"""The log, compared with a plain list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def columns(rows: list[Row]) -> RecordColumns:
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Whatever is appended, trimmed and read, the log says what a list of all records ever appended says."""
+    """After any appends, trims and reads, the log agrees with a list of all records ever appended."""
 
     @initialize(batch_bytes=st.sampled_from([1, 400, 1500, 16_384]))
     def start(self, batch_bytes: int) -> None:
@@ -108,7 +108,7 @@ TestLogMachine.settings = settings(max_examples=60, stateful_step_count=40, dead
 
 
 def test_a_batch_read_does_not_change_when_the_log_grows() -> None:
-    """What a reader holds stays as it was, though the tail it came from goes on growing."""
+    """A batch that was read does not change when the tail grows."""
     log = PartitionLog()
     log.append(columns([(None, b"1", 1)]))
     [batch] = log.read(0)
@@ -118,7 +118,7 @@ def test_a_batch_read_does_not_change_when_the_log_grows() -> None:
 
 
 def test_single_records_are_gathered_into_batches() -> None:
-    """A thousand appends of one record do not make a thousand batches."""
+    """Appending a thousand single records does not create a thousand batches."""
     log = PartitionLog(batch_bytes=(RECORD_OVERHEAD + 1) * 100)
     for number in range(1000):
         log.append(columns([(None, b"x", number)]))
@@ -126,7 +126,7 @@ def test_single_records_are_gathered_into_batches() -> None:
 
 
 def test_the_state_can_be_seen() -> None:
-    """`repr` tells offsets and size."""
+    """`repr` shows offsets and size."""
     log = PartitionLog()
     log.append(columns([(None, b"1234", 1)] * 2))
     assert repr(log) == "<PartitionLog 0..2, 328 bytes>"

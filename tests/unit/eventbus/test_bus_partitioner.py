@@ -1,4 +1,4 @@
-"""Keys go where Kafka's own client sends them."""
+"""Keys go to the same partitions as with Kafka's own client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_murmur2_of_the_kafka_project(key: bytes, hashed: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_murmur2_as_in_aiokafka(key: bytes) -> None:
-    """Any key, of any length, hashes as in an independent implementation."""
+    """Any key of any length hashes as in an independent implementation."""
     assert murmur2(key) == aiokafka_murmur2(key)
 
 
@@ -39,7 +39,7 @@ def test_the_sign_is_dropped_before_the_remainder(key: bytes, partitions: int) -
 
 @given(st.data(), st.integers(0, 80), st.integers(1, 100))
 def test_many_keys_at_once_as_one_by_one(data: st.DataObject, length: int, partitions: int) -> None:
-    """The arrays give what the single keys give, whatever the keys' common length."""
+    """The arrays give the same as single keys, whatever their common length."""
     keys = data.draw(
         st.lists(st.binary(min_size=length, max_size=length), min_size=VECTOR_MIN, max_size=VECTOR_MIN + 20)
     )

@@ -1,4 +1,4 @@
-"""The fixtures in somebody else's test suite, with and without a plugin for asyncio."""
+"""The fixtures in the test suite of a user, with and without a plugin for asyncio."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ USES_BUS = """
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_the_bus_fixture_in_both_modes_of_pytest_asyncio(pytester: pytest.Pytester, mode: str) -> None:
-    """The fixture is the same whether pytest-asyncio looks for async tests itself or is told."""
+    """The fixture works in both modes of pytest-asyncio."""
     mark = "" if mode == "auto" else "@pytest.mark.asyncio\n    "
     pytester.makepyfile(USES_BUS.replace("async def", f"{mark}async def"))
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
@@ -38,7 +38,7 @@ def test_the_bus_fixture_in_both_modes_of_pytest_asyncio(pytester: pytest.Pytest
 
 
 def test_the_bus_fixture_without_pytest_asyncio(pytester: pytest.Pytester) -> None:
-    """Who runs loops by hand needs no plugin for it."""
+    """The fixture works without a plugin for asyncio."""
     pytester.makepyfile(
         """
         import asyncio

@@ -1,4 +1,4 @@
-"""Records: bytes with a place."""
+"""Records and their events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVENT = Event.new("omninode.agent.execution.started.v1", {}, timestamp=WHEN)
 
 
 def test_the_record_of_an_event() -> None:
-    """The key is the correlation id, the time is cut to milliseconds, the headers wait until somebody looks."""
+    """The key is the correlation id, the timestamp is truncated to milliseconds, the headers are not computed."""
     record = record_of(EVENT, "omninode.agent")
     assert record.topic == "omninode.agent"
     assert record.key == EVENT.correlation_id.encode()
@@ -24,7 +24,7 @@ def test_the_record_of_an_event() -> None:
 
 
 def test_a_consumer_sees_event_and_headers() -> None:
-    """Both are worked out from the value; headers given stand as they are, even when there are none."""
+    """Headers and event are computed from the value; headers given are kept, even an empty list."""
     record = ConsumerRecord("t", 0, 0, 0, EVENT.key, EVENT.to_bytes())
     assert record.event == EVENT
     assert record.headers == EVENT.headers
@@ -32,6 +32,6 @@ def test_a_consumer_sees_event_and_headers() -> None:
 
 
 def test_a_tombstone_is_no_event() -> None:
-    """A record without a value has no event, and says so."""
+    """A record without a value raises InvalidEvent."""
     with pytest.raises(InvalidEvent):
         _ = ConsumerRecord("t", 0, 0, 0, None, None).event

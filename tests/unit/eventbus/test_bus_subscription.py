@@ -1,4 +1,4 @@
-"""Subscriptions in process, where it can be said exactly what is in whose hands."""
+"""In-process subscriptions: delivery and commits across rebalances."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ async def offsets(subscription: InProcessSubscription, count: int) -> list[int]:
 
 
 async def one_partition(count: int) -> InProcessBus:
-    """A bus whose clock stands still: a rebalance waits for records in hand as long as it takes."""
+    """A bus whose clock stands still: a rebalance waits for records in flight without limit."""
     bus = InProcessBus(partitions=1, clock=ManualClock())
     await bus.publish_many(records(count))
     return bus
 
 
 async def test_commit_lets_a_newcomer_in() -> None:
-    """After `commit` nothing is in hand, so that a rebalance need not wait until more is asked for."""
+    """After `commit`, no records are in flight, so that a rebalance need not wait for the next request."""
     bus = await one_partition(10)
     async with bus.subscribe("t", group="g", auto_commit=False) as old:
         await offsets(old, 4)
@@ -45,7 +45,7 @@ async def test_commit_lets_a_newcomer_in() -> None:
 
 
 async def test_records_polled_ahead_go_to_the_new_owner() -> None:
-    """What was fetched but not handed out before a rebalance is handed out by the new owner alone."""
+    """Records fetched but not delivered before a rebalance are delivered by the new owner alone."""
     bus = await one_partition(10)
     old = bus.subscribe("t", group="a")
     assert await offsets(old, 3) == [0, 1, 2]
@@ -65,7 +65,7 @@ async def test_records_polled_ahead_go_to_the_new_owner() -> None:
 
 
 async def test_a_member_put_out_goes_on_with_what_is_committed() -> None:
-    """Records handed out before, and refused at the commit, come again; those behind them are not skipped."""
+    """Records whose commit was refused are delivered again; those after them are not skipped."""
     clock = ManualClock()
     bus = InProcessBus(partitions=1, rebalance_timeout_ms=1, clock=clock)
     await bus.publish_many(records(5))
@@ -83,7 +83,7 @@ async def test_a_member_put_out_goes_on_with_what_is_committed() -> None:
 
 
 async def test_records_and_batches_can_take_turns() -> None:
-    """Both ways to read go on where the other stopped, and batches keep to their size."""
+    """Each way to read continues where the other stopped, and batches keep to their size."""
     bus = await one_partition(20)
     async with bus.subscribe("t", group="g") as subscription:
         assert await offsets(subscription, 2) == [0, 1]
@@ -95,7 +95,7 @@ async def test_records_and_batches_can_take_turns() -> None:
 
 
 async def test_seek_keeps_what_other_partitions_had_ready() -> None:
-    """Moving one partition neither skips nor repeats records of the others."""
+    """Seeking in one partition neither skips nor repeats records of others."""
     bus = InProcessBus(partitions=2)
     await bus.publish_many(records(20))
     async with bus.subscribe("t") as subscription:
@@ -108,7 +108,7 @@ async def test_seek_keeps_what_other_partitions_had_ready() -> None:
 
 
 async def test_seek_joins_first() -> None:
-    """A subscription not used before can be positioned: it joins to do so."""
+    """Seeking joins the group first."""
     bus = await one_partition(5)
     subscription = bus.subscribe("t", group="g")
     await subscription.seek(TP, 3)
@@ -118,7 +118,7 @@ async def test_seek_joins_first() -> None:
 
 
 async def test_auto_commit_is_for_groups() -> None:
-    """A lone reader commits nothing, and no group comes into being."""
+    """Reading without a group creates no group."""
     bus = await one_partition(5)
     async with bus.subscribe("t") as subscription:
         await offsets(subscription, 5)
@@ -126,7 +126,7 @@ async def test_auto_commit_is_for_groups() -> None:
 
 
 async def test_manual_commits_cover_everything_handed_out() -> None:
-    """`commit` covers all partitions, and what came in several polls."""
+    """`commit` covers all partitions and several polls."""
     bus = InProcessBus(partitions=2)
     await bus.publish_many(records(2000))
     async with bus.subscribe("t", group="g", auto_commit=False) as subscription:
@@ -137,13 +137,13 @@ async def test_manual_commits_cover_everything_handed_out() -> None:
 
 
 async def test_the_state_can_be_seen() -> None:
-    """`repr` tells who reads what."""
+    """`repr` shows consumer and topics."""
     subscription = InProcessBus().subscribe(["t", "u"], group="g")
     assert repr(subscription) == "<InProcessSubscription of <InProcessConsumer g-1 t, u partitions=0>>"
 
 
 async def test_what_was_handed_out_before_a_reset_is_not_committed_after_it() -> None:
-    """Offsets from before would skip records that came since."""
+    """Old offsets are deleted, so that they cannot skip newer records."""
     bus = InProcessBus(partitions=2)
     async with bus.subscribe("t", group="g", auto_commit=False) as subscription:
         await bus.publish_many(records(10))

@@ -1,4 +1,4 @@
-"""The client of a schema registry, against a server that answers as Confluent's reference says."""
+"""The client of a schema registry, against a server that responds as Confluent's reference says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eventbus.kafka import SchemaRegistry
 
 
 class Asked(NamedTuple):
-    """A request that came."""
+    """A request that was received."""
 
     path: str
     headers: dict[str, str]
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 class Server:
-    """Answers every request with the same."""
+    """Gives the same response to every request."""
 
     def __init__(self) -> None:
         self.answer: tuple[int, bytes] = (200, b'{"id": 7}')
@@ -42,7 +42,7 @@ class Server:
                 self.wfile.write(answer)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
+                """Do not log."""
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.http.server_port}"
@@ -60,7 +60,7 @@ def server() -> Iterator[Server]:
 
 
 def test_a_schema_is_posted(server: Server) -> None:
-    """The subject is in the path, the schema in the body; only what is not Avro says its kind."""
+    """The subject is in the path, the schema in the body; the type is sent only if it is not Avro."""
     registry = SchemaRegistry(f"http://{server.address}/apis/ccompat/v7/")
     assert registry.register("a/b-value", "{}", "AVRO") == 7
     assert registry.register("p", "syntax", "PROTOBUF") == 7
@@ -72,7 +72,7 @@ def test_a_schema_is_posted(server: Server) -> None:
 
 
 def test_credentials(server: Server) -> None:
-    """Those in the address go before the others, are decoded, and appear in no message."""
+    """Credentials of the URL take precedence, are decoded, and appear in no message."""
     SchemaRegistry(f"http://me:s%40crt@{server.address}", auth="other:one").register("s", "{}", "AVRO")
     SchemaRegistry(f"http://{server.address}", auth="other:one").register("s", "{}", "AVRO")
     logins = [asked.headers["Authorization"] for asked in server.asked]
@@ -99,7 +99,7 @@ def test_credentials(server: Server) -> None:
     ],
 )
 def test_refusals_are_clear(server: Server, answer: tuple[int, bytes], said: str) -> None:
-    """Whatever the registry answers, one line says what was expected and what came."""
+    """An unexpected response gives one line with what was expected and what was received."""
     server.answer = answer
     with pytest.raises(SchemaRegistryError, match=said) as error:
         SchemaRegistry(f"http://{server.address}").register("s", "{}", "AVRO")
@@ -107,7 +107,7 @@ def test_refusals_are_clear(server: Server, answer: tuple[int, bytes], said: str
 
 
 def test_nobody_there() -> None:
-    """An address where nobody listens is named, with the reason."""
+    """If the server cannot be reached, the error has the address and the reason."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -117,6 +117,6 @@ def test_nobody_there() -> None:
 
 @pytest.mark.parametrize("url", ["localhost:8081", "ftp://host", "http://", ""])
 def test_what_is_no_address(url: str) -> None:
-    """An address of another kind is refused at once."""
+    """An invalid URL is refused at once."""
     with pytest.raises(InvalidSettings, match="expected a schema registry such as http://localhost:8081"):
         SchemaRegistry(url)

@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused before anything connects."""
+"""Invalid settings are refused before connecting."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from eventbus.kafka.topics import TopicAdmin
     ],
 )
 def test_contradictory_security_is_refused(settings: dict[str, Any], problem: str) -> None:
-    """Settings that contradict each other are named before any connection is tried."""
+    """Contradicting settings are refused with a message that names them."""
     with pytest.raises(InvalidSettings, match=problem):
         KafkaSecurity(**settings)
 
 
 def test_a_password_is_never_shown() -> None:
-    """The password is not in the repr, which ends up in logs."""
+    """`repr` hides the password."""
     security = KafkaSecurity(protocol="SASL_SSL", username="alice", password="hunter2")
     assert "hunter2" not in repr(security)
 
 
 def test_plain_connections_have_no_tls() -> None:
-    """Without TLS there is no context, and with it the broker's name is verified."""
+    """Without TLS there is no context; with TLS, the broker's name is verified."""
     assert KafkaSecurity().ssl_context() is None
     context = KafkaSecurity(protocol="SSL").ssl_context()
     assert context is not None
@@ -46,7 +46,7 @@ def test_plain_connections_have_no_tls() -> None:
 
 
 def test_an_unreadable_certificate_is_named(tmp_path: Path) -> None:
-    """What is no certificate is refused with the file's name."""
+    """A file that is not a certificate is refused with its name."""
     bad = tmp_path / "ca.pem"
     bad.write_text("no certificate")
     with pytest.raises(InvalidSettings, match=r"ca\.pem"):
@@ -55,14 +55,14 @@ def test_an_unreadable_certificate_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("servers", ["", "localhost", "localhost:", ":9092", "localhost:0", "localhost:99999", "a:1,b"])
 def test_an_address_has_a_host_and_a_port(servers: str) -> None:
-    """Bootstrap servers are host:port, and what is not is refused when the bus is made."""
+    """Bootstrap servers other than host:port are refused when the bus is created."""
     with pytest.raises(InvalidSettings, match="expected host:port"):
         KafkaBus(servers)
 
 
 @pytest.mark.parametrize("servers", ["localhost:9092", "a:1,b:2", "a:1, b:2", "[::1]:9092"])
 def test_addresses_may_be_several(servers: str) -> None:
-    """Servers are joined by commas, with or without spaces."""
+    """Servers are separated by commas, with or without spaces."""
     assert Connection(bootstrap_servers=servers).bootstrap_servers == servers
 
 
