@@ -50,14 +50,14 @@ async def test_an_address_that_is_not_ours_is_a_typed_error(app: FastAPI) -> Non
         await Server(app, "192.0.2.1", 0).start()
 
 
-async def test_its_signals_stay_the_programs(app: FastAPI) -> None:
+async def test_signals_are_left_to_the_program(app: FastAPI) -> None:
     """Signals are left to the program."""
     before = signal.getsignal(signal.SIGINT)
     async with Server(app, port=0):
         assert signal.getsignal(signal.SIGINT) is before
 
 
-async def test_stopping_what_was_never_started_is_nothing(app: FastAPI) -> None:
+async def test_stopping_a_server_that_does_not_run_is_allowed(app: FastAPI) -> None:
     """Stopping a server that does not run is allowed."""
     server = Server(app)
     await server.stop()

@@ -66,7 +66,7 @@ async def test_websocket_clients_get_the_same_frames(server: Server, bus: InProc
     assert frame == {"seq_from": 2, "seq_to": 2, "skipped": 0, "events": [event.to_dict()]}
 
 
-async def test_a_client_that_comes_back_goes_on_where_it_was(server: Server, bus: InProcessBus, feed: LiveFeed) -> None:
+async def test_a_returning_client_continues_where_it_was(server: Server, bus: InProcessBus, feed: LiveFeed) -> None:
     """Last-Event-ID takes precedence over the query's `after`, which a browser repeats."""
     async with httpx.AsyncClient() as client:
         async with client.stream("GET", server.url + STREAM) as answer:
@@ -92,7 +92,7 @@ async def test_bad_filters_are_refused_on_both(server: Server, query: str) -> No
     assert orjson.loads(refusal.value.response.body or b"") == answer.json()
 
 
-async def test_a_client_that_leaves_is_forgotten(server: Server, feed: LiveFeed) -> None:
+async def test_a_client_that_disconnects_is_not_counted(server: Server, feed: LiveFeed) -> None:
     """The end of either kind of connection is noticed."""
     async with (
         httpx.AsyncClient() as client,

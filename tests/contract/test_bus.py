@@ -237,7 +237,7 @@ async def test_members_of_a_group_share_the_partitions(bus: EventBus, topic: str
     assert len(set(values)) == 200
 
 
-async def test_the_rest_take_over_when_a_member_leaves(bus: EventBus, topic: str, group: str) -> None:
+async def test_other_members_take_over_when_one_leaves(bus: EventBus, topic: str, group: str) -> None:
     """When a member leaves, the others take its partitions and continue at its offsets."""
     await bus.publish_many(record(topic, number) for number in range(100))
     async with bus.subscribe(topic, group=group) as stays:
@@ -249,7 +249,7 @@ async def test_the_rest_take_over_when_a_member_leaves(bus: EventBus, topic: str
     assert {item.value for item in (*first, *rest)} == {b"value-%d" % number for number in range(100)}
 
 
-async def test_a_group_goes_on_where_it_stopped(bus: EventBus, topic: str, group: str) -> None:
+async def test_a_group_continues_where_it_stopped(bus: EventBus, topic: str, group: str) -> None:
     """Committed offsets outlive the member: the next one continues there."""
     await bus.publish_many(record(topic, number, b"one") for number in range(10))
     async with bus.subscribe(topic, group=group) as subscription:
@@ -259,7 +259,7 @@ async def test_a_group_goes_on_where_it_stopped(bus: EventBus, topic: str, group
     assert [item.value for item in got] == [b"value-%d" % number for number in range(4, 10)]
 
 
-async def test_what_was_not_finished_comes_again(bus: EventBus, topic: str, group: str) -> None:
+async def test_unprocessed_records_are_delivered_again(bus: EventBus, topic: str, group: str) -> None:
     """A member that dies over a record has not processed it: the next member gets it."""
     await bus.publish_many(record(topic, number, b"one") for number in range(5))
     subscription = bus.subscribe(topic, group=group)
@@ -282,7 +282,7 @@ async def test_an_exception_in_the_handler_leaves_the_record_unprocessed(bus: Ev
         assert [item.offset for item in await take(subscription, 2)] == [1, 2]
 
 
-async def test_batches_commit_when_the_next_is_asked_for(bus: EventBus, topic: str, group: str) -> None:
+async def test_batches_commit_when_the_next_is_requested(bus: EventBus, topic: str, group: str) -> None:
     """With `batches`, the last list delivered is delivered again."""
     await bus.publish_many(record(topic, number, b"one") for number in range(9))
     subscription = bus.subscribe(topic, group=group)
@@ -353,7 +353,7 @@ async def test_seeking_past_the_last_timestamp_waits_for_the_next_record(bus: Ev
         assert [item.value for item in await take(subscription, 1)] == [b"value-5000"]
 
 
-async def test_a_loop_broken_off_can_be_taken_up_again(bus: EventBus, topic: str) -> None:
+async def test_a_loop_left_by_break_can_be_continued(bus: EventBus, topic: str) -> None:
     """After `break`, the next loop over the subscription continues with the next record."""
     await bus.publish_many(record(topic, number, b"one") for number in range(6))
     offsets = []
@@ -406,7 +406,7 @@ async def test_a_closed_bus_refuses(bus_factory: BusFactory, unique: str) -> Non
             pass
 
 
-async def test_something_else_than_an_event_is_refused(bus: EventBus, topic: str) -> None:
+async def test_other_items_than_events_are_refused(bus: EventBus, topic: str) -> None:
     """An item that is neither an event nor a record is a TypeError, and nothing is published."""
     with pytest.raises(TypeError, match="Event"):
         await bus.publish_many([record(topic, 1), {"not": "an event"}])  # type: ignore[list-item]  # the mistake

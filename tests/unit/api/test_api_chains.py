@@ -141,6 +141,6 @@ def test_a_chain_in_flight_is_explained_by_its_last_event() -> None:
     assert sentence == ("agent-execution is in flight: 2 events so far, the last omninode.agent.execution.started.v1.")
 
 
-def test_a_verdict_that_is_amiss_is_put_into_words(chain: list[Event]) -> None:
+def test_a_deviation_is_explained(chain: list[Event]) -> None:
     """Each verdict is explained in a sentence."""
     assert explain(MemoryChain(chain, verdict="orphan")).endswith("started.v1. Its request was never seen.")

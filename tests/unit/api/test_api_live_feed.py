@@ -42,7 +42,7 @@ async def until_read(feed: LiveFeed, events: int) -> None:
     await until(lambda: feed.statistics().events >= events)
 
 
-async def test_a_viewer_sees_what_is_published_after_it_came(bus: InProcessBus) -> None:
+async def test_a_subscriber_gets_events_published_after_it_joined(bus: InProcessBus) -> None:
     """A subscriber gets new events in order, numbered from 1."""
     await bus.publish_many(numbered([0]))
     async with feed_of(bus).subscribe(TEXT) as subscriber:
@@ -62,7 +62,7 @@ async def test_events_that_come_together_share_a_frame(bus: InProcessBus) -> Non
     assert seen == list(range(20))
 
 
-async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(bus: InProcessBus) -> None:
+async def test_a_slow_subscriber_gets_the_number_missed_and_continues_with_the_latest(bus: InProcessBus) -> None:
     """Delivered and skipped events add up to those published; a fast subscriber skips none."""
     size = len(numbered([0])[0].to_bytes())
     feed = feed_of(bus, ring_bytes=4 * size)
@@ -77,7 +77,7 @@ async def test_a_slow_viewer_is_told_what_it_missed_and_goes_on_with_the_newest(
     assert feed.statistics().skipped == 9
 
 
-async def test_what_a_filter_left_out_is_not_called_skipped(bus: InProcessBus) -> None:
+async def test_filtered_events_do_not_count_as_skipped(bus: InProcessBus) -> None:
     """Events that a filter leaves out do not count as skipped."""
     async with feed_of(bus).subscribe(TEXT, Filter(tenant_id="wanted")) as subscriber:
         await bus.publish_many([*numbered([1], "other"), *numbered([2], "wanted")])
@@ -85,7 +85,7 @@ async def test_what_a_filter_left_out_is_not_called_skipped(bus: InProcessBus) -
     assert (numbers_in(frame), frame["skipped"], frame["seq_from"]) == ([2], 0, 2)
 
 
-async def test_a_record_that_is_no_event_is_left_out_and_counted(bus: InProcessBus) -> None:
+async def test_records_that_are_not_events_are_left_out_and_counted(bus: InProcessBus) -> None:
     """A record that is not an event does not affect the others."""
     feed = feed_of(bus)
     async with feed.subscribe(TEXT) as subscriber:
@@ -94,7 +94,7 @@ async def test_a_record_that_is_no_event_is_left_out_and_counted(bus: InProcessB
     assert feed.statistics().poison == 1
 
 
-async def test_a_returning_viewer_goes_on_where_it_was(bus: InProcessBus) -> None:
+async def test_a_returning_subscriber_continues_where_it_was(bus: InProcessBus) -> None:
     """The id of the last frame suffices to continue."""
     feed = feed_of(bus, linger=60.0)
     async with feed.subscribe(SSE) as subscriber:
@@ -107,7 +107,7 @@ async def test_a_returning_viewer_goes_on_where_it_was(bus: InProcessBus) -> Non
     await feed.close()
 
 
-async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus) -> None:
+async def test_a_subscriber_away_for_too_long_gets_a_gap(bus: InProcessBus) -> None:
     """Lost and delivered events add up."""
     feed = feed_of(bus, linger=60.0, ring_bytes=2 * len(numbered([0])[0].to_bytes()), new_name=lambda: "run")
     async with feed.subscribe(TEXT):
@@ -119,7 +119,7 @@ async def test_a_viewer_that_was_away_too_long_is_told_the_gap(bus: InProcessBus
     await feed.close()
 
 
-async def test_what_the_bus_dropped_unread_is_counted() -> None:
+async def test_events_dropped_unread_are_counted() -> None:
     """Events that the bus dropped unread are reported as missed."""
     bus = InProcessBus(partitions=1, retention_bytes=20_000)
     feed = feed_of(bus, max_events=500)
@@ -137,7 +137,7 @@ async def test_what_the_bus_dropped_unread_is_counted() -> None:
 
 
 @pytest.mark.parametrize("after", ["other-3", "3", "run-99", "run--1", "nonsense", "", "run-²", "run-" + "9" * 5000])
-async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
+async def test_an_id_of_another_ring_is_a_gap_of_unknown_size(bus: InProcessBus, after: str) -> None:
     """After a restart, the number of missed events is unknown, and the gap says so."""
     feed = feed_of(bus, new_name=lambda: "run")
     async with feed.subscribe(TEXT) as subscriber:
@@ -147,7 +147,7 @@ async def test_an_id_of_another_life_is_a_gap_of_unknown_size(bus: InProcessBus,
             assert orjson.loads(await anext(returning)) == {"gap": {"after": after, "lost": None}}
 
 
-async def test_silence_is_filled_with_heartbeats_that_move_the_id(bus: InProcessBus) -> None:
+async def test_heartbeats_advance_the_id(bus: InProcessBus) -> None:
     """Heartbeats advance the position of a client whose filter matches nothing."""
     feed = feed_of(bus, new_name=lambda: "run")
     async with feed.subscribe(SSE, Filter(tenant_id="nobody"), heartbeat=0.01) as subscriber:
@@ -173,7 +173,7 @@ async def test_closing_ends_every_stream_with_a_last_message(bus: InProcessBus) 
     assert feed.statistics().clients == 0
 
 
-async def test_the_bus_is_read_only_while_somebody_looks(bus: InProcessBus) -> None:
+async def test_the_bus_is_read_only_while_there_are_subscribers(bus: InProcessBus) -> None:
     """Reading stops `linger` after the last subscriber has left; the next one starts a new ring."""
     feed = feed_of(bus)
     async with feed.subscribe(TEXT) as subscriber:
@@ -189,7 +189,7 @@ async def test_the_bus_is_read_only_while_somebody_looks(bus: InProcessBus) -> N
     assert feed.statistics().events == 2
 
 
-async def test_a_bus_that_cannot_be_read_is_an_error_for_the_viewer() -> None:
+async def test_a_bus_that_cannot_be_read_is_an_error_for_the_subscriber() -> None:
     """A subscriber to a bus that cannot be read gets an error."""
     async with InProcessBus() as bus:
         feed = feed_of(bus)

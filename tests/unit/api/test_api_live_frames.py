@@ -49,7 +49,7 @@ def test_a_frame_is_its_events_and_their_numbers(contents: list[dict[str, Any]],
     assert data_of(frame.message(Filter(), SSE, skipped)) == expected
 
 
-def test_clients_with_equal_filters_get_the_very_same_message() -> None:
+def test_clients_with_equal_filters_share_a_message() -> None:
     """Repeated requests return the same object, with or without a filter."""
     frame = frame_of(event("a"), event("b"))
     for wanted in (Filter(), Filter(tenant_id="a")):
@@ -65,7 +65,7 @@ def test_a_filter_picks_events_and_leaves_the_numbers() -> None:
 
 
 @pytest.mark.parametrize("skipped", [0, 3])
-def test_a_frame_without_anything_wanted_is_no_message(skipped: int) -> None:
+def test_a_frame_without_matches_is_no_message(skipped: int) -> None:
     """A client whose filter matches nothing gets no message."""
     assert frame_of(event()).message(Filter(event_type="omninode.other.v1"), SSE, skipped) is None
 
@@ -83,7 +83,7 @@ def test_line_ends_between_tokens_do_not_break_an_sse_field() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"nope", b"[]", b'"x"', b"1", b'{"event_type":"x"}', b'{"a":1},{"a":2}'])
-def test_a_record_that_is_no_event_has_no_label(value: bytes | None) -> None:
+def test_a_value_that_is_not_an_event_has_no_filter_key(value: bytes | None) -> None:
     """A value that is not a JSON object with the fields of an event has no filter key."""
     assert filter_key_of(value) is None
 

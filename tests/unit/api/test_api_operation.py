@@ -67,7 +67,7 @@ async def test_a_store_that_hangs_is_down(bus: InProcessBus) -> None:
     assert b"no answer within 0.01 s" in bytes(answer.body)
 
 
-async def test_a_part_that_is_down_degrades_the_whole(store: MemoryStore, bus: InProcessBus) -> None:
+async def test_a_component_that_is_down_degrades_the_health(store: MemoryStore, bus: InProcessBus) -> None:
     """200, since events can be stored and queried; a check that raises is down."""
 
     def broken() -> Mapping[str, Any]:
@@ -168,7 +168,7 @@ async def test_an_unforeseen_error_is_a_json_500_that_tells_no_secret(client: As
     assert set(answer.json()) == {"error", "details"}
 
 
-async def test_the_root_shows_the_way(client: AsyncClient) -> None:
+async def test_the_root_links_to_the_routes(client: AsyncClient) -> None:
     """Every link of the welcome page exists."""
     links = (await client.get("/")).json()["links"]
     for name, link in links.items():

@@ -94,7 +94,7 @@ def test_what_is_no_moment_is_refused_with_what_was_expected(text: object) -> No
 
 
 @given(instants, instants)
-def test_a_window_that_ends_before_it_begins_is_refused(since: datetime, until: datetime) -> None:
+def test_a_time_range_must_not_be_empty(since: datetime, until: datetime) -> None:
     """An empty range is an error of the client."""
     window = TimeRange(since=since.isoformat(), until=until.isoformat())
     if since < until:

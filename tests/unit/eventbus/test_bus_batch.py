@@ -68,7 +68,7 @@ def test_a_batch_cut_short_is_refused(cut: int) -> None:
 
 
 @given(st.integers(8, len(WHOLE) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
+def test_a_changed_byte_is_refused(place: int, change: int) -> None:
     """A changed byte is refused, except in the offset and the leader epoch, which the broker sets."""
     spoilt = bytearray(WHOLE)
     spoilt[place] ^= change
@@ -103,7 +103,7 @@ def test_two_batches_in_one_are_refused() -> None:
 
 
 @given(rows, st.integers(0, 40), st.integers(0, 40))
-def test_a_cut_is_the_offsets_asked_for(rows: list[Row], one: int, other: int) -> None:
+def test_a_slice_has_the_records_of_its_offsets(rows: list[Row], one: int, other: int) -> None:
     """A slice has the records of its offsets; it is the batch itself if it covers all of them."""
     batch = RecordBatch(100, columns_of(rows))
     start, stop = 100 + min(one, len(rows) - 1), 101 + max(one, other)

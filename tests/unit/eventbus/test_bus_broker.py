@@ -35,7 +35,7 @@ def publish(broker: Broker, count: int, now: int = 0, *, force: bool = False) ->
     return count
 
 
-def test_topics_are_made_when_used() -> None:
+def test_topics_are_created_on_first_use() -> None:
     """A new topic gets the default number of partitions, or that of the mapping."""
     assert Broker().partitions_of("t") == 4
     assert Broker(partitions=7).partitions_of("t") == 7
@@ -59,7 +59,7 @@ def test_a_topic_needs_a_partition() -> None:
 
 
 @pytest.mark.parametrize("partition", [TopicPartition("none", 0), TopicPartition("t", 1), TopicPartition("t", -1)])
-def test_what_does_not_exist_cannot_be_read(partition: TopicPartition) -> None:
+def test_unknown_partitions_cannot_be_read(partition: TopicPartition) -> None:
     """An unknown topic and a partition beyond its number are errors."""
     broker = Broker(partitions=1)
     broker.partitions_of("t")
@@ -67,7 +67,7 @@ def test_what_does_not_exist_cannot_be_read(partition: TopicPartition) -> None:
         broker.fetch(partition, 0)
 
 
-def test_records_without_key_take_turns() -> None:
+def test_records_without_a_key_are_assigned_round_robin() -> None:
     """Records without a key are assigned round-robin, the same at every run; a key keeps its partition."""
     broker = Broker(partitions=3)
     assert broker.route("t", [None, b"21", None, None, b"21"]) == [0, 0, 1, 2, 0]
@@ -75,7 +75,7 @@ def test_records_without_key_take_turns() -> None:
     assert broker.route("other", [None, None]) == [0, 1]
 
 
-def test_appending_tells_the_listener() -> None:
+def test_appending_calls_on_append() -> None:
     """`on_append` is called with the topic, for records and for encoded batches."""
     heard: list[str] = []
     broker = Broker(partitions=1)
@@ -87,7 +87,7 @@ def test_appending_tells_the_listener() -> None:
     assert [len(batch) for batch in broker.fetch(TP, 0)] == [2, 3]
 
 
-def test_nobody_reading_means_the_oldest_go() -> None:
+def test_without_groups_the_oldest_records_are_trimmed() -> None:
     """Without a group that has yet to commit, a partition stays within its limit."""
     broker = small(8)
     assert publish(broker, 100) == 100
@@ -98,7 +98,7 @@ def test_nobody_reading_means_the_oldest_go() -> None:
     assert broker.log(TP).log_start_offset == 92
 
 
-def test_a_group_keeps_what_it_needs() -> None:
+def test_uncommitted_records_of_a_group_are_kept() -> None:
     """While a member has committed nothing, a full partition stays full; each commit frees the records it covers."""
     broker = small(8)
     group = broker.group("g")
@@ -109,7 +109,7 @@ def test_a_group_keeps_what_it_needs() -> None:
     assert broker.log(TP).log_start_offset == 3
 
 
-def test_a_group_without_members_holds_nothing_back() -> None:
+def test_a_group_without_members_does_not_block_trimming() -> None:
     """Once the last member has left, uncommitted records no longer block publishing."""
     broker = small(8)
     broker.group("g").join("m", {"t"}, 0)
@@ -118,14 +118,14 @@ def test_a_group_without_members_holds_nothing_back() -> None:
     assert publish(broker, 100) == 100
 
 
-def test_other_topics_are_no_reason_to_wait() -> None:
+def test_groups_of_other_topics_do_not_block_trimming() -> None:
     """A group blocks only the topics to which its members are subscribed."""
     broker = small(8)
     broker.group("g").join("m", {"other"}, 0)
     assert publish(broker, 100) == 100
 
 
-def test_force_takes_what_is_needed() -> None:
+def test_force_trims_uncommitted_records() -> None:
     """With `force`, records are trimmed even if a group has yet to commit them."""
     broker = small(8)
     broker.group("g").join("m", {"t"}, 0)
@@ -133,7 +133,7 @@ def test_force_takes_what_is_needed() -> None:
     assert broker.log(TP).log_start_offset == 92
 
 
-def test_one_run_is_let_in_whatever_its_size() -> None:
+def test_a_run_of_any_size_fits_into_an_empty_partition() -> None:
     """A run beyond the limit fits into an empty partition, since it would never fit otherwise."""
     broker = small(4)
     broker.partitions_of("t")
@@ -143,7 +143,7 @@ def test_one_run_is_let_in_whatever_its_size() -> None:
     assert len(broker.log(TP)) == 0
 
 
-def test_retention_by_time_goes_by_the_records() -> None:
+def test_retention_by_time_uses_record_timestamps() -> None:
     """The first check drops batches whose records are all too old, and keeps younger ones."""
     broker = Broker(partitions=1, retention_ms=10_000, retention_bytes=1)  # one record, one batch
     broker.partitions_of("t")
@@ -157,7 +157,7 @@ def test_retention_by_time_goes_by_the_records() -> None:
     assert broker.log(TP).log_start_offset == 3
 
 
-def test_deleting_a_topic_takes_its_offsets_along() -> None:
+def test_deleting_a_topic_deletes_its_offsets() -> None:
     """A new topic of the same name starts at offset 0, for groups as well."""
     broker = small()
     publish(broker, 3)
@@ -207,7 +207,7 @@ def test_statistics_are_a_snapshot() -> None:
         before.records = 5  # type: ignore[misc]  # that it cannot is the point
 
 
-def test_tools_commit_only_when_nobody_is_there() -> None:
+def test_tools_commit_only_to_groups_without_members() -> None:
     """While a group has members, only they may commit its offsets."""
     broker = small()
     broker.group("g").join("m", {"t"}, 0)
@@ -215,7 +215,7 @@ def test_tools_commit_only_when_nobody_is_there() -> None:
         broker.group("g").commit({TP: 1})
 
 
-def test_what_is_counted_is_what_is_held() -> None:
+def test_counted_sizes_match_allocated_memory() -> None:
     """Sizes are memory, not payload: the memory that Python allocates is within a sixth of the count."""
     broker = Broker(partitions=1)
     broker.partitions_of("t")

@@ -9,7 +9,7 @@ import pytest
 from eventbus import ManualClock, SystemClock
 
 
-def test_a_manual_clock_moves_by_hand() -> None:
+def test_a_manual_clock_moves_by_advance() -> None:
     """It shows the start plus all advances."""
     clock = ManualClock(1000)
     clock.advance(500)

@@ -76,7 +76,7 @@ async def test_no_partition_starves() -> None:
     assert {partition for _ in range(4) for partition in await consumer.poll(max_records=10)} == ALL
 
 
-async def test_poll_without_news() -> None:
+async def test_poll_without_records() -> None:
     """A timeout of 0 does not wait; other waits end with the first record."""
     bus = InProcessBus()
     consumer = bus.consumer("t", group="g")
@@ -129,7 +129,7 @@ async def test_seek_stays_within_the_log(offset: int) -> None:
     assert consumer.position(TopicPartition("t", 0)) == 0
 
 
-async def test_paused_partitions_are_left_alone() -> None:
+async def test_paused_partitions_are_not_polled() -> None:
     """`pause` stops partitions, and `resume` delivers their records without loss."""
     bus = InProcessBus()
     await bus.publish_many(records(8))
@@ -144,7 +144,7 @@ async def test_paused_partitions_are_left_alone() -> None:
     assert set(await waiting) == paused
 
 
-async def test_a_rebalance_takes_all_then_gives() -> None:
+async def test_a_rebalance_revokes_all_then_assigns() -> None:
     """The first member is notified of all its revoked partitions before the second has any, and then of its share."""
     bus = InProcessBus()
     first_heard, second_heard = Heard(), Heard()
@@ -165,7 +165,7 @@ async def test_a_rebalance_takes_all_then_gives() -> None:
     assert (first.assignment(), second.assignment()) == (first_share, second_share)
 
 
-async def test_commits_are_good_while_told_of_the_loss() -> None:
+async def test_revoked_partitions_can_be_committed_in_the_callback() -> None:
     """`on_rebalance` may be a coroutine function that commits; the next owner continues at those offsets."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(10))
@@ -187,7 +187,7 @@ async def test_commits_are_good_while_told_of_the_loss() -> None:
     assert values(await new.poll()) == [b"7", b"8", b"9"]
 
 
-async def test_a_member_with_records_in_hand_is_waited_for() -> None:
+async def test_a_rebalance_waits_for_records_in_flight() -> None:
     """A new member gets no partitions while records are in flight, so that no record is processed twice at once."""
     bus = InProcessBus(partitions=1)
     await bus.publish_many(records(10))
@@ -202,7 +202,7 @@ async def test_a_member_with_records_in_hand_is_waited_for() -> None:
     assert {old.assignment(), new.assignment()} == {frozenset(), frozenset({TopicPartition("t", 0)})}
 
 
-async def test_a_member_that_does_not_come_back_is_put_out() -> None:
+async def test_a_member_that_does_not_rejoin_is_evicted() -> None:
     """After `rebalance_timeout_ms`, the others continue without it; its commit is refused, and it may rejoin."""
     clock = ManualClock()
     bus = InProcessBus(partitions=1, rebalance_timeout_ms=1, clock=clock)
@@ -226,7 +226,7 @@ async def test_a_member_that_does_not_come_back_is_put_out() -> None:
     assert bus.broker_statistics().groups["g"].members == 2
 
 
-async def test_a_silent_member_is_put_out_but_not_one_that_waits() -> None:
+async def test_a_member_that_does_not_poll_is_evicted_but_not_one_that_waits() -> None:
     """`session_timeout_ms` evicts members that do not poll, but not those that wait in `poll`."""
     clock = ManualClock()
     bus = InProcessBus(partitions=1, session_timeout_ms=1000, clock=clock)
@@ -267,7 +267,7 @@ async def test_members_may_read_different_topics() -> None:
     assert len(one.assignment()) == 3
 
 
-async def test_what_is_not_assigned_cannot_be_moved() -> None:
+async def test_unassigned_partitions_cannot_be_positioned() -> None:
     """Positions and commits are limited to the partitions of the consumer."""
     bus = InProcessBus(partitions=1)
     consumer = await joined(bus.consumer("t", group="g"))
@@ -293,7 +293,7 @@ async def test_one_task_at_a_time_polls() -> None:
     assert values(await waiting) == [b"0"]
 
 
-async def test_a_rebalance_that_could_not_be_told_is_told_again() -> None:
+async def test_a_failed_rebalance_callback_is_called_again() -> None:
     """If the callback fails, the partitions are not assigned."""
     heard = Heard()
 
@@ -309,7 +309,7 @@ async def test_a_rebalance_that_could_not_be_told_is_told_again() -> None:
     assert heard.calls == [(ALL, frozenset())] * 2
 
 
-async def test_a_lone_reader_has_nothing_to_commit() -> None:
+async def test_a_consumer_without_group_cannot_commit() -> None:
     """Offsets belong to groups."""
     consumer = await joined(InProcessBus().consumer("t"))
     with pytest.raises(NoGroup):

@@ -73,7 +73,7 @@ class Group:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(publish | step | leave, max_size=60))
-def test_exactly_once_while_everybody_finishes(actions: list[Action]) -> None:
+def test_delivery_is_exactly_once_while_members_finish(actions: list[Action]) -> None:
     """Each record is delivered once and in order, as long as members finish their records before they leave."""
     group = Group()
     asyncio.run(group.play(actions))
@@ -84,7 +84,7 @@ def test_exactly_once_while_everybody_finishes(actions: list[Action]) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(publish | step | leave | die, max_size=60))
-def test_at_least_once_whoever_dies(actions: list[Action]) -> None:
+def test_delivery_is_at_least_once_when_members_die(actions: list[Action]) -> None:
     """When members die, their records are delivered again; none is skipped, and order is kept."""
     group = Group()
     asyncio.run(group.play(actions))

@@ -81,7 +81,7 @@ def test_a_missing_field_is_named(field: str) -> None:
         ("extra", 1),
     ],
 )
-def test_a_wrong_field_is_named_with_what_came(field: str, value: Any) -> None:
+def test_an_invalid_field_is_named_with_its_value(field: str, value: Any) -> None:
     """The error names the field and shows the value, or the known fields."""
     with pytest.raises(InvalidEvent, match=f"^{field}: ") as caught:
         Event.from_dict(VALID | {field: value})
@@ -90,7 +90,7 @@ def test_a_wrong_field_is_named_with_what_came(field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"null", b"7", b"\xff", b'"text"'])
-def test_what_is_no_object_is_refused_whole(value: bytes) -> None:
+def test_other_json_than_an_object_is_refused(value: bytes) -> None:
     """Bytes that are not a JSON object raise InvalidEvent without a field, and no other exception."""
     with pytest.raises(InvalidEvent, match="expected a JSON object") as caught:
         Event.from_bytes(value)
@@ -115,7 +115,7 @@ def test_an_effect_belongs_to_its_cause() -> None:
     assert Event.new(TYPE, {}, cause=effect).correlation_id == root.event_id
 
 
-def test_new_refuses_what_is_no_event() -> None:
+def test_new_validates_its_fields() -> None:
     """`Event.new` validates as `from_dict` does."""
     with pytest.raises(InvalidEvent, match="event_type"):
         Event.new("nonsense", {})
@@ -147,7 +147,7 @@ def test_headers_are_those_of_the_envelope() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[1]", b"{}", b'{"event_id": 1}', b'"x"'])
-def test_poison_has_no_headers(value: bytes | None) -> None:
+def test_other_values_have_no_headers(value: bytes | None) -> None:
     """A value that is not an event has no headers, and raises no error."""
     assert headers_of(value) == ()
 

@@ -49,7 +49,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = eventbus.Nothing
 
 
-def test_every_error_has_the_one_root() -> None:
+def test_every_error_is_an_event_bus_error() -> None:
     """Every public error is an `EventBusError`, whose default message is its docstring."""
     names = [getattr(eventbus, name) for name in eventbus.__all__]
     errors = [thing for thing in names if isinstance(thing, type) and issubclass(thing, Exception)]

@@ -88,7 +88,7 @@ async def test_a_publisher_waits_only_for_groups_with_members() -> None:
     assert await publisher == 100
 
 
-async def test_readers_without_group_hold_nobody_back() -> None:
+async def test_readers_without_group_do_not_block_publishing() -> None:
     """A slow reader without a group loses records and counts them."""
     bus = small()
     async with bus.subscribe("t") as reader:
@@ -313,7 +313,7 @@ async def test_settled_is_about_the_records_there_at_the_call() -> None:
         await waiting
 
 
-async def test_settled_gives_consumers_just_started_their_turn() -> None:
+async def test_settled_waits_for_consumers_just_started() -> None:
     """A consumer whose task was just created is waited for."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(10)))
@@ -354,7 +354,7 @@ async def test_settled_without_members_is_fine_when_nothing_is_left() -> None:
     await bus.settled("g")
 
 
-async def test_reset_begins_anew() -> None:
+async def test_reset_starts_over() -> None:
     """After `reset`, the log is empty, offsets start at 0, and open subscriptions get new records."""
     bus = InProcessBus()
     identity = bus.id
@@ -372,7 +372,7 @@ async def test_reset_begins_anew() -> None:
     assert bus.broker_statistics().appended == 1
 
 
-async def test_reset_settles_what_waits() -> None:
+async def test_reset_ends_waiting_for_settled() -> None:
     """Trimmed records need not be processed."""
     bus = InProcessBus()
     await bus.publish_many(map(record, range(10)))
@@ -383,7 +383,7 @@ async def test_reset_settles_what_waits() -> None:
         await waiting
 
 
-async def test_a_closed_bus_can_still_be_looked_into() -> None:
+async def test_a_closed_bus_can_be_inspected() -> None:
     """A closed bus can still be inspected."""
     async with InProcessBus() as bus:
         await bus.publish(event(1))

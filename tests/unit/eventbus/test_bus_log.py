@@ -117,7 +117,7 @@ def test_a_batch_read_does_not_change_when_the_log_grows() -> None:
     assert [b.values for b in log.read(0)] == [[b"1", b"2"]]
 
 
-def test_single_records_are_gathered_into_batches() -> None:
+def test_single_records_are_collected_into_batches() -> None:
     """Appending a thousand single records does not create a thousand batches."""
     log = PartitionLog(batch_bytes=(RECORD_OVERHEAD + 1) * 100)
     for number in range(1000):

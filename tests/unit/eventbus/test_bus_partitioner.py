@@ -38,7 +38,7 @@ def test_the_sign_is_dropped_before_the_remainder(key: bytes, partitions: int) -
 
 
 @given(st.data(), st.integers(0, 80), st.integers(1, 100))
-def test_many_keys_at_once_as_one_by_one(data: st.DataObject, length: int, partitions: int) -> None:
+def test_many_keys_at_once_as_single_keys(data: st.DataObject, length: int, partitions: int) -> None:
     """The arrays give the same as single keys, whatever their common length."""
     keys = data.draw(
         st.lists(st.binary(min_size=length, max_size=length), min_size=VECTOR_MIN, max_size=VECTOR_MIN + 20)

@@ -23,7 +23,7 @@ def test_the_record_of_an_event() -> None:
     assert record.headers is None
 
 
-def test_a_consumer_sees_event_and_headers() -> None:
+def test_a_consumer_record_has_event_and_headers() -> None:
     """Headers and event are computed from the value; headers given are kept, even an empty list."""
     record = ConsumerRecord("t", 0, 0, 0, EVENT.key, EVENT.to_bytes())
     assert record.event == EVENT

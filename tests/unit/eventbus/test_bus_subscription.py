@@ -30,7 +30,7 @@ async def one_partition(count: int) -> InProcessBus:
     return bus
 
 
-async def test_commit_lets_a_newcomer_in() -> None:
+async def test_commit_lets_a_new_member_join() -> None:
     """After `commit`, no records are in flight, so that a rebalance need not wait for the next request."""
     bus = await one_partition(10)
     async with bus.subscribe("t", group="g", auto_commit=False) as old:
@@ -64,7 +64,7 @@ async def test_records_polled_ahead_go_to_the_new_owner() -> None:
     await asyncio.gather(following, return_exceptions=True)
 
 
-async def test_a_member_put_out_goes_on_with_what_is_committed() -> None:
+async def test_an_evicted_member_continues_at_the_committed_offsets() -> None:
     """Records whose commit was refused are delivered again; those after them are not skipped."""
     clock = ManualClock()
     bus = InProcessBus(partitions=1, rebalance_timeout_ms=1, clock=clock)
@@ -82,7 +82,7 @@ async def test_a_member_put_out_goes_on_with_what_is_committed() -> None:
         assert await offsets(slow, 4) == [1, 2, 3, 4]
 
 
-async def test_records_and_batches_can_take_turns() -> None:
+async def test_records_and_batches_can_be_mixed() -> None:
     """Each way to read continues where the other stopped, and batches keep to their size."""
     bus = await one_partition(20)
     async with bus.subscribe("t", group="g") as subscription:
@@ -94,7 +94,7 @@ async def test_records_and_batches_can_take_turns() -> None:
         assert bus.broker_statistics().groups["g"].lag == 12
 
 
-async def test_seek_keeps_what_other_partitions_had_ready() -> None:
+async def test_seek_keeps_prefetched_records_of_other_partitions() -> None:
     """Seeking in one partition neither skips nor repeats records of others."""
     bus = InProcessBus(partitions=2)
     await bus.publish_many(records(20))
@@ -125,7 +125,7 @@ async def test_auto_commit_is_for_groups() -> None:
     assert bus.broker_statistics().groups == {}
 
 
-async def test_manual_commits_cover_everything_handed_out() -> None:
+async def test_manual_commits_cover_all_delivered_records() -> None:
     """`commit` covers all partitions and several polls."""
     bus = InProcessBus(partitions=2)
     await bus.publish_many(records(2000))
@@ -142,7 +142,7 @@ async def test_the_state_can_be_seen() -> None:
     assert repr(subscription) == "<InProcessSubscription of <InProcessConsumer g-1 t, u partitions=0>>"
 
 
-async def test_what_was_handed_out_before_a_reset_is_not_committed_after_it() -> None:
+async def test_records_delivered_before_a_reset_are_not_committed_after_it() -> None:
     """Old offsets are deleted, so that they cannot skip newer records."""
     bus = InProcessBus(partitions=2)
     async with bus.subscribe("t", group="g", auto_commit=False) as subscription:

@@ -106,7 +106,7 @@ def test_refusals_are_clear(server: Server, answer: tuple[int, bytes], said: str
     assert "\n" not in str(error.value)
 
 
-def test_nobody_there() -> None:
+def test_a_registry_that_does_not_answer() -> None:
     """If the server cannot be reached, the error has the address and the reason."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -116,7 +116,7 @@ def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:8081", "ftp://host", "http://", ""])
-def test_what_is_no_address(url: str) -> None:
+def test_invalid_addresses(url: str) -> None:
     """An invalid URL is refused at once."""
     with pytest.raises(InvalidSettings, match="expected a schema registry such as http://localhost:8081"):
         SchemaRegistry(url)

@@ -69,7 +69,7 @@ def test_addresses_may_be_several(servers: str) -> None:
 @pytest.mark.parametrize(
     ("topic", "partitions"), [("omninode.agent", 8), ("omninode.agent.execution.started.v1", 8), ("omninode.vault", 4)]
 )
-def test_partitions_go_by_topic_or_domain(topic: str, partitions: int) -> None:
+def test_partitions_by_topic_or_domain(topic: str, partitions: int) -> None:
     """A topic gets the partitions of its own name, else of its domain, else four."""
     topics = TopicAdmin(Connection(bootstrap_servers="localhost:9092"), {"omninode.agent": 8})
     assert topics.partitions_of(topic) == partitions
