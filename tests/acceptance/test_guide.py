@@ -20,7 +20,11 @@ from click.testing import CliRunner
 from pydantic import AliasChoices
 
 from eventbus.catalog import Catalog, Scenario
-from eventbus.catalog.reading.arrivals import load_profile
+from eventbus.catalog.model import FAULT_KINDS
+from eventbus.catalog.reading.arrivals import PROFILE, load_profile
+from eventbus.catalog.reading.chains import CHAIN, DELAYS, STATE, TRANSITION, VARIABLE
+from eventbus.catalog.reading.load import EVENT, FIELD, FILE
+from eventbus.catalog.reading.scenario import ADVANCED, FAULT, PHASE, SIMULATION
 from eventbus.cli import COMMANDS, cli
 from eventbus.event import Event
 from eventbus.settings import Settings
@@ -62,7 +66,7 @@ def failed_chain(url: str) -> str:
     """The correlation id of a chain that has failed, as soon as one is stored."""
     query = f"{url}/api/event-bus/events?event_type=omninode.agent.execution.failed.v1&limit=1"
     for _ in range(600):
-        with urllib.request.urlopen(query, timeout=10) as answer:
+        with urllib.request.urlopen(query, timeout=60) as answer:
             for event in json.load(answer)["events"]:
                 return str(event["correlation_id"])
         time.sleep(0.1)
@@ -265,3 +269,23 @@ def test_every_route_is_documented() -> None:
     assert len(paths) >= 10
     for path in paths:
         assert f"{path}`" in text, path
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("catalog.md", FILE),
+        ("chains.md", (*CHAIN, *STATE, *TRANSITION, *DELAYS)),
+        ("values.md", (*VARIABLE, *EVENT[3:], *FIELD)),
+        ("arrivals.md", PROFILE[1:]),
+        ("scenarios.md", (*SIMULATION, *ADVANCED, *FAULT, *PHASE)),
+        ("faults.md", tuple(FAULT_KINDS)),
+        ("scenarios.md", tuple(Scenario.names())),
+    ],
+    ids=["catalog", "chains", "values", "profile", "scenario", "faults", "scenarios"],
+)
+def test_every_key_of_a_file_is_documented(name: str, keys: tuple[str, ...]) -> None:
+    """On the page about it: in a table, or in an example."""
+    text = page(name).text
+    for key in keys:
+        assert re.search(rf"(?<![\w-]){key}(?![\w-])", text), key
