@@ -19,9 +19,11 @@ from eventbus.catalog.model.events import Cached, EventType, FieldType, PayloadF
 from eventbus.catalog.model.faults import FAULT_KINDS, MAX_BOUND, Fault, FaultSpec, complete_bounds
 from eventbus.catalog.model.sections import DEFAULT_PARTITIONS, Sections, emitters, lookup
 from eventbus.catalog.model.visitors import (
+    ALIASES,
     INTEGER_ATTRIBUTES,
     SESSION_ATTRIBUTES,
     SESSION_STATES,
+    VISITOR_PREFIX,
     Behaviour,
     Click,
     Journey,
@@ -51,6 +53,7 @@ from eventbus.catalog.model.workload import (
 )
 
 __all__ = [
+    "ALIASES",
     "DEFAULT_PARTITIONS",
     "FAULT_KINDS",
     "INTEGER_ATTRIBUTES",
@@ -58,6 +61,7 @@ __all__ = [
     "SESSION_ATTRIBUTES",
     "SESSION_STATES",
     "THINK",
+    "VISITOR_PREFIX",
     "WEEK",
     "Advanced",
     "Arrivals",

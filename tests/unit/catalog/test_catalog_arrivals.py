@@ -1,4 +1,4 @@
-"""The `arrivals` section: what is written is what is meant, and every mistake is told with its line."""
+"""The `arrivals` section: each form is read as a value, and every mistake is reported with its line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eventbus.durations import parse_duration
 
 
 def arrivals(text: str, path: Path) -> tuple[Arrivals, list[Mistake]]:
-    """What a section says, and what is wrong with it."""
+    """The arrivals of a section, and its mistakes."""
     (path / "arrivals.yaml").write_text(text, encoding="utf-8")
     mistakes: list[Mistake] = []
     node = read_document(path / "arrivals.yaml", mistakes)
@@ -44,13 +44,13 @@ GOOD: dict[str, Arrivals] = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_a_section_says_what_is_meant(text: str, tmp_path: Path) -> None:
+def test_each_form_of_the_section_is_read(text: str, tmp_path: Path) -> None:
     """Each form of the section, as a value."""
     assert arrivals(text, tmp_path) == (GOOD[text], [])
 
 
 def test_a_profile_has_hours_days_and_a_clock(tmp_path: Path) -> None:
-    """A profile of one's own: all that can be said."""
+    """A profile with all of its members."""
     text = f"""
     profile:
       hours: {list(range(24))}
@@ -80,7 +80,7 @@ def test_hours_may_have_a_unit_and_differ_by_day(tmp_path: Path) -> None:
 
 
 def test_a_shipped_profile_can_be_changed(tmp_path: Path) -> None:
-    """By its name alone, or with something else in it."""
+    """By its name alone, or with other members beside it."""
     named, none = arrivals("profile: visitors", tmp_path)
     changed, neither = arrivals("profile: {name: visitors, time_zone: Asia/Tokyo}", tmp_path)
     assert none == neither == []
@@ -126,15 +126,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_mistake_is_told_once_and_where_it_is(text: str, tmp_path: Path) -> None:
-    """One mistake, one sentence, the line it is on."""
+def test_a_mistake_is_reported_once_with_its_line(text: str, tmp_path: Path) -> None:
+    """One mistake, one sentence, its line."""
     _, mistakes = arrivals(f"\n\n{text}", tmp_path)
     assert [mistake.problem[: len(BAD[text])] for mistake in mistakes] == [BAD[text]]
     assert mistakes[0].line == 3
 
 
-def test_all_mistakes_are_told_together(tmp_path: Path) -> None:
-    """Each on its line."""
+def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
+    """Each with its line."""
     text = "stages:\n  - {rate: x, duration: 1}\n  - {rate: 1, duration: y}\nspacing: z\n"
     assert [mistake.line for mistake in arrivals(text, tmp_path)[1]] == [4, 2, 3]
 
@@ -153,7 +153,7 @@ def test_a_profile_in_a_file_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", profile_names())
 def test_the_shipped_profiles_have_no_mistakes(name: str) -> None:
-    """They come as they are."""
+    """Each shipped profile is valid."""
     assert list(arrivals_problems(OpenWorkload(rate=load_profile(name)))) == []
 
 

@@ -1,4 +1,4 @@
-"""State machines are judged as an honest walker would: by walking them."""
+"""Graphs and accepted sets of state machines, compared with random walks and a brute-force search."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def machines(draw: st.DrawFn) -> Chain:
 
 
 def walked(chain: Chain) -> tuple[set[str], set[str]]:
-    """By brute force: the states reached, and those of them from which some walk ends."""
+    """By brute force: the reachable states, and those of them from which an end is reachable."""
 
     def steps(name: str) -> set[str]:
         found = {name}
@@ -75,7 +75,7 @@ def walked(chain: Chain) -> tuple[set[str], set[str]]:
 
 
 def walk(chain: Chain, dice: random.Random, limit: int = 60) -> list[State] | None:
-    """One random walk; None when it has not ended after `limit` events."""
+    """One random walk; None if it has not ended after `limit` events."""
     state = chain.states[chain.start]
     path = [state]
     while state.next:
@@ -93,7 +93,7 @@ def problems(chain: Chain) -> list[str]:
 
 @given(machines())
 def test_checks_agree_with_a_brute_force_walker(chain: Chain) -> None:
-    """Unreachable states, missing ends and cycles without exit are reported exactly where a walker meets them."""
+    """Unreachable states, missing ends and cycles without exit are reported exactly where the search finds them."""
     reached, ending = walked(chain)
     found = problems(chain)
     assert reachable(chain) == reached
@@ -103,8 +103,8 @@ def test_checks_agree_with_a_brute_force_walker(chain: Chain) -> None:
     assert any("cycle without exit" in text for text in found) == (has_end and ending != reached)
 
 
-def test_the_shortest_way_out_is_one_that_is_taken() -> None:
-    """The distance to the end counts no transition of weight 0."""
+def test_distances_ignore_transitions_of_weight_0() -> None:
+    """Only transitions that can be taken lead to an end."""
     chain = machine({"s0": ["s1", "end"], "s1": ["end"], "end": []})
     never = replace(chain.states["s0"], next=(chain.states["s0"].next[0], Transition(to="end", delay=NOW, weight=0)))
     detour = replace(chain, states={**chain.states, "s0": never})
@@ -123,7 +123,7 @@ def test_every_walk_leaves_an_accepted_set(chain: Chain, seed: int) -> None:
 
 @given(machines())
 def test_every_accepted_set_is_left_by_a_walk(chain: Chain) -> None:
-    """Nothing is accepted that no walk leaves: long enough breadth-first walking finds every set."""
+    """A breadth-first search over all walks finds every accepted set."""
     found, ahead = set(), {(chain.start, frozenset({chain.root}))}
     for _ in range(len(chain.states) * (len(types_of(chain)) + 1)):  # a state is new at most once for each new type
         found |= {types for name, types in ahead if not chain.states[name].next}
@@ -135,19 +135,19 @@ def test_every_accepted_set_is_left_by_a_walk(chain: Chain) -> None:
 
 @given(st.lists(st.sets(st.sampled_from("abcdefghijkl"), max_size=6), max_size=12))
 def test_types_of_one_group_have_different_numbers(groups: list[set[str]]) -> None:
-    """However groups overlap, no two members of one share a number."""
+    """However groups overlap, no two members of a group have the same number."""
     numbers = assign_bits(groups)
     for group in groups:
         assert len({numbers[name] for name in group}) == len(group)
 
 
 def test_numbers_are_reused_between_groups() -> None:
-    """Numbers are scarce: groups without common members use the same ones."""
+    """Groups without common members use the same numbers."""
     assert set(assign_bits([["a", "b"], ["c", "d"], ["e", "f"]]).values()) == {0, 1}
 
 
 def test_more_types_than_bits_are_refused() -> None:
-    """Sixty-three types that all differ do not fit into 62 bits."""
+    """63 types of one chain do not fit into 62 bits."""
     with pytest.raises(CatalogError, match="62 bits"):
         assign_bits([[f"t{n}" for n in range(63)]])
     chain = machine({f"s{n}": [f"s{n + 1}"] if n < 62 else [] for n in range(63)})
@@ -155,7 +155,7 @@ def test_more_types_than_bits_are_refused() -> None:
 
 
 def test_too_many_paths_are_refused() -> None:
-    """Fourteen choices one after another leave 2^14 sets, more than will be listed."""
+    """Fourteen choices in a row leave 2^14 sets, more than the limit."""
     ways = {f"{side}{n}": [f"a{n + 1}", f"b{n + 1}"] for n in range(14) for side in "ab"} | {"a14": [], "b14": []}
     chain = machine(ways | {"s0": ["a0", "b0"]})
     with pytest.raises(TooManyPaths, match="machine leave more than 10,000 different sets of event types"):
@@ -164,7 +164,7 @@ def test_too_many_paths_are_refused() -> None:
 
 
 def test_roles_of_the_shipped_types() -> None:
-    """A processor learns from the type alone which chain begins, and how one ends."""
+    """The type alone says which chain an event starts, and how one ends."""
     facts = DEFAULT.conformance
     assert [facts.classify(name) for name in (ROUTING, ROUTED, STARTED, DONE, FAILED)] == [
         ("agent-execution", role) for role in (Role.REQUESTED, Role.STEP, Role.STARTED, Role.COMPLETED, Role.FAILED)
@@ -175,7 +175,7 @@ def test_roles_of_the_shipped_types() -> None:
 
 
 def test_a_type_of_two_chains_belongs_to_neither() -> None:
-    """A step that two chains share says nothing about the chain."""
+    """A step that two chains share does not identify the chain."""
     first = machine({"s0": ["mid"], "mid": ["end"], "end": []}, types={"mid": "a.b.shared.v1"})
     second = replace(
         machine({"z0": ["mid"], "mid": ["zend"], "zend": []}, start="z0", types={"mid": "a.b.shared.v1"}), name="other"
@@ -187,7 +187,7 @@ def test_a_type_of_two_chains_belongs_to_neither() -> None:
 
 
 def test_masks_of_the_agent_chain() -> None:
-    """Two ways through: completed or failed, never both, nothing left out."""
+    """Two complete paths: completed or failed, never both."""
     facts = DEFAULT.conformance
     way = [ROUTING, ROUTED, STARTED]
     assert facts.accepted["agent-execution"] == {facts.mask([*way, DONE]), facts.mask([*way, FAILED])}
@@ -195,7 +195,7 @@ def test_masks_of_the_agent_chain() -> None:
     assert facts.mask(["a.b.c.v1"]) == 0
 
 
-def test_a_loop_is_accepted_however_often_it_turns() -> None:
+def test_a_loop_is_accepted_however_often_it_runs() -> None:
     """Sets, not counts: one pattern found or a hundred leave the same mask."""
     assert len(DEFAULT.conformance.accepted["pattern-discovery"]) == 1
 
@@ -226,13 +226,13 @@ def test_a_loop_is_accepted_however_often_it_turns() -> None:
     ],
 )
 def test_what_is_said_about_a_chain(seen: list[str], ended: bool, said: list[str]) -> None:
-    """Compared with the nearest way through, each missing and each unexpected event has its sentence."""
+    """Each missing and each unexpected event has its sentence, compared with the most similar path."""
     assert DEFAULT.conformance.explain("agent-execution", seen, ended) == said
 
 
 @given(machines(), st.data())
-def test_an_accepted_chain_needs_no_words(chain: Chain, data: st.DataObject) -> None:
-    """Silence means conformance, and only that."""
+def test_only_accepted_chains_have_no_differences(chain: Chain, data: st.DataObject) -> None:
+    """An empty explanation means conformance, and only that."""
     accepted = accepted_sets(chain)
     facts = Conformance(Catalog(events={}, chains={"machine": chain}))
     seen = data.draw(st.frozensets(st.sampled_from(types_of(chain))))

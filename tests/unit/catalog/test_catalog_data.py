@@ -1,4 +1,4 @@
-"""The shipped catalog holds the promised chains, and its payloads tell one story from first to last event."""
+"""The shipped catalog has the documented chains, and the payloads of a chain are consistent from event to event."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SHIPPED = Catalog.default()
 
 @pytest.mark.parametrize("name", PROMISED)
 def test_a_chain_has_exactly_the_promised_numbers(name: str) -> None:
-    """Weight, event types, delays and shares are those of the table."""
+    """Weight, event types, delays and shares equal those of the table."""
     chain = SHIPPED.chain(name)
     ways = {
         state.emits: [(t.delay, 100 * t.weight / state.total, chain.states[t.to].emits) for t in state.next]
@@ -88,7 +88,7 @@ def test_a_chain_has_exactly_the_promised_numbers(name: str) -> None:
 
 
 def test_nothing_else_is_on_by_default() -> None:
-    """The weights of the chains that are on sum to a hundred; the richer ones wait to be asked for."""
+    """The weights of the active chains sum to 100; the longer chains are off by default."""
     on = {name for name, chain in SHIPPED.chains.items() if chain.weight}
     assert on == set(PROMISED)
     assert sum(chain.weight for chain in SHIPPED.chains.values()) == 100
@@ -96,7 +96,7 @@ def test_nothing_else_is_on_by_default() -> None:
 
 
 def test_only_the_failed_execution_fails() -> None:
-    """Outcomes: a chain ends well, save where an execution fails."""
+    """All chains complete, except executions that fail."""
     failing = {s.emits for c in SHIPPED.chains.values() for s in c.states.values() if s.outcome == "failed"}
     assert failing == {f"{AGENT}.execution.failed.v1"}
 
@@ -109,7 +109,7 @@ def test_pattern_discovery_finds_one_or_more() -> None:
     assert all(isinstance(t.delay, LogNormal | Exponential) for s in states.values() for t in s.next)
 
 
-def test_compliance_validation_parts_and_meets_again() -> None:
+def test_compliance_validation_branches_and_joins_again() -> None:
     """requested → started → validated | violation found → completed."""
     states = SHIPPED.chain("compliance-validation").states
     assert {t.to for t in states["started"].next} == {"validated", "violated"}
@@ -117,7 +117,7 @@ def test_compliance_validation_parts_and_meets_again() -> None:
 
 
 def test_every_event_type_is_described_and_has_a_payload() -> None:
-    """A reader of the catalog learns what each event means."""
+    """Each event type has a description."""
     for event in SHIPPED.events.values():
         assert event.description.endswith(".")
         assert event.payload
@@ -126,13 +126,13 @@ def test_every_event_type_is_described_and_has_a_payload() -> None:
 
 
 def test_lists_are_long_enough_to_look_real() -> None:
-    """Fifteen items or more, save the databases, of which no company has many."""
+    """15 items or more, except for databases, of which companies have few."""
     short = {name: len(items) for name, items in SHIPPED.lists.items() if not 15 <= len(items) <= 30}
     assert short == {"database": 7}
 
 
 def test_every_list_is_used() -> None:
-    """No list is left over."""
+    """Each list is used by a field or a variable."""
     named = {v.list for c in SHIPPED.chains.values() for v in c.variables.values() if v.list}
     named |= {f.pick.partition(".")[0] for e in SHIPPED.events.values() for _, f in every_field(e.payload) if f.pick}
     assert named == set(SHIPPED.lists)
@@ -160,8 +160,8 @@ def test_an_answer_says_how_long_it_took(chain: Chain) -> None:
         (f"{AGENT}.routing.requested.v1", f"{AGENT}.execution.completed.v1", "task", "task"),
     ],
 )
-def test_what_was_asked_is_what_is_answered(asking: str, answering: str, asked: str, answered: str) -> None:
-    """The same variable of the chain stands in both events."""
+def test_answers_repeat_the_values_of_their_requests(asking: str, answering: str, asked: str, answered: str) -> None:
+    """Both events have the same variable of the chain."""
     first, second = _field(asking, asked), _field(answering, answered)
     assert first.var is not None
     assert first.var == second.var
@@ -176,13 +176,13 @@ def test_the_classic_question_is_among_the_queries() -> None:
 
 
 def test_a_failure_has_class_and_message_of_one_error() -> None:
-    """Both come from the same item, so they fit each other."""
+    """Both come from the same item, so they match."""
     failed = f"{AGENT}.execution.failed.v1"
     assert _field(failed, "error_class").pick == "agent_error.class"
     assert _field(failed, "error_message").pick == "agent_error.message"
 
 
-def test_the_values_a_field_may_take_are_known() -> None:
+def test_the_allowed_values_of_fields() -> None:
     """`allowed` follows constants, choices, picks and variables down to the values."""
     assert _field(f"{AGENT}.execution.completed.v1", "status").allowed == ("success",)
     assert _field(f"{AGENT}.routing.requested.v1", "priority").allowed == ("low", "normal", "normal", "normal", "high")
@@ -193,14 +193,14 @@ def test_the_values_a_field_may_take_are_known() -> None:
 
 
 def test_loading_the_shipped_catalog_imports_nothing_heavy() -> None:
-    """A cold start pays for YAML alone: no pydantic, NumPy or difflib."""
+    """A cold start imports YAML only: no pydantic, NumPy or difflib."""
     code = "import sys; from eventbus.catalog import Catalog; Catalog.default(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydantic", "numpy", "difflib", "asyncio", "orjson"} & set(done.stdout.split())
 
 
 def test_the_shipped_catalog_is_loaded_once() -> None:
-    """`default` gives the same value each time."""
+    """`default` returns the same value each time."""
     assert Catalog.default() is Catalog.default()
 
 

@@ -1,4 +1,4 @@
-"""Files and folders extend or replace what came before them, name by name."""
+"""Loading files and folders: later ones extend or replace the definitions of earlier ones, by name."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_a_file_on_its_own(shop: str, load_text: LoadText) -> None:
 
 
 def test_a_file_on_top_of_the_shipped_catalog(shop: str, load_text: LoadText) -> None:
-    """Without it, a user's file adds to what is shipped."""
+    """By default, a file extends the shipped catalog."""
     catalog = load_text(shop, extend=True)
     assert {"order", "agent-execution"} <= set(catalog.chains)
 
 
 def test_a_later_path_replaces_by_name(shop: str, load_text: LoadText) -> None:
-    """Event types, chains, lists and partitions of the same name are replaced whole; the rest stays."""
+    """Event types, chains, lists and partitions of the same name are replaced as a whole; the others stay."""
     later = """
         domain: shop.order
         source: other
@@ -77,7 +77,7 @@ def test_the_shipped_agents_can_be_extended(load_text: LoadText) -> None:
 
 
 def test_a_folder_is_read_file_by_file(tmp_path: Path, shop: str) -> None:
-    """All `*.yaml` and `*.yml` files of a folder make one catalog, whatever refers to whatever."""
+    """All `*.yaml` and `*.yml` files of a folder form one catalog and may refer to each other."""
     head, events = shop.split("events:\n")
     (tmp_path / "b.yaml").write_text(head)
     (tmp_path / "a.yml").write_text("source: shop\nevents:\n" + events)
@@ -85,13 +85,13 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path, shop: str) -> None:
 
 
 def test_a_mistake_in_a_replaced_definition_does_not_matter(shop: str, load_text: LoadText) -> None:
-    """What is checked is what will be used: a chain that a later path replaces may refer to nothing."""
+    """Only what is used is validated: a chain that a later path replaces may have unknown references."""
     broken = shop.replace("emits: shop.order.lost.v1", "emits: shop.order.stolen.v1")
     assert "order" in load_text(broken, shop).chains
 
 
 def test_every_kind_of_delay(shop: str, load_text: LoadText) -> None:
-    """Delays are read in all four forms, bounds and all."""
+    """Delays are read in all four forms, with their bounds."""
     delays = {
         "{fixed: 7}": Fixed(value=7),
         "{uniform: [1.5, 2]}": Uniform(minimum=1.5, maximum=2),
@@ -106,7 +106,7 @@ def test_every_kind_of_delay(shop: str, load_text: LoadText) -> None:
 
 
 def test_weights_may_sum_as_declared(shop: str, load_text: LoadText) -> None:
-    """`total` replaces the hundred."""
+    """`total` replaces the default of 100."""
     text = shop.replace("weight: 90", "weight: 2").replace("weight: 10", "weight: 1")
     state = (
         load_text(text.replace("packed.v1\n        next", "packed.v1\n        total: 3\n        next"))
@@ -118,12 +118,12 @@ def test_weights_may_sum_as_declared(shop: str, load_text: LoadText) -> None:
 
 
 def test_a_single_transition_has_the_whole_weight(shop: str, load_text: LoadText) -> None:
-    """Where there is no choice, no weight need be written."""
+    """An only transition needs no weight."""
     assert load_text(shop).chain("order").states["placed"].next[0].weight == 100
 
 
 def test_thirds_sum_to_a_hundred(shop: str, load_text: LoadText) -> None:
-    """Decimal weights are summed without being punished for binary fractions."""
+    """The sum of decimal weights tolerates binary rounding."""
     text = shop.replace("weight: 90", "weight: 99.9").replace("weight: 10", "weight: 0.1")
     assert load_text(text).chain("order").states["packed"].next[1].weight == 0.1
 
@@ -132,20 +132,20 @@ def test_thirds_sum_to_a_hundred(shop: str, load_text: LoadText) -> None:
     ("written", "read"),
     [("no", "no"), ("on", "on"), ("010", "010"), ("12:30", "12:30"), ("2026-01-01", "2026-01-01"), ("1_000", "1_000")],
 )
-def test_words_stay_words(written: str, read: str, shop: str, load_text: LoadText) -> None:
-    """YAML 1.2: Norway is not false, a time is not a number of seconds, a date is not an object."""
+def test_texts_stay_texts(written: str, read: str, shop: str, load_text: LoadText) -> None:
+    """As in YAML 1.2, `no` is not false, a time is not a number of seconds, and a date is not an object."""
     assert load_text(shop.replace("[Rome, Oslo]", f"[{written}]")).lists["city"] == (read,)
 
 
 @pytest.mark.parametrize(("written", "read"), [("7", 7), ("-7", -7), ("0.5", 0.5), ("1e3", 1000.0), (".5", 0.5)])
 def test_numbers_are_numbers(written: str, read: float, shop: str, load_text: LoadText) -> None:
-    """Whole and decimal numbers are read as such."""
+    """Integers and decimal numbers are read as such."""
     value = load_text(shop + "", f"lists: {{n: [{written}]}}").lists["n"][0]
     assert (value, type(value)) == (read, type(read))
 
 
 def test_anchors_work(shop: str, load_text: LoadText) -> None:
-    """A value written once may be used twice."""
+    """A value may be written once and used twice."""
     text = shop.replace("delay: {uniform: [1, 5]}", "delay: &d {uniform: [1, 5]}").replace(
         "90, delay: {fixed: 3}", "90, delay: *d"
     )
@@ -154,7 +154,7 @@ def test_anchors_work(shop: str, load_text: LoadText) -> None:
 
 
 def test_an_unknown_name_says_what_there_is() -> None:
-    """Asking for a chain or event type that is not there names the nearest."""
+    """The error for an unknown chain or event type suggests the most similar name."""
     with pytest.raises(UnknownName, match=r"no chain 'agent-executon' in the catalog \(did you mean 'agent-execution'"):
         Catalog.default().chain("agent-executon")
     with pytest.raises(UnknownName, match="no event type 'x'"):
@@ -162,7 +162,7 @@ def test_an_unknown_name_says_what_there_is() -> None:
 
 
 def test_a_catalog_of_some_chains() -> None:
-    """`only` turns the chains named on, and all others off: they begin no more, and are known as before."""
+    """`only` switches the named chains on and all others off; the catalog still has all of them."""
     every = Catalog.default()
     some = every.only("pattern-discovery", "vault-read")
     weights = {name: chain.weight for name, chain in some.chains.items()}
@@ -170,14 +170,14 @@ def test_a_catalog_of_some_chains() -> None:
 
 
 def test_other_weights() -> None:
-    """`with_weights` changes the shares of the chains named."""
+    """`with_weights` changes the shares of the named chains."""
     changed = Catalog.default().with_weights({"vault-read": 0})
     assert changed.chain("vault-read").weight == 0
     assert changed.chain("agent-execution").weight == 20
 
 
 def test_two_chains_may_start_alike(shop: str, load_text: LoadText) -> None:
-    """One request may begin several stories."""
+    """One event type may start several chains."""
     twice = shop + shop[shop.index("  order:\n") :].replace("  order:", "  order-again:")
     catalog = load_text(twice)
     assert catalog.chain("order").root == catalog.chain("order-again").root
@@ -189,7 +189,7 @@ def test_two_chains_may_start_alike(shop: str, load_text: LoadText) -> None:
 def test_whatever_is_written_gets_an_answer(
     data: st.DataObject, shop: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A catalog with any of its values replaced is refused with a report, or it is loaded and all of it works."""
+    """A catalog with any value replaced is refused with a report, or it loads and everything in it works."""
     document = yaml.safe_load(shop)
     for _ in range(data.draw(st.integers(1, 3))):
         _replace_some_value(document, data)

@@ -1,4 +1,4 @@
-"""Every kind of mistake is found, where it was made, and told once."""
+"""Every kind of mistake is reported once, with its file and line."""
 
 from __future__ import annotations
 
@@ -417,7 +417,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
-def test_a_mistake_is_told_once_with_its_line(case: Case, shop: str, load_text: LoadText) -> None:
+def test_a_mistake_is_reported_once_with_its_line(case: Case, shop: str, load_text: LoadText) -> None:
     """A slip gives exactly one mistake: the file, its line, where, what was found and what is allowed."""
     assert shop.count(case.old) == 1 or case.old == "source: shop\n"
     text = shop.replace(case.old, case.new, 1)

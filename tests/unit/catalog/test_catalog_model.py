@@ -1,4 +1,4 @@
-"""Values of the catalog on their way to another process."""
+"""Values of the catalog can be pickled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eventbus.catalog.payloads import payload_model
 
 
 def test_a_catalog_that_was_used_can_be_sent_to_another_process() -> None:
-    """What was worked out from the fields, such as pydantic models, stays behind, and is worked out again there."""
+    """Graphs and pydantic models, which are derived from the fields, are not sent but built again there."""
     catalog = Catalog.load()
     for name, kind in catalog.events.items():
         catalog.validate(name, {})

@@ -1,4 +1,4 @@
-"""A scenario's file is read leniently where that is harmless, and all its mistakes are told at once, with lines."""
+"""Scenario files: scalars are coerced where that is harmless, and all mistakes are reported together with lines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Load = Callable[..., Scenario]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Reads a text as a scenario, with options."""
+    """Loads a text as a scenario, with overrides."""
 
     def loaded(text: str, *overrides: str, catalog: Catalog | None = None) -> Scenario:
         path = tmp_path / "mine.yaml"
@@ -68,7 +68,7 @@ def load(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def mistakes(load: Load) -> Callable[..., list[tuple[int, str, str]]]:
-    """Line, place and problem of each mistake."""
+    """Line, location and problem of each mistake."""
 
     def found(text: str, *overrides: str) -> list[tuple[int, str, str]]:
         with pytest.raises(InvalidScenario) as caught:
@@ -83,7 +83,7 @@ def mistakes(load: Load) -> Callable[..., list[tuple[int, str, str]]]:
 
 
 def test_a_file_of_the_four_sections_is_read_as_it_is(load: Load) -> None:
-    """Everything that such a file says is in the scenario."""
+    """Everything in such a file is in the scenario."""
     scenario = load(OLD)
     assert scenario.name == "mine"
     assert (scenario.arrivals, scenario.duration) == (ClosedWorkload(users=20, ramp_up=10), 600)
@@ -115,12 +115,12 @@ def test_a_file_of_the_four_sections_is_read_as_it_is(load: Load) -> None:
     ],
 )
 def test_other_spellings_mean_the_same(load: Load, old: str, new: str) -> None:
-    """Quoted numbers, whole numbers with a point, flags of older YAML, sections and members without a value."""
+    """Quoted numbers, integers with a fraction of 0, flags of YAML 1.1, sections and members without a value."""
     assert load(OLD.replace(old, new)) == load(OLD)
 
 
-def test_shares_make_visitors_who_go_by_chance(load: Load) -> None:
-    """Names of one's own join; what cannot be as the file says is done otherwise, and told."""
+def test_shares_make_visitors_who_act_at_random(load: Load) -> None:
+    """Unknown names define event types; a note says where the stream will differ from the shares."""
     shares = "{session_start: 0.1, session_end: 0.2, page_visit: 0.4, form_submit: 0.3}"
     scenario = load(f"event_probabilities: {shares}")
     chain = scenario.catalog.chain("visitor-session")
@@ -134,7 +134,7 @@ def test_shares_make_visitors_who_go_by_chance(load: Load) -> None:
 
 
 def test_nothing_at_all_is_the_default(load: Load) -> None:
-    """Members that stand there empty count as absent, and 0 seconds never end."""
+    """Members without a value count as absent, and 0 seconds mean endless."""
     empty = load("simulation:\n  num_users: ~\n  duration_seconds: 0\n  api_url: ''\nadvanced:\n")
     assert (empty.arrivals, empty.duration, empty.api_url) == (None, None, None)
     assert empty.advanced == Advanced()
@@ -175,13 +175,13 @@ phases:
 
 
 def test_a_profile_is_followed_evenly(load: Load) -> None:
-    """A section of its own, for the commonest of arrivals."""
+    """The section `profile` has stratified spacing."""
     followed = OpenWorkload(rate=load_profile("office"), spacing=Spacing(name="even"))
     assert load("profile: office").arrivals == load("arrivals: {profile: office, spacing: even}").arrivals == followed
 
 
 def test_all_mistakes_are_in_one_report_with_their_lines(mistakes: Any) -> None:
-    """The file's by line, and those of the options behind them."""
+    """Those of the file by line, then those of the overrides."""
     slips = OLD
     for right, wrong in (
         ("num_users: 20", "num_usres: 20"),
@@ -260,8 +260,8 @@ def test_no_mistake_hides_another(mistakes: Any) -> None:
         ("", "file", "is empty"),
     ],
 )
-def test_each_mistake_is_told_where_it_is(mistakes: Any, text: str, where: str, problem: str) -> None:
-    """One mistake, one line, one sentence that says what was expected and what came."""
+def test_each_mistake_is_reported_where_it_is(mistakes: Any, text: str, where: str, problem: str) -> None:
+    """One mistake, one line, one sentence with what was expected and what the file has."""
     [(line, found, said)] = mistakes(text)
     assert line >= 1
     assert found.endswith(where)
@@ -283,14 +283,14 @@ def test_each_mistake_is_told_where_it_is(mistakes: Any, text: str, where: str, 
     ],
 )
 def test_a_mistake_in_an_option_names_the_option(mistakes: Any, option: str, where: str, problem: str) -> None:
-    """There is no line to be named."""
+    """An override has no line."""
     [(line, found, said)] = mistakes("description: Some\nphases: [{at: 1}]\n", option)
     assert (line, found) == (0, where)
     assert problem in said
 
 
 def test_the_text_of_an_option_that_is_wrong(load: Load) -> None:
-    """It stands where a file and a line would."""
+    """It replaces the file and the line."""
     with pytest.raises(
         InvalidScenario, match="scenario has 1 mistake:\n--set seed=x: seed: expected a number, got 'x'"
     ):
@@ -298,7 +298,7 @@ def test_the_text_of_an_option_that_is_wrong(load: Load) -> None:
 
 
 def test_options_change_add_and_follow_each_other(load: Load) -> None:
-    """Members and items, those of an item, whole sections, and the same one twice."""
+    """Of members, items, members of items, whole sections, and twice of the same one."""
     text = "phases: [{at: 1m}]\nsimulation:\n"
     scenario = load(
         text,
@@ -315,7 +315,7 @@ def test_options_change_add_and_follow_each_other(load: Load) -> None:
 
 
 def test_an_option_changes_one_of_two_places_that_share_an_alias(load: Load) -> None:
-    """What is written once and shown twice is changed once."""
+    """A value that an alias shares is changed only at the path of the override."""
     scenario = load("phases:\n - &p {at: 60, failed: 2}\n - {<<: x, at: 61}\n".replace("<<: x, ", ""), "phases[0].at=5")
     assert scenario.phases[0] == Phase(at=5, failed=2)
     shared = "faults:\n - &f {kind: drop, rate: 0.5}\n - *f\n"
@@ -323,7 +323,7 @@ def test_an_option_changes_one_of_two_places_that_share_an_alias(load: Load) -> 
 
 
 def test_a_name_that_is_neither_shipped_nor_a_file() -> None:
-    """It is told what there is."""
+    """The error lists the shipped scenarios."""
     with pytest.raises(UnknownName, match="did you mean 'incident'"):
         Scenario.load("incidnet")
 

@@ -1,4 +1,4 @@
-"""Forks, retries, timeouts, compensation and caused chains: what is read, what is refused, what is made of it."""
+"""Forks, retries, timeouts, compensation and caused chains: reading, validation and the expanded graph."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_mistake_is_told_where_it_was_made(load_text: LoadText, case: Case) -> None:
+def test_each_mistake_is_reported_where_it_is(load_text: LoadText, case: Case) -> None:
     """One slip in a good catalog is named with its place, in a sentence."""
     assert case.old in TRIP
     with pytest.raises(InvalidCatalog) as caught:
@@ -300,7 +300,7 @@ def test_back_off_grows_to_a_cap_with_jitter() -> None:
     assert Backoff(initial=100, jitter=0.2).delay(2) == Uniform(minimum=160, maximum=240)
 
 
-def test_retries_are_unfolded_and_counted(load_text: LoadText) -> None:
+def test_retries_are_expanded_and_counted(load_text: LoadText) -> None:
     """A state that is tried three times is three nodes; the last one has the `else` in place of a retry."""
     graph = graph_of(load_text(TRIP).chain("trip"))
     tries = [node for node in graph.nodes if node.state == "hotel"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.catalog import Catalog, InvalidCatalog, UnknownName
-from eventbus.catalog.model.visitors import ALIASES, Behaviour, Range, full_name, short_name
+from eventbus.catalog.model import ALIASES, Behaviour, Range, full_name, short_name
 from eventbus.chains.faults import Fault
 
 NAME = "visitor-session"

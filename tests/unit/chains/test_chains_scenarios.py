@@ -13,8 +13,7 @@ import pytest
 
 from eventbus import Event
 from eventbus.catalog import Delay, Scenario, Transition
-from eventbus.catalog.model import scale
-from eventbus.catalog.model.visitors import VISITOR_PREFIX, short_name
+from eventbus.catalog.model import VISITOR_PREFIX, scale, short_name
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.faults import Fault
