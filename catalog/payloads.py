@@ -47,21 +47,21 @@ def validate(event: EventType, payload: Any) -> list[Problem]:
 
 def _model(name: str, fields: tuple[PayloadField, ...], description: str) -> type[BaseModel]:
     # Payload names are free (`json`, `copy`), attribute names of a model are not: so the payload's name is an alias.
-    members: dict[str, Any] = {f"field_{n}": (_type(name, one), _info(one)) for n, one in enumerate(fields)}
+    members: dict[str, Any] = {f"field_{n}": (_type(name, field), _info(field)) for n, field in enumerate(fields)}
     return create_model(name, __config__=CONFIG, __doc__=description or None, **members)
 
 
-def _type(owner: str, one: PayloadField) -> Any:
-    if one.fields is not None:
-        return _model(f"{owner}.{one.name}", one.fields, one.description)
-    values = (one.value,) if one.value is not None else one.choices
-    return TYPES[one.type] if values is None else Annotated[TYPES[one.type], _among(values)]
+def _type(owner: str, field: PayloadField) -> Any:
+    if field.fields is not None:
+        return _model(f"{owner}.{field.name}", field.fields, field.description)
+    values = field.source.accepted
+    return TYPES[field.type] if values is None else Annotated[TYPES[field.type], _among(values)]
 
 
-def _info(one: PayloadField) -> Any:
-    low = 0 if one.elapsed else one.minimum
-    default = ... if one.required else None
-    return Field(default, alias=one.name, description=one.description or None, ge=low, le=one.maximum)
+def _info(field: PayloadField) -> Any:
+    low, high = field.source.bounds
+    default = ... if field.required else None
+    return Field(default, alias=field.name, description=field.description or None, ge=low, le=high)
 
 
 def _among(values: tuple[Any, ...]) -> AfterValidator:

@@ -29,6 +29,7 @@ from eventbus.catalog.model import (
     short_name,
 )
 from eventbus.catalog.model.sections import Sections, SectionsT
+from eventbus.catalog.sources import ElapsedTime, ListPick, VariableValue, VisitAttribute
 
 TOLERANCE = 1e-9
 """Maximum difference of the sum of the shares from 1, due to rounding."""
@@ -158,12 +159,13 @@ def _event(name: str, chain: Chain, catalog: Sections) -> EventType:
 def _fields(fields: tuple[PayloadField, ...], state: str, chain: Chain) -> Iterator[PayloadField]:
     assert chain.visitors is not None
     for field in fields:
+        source = field.source
         if field.fields is not None:
             yield replace(field, fields=tuple(_fields(field.fields, state, chain)))
-        elif field.visit == "referrer" and chain.visitors.referrer:
-            yield replace(field, visit=None, var=chain.visitors.referrer)
-        elif field.visit is not None and field.visit not in INTEGER_ATTRIBUTES and field.visit != "referrer":
-            kind = state if state in {"button", "link"} else "page"
-            yield replace(field, visit=None, pick=f"{chain.name}_{kind}.{field.visit.partition('.')[2]}")
-        elif field.visit is None and not field.elapsed:
+        elif not isinstance(source, VisitAttribute | ElapsedTime):
             yield field
+        elif isinstance(source, VisitAttribute) and source.attribute == "referrer" and chain.visitors.referrer:
+            yield replace(field, source=VariableValue(chain.visitors.referrer))
+        elif isinstance(source, VisitAttribute) and source.attribute not in {*INTEGER_ATTRIBUTES, "referrer"}:
+            kind = state if state in {"button", "link"} else "page"
+            yield replace(field, source=ListPick(f"{chain.name}_{kind}.{source.attribute.partition('.')[2]}"))

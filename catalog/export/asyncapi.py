@@ -13,7 +13,7 @@ from typing import Any
 from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.export.jsonschema import event_schema
 from eventbus.catalog.export.yaml import chain_document as file_form
-from eventbus.catalog.export.yaml import delay_document, source_document, state_document
+from eventbus.catalog.export.yaml import delay_document, state_document
 from eventbus.catalog.graph.conformance import Role
 from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, PayloadField, State, Transition
 
@@ -22,7 +22,6 @@ from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, Payload
 
 ROOT_ID = "019b76da-a800-7000-8000-000000000001"
 EFFECT_ID = "019b76da-a87d-7000-8000-000000000002"
-ELAPSED_MS = 125
 UNKNOWN: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "object": {}, "array": []}
 
 
@@ -60,19 +59,15 @@ def example_headers(event: EventType, *, root: bool) -> dict[str, str]:
     return {**headers, "traceparent": f"00-{ROOT_ID.replace('-', '')}-{span}-01"}
 
 
-def _example(one: PayloadField) -> Any:
-    if one.fields is not None:
-        return {inner.name: _example(inner) for inner in one.fields}
-    if one.examples:
-        return one.examples[0]
-    if one.allowed:
-        return one.allowed[0]
-    if one.elapsed or one.attempt:
-        return ELAPSED_MS if one.elapsed else 1
-    if one.minimum is None or one.maximum is None:
-        return UNKNOWN[one.type]
-    middle = (one.minimum + one.maximum) / 2
-    return int(middle) if one.type == "integer" else min(max(round(middle, one.decimals), one.minimum), one.maximum)
+def _example(field: PayloadField) -> Any:
+    if field.fields is not None:
+        return {member.name: _example(member) for member in field.fields}
+    if field.examples:
+        return field.examples[0]
+    if field.allowed:
+        return field.allowed[0]
+    example = field.source.example(field.type)
+    return UNKNOWN[field.type] if example is None else example
 
 
 VERSION = "3.1.0"
@@ -221,11 +216,11 @@ def _sourced(schema: Document, fields: Iterable[PayloadField]) -> Document:
     return {**schema, "properties": properties}
 
 
-def _sourced_field(schema: Document, one: PayloadField) -> Document:
-    if one.fields is not None:
-        return _sourced(schema, one.fields)
-    examples = {"examples": list(one.examples)} if one.examples else {}
-    return {**schema, "x-source": {**source_document(one), **examples}}
+def _sourced_field(schema: Document, field: PayloadField) -> Document:
+    if field.fields is not None:
+        return _sourced(schema, field.fields)
+    examples = {"examples": list(field.examples)} if field.examples else {}
+    return {**schema, "x-source": {**field.source.document(), **examples}}
 
 
 def chain_extension(chain: Chain) -> Document:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eventbus.catalog.model import EventType, PayloadField
-
-if TYPE_CHECKING:
-    from eventbus.catalog.catalog import Catalog
-
+from eventbus.catalog.model import EventType, PayloadField, Sections
+from eventbus.catalog.sources import distinct
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UUID: dict[str, Any] = {"type": "string", "format": "uuid"}
@@ -18,7 +15,7 @@ TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 Schema = dict[str, Any]
 
 
-def catalog_schema(catalog: Catalog) -> Schema:
+def catalog_schema(catalog: Sections) -> Schema:
     """A schema that accepts exactly the events of the catalog; each type's own is among its `$defs`."""
     return {
         "$schema": DIALECT,
@@ -65,8 +62,8 @@ def payload_schema(event: EventType) -> Schema:
 
 def _fields(fields: Iterable[PayloadField], description: str = "") -> Schema:
     fields = tuple(fields)
-    required = [one.name for one in fields if one.required]
-    return _object({one.name: _field(one) for one in fields}, required, description=description)
+    required = [field.name for field in fields if field.required]
+    return _object({field.name: _field(field) for field in fields}, required, description=description)
 
 
 def _object(properties: Schema, required: list[str] | None = None, **about: str) -> Schema:
@@ -80,31 +77,14 @@ def _object(properties: Schema, required: list[str] | None = None, **about: str)
     }
 
 
-def _field(one: PayloadField) -> Schema:
-    if one.fields is not None:
-        return _fields(one.fields, one.description)
-    schema: Schema = {"type": one.type}
-    if one.description:
-        schema["description"] = one.description
-    if one.value is not None:
-        return schema | {"const": one.value}
-    if one.choices is not None:
-        return schema | {"enum": _distinct(one.choices)}
-    if one.elapsed:
-        schema["minimum"] = 0
-    if one.minimum is not None:
-        schema["minimum"] = one.minimum
-    if one.maximum is not None:
-        schema["maximum"] = one.maximum
-    if examples := one.examples or (one.allowed or ())[:3]:
-        schema["examples"] = _distinct(examples)
+def _field(field: PayloadField) -> Schema:
+    if field.fields is not None:
+        return _fields(field.fields, field.description)
+    schema: Schema = {"type": field.type}
+    if field.description:
+        schema["description"] = field.description
+    schema |= field.source.schema()
+    examples = field.examples or (field.allowed or ())[:3]
+    if examples and field.source.accepted is None:
+        schema["examples"] = distinct(examples)
     return schema
-
-
-def _distinct(values: Iterable[Any]) -> list[Any]:
-    """Each value once, in order; values may be lists or mappings."""
-    found: list[Any] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return found

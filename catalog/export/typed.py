@@ -6,14 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from eventbus.catalog.model import EventType, PayloadField
-from eventbus.catalog.reading.load import with_allowed_values
-
-if TYPE_CHECKING:
-    from eventbus.catalog.catalog import Catalog
-
+from eventbus.catalog.model import EventType, FieldType, PayloadField, Sections
+from eventbus.catalog.sources import with_allowed_values
 
 # Payloads as typed schemas see them: what has a name gets a type, also where the catalog just has values.
 
@@ -63,7 +59,7 @@ Shape = Scalar | Array | Struct
 ANYTHING = Scalar("json")
 
 
-def payload_shapes(catalog: Catalog) -> dict[str, Struct]:
+def payload_shapes(catalog: Sections) -> dict[str, Struct]:
     """The shape of each event type's payload."""
     return {name: payload_shape(event) for name, event in with_allowed_values(catalog).items()}
 
@@ -88,26 +84,21 @@ def symbols(names: Iterable[str]) -> list[str]:
 
 
 def _struct(fields: Sequence[PayloadField]) -> Struct:
-    named = zip(fields, symbols(one.name for one in fields), strict=True)
-    return Struct(tuple(_member(one, symbol) for one, symbol in named))
+    named = zip(fields, symbols(field.name for field in fields), strict=True)
+    return Struct(tuple(_member(field, symbol) for field, symbol in named))
 
 
-def _member(one: PayloadField, symbol: str) -> Member:
-    if one.fields is not None:
-        return Member(one.name, symbol, _struct(one.fields), not one.required, one.description)
-    known = _known(one)
-    there = [value for value in known if value is not None]
-    optional = not one.required or len(there) < len(known)
-    return Member(one.name, symbol, _shape(one, there), optional, one.description)
+def _member(field: PayloadField, symbol: str) -> Member:
+    if field.fields is not None:
+        return Member(field.name, symbol, _struct(field.fields), not field.required, field.description)
+    listed = field.source.accepted or field.allowed or ()
+    values = [value for value in listed if value is not None]
+    optional = not field.required or len(values) < len(listed)
+    return Member(field.name, symbol, _shape(field.type, values), optional, field.description)
 
 
-def _known(one: PayloadField) -> Sequence[Any]:
-    """Values that it may take, as far as the catalog lists them."""
-    return (one.value,) if one.value is not None else one.choices or one.allowed or ()
-
-
-def _shape(one: PayloadField, values: Sequence[Any]) -> Shape:
-    match one.type:
+def _shape(type: FieldType, values: Sequence[Any]) -> Shape:
+    match type:
         case "object" | "array":
             return _inferred(values)
         case scalar:
@@ -209,7 +200,7 @@ class Message:
         return [payload.event_type for payload in self.payloads].index(event_type)
 
 
-def message(catalog: Catalog, event_types: Sequence[str]) -> Message:
+def message(catalog: Sections, event_types: Sequence[str]) -> Message:
     """The message for events of some types, which keep their order.
 
     Raises:

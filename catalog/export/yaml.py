@@ -291,15 +291,6 @@ def _delay(delay: Delay) -> Document:
     }
 
 
-SOURCES = {
-    **{name: name for name in ("value", "choices", "pick", "var", "template", "visit")},
-    **{"minimum": "min", "maximum": "max"},
-}
-"""What gives a payload field its value: attribute → name in a file."""
-FLAGS = ("elapsed", "attempt")
-"""The same, where it is no more than true."""
-
-
 def catalog_document(catalog: Catalog, base: Catalog | None = None) -> Document:
     """The document of a file that stands alone, or that holds only what differs from the catalog it extends."""
     sections = {
@@ -336,15 +327,7 @@ def field_document(one: PayloadField) -> Document:
     optional = {} if one.required else {"required": False}
     if one.fields is not None:
         return {**about, **optional, "fields": {inner.name: field_document(inner) for inner in one.fields}}
-    return {"type": one.type, **source_document(one), **about, **optional}
-
-
-def source_document(one: PayloadField) -> Document:
-    """Where a field gets its value."""
-    found = {name: getattr(one, attribute) for attribute, name in SOURCES.items()}
-    document = {name: list(v) if isinstance(v, tuple) else v for name, v in found.items() if v is not None}
-    flags = {name: True for name in FLAGS if getattr(one, name)}
-    return {**flags, **document, **_without_empty({"decimals": one.decimals})}
+    return {"type": one.type, **one.source.document(), **about, **optional}
 
 
 def chain_document(chain: Chain) -> Document:

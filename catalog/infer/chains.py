@@ -22,6 +22,7 @@ from eventbus.catalog.model import (
     Uniform,
     Variable,
 )
+from eventbus.catalog.sources import Choices, ElapsedTime, ListPick, NumberRange, VariableValue
 from eventbus.catalog.validation import event_name
 
 BEGINNINGS = {
@@ -234,7 +235,7 @@ class ChainInference:
         taken = [event_type.rsplit(".", 1)[0] for event_type in self.events]
         name = unique_name(f"{stem}.{action}", taken) + f".{version}"
         shared = [field for field in self.events[sibling].payload if _may_be_shared(field)]
-        elapsed = PayloadField(name="duration_ms", type="integer", elapsed=True)
+        elapsed = PayloadField(name="duration_ms", type="integer", source=ElapsedTime())
         payload = (*shared, elapsed) if action == "completed" else tuple(shared)
         self.events[name] = EventType(name=name, source=self.events[sibling].source, payload=payload)
         self._note(("events", name), "verify: invented, because a chain has at least two events")
@@ -262,15 +263,19 @@ class ChainInference:
         """
         first = fields[0]
         identifies = _last_word(first) in IDENTIFYING_FIELDS and all(field.type == first.type for field in fields)
-        if not identifies and any(_source(field) != _source(first) for field in fields):
+        if not identifies and any((field.type, field.source) != (first.type, first.source) for field in fields):
             return None
         name = unique_name(slug(first.name), taken)
-        if first.minimum is not None:
-            return Variable(name=name, minimum=int(first.minimum), maximum=int(first.maximum or 0))
-        items = first.pick
-        if items is None:
-            items = name if self.lists.get(name, first.choices) == first.choices else unique_name(name, self.lists)
-            self.lists[items] = first.choices or ()
+        match first.source:
+            case NumberRange(minimum, maximum):
+                return Variable(name=name, minimum=int(minimum or 0), maximum=int(maximum or 0))
+            case ListPick(reference):
+                items = reference
+            case Choices(choices):
+                items = name if self.lists.get(name, choices) == choices else unique_name(name, self.lists)
+                self.lists[items] = choices
+            case _:
+                return None
         return Variable(name=name, list=items)
 
     def _use_variable(self, types: Sequence[str], name: str, variable: str) -> None:
@@ -278,7 +283,7 @@ class ChainInference:
             event = self.events[event_type]
             if any(field.name == name for field in event.payload):
                 fields = (
-                    replace(field, **NO_SOURCE, var=variable) if field.name == name else field
+                    replace(field, source=VariableValue(variable)) if field.name == name else field
                     for field in event.payload
                 )
                 self.events[event_type] = replace(event, payload=tuple(fields))
@@ -340,20 +345,10 @@ def _split_evenly(total: float, count: int) -> list[float]:
 def _may_be_shared(field: PayloadField) -> bool:
     if _last_word(field) in VARYING_FIELDS or field.fields is not None or field.type in {"array", "object", "boolean"}:
         return False
-    if field.minimum is not None:
+    if isinstance(field.source, NumberRange):
         return field.type == "integer" and _last_word(field) in IDENTIFYING_FIELDS
-    return field.pick is not None or field.choices is not None
+    return isinstance(field.source, ListPick | Choices)
 
 
 def _last_word(field: PayloadField) -> str:
     return (words(field.name) or [""])[-1]
-
-
-NO_SOURCE: dict[str, Any] = {
-    **dict.fromkeys(("value", "choices", "pick", "minimum", "maximum"), None),
-    **{"elapsed": False, "decimals": 0},
-}
-
-
-def _source(field: PayloadField) -> tuple[Any, ...]:
-    return field.type, field.choices, field.pick, field.minimum, field.maximum

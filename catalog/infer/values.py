@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from eventbus.catalog.errors import Location
-from eventbus.catalog.export.yaml import FLAGS, SOURCES
 from eventbus.catalog.infer.chains import slug, unique_name, words
 from eventbus.catalog.infer.jsonschema import MAX_DEPTH as DEEPEST
 from eventbus.catalog.infer.jsonschema import Document, Schema, flatten, type_of
 from eventbus.catalog.infer.texts import FORMATS, matching_texts, numbered_values, values_by_name
 from eventbus.catalog.model import FieldType, PayloadField
-from eventbus.catalog.validation.payloads import SAFE, fits
+from eventbus.catalog.model.json_types import SAFE, fits
+from eventbus.catalog.model.sources import NO_SOURCE, Source
+from eventbus.catalog.sources import Choices, ElapsedTime, FixedValue, JsonEntry, ListPick, NumberRange, named_sources
 
 # Made-up values for texts of which only a format or a name is known.
 
@@ -207,53 +208,53 @@ class PayloadInference:
         kind = declared or "string"
         about: dict[str, Any] = {"name": name, "description": " ".join(str(schema.get("description", "")).split())}
         if isinstance(known := schema.get("x-source"), dict):
-            return PayloadField(type=kind, **about, **_exported_source(known))
+            return PayloadField(type=kind, **about, source=_exported_source(known), examples=_exported_examples(known))
         if kind == "object" and schema.get("properties") and len(place) < DEEPEST:
             inner = tuple(self._properties(schema, (*place, "fields"), begins))
             return PayloadField(type="object", **about, fields=inner) if inner else None
-        return PayloadField(type=kind, **about, **self._guess(name, kind, schema, place, begins))
+        return PayloadField(type=kind, **about, source=self._guess(name, kind, schema, place, begins))
 
-    def _guess(self, name: str, kind: FieldType, schema: Schema, place: Location, begins: bool) -> dict[str, Any]:
+    def _guess(self, name: str, kind: FieldType, schema: Schema, place: Location, begins: bool) -> Source:
         """The source of a field's values."""
         if fits[kind](schema.get("const")):
-            return {"value": schema["const"]}
+            return FixedValue(schema["const"])
         if named := [value for value in schema.get("enum", ()) if fits[kind](value)]:
             return self._values(name, named)
         if kind == "integer" and not begins and is_elapsed_name(name):
-            return {"elapsed": True}
+            return ElapsedTime()
         if named := [value for value in _examples(schema) if fits[kind](value)]:
             self._note(place, "verify: the examples of the schema")
             return self._values(name, named)
         if kind in {"integer", "number"}:
             low, high, decimals, note = number_bounds(schema, name, kind)
             self._note(place, note)
-            return {"minimum": low, "maximum": high, "decimals": decimals}
+            return NumberRange(low, high, decimals)
         return self._made_up(name, kind, schema, place)
 
-    def _made_up(self, name: str, kind: FieldType, schema: Schema, place: Location) -> dict[str, Any]:
+    def _made_up(self, name: str, kind: FieldType, schema: Schema, place: Location) -> Source:
         if kind == "boolean":
-            return {"choices": (True, False)}
+            return Choices((True, False))
         if kind == "object":
             self._note(place, "verify: an object of any fields")
-            return {"value": {}}
+            return FixedValue({})
         if kind == "array":
             self._note(place, "verify: made up")
-            return {"choices": tuple(array_values(self.document, schema, name))}
+            return Choices(tuple(array_values(self.document, schema, name)))
         guess = text_values(schema, name)
         self._note(place, guess.note)
         return self._values(name, guess.values)
 
-    def _values(self, name: str, values: list[Any]) -> dict[str, Any]:
+    def _values(self, name: str, values: list[Any]) -> Source:
         """The source of given values: at the field if they are few and short, otherwise as a list."""
         if len(values) == 1:
-            return {"value": values[0]}
+            return FixedValue(values[0])
         if len(values) <= MAX_CHOICES and sum(len(str(value)) for value in values) <= MAX_CHOICES_LENGTH:
-            return {"choices": tuple(values)}
+            return Choices(tuple(values))
         label = slug(name)
         if self.lists.get(label, tuple(values)) != tuple(values):
             label = unique_name(label, self.lists)
         self.lists[label] = tuple(values)
-        return {"pick": label}
+        return ListPick(label)
 
     def _note(self, place: Location, *notes: str | None) -> None:
         for note in filter(None, notes):
@@ -272,10 +273,11 @@ def _examples(schema: Schema) -> tuple[Any, ...]:
     return tuple(schema[word] for word in ("example", "default") if word in schema)[:1]
 
 
-def _exported_source(known: dict[str, Any]) -> dict[str, Any]:
+def _exported_source(document: dict[str, Any]) -> Source:
     """The source that our own export names."""
-    attributes = {**{name: attribute for attribute, name in SOURCES.items()}, **{name: name for name in FLAGS}}
-    found = {attributes[name]: value for name, value in known.items() if name in attributes}
-    tuples = {name: tuple(known[name]) for name in ("choices", "examples") if isinstance(known.get(name), list)}
-    decimals = {"decimals": known["decimals"]} if isinstance(known.get("decimals"), int) else {}
-    return found | tuples | decimals
+    return next(iter(named_sources(JsonEntry(document))), NO_SOURCE)
+
+
+def _exported_examples(document: dict[str, Any]) -> tuple[Any, ...]:
+    examples = document.get("examples")
+    return tuple(examples) if isinstance(examples, list) else ()

@@ -1,5 +1,6 @@
 """The values of a catalog: what exists, as frozen dataclasses. Nothing here reads files or checks rules."""
 
+from eventbus.catalog.model.cached import Cached
 from eventbus.catalog.model.chains import (
     Backoff,
     CausedChain,
@@ -15,9 +16,11 @@ from eventbus.catalog.model.chains import (
     Variable,
 )
 from eventbus.catalog.model.delays import Delay, Exponential, Fixed, LogNormal, Uniform, scale, truncate
-from eventbus.catalog.model.events import Cached, EventType, FieldType, PayloadField, every_field, split
+from eventbus.catalog.model.events import EventType, PayloadField, dotted, every_field
 from eventbus.catalog.model.faults import FAULT_KINDS, MAX_BOUND, Fault, FaultSpec, complete_bounds
+from eventbus.catalog.model.json_types import FieldType
 from eventbus.catalog.model.sections import DEFAULT_PARTITIONS, Sections, emitters, lookup
+from eventbus.catalog.model.sources import split_reference
 from eventbus.catalog.model.visitors import (
     ALIASES,
     INTEGER_ATTRIBUTES,
@@ -108,12 +111,13 @@ __all__ = [
     "Variable",
     "Visitors",
     "complete_bounds",
+    "dotted",
     "emitters",
     "every_field",
     "full_name",
     "lookup",
     "scale",
     "short_name",
-    "split",
+    "split_reference",
     "truncate",
 ]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from eventbus.catalog.model.cached import Cached
 from eventbus.catalog.model.delays import Delay, Fixed, Uniform
-from eventbus.catalog.model.events import Cached
 from eventbus.catalog.model.visitors import Visitors
 
 Outcome = Literal["completed", "failed"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from eventbus.catalog.errors import UnknownName, did_you_mean, join_names
+from eventbus.catalog.model.cached import Cached
 from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.events import Cached, EventType
+from eventbus.catalog.model.events import EventType
 
 T = TypeVar("T")
 SectionsT = TypeVar("SectionsT", bound="Sections")

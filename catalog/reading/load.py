@@ -5,143 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from eventbus.catalog.errors import InvalidCatalog, Mistake, did_you_mean, format_path, join_names
-from eventbus.catalog.model import (
-    DEFAULT_PARTITIONS,
-    INTEGER_ATTRIBUTES,
-    Chain,
-    EventType,
-    FieldType,
-    PayloadField,
-    Sections,
-    emitters,
-    split,
-)
+from eventbus.catalog.model import DEFAULT_PARTITIONS, Sections
 from eventbus.catalog.reading.chains import read_chain
-from eventbus.catalog.reading.document import YamlNode, read_document, text_of, values_of
+from eventbus.catalog.reading.document import YamlNode, read_document
+from eventbus.catalog.reading.events import read_event
+from eventbus.catalog.sources import with_allowed_values
 from eventbus.catalog.validation import validate
-
-# A file's `events` section: one node → one `EventType`.
-
-
-EVENT = ("description", "source", "schema_version", "payload")
-FIELD = (
-    *("type", "description", "required", "examples"),
-    *("fields", "value", "choices", "pick", "var", "template", "visit", "elapsed", "attempt", "min", "max", "decimals"),
-)
-TYPES: tuple[FieldType, ...] = get_args(FieldType)
-
-
-def read_event(name: str, node: YamlNode, source: str | None, domain: str | None) -> EventType:
-    """One event type.
-
-    Args:
-        source: what the file gives as `source` for all its events, or None.
-        domain: what the file gives as `domain`, or None.
-    """
-    members = node.members(EVENT)
-    if "source" not in members and source is None:
-        node.complain("'source' is required, here or once for the whole file")
-    if domain is not None and not name.startswith(f"{domain}."):
-        node.complain(f"expected a name that starts with the file's domain {domain}., got {name!r}")
-    return EventType(
-        name=name,
-        source=text_of(members, "source") or source or "",
-        schema_version=text_of(members, "schema_version") or "1.0.0",
-        description=text_of(members, "description"),
-        payload=_fields(members["payload"]) if "payload" in members else (),
-    )
-
-
-def _fields(node: YamlNode) -> tuple[PayloadField, ...]:
-    found = [_field(name, member) for name, member in node.mapping().items()]
-    return tuple(one for one in found if one is not None)
-
-
-def _field(name: str, node: YamlNode) -> PayloadField | None:
-    """None when the field is not readable, so that nothing is checked twice."""
-    before = len(node.mistakes)
-    members = node.members(FIELD)
-    fields = _fields(members["fields"]) if "fields" in members else None
-    kind = members["type"].one_of(TYPES) if "type" in members else "object" if fields is not None else None
-    if "type" not in members and kind is None and node.is_mapping:
-        node.complain(f"'type' is required; allowed are {join_names(TYPES)}")
-    made = PayloadField(
-        name=name,
-        type=kind or "string",
-        description=text_of(members, "description"),
-        required="required" not in members or members["required"].flag() is not False,
-        fields=fields,
-        value=members["value"].plain() if "value" in members else None,
-        choices=values_of(members, "choices"),
-        pick=text_of(members, "pick") or None,
-        var=text_of(members, "var") or None,
-        template=text_of(members, "template") or None,
-        visit=text_of(members, "visit") or None,
-        elapsed=bool("elapsed" in members and members["elapsed"].flag()),
-        attempt=bool("attempt" in members and members["attempt"].flag()),
-        minimum=members["min"].number() if "min" in members else None,
-        maximum=members["max"].number() if "max" in members else None,
-        decimals=(members["decimals"].integer() or 0) if "decimals" in members else 0,
-        examples=values_of(members, "examples") or (),
-    )
-    return made if len(node.mistakes) == before else None
-
-
-def with_allowed_values(sections: Sections) -> dict[str, EventType]:
-    """The event types with `allowed` of every payload field filled in, where the values are known."""
-    emitting = emitters(sections.chains)
-    return {
-        name: replace(
-            event, payload=tuple(_with_allowed(field, sections, emitting.get(name, [])) for field in event.payload)
-        )
-        for name, event in sections.events.items()
-    }
-
-
-def _with_allowed(field: PayloadField, sections: Sections, chains: list[Chain]) -> PayloadField:
-    if field.fields is not None:
-        return replace(field, fields=tuple(_with_allowed(inner, sections, chains) for inner in field.fields))
-    return replace(field, allowed=_allowed(field, sections, chains))
-
-
-def _allowed(field: PayloadField, sections: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
-    if field.value is not None:
-        return (field.value,)
-    if field.pick is not None:
-        return _list_values(sections, *split(field.pick))
-    if field.var is not None:
-        return _variable_values(field.var, sections, chains)
-    if field.visit is not None:
-        return _visit_values(field.visit, chains)
-    return field.choices
-
-
-def _variable_values(reference: str, sections: Sections, chains: list[Chain]) -> tuple[Any, ...] | None:
-    """The values of a variable in all chains; None if one of them draws a number, or no chain emits the event."""
-    name, attribute = split(reference)
-    lists = [chain.variables[name].list for chain in chains]
-    if not lists or None in lists:
-        return None
-    return tuple(value for items in dict.fromkeys(lists) if items for value in _list_values(sections, items, attribute))
-
-
-def _visit_values(attribute: str, chains: list[Chain]) -> tuple[Any, ...] | None:
-    """The texts of the sites of all chains; None for integers, and for referrers, which may be external."""
-    if attribute in INTEGER_ATTRIBUTES or attribute == "referrer":
-        return None
-    sites = (chain.visitors for chain in chains if chain.visitors)
-    return tuple(text for site in sites for text in dict.fromkeys(site.texts(attribute)))
-
-
-def _list_values(sections: Sections, name: str, attribute: str | None) -> tuple[Any, ...]:
-    items = sections.lists[name]
-    return items if attribute is None else tuple(item[attribute] for item in items)
-
-
-# Files and folders.
 
 FILE = ("alone", "domain", "source", "partitions", "lists", "events", "chains")
 SECTIONS = ("partitions", "lists", "events", "chains")

@@ -149,7 +149,7 @@ def _with_journeys(chain: Chain, node: YamlNode, catalog: Sections) -> Chain:
     sets[OWN_SET] = read_journeys(node)
     changed = _with_visitors(chain, replace(chain.visitors, sets=sets, journeys=OWN_SET))
     prefix = ("chains", chain.name, "visitors", "sets", OWN_SET)
-    for loc, problem in visitor_problems(changed, catalog.events, catalog.lists):
+    for loc, problem in visitor_problems(changed, catalog.lists):
         node.at(loc[len(prefix) :]).complain(problem)
     return changed
 

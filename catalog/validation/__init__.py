@@ -11,9 +11,9 @@ from typing import Any
 
 from eventbus.catalog.errors import LocatedProblem, Location, did_you_mean, format_value, join_names
 from eventbus.catalog.graph.conformance import types_of
-from eventbus.catalog.model import CausedChain, Chain, Sections, Variable, emitters, every_field, split
+from eventbus.catalog.model import CausedChain, Chain, Sections, Variable, emitters
 from eventbus.catalog.validation.chains import chain_problems, role_problems
-from eventbus.catalog.validation.payloads import payload_problems
+from eventbus.catalog.validation.payloads import emission_problems, payload_problems
 from eventbus.catalog.validation.visitors import visitor_problems
 from eventbus.catalog.validation.workload import delay_problems
 
@@ -42,8 +42,8 @@ def validate(sections: Sections) -> Iterator[LocatedProblem]:
             yield ("chains", chain.name), f"expected a name such as agent-execution, got {chain.name!r}"
         yield from chain_problems(chain, sections.events, sections.lists)
         yield from _dependent_variable_problems(chain)
-        yield from visitor_problems(chain, sections.events, sections.lists)
-        yield from _missing_variables(chain, sections)
+        yield from visitor_problems(chain, sections.lists)
+        yield from emission_problems(chain, sections.events)
     yield from role_problems(sections.chains)
     yield from _cause_problems(sections.chains)
     chains = list(sections.chains.values())
@@ -111,22 +111,6 @@ def _per_problems(variable: Variable, chain: Chain) -> Iterator[str]:
         yield f"expected a variable that follows no other one, got {owner.name!r}"
     elif variable.list is None:
         yield "expected `list` too: each value of the other variable has an item of it"
-
-
-def _missing_variables(chain: Chain, sections: Sections) -> Iterator[LocatedProblem]:
-    seen: set[str] = set()
-    for state in chain.states.values():
-        event = sections.events.get(state.emits)
-        if event is None or event.name in seen:
-            continue
-        seen.add(event.name)
-        for path, field in every_field(event.payload):
-            if field.var is not None and split(field.var)[0] not in chain.variables:
-                yield (
-                    ("chains", chain.name, "states", state.name, "emits"),
-                    f"the payload field {'.'.join(part for part in path if part != 'fields')!r} of {event.name} takes "
-                    f"the variable {split(field.var)[0]!r}, which this chain does not define",
-                )
 
 
 # Caused chains: they exist, cause no others, and share no event types with the chains that cause them.

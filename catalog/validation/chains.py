@@ -11,7 +11,7 @@ from eventbus.catalog.graph.conformance import MAX_TYPES, Role, accepted_sets, r
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Graph, located_targets, targets
 from eventbus.catalog.model import Backoff, Chain, EventType, State, Target, Transition, Variable
-from eventbus.catalog.validation.payloads import SAFE
+from eventbus.catalog.model.json_types import SAFE
 from eventbus.catalog.validation.workload import delay_problems
 
 # Retries, timeouts, compensation, forks and joins.

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from eventbus.catalog.errors import LocatedProblem, Location, did_you_mean, join_names
 from eventbus.catalog.model import (
-    INTEGER_ATTRIBUTES,
-    SESSION_ATTRIBUTES,
     SESSION_STATES,
     Behaviour,
     Chain,
     Click,
-    EventType,
     Journey,
     Page,
-    PayloadField,
     Range,
     Stop,
     Visitors,
-    every_field,
-    split,
+    split_reference,
 )
-
-Lists = Mapping[str, tuple[Any, ...]]
+from eventbus.catalog.model.sources import Lists
 
 MAX_SECONDS, MAX_PAGES, MAX_CLICKS = 14_400, 1000, 60
 """Of a session, in a session and on a page: the limits of the bit fields that the generator keeps for an event."""
@@ -37,13 +31,9 @@ INTEGER_RANGES = ("pages_per_session", "clicks_per_page")
 path_form = re.compile(r"/[^\s?#]*")
 
 
-def visitor_problems(chain: Chain, events: Mapping[str, EventType], lists: Lists) -> Iterator[LocatedProblem]:
-    """The problems of a chain's visitors, and of what the payloads of its events ask of them."""
+def visitor_problems(chain: Chain, lists: Lists) -> Iterator[LocatedProblem]:
+    """The problems of a chain's visitors and their site."""
     loc: Location = ("chains", chain.name)
-    for state in chain.states.values():
-        for path, field in every_field(events[state.emits].payload) if state.emits in events else ():
-            if field.visit in SESSION_ATTRIBUTES:
-                yield from _misplaced((*loc, "states", state.name, "emits"), chain, state.name, path, field)
     if chain.visitors is None:
         return
     yield from _state_problems((*loc, "states"), chain)
@@ -53,17 +43,6 @@ def visitor_problems(chain: Chain, events: Mapping[str, EventType], lists: Lists
     yield from _cause_problems(loc, chain, chain.visitors)
     yield from _journey_problems(loc, chain.visitors)
     yield from behaviour_problems((*loc, "behaviour"), chain.visitors.behaviour)
-
-
-def visit_problems(field: PayloadField) -> Iterator[str]:
-    """The problems of a field's `visit`."""
-    assert field.visit is not None
-    if field.visit not in SESSION_ATTRIBUTES:
-        near = did_you_mean(field.visit, SESSION_ATTRIBUTES)
-        yield f"expected one of {join_names(SESSION_ATTRIBUTES)}, got {field.visit!r}{near}"
-    elif field.type != ("integer" if field.visit in INTEGER_ATTRIBUTES else "string"):
-        expected = "a whole number" if field.visit in INTEGER_ATTRIBUTES else "a text"
-        yield f"{field.visit} is {expected}, got type {field.type}"
 
 
 def behaviour_problems(loc: Location, behaviour: Behaviour) -> Iterator[LocatedProblem]:
@@ -85,23 +64,6 @@ def _range_problems(name: str, bounds: Range, minimum: float, maximum: float) ->
             yield f"expected a whole number, got {bound:g}"
 
 
-def _misplaced(
-    loc: Location, chain: Chain, state: str, path: Location, field: PayloadField
-) -> Iterator[LocatedProblem]:
-    name = ".".join(str(part) for part in path if part != "fields")
-    if chain.visitors is None:
-        yield (
-            loc,
-            (f"the payload field {name!r} is the session attribute {field.visit}, but this chain has no `visitors`"),
-        )
-    elif state in SESSION_STATES and state not in SESSION_ATTRIBUTES[field.visit or ""]:
-        yield (
-            loc,
-            f"the payload field {name!r} is the session attribute {field.visit}, which exists only in "
-            f"{join_names(SESSION_ATTRIBUTES[field.visit or ''])}",
-        )
-
-
 def _state_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
     if set(chain.states) != set(SESSION_STATES):
         yield loc, f"expected the states of a session ({join_names(SESSION_STATES)}), got {join_names(chain.states)}"
@@ -112,7 +74,7 @@ def _state_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
 def _referrer_problems(loc: Location, chain: Chain, lists: Lists) -> Iterator[LocatedProblem]:
     if chain.visitors is None or chain.visitors.referrer is None:
         return
-    name, attribute = split(chain.visitors.referrer)
+    name, attribute = split_reference(chain.visitors.referrer)
     variable = chain.variables.get(name)
     items = lists.get(variable.list or "", ()) if variable else ()
     if variable is None or variable.list is None or variable.per:

@@ -315,7 +315,7 @@ def _with_unknown_field(line: bytes) -> bytes:
 def _change_value(payload: Payload, fields: tuple[PayloadField, ...]) -> str | None:
     """Give one field another value that the catalog allows; returns its name, or None if no field has another value."""
     for field in fields:
-        if field.name in payload and field.value is None and field.fields is None:
+        if field.name in payload and field.fields is None:
             value = _other_value(field, payload[field.name])
             if value is not None and value != payload[field.name]:  # a very large float plus 1 is itself
                 payload[field.name] = value
@@ -325,12 +325,13 @@ def _change_value(payload: Payload, fields: tuple[PayloadField, ...]) -> str | N
 
 def _other_value(field: PayloadField, value: Any) -> Any:
     """Another value that the field may have; None if there is none."""
-    if field.choices is not None:
-        return next((choice for choice in field.choices if choice != value), None)
+    if field.source.accepted is not None:
+        return next((accepted for accepted in field.source.accepted if accepted != value), None)
     if isinstance(value, str):
         return f"{value} (again)"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return not value if isinstance(value, bool) else None
-    if field.maximum is None or value + 1 <= field.maximum:
+    low, high = field.source.bounds
+    if high is None or value + 1 <= high:
         return value + 1
-    return value - 1 if field.minimum is None or value - 1 >= field.minimum else None
+    return value - 1 if low is None or value - 1 >= low else None

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventbus.catalog.model import FieldType, PayloadField
+from eventbus.catalog.model import FieldType
+from eventbus.catalog.sources import NumberRange
 from eventbus.chains.learning.fitting import repetitions
 from eventbus.chains.learning.recording import Column, Floats, Kind, Kinds, Recording
 from eventbus.chains.learning.traces import Flags, Walks
@@ -175,19 +176,13 @@ def is_uniform(sample: FieldSample) -> bool:
     return chi_square(observed.tolist(), expected.tolist()) > SIGNIFICANCE
 
 
-def range_field(sample: FieldSample) -> PayloadField:
-    """A field of numbers between the smallest and the largest recorded one."""
+def number_range(sample: FieldSample) -> NumberRange:
+    """Numbers between the smallest and the largest recorded one."""
     values = sample.numbers
     places = decimals(sample.distinct[0].view(np.float64)) if sample.type == "number" else 0
     low, high = (max(-SAFE, min(SAFE, float(bound))) for bound in (values.min(), values.max()))
     whole = sample.type == "integer"
-    return PayloadField(
-        name=sample.path[-1],
-        type=sample.type,
-        minimum=int(low) if whole else low,
-        maximum=int(high) if whole else high,
-        decimals=places,
-    )
+    return NumberRange(int(low) if whole else low, int(high) if whole else high, places)
 
 
 def decimals(values: Floats) -> int:

@@ -11,6 +11,8 @@ import numpy as np
 from eventbus.catalog.errors import Location
 from eventbus.catalog.infer.chains import slug, unique_name
 from eventbus.catalog.model import PayloadField, Variable
+from eventbus.catalog.model.sources import Source
+from eventbus.catalog.sources import Choices, ElapsedTime, FixedValue, ListPick, VariableValue
 from eventbus.chains.learning.fields import (
     MAX_LISTED,
     MIN_SHARE,
@@ -23,7 +25,7 @@ from eventbus.chains.learning.fields import (
     is_elapsed,
     is_uniform,
     known_values,
-    range_field,
+    number_range,
 )
 from eventbus.chains.learning.recording import Column, PayloadColumns
 from eventbus.chains.learning.traces import Flags
@@ -184,8 +186,7 @@ class Payloads:
     ) -> None:
         first = samples[key.samples[0].events.type, key.samples[0].path]
         if not key.attributes and first.type == "integer" and is_uniform(first):
-            numbers = range_field(first)
-            low, high = int(numbers.minimum or 0), int(numbers.maximum or 0)
+            low, high = (int(bound or 0) for bound in number_range(first).bounds)
             variable, attributes = Variable(name=name, minimum=low, maximum=high), [""]
         else:
             items, attributes = self._list(key)
@@ -193,7 +194,7 @@ class Payloads:
         for part, attribute in zip([key, *key.attributes], attributes, strict=True):
             for sample in part.samples:
                 reference = f"{name}.{attribute}" if attribute else name
-                sources[sample.events.type, sample.path] = _field(sample, var=reference)
+                sources[sample.events.type, sample.path] = _field(sample, VariableValue(reference))
                 self.variables.setdefault(sample.events.type, {})[name] = variable
 
     def _pick(self, samples: list[FieldSample], sources: dict[Any, PayloadField]) -> None:
@@ -217,21 +218,21 @@ class Payloads:
         place = (sample.events.type, sample.path)
         if not key.attributes:
             if is_uniform(sample):
-                sources[place] = range_field(sample)
+                sources[place] = _range_field(sample)
                 return
             values, counts = known_values(sample, *sample.distinct)
             if sample.type in {"integer", "number"} and len(values) > MAX_LISTED:
-                sources[place] = range_field(sample)
+                sources[place] = _range_field(sample)
                 self._note(("events", place[0], "payload", *_nested(place[1])), "not drawn evenly in the recording")
                 return
             choices = as_list(values, counts)
             if fits_in_line(choices) and len(values) <= MAX_LISTED:
-                sources[place] = _field(sample, choices=choices)
+                sources[place] = _field(sample, Choices(choices))
                 return
         name, attributes = self._list(key)
         for part, attribute in zip([key, *key.attributes], attributes, strict=True):
             reference = f"{name}.{attribute}" if attribute else name
-            sources[part.samples[0].events.type, part.samples[0].path] = _field(part.samples[0], pick=reference)
+            sources[part.samples[0].events.type, part.samples[0].path] = _field(part.samples[0], ListPick(reference))
 
     def _list(self, key: Dependency) -> tuple[str, list[str]]:
         """Adds a list of a key's values and of what they determine.
@@ -319,14 +320,18 @@ def _simple(sample: FieldSample) -> PayloadField | None:
     if sample.share < MIN_SHARE:
         return None
     if is_elapsed(sample):
-        return _field(sample, elapsed=True)
+        return _field(sample, ElapsedTime())
     codes, counts = sample.distinct
     values, _ = known_values(sample, codes, counts)
-    return _field(sample, value=values[0]) if codes.size == 1 and values else None
+    return _field(sample, FixedValue(values[0])) if codes.size == 1 and values else None
 
 
-def _field(sample: FieldSample, **source: Any) -> PayloadField:
-    return PayloadField(name=sample.path[-1], type=sample.type, required=sample.share >= REQUIRED_SHARE, **source)
+def _range_field(sample: FieldSample) -> PayloadField:
+    return PayloadField(name=sample.path[-1], type=sample.type, source=number_range(sample))
+
+
+def _field(sample: FieldSample, source: Source) -> PayloadField:
+    return PayloadField(name=sample.path[-1], type=sample.type, required=sample.share >= REQUIRED_SHARE, source=source)
 
 
 def _lookup_table(key: Dependency, part: Dependency) -> dict[int, Any]:

@@ -20,7 +20,7 @@ from eventbus.catalog.export.typed_text import avro_schema
 from eventbus.chains.rendering.columns import varint, varints, zigzag
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
 from eventbus.chains.rendering.json import ENCODER as DIGITS
-from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn
+from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
 from eventbus.chains.rendering.render import length_of
 
 NULL, THERE = varint(zigzag(0)), varint(zigzag(1))
@@ -99,15 +99,15 @@ def _member(payload: PayloadCompiler, field: PayloadField, member: Member, path:
     there = [THERE] if member.optional else []
     if field.fields is not None and isinstance(member.shape, Struct):
         return [*there, *avro_record(payload, field.fields, member.shape, path)]
-    hole = payload.hole(field, path)
-    if hole is None:
-        return [avro_member(member, field.value)]
-    if hole.values is not None:
-        return [PlaceholderField(hole, AvroValueEncoder(member))]
-    if hole.is_listed or hole.template is None:
-        return [*there, PlaceholderField(hole, AvroValueEncoder(replace(member, optional=False)))]
-    before, behind = (text.encode() for text in hole.around)
-    text: list[Segment] = [before, PlaceholderField(hole.bare(), DIGITS), behind]
+    placeholder = payload.placeholder(field, path)
+    if placeholder.is_constant:
+        return [avro_member(member, placeholder.constant_value)]
+    if placeholder.values is not None:
+        return [PlaceholderField(placeholder, AvroValueEncoder(member))]
+    if is_listed(placeholder) or placeholder.template is None:
+        return [*there, PlaceholderField(placeholder, AvroValueEncoder(replace(member, optional=False)))]
+    before, behind = (text.encode() for text in placeholder.around)
+    text: list[Segment] = [before, PlaceholderField(placeholder.without_template(), DIGITS), behind]
     return [*there, length_of(text, avro_long), *text]
 
 

@@ -18,7 +18,7 @@ import orjson
 from eventbus.catalog import PayloadField
 from eventbus.chains.rendering.columns import windows
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder
-from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn
+from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, Header, format_timestamp
 from eventbus.record import ProducerRecord
@@ -61,13 +61,13 @@ def json_object(payload: PayloadCompiler, fields: tuple[PayloadField, ...], path
 def _value(payload: PayloadCompiler, field: PayloadField, path: str) -> list[Segment]:
     if field.fields is not None:
         return json_object(payload, field.fields, path)
-    hole = payload.hole(field, path)
-    if hole is None:
-        return [orjson.dumps(field.value)]
-    if hole.is_listed or hole.template is None:
-        return [PlaceholderField(hole, ENCODER)]
-    before, behind = map(orjson.dumps, hole.around)
-    return [before[:-1], PlaceholderField(hole.bare(), ENCODER), behind[1:]]
+    placeholder = payload.placeholder(field, path)
+    if placeholder.is_constant:
+        return [orjson.dumps(placeholder.constant_value)]
+    if is_listed(placeholder) or placeholder.template is None:
+        return [PlaceholderField(placeholder, ENCODER)]
+    before, behind = map(orjson.dumps, placeholder.around)
+    return [before[:-1], PlaceholderField(placeholder.without_template(), ENCODER), behind[1:]]
 
 
 class JsonFormat:

@@ -20,7 +20,7 @@ from eventbus.catalog.export.typed_text import PAYLOAD
 from eventbus.chains.rendering.columns import varint, varints
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
 from eventbus.chains.rendering.json import ENCODER as DIGITS
-from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn
+from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
 from eventbus.chains.rendering.render import length_of
 
 VARINT, FIXED64, DELIMITED = 0, 1, 2
@@ -116,13 +116,13 @@ def nested(number: int, parts: list[Segment]) -> list[Segment]:
 def _field(payload: PayloadCompiler, field: PayloadField, member: Member, number: int, path: str) -> list[Segment]:
     if field.fields is not None and isinstance(member.shape, Struct):
         return nested(number, protobuf_message(payload, field.fields, member.shape, path))
-    hole = payload.hole(field, path)
-    if hole is None:
-        return [protobuf_field(number, member.shape, field.value)]
-    if hole.is_listed or hole.template is None:
-        return [PlaceholderField(hole, ProtobufFieldEncoder(number, member))]
-    before, behind = (text.encode() for text in hole.around)
-    return nested(number, [before, PlaceholderField(hole.bare(), DIGITS), behind])
+    placeholder = payload.placeholder(field, path)
+    if placeholder.is_constant:
+        return [protobuf_field(number, member.shape, placeholder.constant_value)]
+    if is_listed(placeholder) or placeholder.template is None:
+        return [PlaceholderField(placeholder, ProtobufFieldEncoder(number, member))]
+    before, behind = (text.encode() for text in placeholder.around)
+    return nested(number, [before, PlaceholderField(placeholder.without_template(), DIGITS), behind])
 
 
 class ProtobufFormat:

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, State
+from eventbus.catalog.model.draws import Draw
 from eventbus.chains.randomness import Integers, chain_keys
 from eventbus.chains.rendering.block import Block, RecordShape, RecordSlicer
 from eventbus.chains.rendering.columns import Memory, Rows, table, windows
-from eventbus.chains.rendering.draws import Draw, EmitterDraws, EventContext, Numbers
+from eventbus.chains.rendering.draws import EmitterDraws, EventContext, Numbers
 from eventbus.chains.rendering.fixed import (
     Envelope,
     EventSpec,
@@ -36,7 +37,7 @@ from eventbus.chains.rendering.placeholders import (
     Slot,
     TextColumn,
     VariableField,
-    constant,
+    constant_slot,
     merge,
 )
 from eventbus.chains.table import EventTable
@@ -53,22 +54,22 @@ def length_of(parts: Sequence[Segment], encode: Encode) -> Segment:
     Args:
         encode: a length in its format.
     """
-    spots = tuple(part for part in parts if not isinstance(part, bytes))
+    fields = tuple(part for part in parts if not isinstance(part, bytes))
     always = sum(len(part) for part in parts if isinstance(part, bytes))
-    return LengthField(always, spots, encode) if spots else encode(always)
+    return LengthField(always, fields, encode) if fields else encode(always)
 
 
 @dataclass(frozen=True)
 class LengthField:
-    """The length of constant text and of spots; a spot itself, and its slot."""
+    """The length of constant text and of fields; a field itself, and its slot."""
 
     always: int
-    spots: tuple[VariableField, ...]
+    fields: tuple[VariableField, ...]
     encode: Encode
 
     @property
-    def sources(self) -> Iterable[Draw]:
-        return [source for spot in self.spots for source in spot.sources]
+    def draws(self) -> Iterable[Draw]:
+        return [draw for field in self.fields for draw in field.draws]
 
     @property
     def width(self) -> int:
@@ -79,7 +80,7 @@ class LengthField:
         return lengths
 
     def slots(self, after: bytes) -> list[Slot]:
-        return [self, constant(after)]
+        return [self, constant_slot(after)]
 
     def column(self, numbers: Numbers) -> TextColumn:
         rows, lengths = self._table
@@ -87,14 +88,14 @@ class LengthField:
         return TextColumn(rows, counted, lengths.take(counted))
 
     def _counted(self, numbers: Numbers) -> Integers:
-        total = self.spots[0].lengths(numbers) + self.always
-        for spot in self.spots[1:]:
-            total += spot.lengths(numbers)
+        total = self.fields[0].lengths(numbers) + self.always
+        for field in self.fields[1:]:
+            total += field.lengths(numbers)
         return total
 
     @property
     def _most(self) -> int:
-        return self.always + sum(spot.width for spot in self.spots)
+        return self.always + sum(field.width for field in self.fields)
 
     @cached_property
     def _table(self) -> tuple[Rows, Integers]:
@@ -118,7 +119,7 @@ class Emitter:
     """The fixed fields in the head."""
     shape: RecordShape
     slots: tuple[Slot, ...]
-    sources: EmitterDraws
+    draws: EmitterDraws
     """Of the slots."""
 
     @property
@@ -139,9 +140,9 @@ class Emitter:
         """Bytes of its longest event."""
         return self.head_width + sum(slot.width for slot in self.slots)
 
-    def columns(self, facts: EventContext) -> list[TextColumn]:
+    def columns(self, context: EventContext) -> list[TextColumn]:
         """The texts of all slots for a group of events."""
-        numbers = self.sources.numbers(facts)
+        numbers = self.draws.numbers(context)
         return [slot.column(numbers) for slot in self.slots]
 
 
@@ -175,21 +176,21 @@ def compile_emitter(
         gaps=tuple(draft.gaps),
         shape=draft.shape,
         slots=slots,
-        sources=EmitterDraws(source for slot in slots for source in slot.sources),
+        draws=EmitterDraws(draw for slot in slots for draw in slot.draws),
     )
 
 
 def _laid_out(head: bytes, parts: list[Segment]) -> tuple[Rows, tuple[Slot, ...]]:
-    """The head with the constants before the first spot, and each spot with the constants behind it."""
-    spots: list[tuple[VariableField, bytes]] = []
+    """The head with the constants before the first field, and each field with the constants behind it."""
+    fields: list[tuple[VariableField, bytes]] = []
     for part in parts:
         if not isinstance(part, bytes):
-            spots.append((part, b""))
-        elif spots:
-            spots[-1] = (spots[-1][0], spots[-1][1] + part)
+            fields.append((part, b""))
+        elif fields:
+            fields[-1] = (fields[-1][0], fields[-1][1] + part)
         else:
             head += part
-    return table([head]), merge([slot for spot, after in spots for slot in spot.slots(after)])
+    return table([head]), merge([slot for field, after in fields for slot in field.slots(after)])
 
 
 class EmitterRows(NamedTuple):
@@ -229,7 +230,7 @@ class Renderer:
             memory: to write to, large enough; None: one of the renderer's own, which the next call uses again.
         """
         keys = chain_keys(self._root, events.chain)
-        groups = self._groups(events, EventContext(keys, events.step, events.delay, events.attributes))
+        groups = self._groups(events, EventContext.of(events, keys))
         lengths = self._head_widths.take(events.emitter)
         for group in groups:
             lengths[group.rows] += sum(column.lengths for column in group.columns)
@@ -245,14 +246,14 @@ class Renderer:
         self._write_fixed(memory, texts, starts, events.emitter)
         return Block(events, memory, starts, ends, self.slicer)
 
-    def _groups(self, events: EventTable, facts: EventContext) -> list[EmitterRows]:
+    def _groups(self, events: EventTable, context: EventContext) -> list[EmitterRows]:
         order = events.emitter.astype(self._small).argsort(kind="stable")
         ends = np.bincount(events.emitter, minlength=len(self._emitters)).cumsum().tolist()
-        facts = facts.take(order)
+        context = context.take(order)
         groups, begin = [], 0
         for emitter, end in zip(self._emitters, ends, strict=True):
             if end > begin:
-                groups.append(EmitterRows(emitter, order[begin:end], emitter.columns(facts.part(begin, end))))
+                groups.append(EmitterRows(emitter, order[begin:end], emitter.columns(context.part(begin, end))))
             begin = end
         return groups
 

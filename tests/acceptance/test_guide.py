@@ -23,7 +23,8 @@ from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.model import FAULT_KINDS
 from eventbus.catalog.reading.arrivals import PROFILE, load_profile
 from eventbus.catalog.reading.chains import CHAIN, DELAYS, STATE, TRANSITION, VARIABLE
-from eventbus.catalog.reading.load import EVENT, FIELD, FILE
+from eventbus.catalog.reading.events import EVENT, FIELD
+from eventbus.catalog.reading.load import FILE
 from eventbus.catalog.reading.scenario import ADVANCED, FAULT, PHASE, SIMULATION
 from eventbus.cli import COMMANDS, cli
 from eventbus.event import Event

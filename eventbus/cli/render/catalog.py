@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eventbus.catalog.errors import join_names
-from eventbus.catalog.model import Chain, EventType, PayloadField, every_field
+from eventbus.catalog.model import Chain, EventType, dotted, every_field
 from eventbus.cli.render.terminal import new_console
 from eventbus.cli.render.trees import chain_tree
 from eventbus.cli.render.visitors import visitors_view
@@ -88,32 +88,9 @@ def _variable_table(chain: Chain) -> Table:
 def _payload_table(event: EventType) -> Table:
     table = _table("payload", "type", "value", "description")
     for path, one in every_field(event.payload):
-        name = ".".join(part for part in path if part != "fields")
-        table.add_row(name, one.type, _value_text(one), one.description)
+        name = dotted(path)
+        table.add_row(name, one.type, one.source.describe(), one.description)
     return table
-
-
-def _value_text(one: PayloadField) -> str:
-    if one.value is not None:
-        return f"always {one.value!r}"
-    if one.choices is not None:
-        return f"one of {join_names(dict.fromkeys(map(str, one.choices)), 6)}"
-    if one.pick is not None:
-        return f"from list {one.pick}"
-    if one.minimum is not None:
-        return f"{one.minimum:g} to {one.maximum:g}"
-    return _told_text(one)
-
-
-def _told_text(one: PayloadField) -> str:
-    """Of what is not drawn for the event alone."""
-    if one.var is not None:
-        return f"of the chain: {one.template.replace('{}', f'{{{one.var}}}') if one.template else one.var}"
-    if one.visit is not None:
-        return f"of the visit: {one.visit}"
-    if one.elapsed or one.attempt:
-        return "since the event that caused it" if one.elapsed else "1, and 1 more for each retry so far"
-    return ""
 
 
 def _table(*columns: str) -> Table:

@@ -10,6 +10,7 @@ import pytest
 
 from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, PayloadField, Uniform
 from eventbus.catalog.model import every_field
+from eventbus.catalog.sources import ElapsedTime, ListPick, VariableValue
 
 Step = tuple[str, ...]
 
@@ -134,7 +135,8 @@ def test_lists_are_long_enough_to_look_real() -> None:
 def test_every_list_is_used() -> None:
     """Each list is used by a field or a variable."""
     named = {v.list for c in SHIPPED.chains.values() for v in c.variables.values() if v.list}
-    named |= {f.pick.partition(".")[0] for e in SHIPPED.events.values() for _, f in every_field(e.payload) if f.pick}
+    fields = [field for event in SHIPPED.events.values() for _, field in every_field(event.payload)]
+    named |= {f.source.reference.partition(".")[0] for f in fields if isinstance(f.source, ListPick)}
     assert named == set(SHIPPED.lists)
 
 
@@ -143,7 +145,7 @@ def test_an_answer_says_how_long_it_took(chain: Chain) -> None:
     """Every event that ends a chain, and every completed one, has `duration_ms`: the time since its cause."""
     for state in chain.states.values():
         event = SHIPPED.event_type(state.emits)
-        timed = [one for one in event.payload if one.elapsed]
+        timed = [field for field in event.payload if isinstance(field.source, ElapsedTime)]
         assert all(one.name == "duration_ms" for one in timed)
         if not state.next or event.action == "completed":
             assert [one.name for one in timed] == ["duration_ms"]
@@ -163,8 +165,8 @@ def test_an_answer_says_how_long_it_took(chain: Chain) -> None:
 def test_answers_repeat_the_values_of_their_requests(asking: str, answering: str, asked: str, answered: str) -> None:
     """Both events have the same variable of the chain."""
     first, second = _field(asking, asked), _field(answering, answered)
-    assert first.var is not None
-    assert first.var == second.var
+    assert isinstance(first.source, VariableValue)
+    assert first.source == second.source
 
 
 def test_the_classic_question_is_among_the_queries() -> None:
@@ -178,8 +180,8 @@ def test_the_classic_question_is_among_the_queries() -> None:
 def test_a_failure_has_class_and_message_of_one_error() -> None:
     """Both come from the same item, so they match."""
     failed = f"{AGENT}.execution.failed.v1"
-    assert _field(failed, "error_class").pick == "agent_error.class"
-    assert _field(failed, "error_message").pick == "agent_error.message"
+    assert _field(failed, "error_class").source == ListPick("agent_error.class")
+    assert _field(failed, "error_message").source == ListPick("agent_error.message")
 
 
 def test_the_allowed_values_of_fields() -> None:

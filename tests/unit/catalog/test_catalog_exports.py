@@ -10,6 +10,7 @@ from eventbus.bus import topic_namer
 from eventbus.catalog import Catalog, EventType, PayloadField
 from eventbus.catalog.export.asyncapi import asyncapi, example_event, example_headers, example_payload
 from eventbus.catalog.export.jsonschema import catalog_schema, event_schema, payload_schema
+from eventbus.catalog.sources import Choices, ElapsedTime, FixedValue, ListPick, NumberRange, VariableValue
 
 SHIPPED = Catalog.default()
 STARTED = "omninode.agent.execution.started.v1"
@@ -75,13 +76,15 @@ def test_examples_of_a_chain_fit_together() -> None:
 def test_every_source_of_a_value_has_its_schema() -> None:
     """Constants, choices, bounds, elapsed times, lists and objects become the words JSON Schema has for them."""
     fields = (
-        PayloadField(name="constant", type="string", value="x"),
-        PayloadField(name="choice", type="integer", choices=(2, 2, 1), description="One of two"),
-        PayloadField(name="range", type="number", minimum=0, maximum=1, decimals=2),
-        PayloadField(name="elapsed", type="integer", elapsed=True),
-        PayloadField(name="drawn", type="string", pick="names", allowed=("a", "a", "b", "c")),
-        PayloadField(name="told", type="string", pick="names", examples=("z",), allowed=("a",)),
-        PayloadField(name="inner", type="object", fields=(PayloadField(name="flag", type="boolean", value=True),)),
+        PayloadField(name="constant", type="string", source=FixedValue("x")),
+        PayloadField(name="choice", type="integer", source=Choices((2, 2, 1)), description="One of two"),
+        PayloadField(name="range", type="number", source=NumberRange(0, 1, 2)),
+        PayloadField(name="elapsed", type="integer", source=ElapsedTime()),
+        PayloadField(name="drawn", type="string", source=ListPick("names"), allowed=("a", "a", "b", "c")),
+        PayloadField(name="told", type="string", source=ListPick("names"), examples=("z",), allowed=("a",)),
+        PayloadField(
+            name="inner", type="object", fields=(PayloadField(name="flag", type="boolean", source=FixedValue(True)),)
+        ),
     )
     schema = payload_schema(EventType(name="a.b.c.v1", source="s", payload=fields))
     assert schema["properties"] == {
@@ -106,7 +109,7 @@ def test_an_event_schema_has_the_fields_of_an_event() -> None:
 
 def test_an_event_type_that_no_chain_emits_still_has_an_example() -> None:
     """Its variables have no values; the example takes a value of the type."""
-    one = PayloadField(name="n", type="string", var="gone.name")
+    one = PayloadField(name="n", type="string", source=VariableValue("gone.name"))
     assert example_payload(EventType(name="a.b.c.v1", source="s", payload=(one,))) == {"n": "text"}
 
 

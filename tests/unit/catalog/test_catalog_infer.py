@@ -19,6 +19,7 @@ from eventbus.catalog.infer import infer
 from eventbus.catalog.infer.chains import event_type_name
 from eventbus.catalog.infer.draft import infer_document
 from eventbus.catalog.infer.texts import matching_texts
+from eventbus.catalog.sources import Choices, ElapsedTime, FixedValue, NumberRange, VariableValue
 from eventbus.catalog.validation import event_name
 
 ORDER = {
@@ -111,10 +112,10 @@ def test_one_schema_is_one_event_and_an_invented_one(tmp_path: Path) -> None:
     """Bounds, choices, formats and patterns become sources; what is made up says so."""
     made, text = loaded(ORDER, tmp_path)
     fields = {one.name: one for one in made.event_type("my.order.placed.v1").payload}
-    assert (fields["total"].minimum, fields["total"].maximum, fields["total"].decimals) == (1, 499.99, 2)
-    assert fields["kind"].value == "web"
-    assert fields["express"].choices == (True, False)
-    assert [len(one) for one in fields["lines"].choices or ()] == [1, 2, 3]
+    assert fields["total"].source == NumberRange(1, 499.99, 2)
+    assert fields["kind"].source == FixedValue("web")
+    assert fields["express"].source == Choices((True, False))
+    assert [len(lines) for lines in fields["lines"].source.accepted or ()] == [1, 2, 3]
     assert "nothing" not in fields
     assert [one.name for one in fields["customer"].fields or ()] == ["id", "email"]
     assert (fields["order_id"].required, fields["currency"].required) == (True, False)
@@ -135,8 +136,8 @@ def test_messages_of_one_thing_are_a_chain(tmp_path: Path, name: str) -> None:
     ]
     assert [one.to for one in order.states["created"].next] == ["delivered", "cancelled"]
     assert made.lists["order_id"] == ("ord-1", "ord-2")
-    assert {one.payload[0].var for one in made.events.values()} == {"order_id"}
-    assert made.event_type("web-shop.order.delivered.v1").payload[1].elapsed
+    assert {event.payload[0].source for event in made.events.values()} == {VariableValue("order_id")}
+    assert made.event_type("web-shop.order.delivered.v1").payload[1].source == ElapsedTime()
     assert "delay: {lognormal: {median: 400, p95: 2000, max: 30000}}}  # verify: a guess" in text
 
 

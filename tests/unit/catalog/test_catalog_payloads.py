@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from eventbus.catalog import Catalog, EventType, PayloadField, Problem, UnknownName
 from eventbus.catalog.export.asyncapi import example_payload
 from eventbus.catalog.payloads import payload_model, validate
+from eventbus.catalog.sources import Choices, NumberRange
 
 LoadText = Callable[..., Catalog]
 
@@ -93,7 +94,9 @@ def test_an_unknown_event_type_is_not_a_payload_problem() -> None:
 
 def test_names_that_python_would_not_like() -> None:
     """Payload fields may be called like a model's own attributes, or like nothing in Python."""
-    fields = tuple(PayloadField(name=n, type="integer", minimum=1, maximum=2) for n in ("json", "class", "_x", "a-b"))
+    fields = tuple(
+        PayloadField(name=n, type="integer", source=NumberRange(1, 2)) for n in ("json", "class", "_x", "a-b")
+    )
     event = EventType(name="a.b.c.v1", source="s", payload=fields)
     assert validate(event, {"json": 1, "class": 1, "_x": 1, "a-b": 1}) == []
     assert validate(event, {"json": 3, "class": 1, "_x": 1, "a-b": 1})[0].field == "payload.json"
@@ -101,7 +104,7 @@ def test_names_that_python_would_not_like() -> None:
 
 def test_choices_know_true_from_one() -> None:
     """A boolean is not a number, whatever Python says."""
-    one = PayloadField(name="n", type="integer", choices=(1, 2))
+    one = PayloadField(name="n", type="integer", source=Choices((1, 2)))
     event = EventType(name="a.b.c.v1", source="s", payload=(one,))
     assert validate(event, {"n": 2}) == []
     assert validate(event, {"n": True})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
@@ -20,10 +20,28 @@ from eventbus.catalog import (
     Uniform,
     Variable,
 )
+from eventbus.catalog.model import FieldType
+from eventbus.catalog.model.sources import NO_SOURCE
+from eventbus.catalog.sources import FixedValue, JsonEntry, named_sources
 
 
-def field(name: str, **source: Any) -> PayloadField:
-    return PayloadField(name=name, type=source.pop("type", "string"), **source)
+def field(
+    name: str,
+    *,
+    type: str = "string",
+    fields: tuple[PayloadField, ...] | None = None,
+    required: bool = True,
+    **keys: Any,
+) -> PayloadField:
+    """A payload field.
+
+    Args:
+        keys: its source, as in a catalog file; `minimum` and `maximum` for `min` and `max`, null for no source.
+    """
+    names = {"minimum": "min", "maximum": "max"}
+    entry = {names.get(key, key): list(value) if isinstance(value, tuple) else value for key, value in keys.items()}
+    source = NO_SOURCE if fields is not None else next(iter(named_sources(JsonEntry(entry))), FixedValue(None))
+    return PayloadField(name=name, type=cast(FieldType, type), fields=fields, required=required, source=source)
 
 
 def event(action: str, *payload: PayloadField) -> EventType:

@@ -13,6 +13,15 @@ from typing import Any
 import orjson
 
 from eventbus.catalog import Catalog, Chain, Exponential, PayloadField
+from eventbus.catalog.sources import (
+    AttemptNumber,
+    Choices,
+    ElapsedTime,
+    FixedValue,
+    ListPick,
+    NumberRange,
+    VariableValue,
+)
 from eventbus.event import format_timestamp, microseconds, uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, drawn_delay, mix, purpose
 from tests.unit.chains.story import Step, Story
@@ -76,25 +85,30 @@ class Payload:
         here = f"{self.chain.name}/{self.step.state}"
         if field.fields is not None:
             return self.object(field.fields, path)
-        if field.elapsed:
-            return self.step.delay // 1000
-        if field.attempt:
-            return self.step.retries + 1
-        if field.var is not None:
-            return self.variable(*field.var.split("."))
-        if field.pick is not None:
-            items = self.catalog.lists[field.pick.split(".")[0]]
-            item = items[below(self.random.word(f"{here}/pick:{field.pick.split('.')[0]}", self.number), len(items))]
-            return item[field.pick.split(".")[1]] if "." in field.pick else item
-        word = self.random.word(here + path, self.number)
-        if field.choices is not None:
-            return field.choices[below(word, len(field.choices))]
-        if field.minimum is not None and field.maximum is not None:
-            scale = 10**field.decimals if field.type == "number" else 1
-            low, high = round(field.minimum * scale), round(field.maximum * scale)
-            units = low + below(word, high - low + 1)
-            return units / scale if field.type == "number" else units
-        return field.value
+        match field.source:
+            case ElapsedTime():
+                return self.step.delay // 1000
+            case AttemptNumber():
+                return self.step.retries + 1
+            case VariableValue(reference):
+                return self.variable(*reference.split("."))
+            case ListPick(reference):
+                name, _, attribute = reference.partition(".")
+                items = self.catalog.lists[name]
+                item = items[below(self.random.word(f"{here}/pick:{name}", self.number), len(items))]
+                return item[attribute] if attribute else item
+            case Choices(choices):
+                return choices[below(self.random.word(here + path, self.number), len(choices))]
+            case NumberRange(minimum, maximum, decimals):
+                assert minimum is not None
+                assert maximum is not None
+                scale = 10**decimals if field.type == "number" else 1
+                low, high = round(minimum * scale), round(maximum * scale)
+                units = low + below(self.random.word(here + path, self.number), high - low + 1)
+                return units / scale if field.type == "number" else units
+            case FixedValue(value):
+                return value
+        raise AssertionError(f"the reference does not know {field.source}")
 
     def variable(self, name: str, attribute: str | None = None) -> Any:
         variable = self.chain.variables[name]

@@ -11,6 +11,7 @@ from typing import Any
 
 from eventbus.catalog import Catalog, Chain, PayloadField
 from eventbus.catalog.model import Click, Journey, Page, Range, Stop, Visitors
+from eventbus.catalog.sources import ElapsedTime, NumberRange, VariableValue, VisitAttribute
 from eventbus.event import uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, mix, purpose
 from tests.unit.chains.reference import timestamp
@@ -185,17 +186,20 @@ def session(catalog: Catalog, chain: Chain, *, seed: int, index: int, began: int
 
 
 def value(catalog: Catalog, chain: Chain, random: Randomness, one: Happening, part: PayloadField) -> Any:
-    if part.visit is not None:
-        return visited(catalog, chain, random, one, part.visit)
-    if part.var is not None:
-        return (part.template or "{}").format(variable(catalog, chain, random, part.var))
-    if part.elapsed:
-        assert one.cause is not None
-        return (one.time - one.cause.time) // 1000
-    assert part.minimum is not None
-    assert part.maximum is not None
-    word = random.word(f"{chain.name}/{one.state}/{part.name}", one.step)
-    return int(part.minimum) + below(word, int(part.maximum - part.minimum) + 1)
+    match part.source:
+        case VisitAttribute(attribute):
+            return visited(catalog, chain, random, one, attribute)
+        case VariableValue(reference, template):
+            return (template or "{}").format(variable(catalog, chain, random, reference))
+        case ElapsedTime():
+            assert one.cause is not None
+            return (one.time - one.cause.time) // 1000
+        case NumberRange(minimum, maximum):
+            assert minimum is not None
+            assert maximum is not None
+            word = random.word(f"{chain.name}/{one.state}/{part.name}", one.step)
+            return int(minimum) + below(word, int(maximum - minimum) + 1)
+    raise AssertionError(f"the reference does not know {part.source}")
 
 
 def visited(catalog: Catalog, chain: Chain, random: Randomness, one: Happening, name: str) -> Any:

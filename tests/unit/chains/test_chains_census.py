@@ -20,8 +20,9 @@ from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.chains.pacing.observers import Digest
-from eventbus.chains.pacing.statistics import QUARTER, SECOND, LagHistogram, QuarterHours, TimeBins
+from eventbus.chains.pacing.statistics import QUARTER, LagHistogram, QuarterHours, TimeBins
 from eventbus.chains.pacing.summary import EVENTS, RunSummary
+from eventbus.chains.table import SECOND
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock
 from tests.unit.chains.listbus import ListBus

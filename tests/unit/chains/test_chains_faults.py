@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.catalog import Catalog, PayloadField
+from eventbus.catalog import Catalog
 from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.faults.kind import FaultKind
 from eventbus.chains.verification import verify
 from eventbus.event import Event, microseconds
-from tests.unit.chains.catalogs import catalogs, two_steps
+from tests.unit.chains.catalogs import catalogs, field, two_steps
 
 CHAINS = 400
 AWAY = {"drop", "missing-started"}
@@ -185,9 +185,9 @@ def test_truncate() -> None:
 
 def test_truncated_inside_a_character() -> None:
     """The cut is at a byte, not at a character, and what is left is called incomplete rather than foreign bytes."""
-    told = PayloadField(name="text", type="string", choices=("äöü" * 100,))
+    text = field("text", choices=("äöü" * 100,))
     catalog = two_steps(delay=10.0)
-    events = {name: replace(event, payload=(told,)) for name, event in catalog.events.items()}
+    events = {name: replace(event, payload=(text,)) for name, event in catalog.events.items()}
     run = Faulty(Fault(kind="truncate", rate=1.0), catalog=replace(catalog, events=events))
     torn = [line for line in run.lines if line != line.decode(errors="ignore").encode()]
     assert torn

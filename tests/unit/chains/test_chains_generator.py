@@ -337,9 +337,9 @@ class TestRefusals:
 
     def test_unknown_sources(self) -> None:
         """A payload that refers to a list or a variable that is not there is refused when compiled."""
-        for source in ({"pick": "nowhere"}, {"var": "nothing"}):
+        for unknown in (field("a", pick="nowhere"), field("a", var="nothing")):
             with pytest.raises(UnknownName, match=r"no (list|variable)"):
-                ChainGenerator(two_steps(field("a", **source)))
+                ChainGenerator(two_steps(unknown))
 
 
 def test_importing_and_making_events_needs_neither_loop_nor_client() -> None:

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, Chain, Uniform, Variable
+from eventbus.catalog.sources import ListPick, VariableValue
 from eventbus.chains import ChainGenerator
 from eventbus.chains.errors import NothingToLearn, UnreadableStream
 from eventbus.chains.learning import LearnedCatalog, batches, learn
@@ -211,12 +212,12 @@ def test_the_sources_of_values_are_found() -> None:
         known, found = ({f.name: f for f in one.event_type(kind).payload}[name] for one in (catalog, learned))
         assert replace(found, description="") == replace(known, description="", allowed=None)
     failed_event = {one.name: one for one in learned.event_type("omninode.agent.execution.failed.v1").payload}
-    assert failed_event["agent"].var == "selected_agent.selected_agent"
-    assert failed_event["error_message"].pick == "error_class.error_message"
+    assert failed_event["agent"].source == VariableValue("selected_agent.selected_agent")
+    assert failed_event["error_message"].source == ListPick("error_class.error_message")
     pairs = {(one["class"], one["message"], one["retryable"]) for one in catalog.lists["agent_error"]}
     assert {tuple(one.values()) for one in learned.lists["error_class"]} <= pairs
     priority = {one.name: one for one in learned.event_type("omninode.agent.routing.requested.v1").payload}["priority"]
-    assert sorted(priority.choices or ()) == ["high", "low", "normal", "normal", "normal"]
+    assert sorted(priority.source.accepted or ()) == ["high", "low", "normal", "normal", "normal"]
 
 
 def test_what_repeats_by_chance_is_a_loop() -> None:

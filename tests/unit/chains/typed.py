@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, PayloadField, Variable
-from eventbus.catalog.reading.load import with_allowed_values
+from eventbus.catalog.sources import with_allowed_values
 from tests.unit.chains.catalogs import catalog_of, chain, event, field, numbers, state, texts, way
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
