@@ -51,10 +51,8 @@ class BusConsumer(BatchConsumer):
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         bus = cast(BusTransport, self.transport).bus
-        previous, self._member = (
-            self._member,
-            bus.consumer(topics, group=self.app.conf.id, on_rebalance=self._on_rebalance),
-        )
+        previous = self._member
+        self._member = bus.consumer(topics, group=self.app.conf.id, on_rebalance=self._on_rebalance)
         if previous is not None:
             await previous.close()
         self._subscribed.set()
@@ -81,9 +79,8 @@ class BusConsumer(BatchConsumer):
         await self._subscribed.wait()
         await self.member.ready()
         if not self.member.assignment():
-            await self._on_rebalance(
-                frozenset(), frozenset()
-            )  # other members have all partitions; Faust waits for an assignment
+            # other members have all partitions; Faust waits for an assignment, even an empty one
+            await self._on_rebalance(frozenset(), frozenset())
         while not self.should_stop:
             member = self.member
             try:
@@ -136,13 +133,12 @@ class BusConsumer(BatchConsumer):
             await self._seek(tp, offset)
 
     async def seek_others(self, partitions: set[TP]) -> dict[TP, int]:
-        committed = {tp: self.member.committed(_partition(tp)) for tp in partitions}
-        positions = {
-            tp: self.member.beginning_offset(_partition(tp)) if at is None else at for tp, at in committed.items()
-        }
-        for tp, offset in positions.items():
-            await self._seek(tp, offset)
-        return positions
+        offsets: dict[TP, int] = {}
+        for tp in partitions:
+            committed = self.member.committed(_partition(tp))
+            offsets[tp] = self.member.beginning_offset(_partition(tp)) if committed is None else committed
+            await self._seek(tp, offsets[tp])
+        return offsets
 
     async def _seek(self, partition: TP, offset: int) -> None:
         self._seeks += 1
