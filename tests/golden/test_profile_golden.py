@@ -1,4 +1,4 @@
-"""The picture of a day in the README is what `--report` draws, today as ever.
+"""The chart of a day is what `--report` draws, today as ever.
 
 When the drawing changes on purpose, write it anew with `python -m tests.golden.test_profile_golden`.
 """
