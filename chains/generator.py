@@ -300,7 +300,7 @@ class ChainGenerator:
         from eventbus.chains.pacing.pacer import Pacer  # noqa: PLC0415
 
         if (faults or ledger) and format is not JSON:
-            raise InvalidSetting("only JSON events can have faults or a ledger: convert the records behind them")
+            raise InvalidSetting("only JSON events can have faults or a ledger: convert the records after the faults")
         clock = clock or WallClock()
         began = EPOCH + timedelta(microseconds=clock.time_us()) if start is None else start
         injector = self._injector(faults, ledger, began) if faults or ledger else None

@@ -1,6 +1,6 @@
 """Statistics without a library: the incomplete gamma function, tests of fit, and the distributions of delays.
 
-The distributions of delays are defined anew here instead of being taken from the samplers, because `verification`
+The distributions of delays are defined here instead of being taken from the samplers, because `verification`
 tests the samplers with them.
 """
 

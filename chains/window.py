@@ -1,4 +1,4 @@
-"""The part of a virtual run that is wanted: a number of chains, a stretch of time, or a single chain."""
+"""The part of a virtual run that is wanted: a number of chains, an interval of time, or a single chain."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
-from eventbus.chains.rendering.block import EPOCH, Block
+from eventbus.chains.rendering.block import Block
 from eventbus.chains.rendering.columns import UUID_WIDTH
+from eventbus.event import EPOCH
 from eventbus.record import ProducerRecord
 
 TOMBSTONE = b"null\n"

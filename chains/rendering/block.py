@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, overload
 
@@ -14,7 +14,7 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.columns import UUID_ROW, Memory, windows
 from eventbus.chains.table import COLUMNS as TABLE_COLUMNS
 from eventbus.chains.table import EventTable
-from eventbus.event import Event, Header, Headers
+from eventbus.event import EPOCH, Event, Header, Headers
 from eventbus.record import ProducerRecord
 
 # Cuts Kafka records out of the memory that events were written into: keys, values and headers stand there as texts.
@@ -168,7 +168,6 @@ def decoded(lines: list[bytes]) -> Iterator[Event]:
             yield draft  # type: ignore[misc]
 
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = TABLE_COLUMNS + 2
 """Of a block: those of its table, and where each event starts and where it ends."""
 SLICE = 1024

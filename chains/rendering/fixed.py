@@ -30,7 +30,7 @@ from eventbus.chains.rendering.columns import (
     timestamps,
 )
 from eventbus.chains.rendering.placeholders import PayloadCompiler, Segment
-from eventbus.chains.table import EventTable
+from eventbus.chains.table import SECOND, EventTable
 from eventbus.event import Header
 
 # Which tenant each chain is of: by Zipf's law over the day, and in each hour as the tenants' own hours have it.
@@ -104,7 +104,6 @@ def _height(distance: int) -> float:
 
 
 SPAN_PARTS = ("at19", "at24", "at28", "at32")
-SECOND = 1_000_000
 TRACE_PARTS = tuple(UUID_FIELDS.names or ())
 
 

@@ -10,8 +10,8 @@ from eventbus.chains.pacing.statistics import LagHistogram, TimeBins
 from eventbus.chains.pacing.summary import ENDED, EVENTS, FAILED
 from eventbus.chains.report.chart import Bar, Chart, duration, number, time_ticks
 from eventbus.chains.report.run import HourOfDay, RunReport
+from eventbus.chains.table import SECOND
 
-SECOND = 1_000_000
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 COARSE_LABELS = (*(10**power for power in range(8)), MINUTE, 10 * MINUTE, HOUR, 10 * HOUR, DAY, 10 * DAY)
 """Labels of a long logarithmic axis, microseconds."""

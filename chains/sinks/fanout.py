@@ -9,6 +9,7 @@ from typing import Literal
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.sinks.sink import BoundedQueue, Sink, SinkStatistics
+from eventbus.chains.table import SECOND
 from eventbus.event import Event, domain_of
 from eventbus.record import ProducerRecord, record_of
 
@@ -20,7 +21,6 @@ Convert = Callable[[ProducerRecord], ProducerRecord]
 ROOM = 20_000
 """Records before each sink: some 10 MB."""
 BATCH = 5000
-SECOND = 1_000_000
 
 
 @dataclass(slots=True)

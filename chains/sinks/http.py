@@ -16,6 +16,7 @@ from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks.bodies import Dialect, HttpRequest, HttpResponse, Rejection
 from eventbus.chains.sinks.sink import BoundedQueue, DeadLetters, SinkStatistics, Tally
+from eventbus.chains.table import SECOND
 from eventbus.errors import InvalidEvent
 from eventbus.event import microseconds
 from eventbus.record import ProducerRecord
@@ -79,7 +80,6 @@ REQUESTS_AHEAD = 4
 DOWN = frozenset({0, 429, 502, 503, 504})
 """No answer, or answers that are not about this request: when attempts end so, others would not fare better."""
 USER_AGENT = "eventbus-mock/0.1.0"
-SECOND = 1_000_000
 
 
 class HttpSink:

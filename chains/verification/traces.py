@@ -13,6 +13,7 @@ from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Edge, Graph, Split
 from eventbus.catalog.model import Phase
+from eventbus.chains.table import SECOND
 from eventbus.chains.verification.streams import EventSummary, id_time
 
 CACHE_SIZE = 20_000
@@ -205,9 +206,6 @@ class _Search:
         ]
         for caused in product(*candidates):
             yield MatchedWalk(chain.name, steps, caused)
-
-
-SECOND = 1_000_000
 
 
 class PhasedCatalog:

@@ -31,25 +31,25 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def counted(generator: ChainGenerator, **extent: float) -> RunSummary:
-    census = generator.summary()
+    summary = generator.summary()
     for block in generator.blocks(**extent):  # type: ignore[arg-type]
-        census.add(block.table)
-    return census
+        summary.add(block.table)
+    return summary
 
 
 def test_types_and_chains_are_those_of_the_events() -> None:
     """Counting columns gives what counting decoded events gives."""
     generator = ChainGenerator(seed=3)
-    census, events = counted(generator, chains=500), list(generator.events(chains=500))
-    assert census.types() == Counter(event.event_type for event in events)
-    assert list(census.types().values()) == sorted(census.types().values(), reverse=True)
-    assert sum(census.types().values()) == census.events == len(events)
-    assert sum(chain.begun for chain in census.chains().values()) == 500
-    assert census.over_time.counts.sum(axis=1).tolist() == [len(events), 500, census.outcomes()["failed"]]
+    summary, events = counted(generator, chains=500), list(generator.events(chains=500))
+    assert summary.types() == Counter(event.event_type for event in events)
+    assert list(summary.types().values()) == sorted(summary.types().values(), reverse=True)
+    assert sum(summary.types().values()) == summary.events == len(events)
+    assert sum(chain.begun for chain in summary.chains().values()) == 500
+    assert summary.over_time.counts.sum(axis=1).tolist() == [len(events), 500, summary.outcomes()["failed"]]
     states = [state for chain in generator.catalog.chains.values() for state in chain.states.values()]
     ends = {state.emits: str(state.outcome) for state in states if not state.next}
-    assert census.outcomes() == Counter(ends[event.event_type] for event in events if event.event_type in ends)
-    assert all(chain.active == 0 for chain in census.chains().values())
+    assert summary.outcomes() == Counter(ends[event.event_type] for event in events if event.event_type in ends)
+    assert all(chain.active == 0 for chain in summary.chains().values())
 
 
 FORKED = """
@@ -118,12 +118,12 @@ def test_durations_are_from_the_first_event_to_the_last() -> None:
 def test_a_run_that_is_going_on_has_active_chains() -> None:
     """What has begun is active, completed or failed."""
     generator = ChainGenerator(seed=3, rate=100)
-    census = generator.summary()
+    summary = generator.summary()
     block = next(iter(generator.blocks(chains=2000)))
-    census.add(block.table[: len(block) // 2])
-    for chain in census.chains().values():
+    summary.add(block.table[: len(block) // 2])
+    for chain in summary.chains().values():
         assert chain.begun == chain.active + chain.outcomes.total() == chain.active + chain.ended
-    assert any(chain.active for chain in census.chains().values())
+    assert any(chain.active for chain in summary.chains().values())
 
 
 @given(
@@ -195,15 +195,15 @@ async def test_the_same_start_gives_the_same_hash_at_any_speed(speed: float) -> 
     clock, digest = ManualClock(), Digest()
     generator = ChainGenerator(seed=3, rate=20, start=START)
     whole = hashlib.sha256(b"".join(bytes(block.buffer) for block in generator.blocks(duration=30)))
-    census = generator.summary()
+    summary = generator.summary()
     run = await generator.run(
         cast(EventBus, ListBus(clock)), initial_chains=0, rate=20, duration=30, speed=speed, start=START, clock=clock,
-        observers=[digest, census],
+        observers=[digest, summary],
     )  # fmt: skip
     assert digest.hexdigest() == whole.hexdigest()
     assert run.lag_max_ms == 0
-    assert census.events == run.emitted == run.scheduled
-    assert census.outcomes().total() == run.chains_finished
+    assert summary.events == run.emitted == run.scheduled
+    assert summary.outcomes().total() == run.chains_finished
 
 
 async def test_observers_see_what_is_left_when_chains_are_dropped() -> None:
@@ -212,14 +212,14 @@ async def test_observers_see_what_is_left_when_chains_are_dropped() -> None:
     clock = ManualClock()
     bus = ListBus(clock, lambda: clock.advance(next(stalls)))
     generator = ChainGenerator(seed=3)
-    census, digest = generator.summary(), Digest()
+    summary, digest = generator.summary(), Digest()
     run = await generator.run(
-        cast(EventBus, bus), rate=20, duration=60, max_lag=1.0, clock=clock, observers=[census, digest]
+        cast(EventBus, bus), rate=20, duration=60, max_lag=1.0, clock=clock, observers=[summary, digest]
     )
     assert run.dropped > 0
     assert run.scheduled == run.emitted + run.dropped
-    assert sum(census.types().values()) == run.emitted == int(census.over_time.counts[EVENTS].sum())
-    assert sum(bar[2] for bar in census.lags.bars()) == run.emitted
+    assert sum(summary.types().values()) == run.emitted == int(summary.over_time.counts[EVENTS].sum())
+    assert sum(bar[2] for bar in summary.lags.bars()) == run.emitted
     assert (
         digest.hexdigest() == hashlib.sha256(b"".join(r.value + b"\n" for _, r in bus.records if r.value)).hexdigest()
     )
