@@ -198,7 +198,7 @@ class VariableValue(Source):
         if any(name in chain.variables and chain.variables[name].list for chain in chains):
             yield "a template belongs to a `var` that is a whole number"
 
-    def emission_problem(self, chain: Chain, state: str) -> str | None:
+    def emission_problem(self, chain: Chain, state: str, *, is_caused: bool) -> str | None:
         name = split_reference(self.reference)[0]
         if name in chain.variables:
             return None
@@ -267,7 +267,7 @@ class VisitAttribute(Source):
                 f"{name} is {'a whole number' if name in INTEGER_ATTRIBUTES else 'a text'}, got type {type}",
             )
 
-    def emission_problem(self, chain: Chain, state: str) -> str | None:
+    def emission_problem(self, chain: Chain, state: str, *, is_caused: bool) -> str | None:
         if self.attribute not in SESSION_ATTRIBUTES:
             return None
         if chain.visitors is None:

@@ -83,8 +83,12 @@ class Source:
         """
         return iter(())
 
-    def emission_problem(self, chain: Chain, state: str) -> str | None:
-        """Why it has no value when a state of a chain emits the event: `takes the variable …, which …`."""
+    def emission_problem(self, chain: Chain, state: str, *, is_caused: bool) -> str | None:
+        """Why it has no value when a state of a chain emits the event: `takes the variable …, which …`.
+
+        Args:
+            is_caused: whether other chains cause the chain.
+        """
         return None
 
     def allowed(self, lists: Lists, chains: list[Chain]) -> tuple[Any, ...] | None:

@@ -37,13 +37,14 @@ def validate(sections: Sections) -> Iterator[LocatedProblem]:
                 f"organisation, domain, …, action, version), got {event.name!r}",
             )
         yield from payload_problems(event, sections.lists, emitting.get(event.name, []))
+    caused = {name for chain in sections.chains.values() for name in chain.caused}
     for chain in sections.chains.values():
         if not dashed_name.fullmatch(chain.name):
             yield ("chains", chain.name), f"expected a name such as agent-execution, got {chain.name!r}"
         yield from chain_problems(chain, sections.events, sections.lists)
         yield from _dependent_variable_problems(chain)
         yield from visitor_problems(chain, sections.lists)
-        yield from emission_problems(chain, sections.events)
+        yield from emission_problems(chain, sections.events, is_caused=chain.name in caused)
     yield from role_problems(sections.chains)
     yield from _cause_problems(sections.chains)
     chains = list(sections.chains.values())

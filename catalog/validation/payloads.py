@@ -28,12 +28,16 @@ def _field_problems(field: PayloadField, lists: Lists, chains: list[Chain]) -> P
         yield ("examples", index), problem
 
 
-def emission_problems(chain: Chain, events: Mapping[str, EventType]) -> Problems:
-    """Payload fields that have no value in a state that emits their event."""
+def emission_problems(chain: Chain, events: Mapping[str, EventType], *, is_caused: bool) -> Problems:
+    """Payload fields that have no value in a state that emits their event.
+
+    Args:
+        is_caused: whether other chains cause the chain.
+    """
     for state in chain.states.values():
         event = events.get(state.emits)
         for path, field in every_field(event.payload) if event else ():
-            problem = field.source.emission_problem(chain, state.name)
+            problem = field.source.emission_problem(chain, state.name, is_caused=is_caused)
             if problem:
                 place: Location = ("chains", chain.name, "states", state.name, "emits")
                 yield place, f"the payload field {dotted(path)!r} of {state.emits} {problem}"
