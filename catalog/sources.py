@@ -371,6 +371,72 @@ class AttemptNumber(Source):
         return Placeholder(ColumnDraw("retries", scope.chain.retries + 1), low=1)
 
 
+SEQUENCES: Mapping[str, EventColumn] = {"run": "chain", "key": "step"}
+"""What a sequence counts in: the chains of a run, or the events of a chain."""
+MAX_CHAINS = 1 << 53
+"""No run has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNumber(Source):
+    """Consecutive numbers, which follow from the place of an event alone and so are the same in every part of a run.
+
+    `run` numbers the chains of a run in the order in which they begin; all events of a chain, and of the chains that it
+    causes, have its number. In a closed workload each user's chains have the numbers n, n + users, n + 2 · users, ….
+    `key` numbers the events of a chain. It is left out where it would need to count events that branches and caused
+    chains emit at the same time.
+    """
+
+    counts: str
+    """`run` or `key`."""
+    start: int = 1
+
+    name = "sequence"
+    keys = ("sequence", "start")
+
+    @classmethod
+    def read(cls, entry: FieldEntry) -> Source | None:
+        counts, start = entry.text("sequence"), entry.integer("start")
+        return cls(counts, 1 if start is None else start) if counts else None
+
+    @classmethod
+    def stray_keys(cls, entry: FieldEntry) -> Iterator[tuple[str, str]]:
+        if entry.plain("start") is not None:
+            yield "start", "start belongs to a sequence"
+
+    def document(self) -> dict[str, Any]:
+        return {"sequence": self.counts} | ({} if self.start == 1 else {"start": self.start})
+
+    def problems(self, type: FieldType, lists: Lists, chains: list[Chain]) -> Problems:
+        if self.counts not in SEQUENCES:
+            near = did_you_mean(self.counts, SEQUENCES)
+            yield ("sequence",), f"expected one of {join_names(SEQUENCES)}, got {self.counts!r}{near}"
+        if type != "integer":
+            yield ("type",), f"a sequence has integers, got {type}"
+        yield from _bound("integer", "start", self.start)
+
+    def emission_problem(self, chain: Chain, state: str, *, is_caused: bool) -> str | None:
+        is_branched = bool(chain.visitors or chain.caused or any(state.fork for state in chain.states.values()))
+        if self.counts != "key" or not (is_branched or is_caused):
+            return None
+        return "numbers the events of a chain: that takes a chain without forks, visitors and caused chains"
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        return self.start, None
+
+    def example(self, type: FieldType) -> Any:
+        return self.start
+
+    def describe(self) -> str:
+        counted = "chains of the run" if self.counts == "run" else "events of the chain"
+        return f"{self.start}, {self.start + 1}, … for the {counted}"
+
+    def draw(self, scope: DrawScope) -> Placeholder:
+        count = MAX_CHAINS if self.counts == "run" else scope.chain.max_steps
+        return Placeholder(ColumnDraw(SEQUENCES[self.counts], count), low=self.start)
+
+
 @dataclass(frozen=True, slots=True)
 class NumberRange(Source):
     """A number between two bounds, both included, drawn anew for each event; all are equally probable."""
@@ -445,6 +511,7 @@ SOURCES: tuple[type[Source], ...] = (
     VisitAttribute,
     ElapsedTime,
     AttemptNumber,
+    SequenceNumber,
     NumberRange,
 )
 """All sources, in the order in which messages list them; one that is the default comes last."""
