@@ -18,7 +18,7 @@ VERDICT_SENTENCES = {
     "conflict": "It both completed and failed.",
     "orphan": "Its request was never seen.",
     "out_of_order": "By their times it ended or started before it was requested, or ended before it started.",
-    "unexpected": "It has events that no path of its kind in the catalog holds together.",
+    "unexpected": "It has events that no path of its chain in the catalog has together.",
     "incomplete": "It ended, but events of its path in the catalog are missing.",
 }
 """The explanation of each verdict other than `conforms`."""

@@ -61,7 +61,7 @@ def create_app(
         now: the clock, in UTC.
     """
     if topic_of is None:
-        topic_of = topic_of_domains({kind.domain for kind in catalog.events.values()})
+        topic_of = topic_of_domains({event_type.domain for event_type in catalog.events.values()})
     if feed is None:
         feed = LiveFeed(bus, {SINGLE_TOPIC, *map(topic_of, catalog.events)})
     registry = registry or CollectorRegistry()

@@ -101,7 +101,7 @@ class InProcessSubscription(PrefetchingSubscription):
 
     def _return_prefetched(self) -> None:
         """Return records that were polled but not delivered."""
-        rest = list(self._current) if self._is_valid() else []
-        for records in filter(None, (rest, *self._prefetched)):
+        undelivered = list(self._current) if self._is_valid() else []
+        for records in filter(None, (undelivered, *self._prefetched)):
             self._consumer.rewind(partition_of_records(records), records[0].offset)
         self._prefetched.clear()

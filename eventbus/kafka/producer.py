@@ -173,7 +173,7 @@ class Producer:
         return chunk
 
     def _start(self, records: list[ProducerRecord], submit: Submit) -> asyncio.Task[PendingBatch]:
-        """Deliver in a task, which goes on when the caller is cancelled."""
+        """Deliver in a task of its own, which a cancellation of the caller does not cancel."""
         self._sent += len(records)
         task = asyncio.get_running_loop().create_task(self._deliver(PendingBatch(records), submit))
         self._tasks.add(task)

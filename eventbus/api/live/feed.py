@@ -159,7 +159,7 @@ class LiveFeed:
             ring.end(reason)
 
     def _stop_reading(self) -> None:
-        self._end_reading("nobody was looking")
+        self._end_reading("the last subscriber has left")
 
     def _end_reading(self, reason: str) -> None:
         if self._ring:

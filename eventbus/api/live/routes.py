@@ -32,9 +32,10 @@ def live_routes(feed: LiveFeed) -> APIRouter:
     ) -> Response:
         """Live events as Server-Sent Events.
 
-        `events` carries a frame, `{"seq_from", "seq_to", "skipped", "events": […]}`: `skipped` counts the events that
-        this client was too slow for since its last frame. A client that comes back with Last-Event-ID goes on from
-        there; `gap` tells what is gone, `end` why the stream ends. Lines with `: heartbeat` fill silences.
+        An `events` message has a frame, `{"seq_from", "seq_to", "skipped", "events": […]}`, where `skipped` is the
+        number of events that this client missed since its last frame. A client that reconnects with Last-Event-ID
+        continues there; `gap` has the number of events lost in between, `end` the reason why the stream ends. Lines
+        with `: heartbeat` are sent when there are no events.
         """
         # A browser that reconnects repeats the URL and adds the header, so the header takes precedence.
         after = query.after if last_event_id is None else last_event_id
@@ -42,7 +43,7 @@ def live_routes(feed: LiveFeed) -> APIRouter:
 
     @router.websocket("/ws/events")
     async def stream_to_websocket(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
-        """The same frames as JSON texts."""
+        """Live events as JSON texts."""
         async with feed.subscribe(TEXT, _filter(query), after=query.after) as subscriber:
             await websocket.accept()
             with suppress(WebSocketDisconnect):

@@ -36,12 +36,12 @@ def catalog_routes(catalog: Catalog, topic_of: Callable[[str], str]) -> APIRoute
 
     @router.get("/api/catalog", responses=documented(models.CatalogListing))
     async def get_catalog() -> Response:
-        """The event types and chains there are."""
+        """The event types and chains of the catalog."""
         return Response(listing(), media_type="application/json")
 
     @router.get("/api/catalog/asyncapi.json")
     async def get_asyncapi() -> Response:
-        """The same as an AsyncAPI 3 document, for tools that draw, check or generate."""
+        """The catalog as an AsyncAPI 3 document."""
         return Response(asyncapi_document(), media_type="application/json")
 
     return router

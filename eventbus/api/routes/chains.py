@@ -21,7 +21,7 @@ def chain_routes(store: Store, catalog: Catalog) -> APIRouter:
 
     @router.get("/api/event-bus/chains/{correlation_id}", responses=documented(models.ChainDetails, 400, 404, 503))
     async def get_chain(correlation_id: Annotated[Uuid, Path()]) -> Response:
-        """A chain with its events nested by causation, their times, and a sentence that explains it."""
+        """A chain with its events nested by causation, their times, and an explanation."""
         chain = await store.chain(correlation_id)
         if chain is None:
             raise ProblemError(404, f"no chain {correlation_id} is stored")

@@ -35,9 +35,9 @@ def event_routes(store: Store, ingest: EventIngest, now: Callable[[], datetime])
 
     @router.get("/api/event-bus/events", responses=documented(models.EventList, 400, 404, 503))
     async def list_events(query: Annotated[EventQuery, Query()]) -> Response:
-        """Stored events that match all the filters given, newest first.
+        """Stored events that match all filters, newest first.
 
-        No match is an empty list; but a correlation id of which nothing at all is stored is unknown: 404.
+        Without a match, the list is empty; if no event of the correlation id is stored, the status is 404.
         """
         since, until = query.bounds(now())
         try:
@@ -71,10 +71,10 @@ def event_routes(store: Store, ingest: EventIngest, now: Callable[[], datetime])
         openapi_extra=EVENTS_BODY,
     )
     async def publish_events(request: Request) -> Response:
-        """Put events onto the bus: one object, a list of them, or one a line (`application/x-ndjson`).
+        """Publish events: one object, a list of objects, or one a line (`application/x-ndjson`).
 
-        An event may be complete, or as short as `event_type` and `payload`: the rest is filled in. Each item is
-        judged on its own. 202: at least one was accepted, and is in the log; 400: none was.
+        Only `event_type` and `payload` are required; other fields are filled in. Each item is validated by itself.
+        202: at least one was accepted and is in the log; 400: none was accepted.
         """
         return await ingest.publish(request)
 

@@ -32,7 +32,7 @@ def operation_routes(health: HealthCheck, registry: CollectorRegistry) -> APIRou
 
     @router.get("/metrics")
     async def get_metrics() -> Response:
-        """All figures in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

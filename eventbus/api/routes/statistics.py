@@ -21,7 +21,7 @@ def statistics_routes(store: Store, now: Callable[[], datetime]) -> APIRouter:
 
     @router.get("/api/event-bus/statistics", responses=documented(models.Statistics, 400, 503))
     async def get_statistics(query: Annotated[StatisticsQuery, Query()]) -> Response:
-        """How many events and chains, of which types, how they ended and how long they took."""
+        """Counts of events by type, and of chains by outcome, with their durations."""
         since, until = query.bounds(now())
         return json_response(await store.statistics(since=since, until=until, tenant_id=query.tenant_id))
 

@@ -181,7 +181,7 @@ async def test_the_bus_is_read_only_while_there_are_subscribers(bus: InProcessBu
         await anext(subscriber)
         old = subscriber
     async with asyncio.timeout(3):  # the stream of an old subscriber ends when the reading does
-        assert [orjson.loads(message) async for message in old] == [{"end": {"reason": "nobody was looking"}}]
+        assert [orjson.loads(message) async for message in old] == [{"end": {"reason": "the last subscriber has left"}}]
     await bus.publish_many(numbered([2]))
     async with feed.subscribe(TEXT) as subscriber:
         await bus.publish_many(numbered([3]))

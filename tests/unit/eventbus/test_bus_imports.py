@@ -24,6 +24,7 @@ def loaded_by(statement: str) -> set[str]:
     [
         ("import eventbus", set()),
         ("from eventbus import Event", set()),
+        ("from eventbus import durations; durations.parse_moment('1h30m')", set()),
         ("import eventbus.processors", set()),
         ("from eventbus.processors import database", set()),
         ("import eventbus.pytest_plugin", {"asyncio"}),  # by pytest itself, in some versions
@@ -58,3 +59,10 @@ def test_every_error_is_an_event_bus_error() -> None:
         assert issubclass(error, eventbus.EventBusError)
         if error.__init__ is eventbus.EventBusError.__init__:
             assert str(error()) == error.__doc__
+
+
+def test_the_packages_are_importable_from_it() -> None:
+    """`from eventbus import catalog` and the others work beside the lazy names."""
+    code = "from eventbus import catalog, chains, processors; print(catalog.Catalog, chains.ChainGenerator, processors)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert "eventbus.processors" in done.stdout
