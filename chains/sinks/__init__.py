@@ -1,4 +1,4 @@
-"""Where a stream can go besides a bus, and several places at once."""
+"""Destinations of a stream: files, standard output, HTTP servers, buses, and several at once."""
 
 from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, analytics_body
 from eventbus.chains.sinks.fanout import Channel, FanOut

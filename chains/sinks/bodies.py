@@ -1,6 +1,6 @@
-"""OpenPanel's track API: events of simulated visitors, in the form that it really stores.
+"""What HTTP servers receive: JSON, the short body of web analytics, and OpenPanel's track API.
 
-Source: Openpanel-dev/openpanel, `packages/validation/src/track.validation.ts` and `apps/api/src`.
+Source of the last: Openpanel-dev/openpanel, `packages/validation/src/track.validation.ts` and `apps/api/src`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,14 @@ from eventbus.chains.errors import SinkUnusable
 from eventbus.event import Event, format_timestamp
 from eventbus.record import ProducerRecord
 
-# How servers want events, and how they say what became of them.
-
-
 UNAUTHORIZED = 401
-SHOWN = 200
-"""Characters of an answer that are worth repeating."""
+MAX_SHOWN = 200
+"""Characters of a response that messages quote."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is sent for some records."""
+    """Body and headers of a request."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +34,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back; without an answer, `problem` says why."""
+    """A response; if there was none, the status is 0 and `problem` says why."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -49,41 +46,41 @@ class HttpResponse:
         return 200 <= self.status < 300
 
     def __str__(self) -> str:
-        text = " ".join(self.body[: 4 * SHOWN].decode(errors="replace").split())[:SHOWN]
+        text = " ".join(self.body[: 4 * MAX_SHOWN].decode(errors="replace").split())[:MAX_SHOWN]
         return self.problem or f"{self.status} {text}".rstrip()
 
 
 class Rejection(NamedTuple):
-    """A record that the server did not take, and why."""
+    """A record that a server did not take, and why."""
 
     record: ProducerRecord
     reason: str
 
 
 class Dialect(Protocol):
-    """One server's way of speaking."""
+    """What a kind of server expects in requests, and how to read its responses."""
 
     @property
     def batch(self) -> int:
-        """Records in a request at most."""
+        """Maximum number of records in a request."""
         ...
 
-    def lane(self, record: ProducerRecord) -> bytes:
-        """Records with the same are sent one after the other."""
+    def partition_key(self, record: ProducerRecord) -> bytes:
+        """Records with the same key are sent in order."""
         ...
 
-    def fits(self, record: ProducerRecord) -> bool | str:
-        """Whether the server has a form for a record; a text says what is wrong with it."""
+    def accepts(self, record: ProducerRecord) -> bool | str:
+        """Whether the server takes such a record; a text says what is wrong with it."""
         ...
 
     def request(self, records: Sequence[ProducerRecord]) -> HttpRequest: ...
 
-    def refused(self, answer: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
-        """Which records a server did not take that answered with success."""
+    def rejections(self, response: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
+        """The records that a successful response says were not taken."""
         ...
 
-    def locks_out(self, answer: HttpResponse) -> bool:
-        """Whether the server would refuse everything else as well."""
+    def is_auth_failure(self, response: HttpResponse) -> bool:
+        """Whether the server refuses the credentials, and so everything else as well."""
         ...
 
 
@@ -91,13 +88,13 @@ Body = Callable[[ProducerRecord], bytes]
 
 
 class JsonDialect:
-    """JSON: the event or what `body` makes of it, one in a request or several as a list.
+    """JSON: the event, or what `body` makes of it; one in a request, or several as a list.
 
     Args:
         body: the JSON of one record. None: its value.
-        batch: 1: an object; more: always a list.
+        batch: maximum number in a request. 1: an object; more: always a list.
         headers: sent with every request.
-        cloudevents: the records are CloudEvents in their JSON form, and the content type says so.
+        cloudevents: whether the records are structured CloudEvents, which have a content type of their own.
     """
 
     def __init__(
@@ -113,11 +110,11 @@ class JsonDialect:
         kind = ("cloudevents-batch+json" if batch > 1 else "cloudevents+json") if cloudevents else "json"
         self._headers = {"content-type": f"application/{kind}", **(headers or {})}
 
-    def lane(self, record: ProducerRecord) -> bytes:
+    def partition_key(self, record: ProducerRecord) -> bytes:
         return record.key or b""
 
-    def fits(self, record: ProducerRecord) -> bool | str:
-        """Alone, a record may be anything; in a list it must be JSON, or it would spoil the others.
+    def accepts(self, record: ProducerRecord) -> bool | str:
+        """A single record may be anything; in a list it must be JSON, or the whole list would be invalid.
 
         Raises:
             InvalidEvent: the body needs an event.
@@ -134,32 +131,29 @@ class JsonDialect:
         bodies = list(map(self._body, records))
         return HttpRequest(b"[" + b",".join(bodies) + b"]" if self.batch > 1 else bodies[0], self._headers)
 
-    def refused(self, answer: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
-        """Reads a verdict per item, where the answer has a list of them: `{"results": [{"verdict": …}, …]}`."""
-        if b'"results"' not in answer.body:
+    def rejections(self, response: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
+        """Reads the verdict on each item, if the response has them: `{"results": [{"verdict": …}, …]}`."""
+        if b'"results"' not in response.body:
             return []
         try:
-            results = orjson.loads(answer.body)["results"]
+            results = orjson.loads(response.body)["results"]
             verdicts = [(result["verdict"], result) for result in results]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return []
         if len(verdicts) != len(records):
             return []
         return [
-            Rejection(record, orjson.dumps(result).decode()[:SHOWN])
+            Rejection(record, orjson.dumps(result).decode()[:MAX_SHOWN])
             for record, (verdict, result) in zip(records, verdicts, strict=True)
             if verdict in ("invalid", "dropped")
         ]
 
-    def locks_out(self, answer: HttpResponse) -> bool:
-        return answer.status == UNAUTHORIZED
+    def is_auth_failure(self, response: HttpResponse) -> bool:
+        return response.status == UNAUTHORIZED
 
 
 def _value(record: ProducerRecord) -> bytes:
     return record.value or b"null"
-
-
-# The short body of web analytics, made from an event.
 
 
 OWN_FIELDS = ("site_id", "path", "user_id", "session_id")
@@ -168,7 +162,7 @@ OWN_FIELDS = ("site_id", "path", "user_id", "session_id")
 def analytics_body(record: ProducerRecord) -> bytes:
     """`{"site_id", "event_type", "path", "user_id", "timestamp", "session_id", "properties"}`.
 
-    What the payload does not say comes from the envelope: the site is the tenant, and a session is a chain.
+    What the payload does not have comes from the envelope: the site is the tenant, and a session is a chain.
 
     Raises:
         InvalidEvent: the record is no event.
@@ -190,19 +184,19 @@ def analytics_body(record: ProducerRecord) -> bytes:
 
 
 SESSIONS = frozenset({"session_created", "session_ended", "session_start", "session_end"})
-"""Not sent: the last two are reserved, and OpenPanel finds out by itself where sessions begin and end."""
+"""Not sent: the last two names are reserved, and OpenPanel derives sessions itself."""
 
 SCREEN_VIEW = "screen_view"
-LONGEST_NAME, LONGEST_DEVICE_ID = 80, 64
+MAX_NAME, MAX_DEVICE_ID = 80, 64
 ACCEPTED = 202
 
 CLIENT_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 VISITOR = ("device_id", "visitor_id", "user_id", "session_id")
-"""Where a payload says who visits: the first of these that is there."""
+"""Payload fields that identify a visitor; the first that is present is used."""
 
 ENVELOPED = frozenset({"path", "url", "title", "referrer", "user_id", "device_id", "user_agent", "ip"})
-"""Fields of a payload that have a place of their own."""
+"""Payload fields that are sent elsewhere than among the properties."""
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 AGENTS = {
@@ -214,12 +208,12 @@ AGENTS = {
 
 
 class OpenPanelDialect:
-    """One event in a request; what belongs to one visitor is sent in order.
+    """OpenPanel's track API: one event in a request; the events of a visitor are sent in order.
 
     Args:
-        client_id: of a client that may write, a UUID of version 4.
-        client_secret: without it OpenPanel takes a program for a bot, answers 202 and stores nothing.
-        site: put before paths, so that a page has an address.
+        client_id: of a client with write access, a UUID of version 4.
+        client_secret: without it OpenPanel takes the sink for a bot, answers 202 and stores nothing.
+        site: prefix of paths, which makes them addresses.
 
     Raises:
         SinkUnusable: the client id is not one, or there is no secret.
@@ -241,18 +235,18 @@ class OpenPanelDialect:
             "openpanel-sdk-version": "0.1.0",
         }
 
-    def lane(self, record: ProducerRecord) -> bytes:
+    def partition_key(self, record: ProducerRecord) -> bytes:
         return device_id(_event(record)).encode()
 
-    def fits(self, record: ProducerRecord) -> bool | str:
-        """Sessions have no form of their own.
+    def accepts(self, record: ProducerRecord) -> bool | str:
+        """Everything but the starts and ends of sessions.
 
         Raises:
             InvalidEvent: the record is no event.
         """
         name = short_name(_event(record).event_type)
-        if len(name) > LONGEST_NAME:
-            return f"expected a name of at most {LONGEST_NAME} characters, got {name!r}"
+        if len(name) > MAX_NAME:
+            return f"expected a name of at most {MAX_NAME} characters, got {name!r}"
         return name not in SESSIONS
 
     def request(self, records: Sequence[ProducerRecord]) -> HttpRequest:
@@ -263,20 +257,20 @@ class OpenPanelDialect:
             headers["x-client-ip"] = address
         return HttpRequest(orjson.dumps({"type": "track", "payload": self._payload(event)}), headers)
 
-    def refused(self, answer: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
-        """Two successes are none: an event taken for a bot's, and a duplicate (of a first attempt; a later one meets
-        its own predecessor)."""
-        bot = answer.status == ACCEPTED and b'"bot"' in answer.body
-        duplicate = answer.body.startswith(b"Duplicate event") and attempt == 1
-        return [Rejection(record, f"not stored: {answer}") for record in records] if bot or duplicate else []
+    def rejections(self, response: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
+        """Two successful responses mean that nothing was stored: to an event taken for a bot's, and to a duplicate at
+        the first attempt (a later one may meet its own predecessor)."""
+        bot = response.status == ACCEPTED and b'"bot"' in response.body
+        duplicate = response.body.startswith(b"Duplicate event") and attempt == 1
+        return [Rejection(record, f"not stored: {response}") for record in records] if bot or duplicate else []
 
-    def locks_out(self, answer: HttpResponse) -> bool:
-        """A 401 may also be about one profile or address."""
-        text = answer.body.lower()
-        return answer.status == UNAUTHORIZED and (b"client id" in text or b"cors or secret" in text)
+    def is_auth_failure(self, response: HttpResponse) -> bool:
+        """Not every 401: some are about one profile or address."""
+        text = response.body.lower()
+        return response.status == UNAUTHORIZED and (b"client id" in text or b"cors or secret" in text)
 
     def _payload(self, event: Event) -> dict[str, Any]:
-        """Fields that have no value are left out: `null` is refused."""
+        """Without fields that have no value: OpenPanel refuses `null`."""
         name = short_name(event.event_type)
         payload: dict[str, Any] = {
             "name": SCREEN_VIEW if name == "page_visited" else name,
@@ -288,41 +282,41 @@ class OpenPanelDialect:
         return payload
 
     def _properties(self, event: Event) -> dict[str, Any]:
-        given = event.payload
+        payload = event.payload
         reserved = {
-            "__path": given.get("url") or (f"{self._site}{given['path']}" if given.get("path") else None),
-            "__title": given.get("title"),
-            "__referrer": given.get("referrer"),
+            "__path": payload.get("url") or (f"{self._site}{payload['path']}" if payload.get("path") else None),
+            "__title": payload.get("title"),
+            "__referrer": payload.get("referrer"),
             "__timestamp": format_timestamp(event.timestamp)[:23] + "Z",
             "__deviceId": device_id(event),
         }
-        own = {name: value for name, value in given.items() if name not in ENVELOPED and not name.startswith("__")}
+        own = {name: value for name, value in payload.items() if name not in ENVELOPED and not name.startswith("__")}
         properties = {**own, "event_id": event.event_id, "correlation_id": event.correlation_id, **reserved}
         return {name: value for name, value in properties.items() if value is not None}
 
 
 def track_url(api_url: str) -> str:
-    """Where events go: `{api_url}/track`."""
+    """The address that events are posted to: `{api_url}/track`."""
     return api_url.rstrip("/").removesuffix("/track") + "/track"
 
 
 def device_id(event: Event) -> str:
-    """Tells visitors apart; without one, all behind one address and browser would be one visitor."""
-    found = next((value for name in VISITOR if (value := event.payload.get(name))), event.correlation_id)
-    text = str(found)
-    return text if len(text) <= LONGEST_DEVICE_ID else hashlib.sha256(text.encode()).hexdigest()
+    """The visitor's id; without one, OpenPanel takes all events from one address and browser for one visitor."""
+    visitor = next((value for name in VISITOR if (value := event.payload.get(name))), event.correlation_id)
+    text = str(visitor)
+    return text if len(text) <= MAX_DEVICE_ID else hashlib.sha256(text.encode()).hexdigest()
 
 
 def user_agent(payload: dict[str, Any]) -> str:
-    """The simulated visitor's browser: never a program's, which would count as a bot or a server."""
-    given = payload.get("user_agent")
-    if isinstance(given, str) and given.isascii() and given.isprintable() and given:
-        return given
+    """The simulated visitor's browser; a program's user agent would count as a bot or a server."""
+    agent = payload.get("user_agent")
+    if isinstance(agent, str) and agent.isascii() and agent.isprintable() and agent:
+        return agent
     return AGENTS.get(str(payload.get("browser", "")).lower(), BROWSER)
 
 
 def public_address(text: Any) -> str | None:
-    """An address that has a place on the map; OpenPanel ignores private ones."""
+    """The text if it is a globally routable address; OpenPanel ignores private ones."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

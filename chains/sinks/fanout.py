@@ -1,4 +1,4 @@
-"""Several sinks at once, each with a queue of its own: a slow or dead one is seen, and does not stop the rest."""
+"""Writes one stream into several sinks, each with a queue of its own: a slow or failed one does not stop the rest."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from eventbus.event import Event, domain_of
 from eventbus.record import ProducerRecord, record_of
 
 WhenFull = Literal["wait", "drop"]
-"""What happens at a full queue: the whole stream waits for this sink, or the sink goes without. Both are counted."""
+"""What happens if a queue is full: the whole stream waits, or the sink does not get the records. Both are counted."""
 
 Convert = Callable[[ProducerRecord], ProducerRecord]
 
-ROOM = 20_000
-"""Records before each sink: some 10 MB."""
+CAPACITY = 20_000
+"""Records that wait for each sink at most: some 10 MB."""
 BATCH = 5000
 
 
 @dataclass(slots=True)
-class Rest:
-    """Records that wait for room."""
+class Overflow:
+    """Records that did not fit into a queue."""
 
     records: Sequence[ProducerRecord]
 
@@ -34,63 +34,69 @@ class Channel:
     """The queue before one sink.
 
     Args:
-        convert: gives records the form that the sink shall write. None: as they are.
-        room: records.
+        convert: gives records the form that the sink writes. None: they stay as they are.
+        capacity: records that wait for the sink at most.
     """
 
     def __init__(
-        self, sink: Sink, when_full: WhenFull, clock: AsyncClock, *, convert: Convert | None = None, room: int = ROOM
+        self,
+        sink: Sink,
+        when_full: WhenFull,
+        clock: AsyncClock,
+        *,
+        convert: Convert | None = None,
+        capacity: int = CAPACITY,
     ) -> None:
         self.sink = sink
         self._convert = convert
         self._when_full = when_full
         self._clock = clock
-        self._mailbox = BoundedQueue(self._deliver, room=room, batch=BATCH)
+        self._queue = BoundedQueue(self._deliver, capacity=capacity, batch=BATCH)
         self._offered = self._dropped = self._waited = 0
 
     async def open(self) -> None:
         await self.sink.open()
-        self._mailbox.start()
+        self._queue.start()
 
     def offer(self, records: Sequence[ProducerRecord]) -> Sequence[ProducerRecord]:
-        """Take what there is room for; returns what must wait for more."""
+        """Enqueue what fits; returns what has to wait."""
         self._offered += len(records)
-        rest = self._mailbox.take(records)
+        rest = self._queue.offer(records)
         if rest and self._when_full == "drop":
             self._dropped += len(rest)
             return ()
         return rest
 
-    async def wait_for(self, rest: Rest) -> None:
-        """Take the rest as room is made."""
+    async def wait_for(self, rest: Overflow) -> None:
+        """Enqueue the rest as the queue empties."""
         begin = self._clock.time_us()
         try:
             while rest.records:
-                await self._mailbox.room()
-                rest.records = self._mailbox.take(rest.records)
+                await self._queue.wait_until_free()
+                rest.records = self._queue.offer(rest.records)
         finally:
             self._waited += self._clock.time_us() - begin
 
-    def put(self, rest: Rest) -> None:
-        """Take the rest whether there is room or not: its publisher ends, and nothing comes behind it."""
-        self._mailbox.put(rest.records)
+    def put(self, rest: Overflow) -> None:
+        """Enqueue the rest beyond the capacity: its publisher was cancelled, and nothing follows."""
+        self._queue.put(rest.records)
 
     async def flush(self) -> None:
-        await self._mailbox.idle()
+        await self._queue.join()
         await self.sink.flush()
 
     async def close(self) -> None:
-        left = await self._mailbox.close()
-        await self.sink.give_up(left, "the stream ended before its turn came")
+        remaining = await self._queue.close()
+        await self.sink.reject(remaining, "the stream ended before its turn came")
         await self.sink.close()
 
     def statistics(self) -> SinkStatistics:
-        """The sink's figures, and the queue's: what waits in it is pending."""
+        """The sink's figures with those of the queue; what waits in it is pending."""
         return replace(
             self.sink.statistics(),
             accepted=self._offered - self._dropped,
             dropped=self._dropped,
-            waited=self._waited / SECOND,
+            waited_seconds=self._waited / SECOND,
         )
 
     async def _deliver(self, records: list[ProducerRecord]) -> None:
@@ -98,7 +104,7 @@ class Channel:
 
 
 class FanOut:
-    """Gives every record to every sink; the generator publishes into it as into a bus.
+    """Gives every record to every sink; a generator publishes into it as into a bus.
 
     Args:
         channels: at least one.
@@ -110,14 +116,14 @@ class FanOut:
 
     @classmethod
     def to(
-        cls, *sinks: Sink, when_full: WhenFull = "wait", room: int = ROOM, clock: AsyncClock | None = None
+        cls, *sinks: Sink, when_full: WhenFull = "wait", capacity: int = CAPACITY, clock: AsyncClock | None = None
     ) -> FanOut:
-        """Into these sinks, each with room for so many records before it."""
+        """Write into these sinks, each behind a queue of this capacity."""
         clock = clock or WallClock()
-        return cls([Channel(sink, when_full, clock, room=room) for sink in sinks])
+        return cls([Channel(sink, when_full, clock, capacity=capacity) for sink in sinks])
 
     async def open(self) -> None:
-        """Open all sinks; those already open are closed when one cannot be.
+        """Open all sinks; if one cannot be opened, close the others.
 
         Raises:
             SinkUnusable, EventBusError: from the first sink that cannot be opened.
@@ -131,12 +137,14 @@ class FanOut:
             raise
 
     async def publish_many(self, events: Iterable[Event | ProducerRecord]) -> int:
-        """Put records before all sinks; returns how many. Waits for room as each queue's policy says.
+        """Enqueue records for all sinks; returns how many. Waits for full queues as their policy says.
 
-        When this is cancelled, what still waits for room is taken all the same: every record is accounted for.
+        If cancelled, it enqueues what still waits all the same: every record is counted.
         """
-        records = [record_of(one, domain_of(one.event_type)) if isinstance(one, Event) else one for one in events]
-        rests = [(channel, Rest(channel.offer(records))) for channel in self._channels]
+        records = [
+            record_of(event, domain_of(event.event_type)) if isinstance(event, Event) else event for event in events
+        ]
+        rests = [(channel, Overflow(channel.offer(records))) for channel in self._channels]
         full = [(channel, rest) for channel, rest in rests if rest.records]
         if not full:
             await asyncio.sleep(0)
@@ -149,14 +157,14 @@ class FanOut:
         return len(records)
 
     async def flush(self) -> None:
-        """Wait until all sinks have written what was given to them."""
+        """Wait until all sinks have written what they were given."""
         await asyncio.gather(*(channel.flush() for channel in self._open))
 
     async def close(self) -> None:
-        """Stop at once: what is pending has failed, or is dead."""
+        """Stop at once; what is pending becomes failed or dead."""
         channels, self._open = self._open, []
         await asyncio.gather(*(channel.close() for channel in channels))
 
     def statistics(self) -> dict[str, SinkStatistics]:
-        """The figures of each sink by its name."""
+        """By the name of the sink."""
         return {channel.sink.name: channel.statistics() for channel in self._channels}

@@ -1,4 +1,4 @@
-"""Records to an HTTP server: over several connections, in order where order matters, and never given up in silence."""
+"""Posts records to an HTTP server over several connections, in order per key, with retries and dead letters."""
 
 from __future__ import annotations
 
@@ -15,40 +15,39 @@ import aiohttp
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks.bodies import Dialect, HttpRequest, HttpResponse, Rejection
-from eventbus.chains.sinks.sink import BoundedQueue, DeadLetters, SinkStatistics, Tally
+from eventbus.chains.sinks.sink import BoundedQueue, CountingSink, DeadLetters
 from eventbus.chains.table import SECOND
 from eventbus.errors import InvalidEvent
 from eventbus.event import microseconds
 from eventbus.record import ProducerRecord
 
-# When to try again: exponential back-off with full jitter, and what the server asks for.
-
-
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which the same request may succeed."""
+"""Status codes after which the same request may succeed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """Waits grow twofold, and each is drawn from 0 to its bound, so that clients that failed together do not come back
-    together (Brooker, "Exponential backoff and jitter", 2015)."""
+    """Exponential back-off with full jitter: each wait is uniform between 0 and a bound that doubles.
+
+    So clients that failed together do not retry together (Brooker, "Exponential backoff and jitter", 2015).
+    """
 
     attempts: int = 6
-    """In all."""
+    """Including the first."""
     first: float = 0.5
     """Bound of the first wait, seconds."""
     longest: float = 30.0
     """Bound of any wait, seconds."""
     patience: float = 300.0
-    """Seconds: a server that asks for more is not waited for."""
+    """The longest `Retry-After` that is respected, seconds; after a longer one there is no further attempt."""
 
     def wait(self, attempt: int, asked: float | None, draw: float) -> float | None:
         """Seconds until the next attempt; None: there is none.
 
         Args:
-            attempt: how many have been made, from 1.
-            asked: seconds that the server wants at least (`Retry-After`).
-            draw: from 0 to 1, random.
+            attempt: number of the last attempt, from 1.
+            asked: seconds of the server's `Retry-After`.
+            draw: uniform between 0 and 1.
         """
         if attempt >= self.attempts or (asked or 0) > self.patience:
             return None
@@ -57,7 +56,7 @@ class Retry:
 
 
 def retry_after(headers: Mapping[str, str], now_us: int) -> float | None:
-    """Seconds that `Retry-After` asks for, given as such or as a date (RFC 9110 §10.2.3); None if it does not.
+    """The delay of the header `Retry-After` in seconds, from a number or a date (RFC 9110 §10.2.3); None without one.
 
     Args:
         now_us: microseconds since the Unix epoch.
@@ -73,30 +72,30 @@ def retry_after(headers: Mapping[str, str], now_us: int) -> float | None:
     return max(0.0, (microseconds(when) - now_us) / 1e6)
 
 
-ANSWER_BYTES = 1 << 20
-"""Of an answer that are read at most."""
+MAX_RESPONSE_BYTES = 1 << 20
+"""Bytes of a response that are read at most."""
 REQUESTS_AHEAD = 4
 """Requests' worth of records that wait for each connection."""
 DOWN = frozenset({0, 429, 502, 503, 504})
-"""No answer, or answers that are not about this request: when attempts end so, others would not fare better."""
+"""No response (0), or status codes that say more about the server than about the request."""
 USER_AGENT = "eventbus-mock/0.1.0"
 
 
-class HttpSink:
-    """Posts records. Those with the same key travel on the same connection, one request after the other.
+class HttpSink(CountingSink):
+    """Posts records. Those with the same partition key are sent one request after the other.
 
-    A request is repeated after network errors and the answers of `TRANSIENT`, as `retry` says; what `Retry-After`
-    asks for holds for all connections. Everything else that is not a success is final. When the credentials are
-    refused nothing more is sent: they would only be refused again. A server that stays away through all attempts
-    counts as down for a while, in which records are given up at once; then a single attempt tells whether it is back.
+    A request is retried after network errors and the status codes of `TRANSIENT`, as `retry` says; a `Retry-After`
+    applies to all connections. Any other failure is final. Once the credentials are refused, nothing more is sent. A
+    server that fails all attempts with a status of `DOWN` counts as down for a while, in which records are rejected at
+    once; then a single attempt tells whether it is back.
 
     Args:
         url: of `http` or `https`.
         dialect: what is sent.
-        dead_letters: where records are kept that were not taken. None: they count as failed.
-        connections: used at once.
-        timeout: seconds for one request.
-        clock: of the waits.
+        dead_letters: keeps records that the server did not take. None: they count as failed.
+        connections: used concurrently.
+        timeout: of one request, seconds.
+        clock: for the waits.
         random: draws the jitter.
 
     Raises:
@@ -118,7 +117,7 @@ class HttpSink:
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise SinkUnusable(f"expected an address that begins with http:// or https://, got {url!r}")
-        self.name = name or f"http:{url}"
+        super().__init__(name or f"http:{url}")
         self._url = url
         self._dialect = dialect
         self._dead_letters = dead_letters
@@ -127,14 +126,13 @@ class HttpSink:
         self._timeout = timeout
         self._clock = clock or WallClock()
         self._random = random or Random()
-        self._lanes: list[BoundedQueue] = []
+        self._partitions: list[BoundedQueue] = []
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0
-        self._locked_out: str | None = None
-        #: Why the server is taken for down, and until when nothing is sent.
+        self._auth_failure: str | None = None
+        #: Why the server counts as down, and until when nothing is sent.
         self._down: str | None = None
         self._down_until = 0
-        self._tally = Tally()
 
     async def open(self) -> None:
         """Get ready; the server may come up later."""
@@ -144,103 +142,104 @@ class HttpSink:
             headers={"user-agent": USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        room, batch = self._dialect.batch * REQUESTS_AHEAD, self._dialect.batch
-        self._lanes = [BoundedQueue(self._deliver, room=room, batch=batch) for _ in range(self._connections)]
-        for lane in self._lanes:
-            lane.start()
+        capacity, batch = self._dialect.batch * REQUESTS_AHEAD, self._dialect.batch
+        self._partitions = [
+            BoundedQueue(self._deliver, capacity=capacity, batch=batch) for _ in range(self._connections)
+        ]
+        for partition in self._partitions:
+            partition.start()
 
     async def write(self, records: Sequence[ProducerRecord]) -> None:
-        self._tally.accepted += len(records)
-        shares: list[list[ProducerRecord]] = [[] for _ in self._lanes]
+        self._counts.accepted += len(records)
+        batches: list[list[ProducerRecord]] = [[] for _ in self._partitions]
         for record in records:
-            if self._suits(record):
-                shares[crc32(self._dialect.lane(record)) % len(shares)].append(record)
-        await asyncio.gather(*(self._put(lane, share) for lane, share in zip(self._lanes, shares, strict=True)))
+            if self._accepts(record):
+                batches[crc32(self._dialect.partition_key(record)) % len(batches)].append(record)
+        pairs = zip(self._partitions, batches, strict=True)
+        await asyncio.gather(*(self._enqueue(partition, batch) for partition, batch in pairs))
 
     async def flush(self) -> None:
-        await asyncio.gather(*(lane.idle() for lane in self._lanes))
+        await asyncio.gather(*(partition.join() for partition in self._partitions))
 
     async def close(self) -> None:
-        for left in await asyncio.gather(*(lane.close() for lane in self._lanes)):
-            self._lost(left, "the stream ended before it was sent")
+        for remaining in await asyncio.gather(*(partition.close() for partition in self._partitions)):
+            self._lose(remaining, "the stream ended before it was sent")
         if self._session:
             await self._session.close()
 
-    async def give_up(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        self._tally.accepted += len(records)
-        self._lost(records, reason)
+    async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
+        """Count records as dead, if they can be kept, or as failed."""
+        self._counts.accepted += len(records)
+        self._lose(records, reason)
 
-    def statistics(self) -> SinkStatistics:
-        return self._tally.statistics()
-
-    def _suits(self, record: ProducerRecord) -> bool:
-        """Whether to send it; if not, it is counted."""
+    def _accepts(self, record: ProducerRecord) -> bool:
+        """Whether to send a record; counts it if not."""
         try:
-            verdict = self._dialect.fits(record)
+            verdict = self._dialect.accepts(record)
         except InvalidEvent as error:
             verdict = f"not an event: {error}"
         if verdict is False:
-            self._tally.omitted += 1
+            self._counts.omitted += 1
         elif isinstance(verdict, str):
-            self._lost([record], verdict)
+            self._lose([record], verdict)
         return verdict is True
 
-    async def _put(self, lane: BoundedQueue, records: Sequence[ProducerRecord]) -> None:
-        rest = lane.take(records)
+    async def _enqueue(self, partition: BoundedQueue, records: Sequence[ProducerRecord]) -> None:
+        rest = partition.offer(records)
         try:
             while rest:
-                await lane.room()
-                rest = lane.take(rest)
+                await partition.wait_until_free()
+                rest = partition.offer(rest)
         finally:
-            self._lost(rest, "the stream ended before it was sent")
+            self._lose(rest, "the stream ended before it was sent")
 
     async def _deliver(self, records: list[ProducerRecord]) -> None:
-        """Send until there is a final answer, and count."""
-        if reason := self._nobody():
-            self._lost(records, reason)
+        """Send records until there is a final response, and count what became of them."""
+        if reason := self._unavailable():
+            self._lose(records, reason)
             return
         try:
-            answer, attempt = await self._insist(self._dialect.request(records), len(records))
+            response, attempt = await self._send(self._dialect.request(records), len(records))
         except asyncio.CancelledError:
-            self._lost(records, "the stream ended before the server answered; it may have taken this")
+            self._lose(records, "the stream ended before the server answered; it may have taken this")
             raise
-        if answer.ok:
-            self._sort(records, self._dialect.refused(answer, records, attempt))
+        if response.ok:
+            self._settle(records, self._dialect.rejections(response, records, attempt))
             return
-        if self._dialect.locks_out(answer):
-            self._locked_out = str(answer)
-        self._lost(records, f"{answer} (attempt {attempt})")
+        if self._dialect.is_auth_failure(response):
+            self._auth_failure = str(response)
+        self._lose(records, f"{response} (attempt {attempt})")
 
-    def _nobody(self) -> str | None:
-        """Why nothing is sent at present."""
-        if self._locked_out:
-            return self._locked_out
+    def _unavailable(self) -> str | None:
+        """Why nothing is sent at present; None if requests are sent."""
+        if self._auth_failure:
+            return self._auth_failure
         return self._down if self._clock.time_us() < self._down_until else None
 
-    async def _insist(self, request: HttpRequest, records: int) -> tuple[HttpResponse, int]:
-        """The final answer, and the number of attempts it took."""
+    async def _send(self, request: HttpRequest, records: int) -> tuple[HttpResponse, int]:
+        """Send a request, with retries; returns the final response and the number of attempts."""
         attempt = 1
         while True:
             await self._clock.sleep(max(0, self._not_before - self._clock.time_us()) / SECOND)
-            answer = await self._exchange(request)
-            if answer.status and answer.status not in TRANSIENT:
+            response = await self._exchange(request)
+            if response.status and response.status not in TRANSIENT:
                 self._down = None
-                return answer, attempt
-            self._tally.trouble = str(answer)
-            asked = retry_after(answer.headers, self._clock.time_us())
+                return response, attempt
+            self._counts.last_error = str(response)
+            asked = retry_after(response.headers, self._clock.time_us())
             wait = self._retry.wait(attempt, asked, self._random.random())
             if wait is None or self._down:
-                self._gave_up(answer, asked)
-                return answer, attempt
+                self._mark_down(response, asked)
+                return response, attempt
             if asked:
                 self._not_before = max(self._not_before, self._clock.time_us() + round(asked * SECOND))
             await self._clock.sleep(wait)
             attempt += 1
-            self._tally.retried += records
+            self._counts.retried += records
 
-    def _gave_up(self, answer: HttpResponse, asked: float | None) -> None:
-        if answer.status in DOWN:
-            self._down = f"not sent, because the server is down: {answer}"
+    def _mark_down(self, response: HttpResponse, asked: float | None) -> None:
+        if response.status in DOWN:
+            self._down = f"not sent, because the server is down: {response}"
             self._down_until = self._clock.time_us() + round(max(self._retry.longest, asked or 0) * SECOND)
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
@@ -249,23 +248,23 @@ class HttpSink:
             async with self._session.post(
                 self._url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
-                body = await response.content.read(ANSWER_BYTES)
+                body = await response.content.read(MAX_RESPONSE_BYTES)
                 return HttpResponse(response.status, response.headers, body)
         except TimeoutError:
-            return HttpResponse(problem=f"no answer within {self._timeout:g} s")
+            return HttpResponse(problem=f"no response within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return HttpResponse(problem=str(error) or type(error).__name__)
 
-    def _sort(self, records: Sequence[ProducerRecord], refused: Sequence[Rejection]) -> None:
-        self._tally.written += len(records) - len(refused)
-        for refusal in refused:
-            self._lost([refusal.record], refusal.reason)
+    def _settle(self, records: Sequence[ProducerRecord], rejections: Sequence[Rejection]) -> None:
+        self._counts.written += len(records) - len(rejections)
+        for rejection in rejections:
+            self._lose([rejection.record], rejection.reason)
 
-    def _lost(self, records: Sequence[ProducerRecord], reason: str) -> None:
+    def _lose(self, records: Sequence[ProducerRecord], reason: str) -> None:
         if not records:
             return
-        self._tally.trouble = reason
+        self._counts.last_error = reason
         if self._dead_letters and self._dead_letters.put(self.name, records, reason):
-            self._tally.dead += len(records)
+            self._counts.dead += len(records)
         else:
-            self._tally.failed += len(records)
+            self._counts.failed += len(records)

@@ -1,4 +1,4 @@
-"""A bus as a sink: in process, or a real Kafka."""
+"""Sinks of this machine and of a bus: JSON lines in files and on standard output, and any event bus."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ import cramjam
 
 from eventbus.bus import EventBus
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks.sink import SinkStatistics, Tally
+from eventbus.chains.sinks.sink import CountingSink
 from eventbus.errors import DeliveryFailed, EventBusError
 from eventbus.record import ProducerRecord
 
-# JSON lines in files: plain, gzip or Zstandard, and a new part when one is full.
-
-
-TOGETHER = 1 << 20
-"""Bytes of text compressed together: more would hardly become smaller."""
+COMPRESSED_BYTES = 1 << 20
+"""Text that is compressed together; more would hardly compress better."""
 
 Compress = Callable[[bytes], bytes]
 
@@ -38,21 +35,21 @@ def _zstd(text: bytes) -> bytes:
 
 
 COMPRESSIONS: dict[str, Compress] = {".gz": _gzip, ".zst": _zstd}
-"""By the ending of a file's name. Each stretch is a member (gzip) or a frame (Zstandard) of its own: readers of both
-take them in a row, and a file cut off by a crash is readable up to the last whole one."""
+"""By file suffix. Every chunk is a gzip member or Zstandard frame of its own: readers of both formats concatenate them,
+and a file that a crash cut off is readable up to its last whole one."""
 
 
-class JsonlSink:
-    """Appends the value of each record as a line. Writing happens in a thread: a slow disk holds up nobody else.
+class JsonlSink(CountingSink):
+    """Appends the value of each record as a line to a file, in a thread: a slow disk does not block the event loop.
 
     Args:
-        path: ends in `.gz` or `.zst` to be compressed; such a file is written a MiB of text at a time.
-        rotate_bytes: a part that has reached this size is followed by another: `events.0001.jsonl`,
-            `events.0002.jsonl`, …, on top of those already there. None: one file of exactly this name.
+        path: compressed if it ends in `.gz` or `.zst`; such a file is written a MiB of text at a time.
+        rotate_bytes: start another part when one has reached this size: `events.0001.jsonl`, `events.0002.jsonl`, …,
+            after those that exist. None: one file of exactly this name.
     """
 
     def __init__(self, path: Path, *, rotate_bytes: int | None = None) -> None:
-        self.name = f"jsonl:{path}"
+        super().__init__(f"jsonl:{path}")
         self._path = path
         self._rotate_bytes = rotate_bytes
         self._compress = COMPRESSIONS.get(path.suffix)
@@ -61,7 +58,6 @@ class JsonlSink:
         self._thread: ThreadPoolExecutor | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._tally = Tally()
 
     async def open(self) -> None:
         """Raises SinkUnusable: the file cannot be written."""
@@ -72,11 +68,11 @@ class JsonlSink:
         self._thread = ThreadPoolExecutor(1)
 
     async def write(self, records: Sequence[ProducerRecord]) -> None:
-        self._tally.accepted += len(records)
+        self._counts.accepted += len(records)
         lines = [(record.value or b"null") + b"\n" for record in records]  # a tombstone has no value
         self._held += lines
         self._held_bytes += sum(map(len, lines))
-        if self._compress is None or self._held_bytes >= TOGETHER:
+        if self._compress is None or self._held_bytes >= COMPRESSED_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -92,7 +88,7 @@ class JsonlSink:
         except OSError:
             pass
         finally:
-            self._count(len(lines), job.exception())
+            self._counts.settle(len(lines), job.exception())
 
     async def close(self) -> None:
         await self.flush()
@@ -100,32 +96,19 @@ class JsonlSink:
             self._thread.shutdown()
             self._file.close()
 
-    async def give_up(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        self._tally.give_up(len(records), reason)
-
-    def statistics(self) -> SinkStatistics:
-        return self._tally.statistics()
-
-    def _count(self, lines: int, error: BaseException | None) -> None:
-        if error is None:
-            self._tally.written += lines
-        else:
-            self._tally.failed += lines
-            self._tally.trouble = str(error)
-
     def _append(self, text: bytes) -> None:
-        """In the thread: all or nothing, so that no line is torn."""
+        """In the thread: writes everything, or truncates the file to what it was."""
         if self._rotate_bytes is not None and self._open_file.tell() >= self._rotate_bytes:
             self._open_file.close()
             self._file = self._next_file()
-        file, begin = self._open_file, self._open_file.tell()
+        file, start = self._open_file, self._open_file.tell()
         rest = memoryview(self._compress(text) if self._compress else text)
         try:
             while rest:
                 rest = rest[file.write(rest) :]
         except OSError:
-            file.truncate(begin)
-            file.seek(begin)
+            file.truncate(start)
+            file.seek(start)
             raise
 
     @property
@@ -137,51 +120,47 @@ class JsonlSink:
         if self._rotate_bytes is None:
             file = self._path.open("ab", buffering=0)
         else:
-            self._part = next(number for number in count(self._part + 1) if not part(self._path, number).exists())
-            file = part(self._path, self._part).open("xb", buffering=0)
+            self._part = next(number for number in count(self._part + 1) if not part_path(self._path, number).exists())
+            file = part_path(self._path, self._part).open("xb", buffering=0)
         return file
 
 
-def part(path: Path, number: int) -> Path:
+def part_path(path: Path, number: int) -> Path:
     """`events.jsonl.gz` → `events.0001.jsonl.gz`."""
     stem, dot, endings = path.name.partition(".")
     return path.with_name(f"{stem}.{number:04}{dot}{endings}")
 
 
-# JSON lines to standard output, or to any other descriptor, as far as somebody reads them.
-
-
-PIECE = 4096
-"""A pipe that is ready for writing takes so much without blocking (PIPE_BUF on Linux; elsewhere a little less)."""
-LOOK = 0.1
-"""Seconds between two looks at whether to stop while nobody reads."""
+PIPE_BUF = 4096
+"""Bytes that a pipe which is ready for writing takes without blocking on Linux (elsewhere a little less)."""
+POLL_INTERVAL = 0.1
+"""Seconds between two checks for a stop while nobody reads."""
 
 
 class Stopped(Exception):
-    """Told to stop while nobody was reading."""
+    """The sink was closed while nobody was reading."""
 
 
-class StdoutSink:
-    """Writes the value of each record as a line. Writing happens in a thread, which a reader that pauses holds up.
+class StdoutSink(CountingSink):
+    """Writes the value of each record as a line to a descriptor, in a thread, which blocks while nobody reads.
 
     Args:
         descriptor: open for writing, and left open.
-        on_gone: called when the reader has gone, such as `head` that has seen enough.
+        on_gone: called when the reader has closed the pipe, as `head` does.
     """
 
     def __init__(self, descriptor: int = 1, *, on_gone: Callable[[], None] = lambda: None) -> None:
-        self.name = "stdout"
+        super().__init__("stdout")
         self._descriptor = descriptor
         self._on_gone = on_gone
         self._stopping = False
         self._thread: ThreadPoolExecutor | None = None
-        self._tally = Tally()
 
     async def open(self) -> None:
         self._thread = ThreadPoolExecutor(1)
 
     async def write(self, records: Sequence[ProducerRecord]) -> None:
-        self._tally.accepted += len(records)
+        self._counts.accepted += len(records)
         text = b"".join([(record.value or b"null") + b"\n" for record in records])
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._write, text)
         try:
@@ -195,7 +174,7 @@ class StdoutSink:
         except (OSError, Stopped):
             pass
         finally:
-            self._count(len(records), job.exception())
+            self._counts.settle(len(records), job.exception())
 
     async def flush(self) -> None:
         """Nothing is held back."""
@@ -205,45 +184,31 @@ class StdoutSink:
         if self._thread:
             self._thread.shutdown()
 
-    async def give_up(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        self._tally.give_up(len(records), reason)
-
-    def statistics(self) -> SinkStatistics:
-        return self._tally.statistics()
-
-    def _count(self, records: int, error: BaseException | None) -> None:
-        if error is None:
-            self._tally.written += records
-        else:
-            self._tally.failed += records
-            self._tally.trouble = str(error)
-
     def _write(self, text: bytes) -> None:
-        """In the thread: in pieces that never block, so that it can be told to stop."""
+        """In the thread: in pieces that do not block, so that the sink can be closed."""
         rest = memoryview(text)
         while rest:
             if self._stopping:
                 raise Stopped("nobody was reading")
-            if select.select([], [self._descriptor], [], LOOK)[1]:
-                rest = rest[os.write(self._descriptor, rest[:PIECE]) :]
+            if select.select([], [self._descriptor], [], POLL_INTERVAL)[1]:
+                rest = rest[os.write(self._descriptor, rest[:PIPE_BUF]) :]
 
 
-class BusSink:
+class BusSink(CountingSink):
     """Publishes records into a bus.
 
     Args:
         bus: opened and closed by this sink.
-        name: what it is called in an account.
-        prepare: is awaited once the bus is open, so that the first record does not wait for it.
+        name: shown beside the statistics.
+        prepare: awaited once the bus is open, such as the creation of topics.
     """
 
     def __init__(
         self, bus: EventBus, *, name: str = "bus", prepare: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self._bus = bus
         self._prepare = prepare
-        self._tally = Tally()
 
     async def open(self) -> None:
         """Raises EventBusError: the broker cannot be reached, or refuses."""
@@ -252,26 +217,20 @@ class BusSink:
             await self._prepare()
 
     async def write(self, records: Sequence[ProducerRecord]) -> None:
-        tally, written = self._tally, 0
-        tally.accepted += len(records)
+        counts, written = self._counts, 0
+        counts.accepted += len(records)
         try:
             written = await self._bus.publish_many(records)
         except DeliveryFailed as error:
-            written, tally.trouble = error.acknowledged, str(error)
+            written, counts.last_error = error.acknowledged, str(error)
         except EventBusError as error:
-            tally.trouble = str(error)
+            counts.last_error = str(error)
         finally:
-            tally.written += written
-            tally.failed += len(records) - written
+            counts.written += written
+            counts.failed += len(records) - written
 
     async def flush(self) -> None:
         """`write` waits for the acknowledgements."""
 
     async def close(self) -> None:
         await self._bus.close()
-
-    async def give_up(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        self._tally.give_up(len(records), reason)
-
-    def statistics(self) -> SinkStatistics:
-        return self._tally.statistics()

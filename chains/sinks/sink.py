@@ -1,4 +1,4 @@
-"""What every destination of a stream offers: records in, and an account that adds up."""
+"""What every destination of a stream offers: it takes records, and counts what becomes of each of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -15,24 +15,134 @@ import orjson
 
 from eventbus.record import ProducerRecord
 
-# A bounded queue of records and the one task that empties it, in batches.
+
+@dataclass(slots=True, kw_only=True)
+class SinkStatistics:
+    """What became of the records: accepted = written + omitted + dead + failed + pending."""
+
+    accepted: int = 0
+    """Records taken."""
+    written: int = 0
+    """Records that the destination has."""
+    omitted: int = 0
+    """Records that the destination does not take by its own rules."""
+    dead: int = 0
+    """Records that could not be written and are kept in the dead-letter file."""
+    failed: int = 0
+    """Records that could not be written, or whose arrival is unknown, and that are kept nowhere."""
+    retried: int = 0
+    """Further attempts: records times attempts after the first."""
+    dropped: int = 0
+    """Records that were not accepted because the queue before the sink was full."""
+    waited_seconds: float = 0.0
+    """For how long the whole stream waited for the queue before the sink."""
+    last_error: str | None = None
+
+    @property
+    def pending(self) -> int:
+        """Records accepted whose outcome is open."""
+        return self.accepted - self.written - self.omitted - self.dead - self.failed
+
+    @property
+    def lost(self) -> int:
+        """Records that the destination should have and does not have."""
+        return self.dead + self.failed + self.dropped
+
+    def settle(self, records: int, error: BaseException | None) -> None:
+        """Count accepted records as written, or as failed."""
+        if error is None:
+            self.written += records
+        else:
+            self.failed += records
+            self.last_error = str(error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {
+            "accepted": self.accepted,
+            "written": self.written,
+            "omitted": self.omitted,
+            "dead": self.dead,
+            "failed": self.failed,
+            "pending": self.pending,
+            "retried": self.retried,
+            "dropped": self.dropped,
+            "waited_seconds": round(self.waited_seconds, 3),
+            "last_error": self.last_error,
+        }
+
+
+class Sink(Protocol):
+    """A destination. Once it is open, errors are counted, not raised: one sink does not end a stream."""
+
+    @property
+    def name(self) -> str:
+        """Shown beside its statistics."""
+        ...
+
+    async def open(self) -> None:
+        """Get ready.
+
+        Raises:
+            SinkUnusable, EventBusError: nothing can be written there.
+        """
+        ...
+
+    async def write(self, records: Sequence[ProducerRecord]) -> None:
+        """Accept records; waits while there is no room for them. If cancelled, they are counted all the same."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until nothing is pending."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; what is still pending becomes failed or dead."""
+        ...
+
+    async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
+        """Count records as accepted and not written, and keep them if there is a dead-letter file."""
+        ...
+
+    def statistics(self) -> SinkStatistics:
+        """A copy of the current figures."""
+        ...
+
+
+class CountingSink:
+    """Base of the sinks: a name and the statistics."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._counts = SinkStatistics()
+
+    async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
+        """Count records as failed."""
+        if records:
+            self._counts.accepted += len(records)
+            self._counts.failed += len(records)
+            self._counts.last_error = reason
+
+    def statistics(self) -> SinkStatistics:
+        """A copy of the current figures."""
+        return replace(self._counts)
 
 
 Deliver = Callable[[list[ProducerRecord]], Awaitable[None]]
 
 
 class BoundedQueue:
-    """Keeps the order, and at most `room` records that nobody has begun to deliver.
+    """A queue of records, in order, and the one task that delivers them in batches.
 
     Args:
-        deliver: is given records until they are its own: it counts what becomes of them, also when cancelled.
-        room: records.
-        batch: records delivered together at most.
+        deliver: takes over a batch: it counts what becomes of the records, also when it is cancelled.
+        capacity: records that wait for delivery, at most.
+        batch: records delivered together, at most.
     """
 
-    def __init__(self, deliver: Deliver, *, room: int, batch: int) -> None:
+    def __init__(self, deliver: Deliver, *, capacity: int, batch: int) -> None:
         self._deliver = deliver
-        self._room = room
+        self._capacity = capacity
         self._batch = batch
         self._waiting: deque[ProducerRecord] = deque()
         self._filled = asyncio.Event()
@@ -40,51 +150,52 @@ class BoundedQueue:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
-        #: What ended the task; whoever uses the mailbox then hears of it, instead of waiting for ever.
+        #: What ended the task; raised to whoever uses the queue afterwards.
         self._failure: Exception | None = None
 
     def start(self) -> None:
+        """Start the task."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def take(self, records: Sequence[ProducerRecord]) -> Sequence[ProducerRecord]:
-        """Take as many as there is room for; returns the others.
+    def offer(self, records: Sequence[ProducerRecord]) -> Sequence[ProducerRecord]:
+        """Enqueue as many as fit; returns the others.
 
         Raises:
             Exception: the one that `deliver` raised, which it should not.
         """
         self._check()
-        room = max(self._room - len(self._waiting), 0)
-        self.put(records[:room])
-        return records[room:]
+        free = max(self._capacity - len(self._waiting), 0)
+        self.put(records[:free])
+        return records[free:]
 
     def put(self, records: Sequence[ProducerRecord]) -> None:
-        """Take records, whether there is room or not."""
+        """Enqueue records beyond the capacity, if need be."""
         self._waiting.extend(records)
         if self._waiting:
             self._idle.clear()
             self._filled.set()
 
-    async def room(self) -> None:
-        """Wait until there is room for a record."""
-        while len(self._waiting) >= self._room:
+    async def wait_until_free(self) -> None:
+        """Wait until a record fits."""
+        while len(self._waiting) >= self._capacity:
             self._emptied.clear()
             await self._emptied.wait()
             self._check()
 
-    async def idle(self) -> None:
-        """Wait until all is delivered."""
+    async def join(self) -> None:
+        """Wait until everything is delivered."""
         await self._idle.wait()
         self._check()
 
     async def close(self) -> list[ProducerRecord]:
-        """Stop delivering; returns what nobody has begun to deliver."""
+        """Cancel delivery; returns the records that were not taken over."""
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
-        left = list(self._waiting)
+        remaining = list(self._waiting)
         self._waiting.clear()
         self._idle.set()
-        return left
+        return remaining
 
     def _check(self) -> None:
         if self._failure:
@@ -111,14 +222,10 @@ class BoundedQueue:
             self._idle.set()
 
 
-# Where records are kept that no server took: one JSON object a line, each with the reason.
-
-
 class DeadLetters:
-    """A file to which dead letters are appended; it is made for the first of them.
+    """A file of records that no server took, a JSON object a line; it is created with the first of them.
 
-    A line has `sink`, `reason`, and the record: its `topic` and `key`, and `event`, or `value` as text if that is not
-    JSON.
+    A line has `sink`, `reason`, the record's `topic` and `key`, and `event`, or `value` as text if that is not JSON.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +233,7 @@ class DeadLetters:
         self._file: BinaryIO | None = None
 
     def put(self, sink: str, records: Sequence[ProducerRecord], reason: str) -> bool:
-        """Keep records; whether that worked."""
+        """Append records; returns whether that worked."""
         lines = b"".join(orjson.dumps(_letter(sink, record, reason)) + b"\n" for record in records)
         try:
             self._file = self._file or self.path.open("ab")
@@ -137,6 +244,7 @@ class DeadLetters:
         return True
 
     def close(self) -> None:
+        """Close the file, if there is one."""
         if self._file:
             with suppress(OSError):
                 self._file.close()
@@ -152,117 +260,3 @@ def _letter(sink: str, record: ProducerRecord, reason: str) -> dict[str, Any]:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode(errors="replace")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkStatistics:
-    """Figures of one moment: accepted = written + omitted + dead + failed + pending."""
-
-    accepted: int = 0
-    """Records taken."""
-    written: int = 0
-    """Records that the destination has."""
-    omitted: int = 0
-    """Records that the destination has no form for, by its own rules."""
-    dead: int = 0
-    """Records that could not be written and are kept in the dead-letter file."""
-    failed: int = 0
-    """Records that could not be written, or whose arrival is unknown, and that are kept nowhere."""
-    retried: int = 0
-    """Further attempts: records times attempts after the first."""
-    dropped: int = 0
-    """Records that were not taken, because the queue before the sink was full."""
-    waited: float = 0.0
-    """Seconds in which the whole stream waited for room in the queue before the sink."""
-    trouble: str | None = None
-    """What went wrong last."""
-
-    @property
-    def pending(self) -> int:
-        return self.accepted - self.written - self.omitted - self.dead - self.failed
-
-    @property
-    def lost(self) -> int:
-        """Records that the destination should have and does not."""
-        return self.dead + self.failed + self.dropped
-
-    def to_dict(self) -> dict[str, Any]:
-        """For a machine."""
-        return {
-            "accepted": self.accepted,
-            "written": self.written,
-            "omitted": self.omitted,
-            "dead": self.dead,
-            "failed": self.failed,
-            "pending": self.pending,
-            "retried": self.retried,
-            "dropped": self.dropped,
-            "waited_seconds": round(self.waited, 3),
-            "trouble": self.trouble,
-        }
-
-
-@dataclass(slots=True)
-class Tally:
-    """The same figures while they are counted."""
-
-    accepted: int = 0
-    written: int = 0
-    omitted: int = 0
-    dead: int = 0
-    failed: int = 0
-    retried: int = 0
-    trouble: str | None = None
-
-    def give_up(self, records: int, reason: str) -> None:
-        """Records that nothing more is done about."""
-        if records:
-            self.accepted += records
-            self.failed += records
-            self.trouble = reason
-
-    def statistics(self) -> SinkStatistics:
-        return SinkStatistics(
-            accepted=self.accepted,
-            written=self.written,
-            omitted=self.omitted,
-            dead=self.dead,
-            failed=self.failed,
-            retried=self.retried,
-            trouble=self.trouble,
-        )
-
-
-class Sink(Protocol):
-    """A destination. Once it is open, what goes wrong is counted, never raised: one sink does not end a stream."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in an account."""
-        ...
-
-    async def open(self) -> None:
-        """Get ready.
-
-        Raises:
-            SinkUnusable, EventBusError: nothing can be written there.
-        """
-        ...
-
-    async def write(self, records: Sequence[ProducerRecord]) -> None:
-        """Take records, and wait while there is no room for them. A cancellation leaves them accounted for."""
-        ...
-
-    async def flush(self) -> None:
-        """Wait until nothing is pending."""
-        ...
-
-    async def close(self) -> None:
-        """Stop; afterwards nothing is pending: what was has failed, or is dead."""
-        ...
-
-    async def give_up(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        """Count records as not written, and keep them if there is a place for that."""
-        ...
-
-    def statistics(self) -> SinkStatistics: ...

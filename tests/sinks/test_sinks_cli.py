@@ -88,7 +88,7 @@ async def test_a_dead_sink_costs_the_others_nothing(tmp_path: Path, server: Serv
     assert sorted(letter["event"]["event_id"] for letter in dead) == ids(lines)
     sink = figures["sinks"][f"http:{server.url}"]
     assert (sink["dead"], sink["written"], sink["pending"]) == (figures["scheduled"], 0, 0)
-    assert sink["trouble"] == "400 never (attempt 1)"
+    assert sink["last_error"] == "400 never (attempt 1)"
 
 
 async def test_cloudevents_to_a_server_and_a_file(tmp_path: Path, server: Server) -> None:

@@ -16,22 +16,21 @@ from eventbus.chains import ChainGenerator
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks import FanOut, SinkStatistics
 from eventbus.chains.sinks.fanout import WhenFull
-from eventbus.chains.sinks.sink import Tally
+from eventbus.chains.sinks.sink import CountingSink
 from eventbus.record import ProducerRecord
 from tests.sinks.conftest import records
 from tests.unit.chains.clocks import ManualClock
 
 
-class ListSink:
+class ListSink(CountingSink):
     """Keeps what it is given, once it is let."""
 
     def __init__(self, name: str, *, ready: bool = True, usable: bool = True) -> None:
-        self.name = name
+        super().__init__(name)
         self.kept: list[ProducerRecord] = []
         self.closed = False
         self.ready = asyncio.Event()
         self.usable = usable
-        self._tally = Tally()
         if ready:
             self.ready.set()
 
@@ -40,25 +39,19 @@ class ListSink:
             raise SinkUnusable("not this one")
 
     async def write(self, given: Sequence[ProducerRecord]) -> None:
-        self._tally.accepted += len(given)
+        self._counts.accepted += len(given)
         try:
             await self.ready.wait()
         except asyncio.CancelledError:
-            self._tally.failed += len(given)
+            self._counts.failed += len(given)
             raise
         self.kept += given
-        self._tally.written += len(given)
+        self._counts.written += len(given)
 
     async def flush(self) -> None: ...
 
     async def close(self) -> None:
         self.closed = True
-
-    async def give_up(self, given: Sequence[ProducerRecord], reason: str) -> None:
-        self._tally.give_up(len(given), reason)
-
-    def statistics(self) -> SinkStatistics:
-        return self._tally.statistics()
 
 
 async def test_every_sink_gets_everything() -> None:
@@ -78,7 +71,7 @@ async def test_every_sink_gets_everything() -> None:
 async def test_a_slow_sink_goes_without() -> None:
     """With `drop`, a full queue costs its own sink records, which are counted; the others have them all."""
     quick, slow = ListSink("quick"), ListSink("slow", ready=False)
-    fan = FanOut.to(quick, slow, when_full="drop", room=10)
+    fan = FanOut.to(quick, slow, when_full="drop", capacity=10)
     await fan.open()
     sent = records(20)
     for first in range(0, len(sent), 5):
@@ -98,7 +91,7 @@ async def test_a_slow_sink_is_waited_for() -> None:
     """With `wait`, nothing is dropped, the others get theirs at once, and the account says how long was waited."""
     clock = ManualClock()
     quick, slow = ListSink("quick"), ListSink("slow", ready=False)
-    fan = FanOut.to(quick, slow, when_full="wait", room=10, clock=clock)
+    fan = FanOut.to(quick, slow, when_full="wait", capacity=10, clock=clock)
     await fan.open()
     sent = records(20)
     publishing = [
@@ -117,15 +110,15 @@ async def test_a_slow_sink_is_waited_for() -> None:
     await fan.close()
     assert sorted(slow.kept) == sorted(sent[:30])
     assert fan.statistics()["slow"].dropped == 0
-    assert fan.statistics()["slow"].waited >= 2.5
-    assert fan.statistics()["quick"].waited == 0
+    assert fan.statistics()["slow"].waited_seconds >= 2.5
+    assert fan.statistics()["quick"].waited_seconds == 0
 
 
 @pytest.mark.parametrize("when_full", ["wait", "drop"])
 async def test_an_end_accounts_for_everything(when_full: WhenFull) -> None:
     """Closed while a sink hangs and a publisher waits, what was offered is accepted or dropped, none pending."""
     hanging = ListSink("hanging", ready=False)
-    fan = FanOut.to(hanging, when_full=when_full, room=10)
+    fan = FanOut.to(hanging, when_full=when_full, capacity=10)
     await fan.open()
     sent = records(20)
     await fan.publish_many(sent[:5])
@@ -146,7 +139,7 @@ async def test_a_publisher_that_is_stopped_leaves_nothing_behind() -> None:
     """Cancelled at any moment, also before the waiting has begun, all that was offered is written."""
     for steps in range(6):
         slow = ListSink("slow", ready=False)
-        fan = FanOut.to(slow, room=10)
+        fan = FanOut.to(slow, capacity=10)
         await fan.open()
         sent = records(20)
         publishing = asyncio.ensure_future(fan.publish_many(sent))
@@ -178,7 +171,7 @@ async def test_a_sink_that_breaks_its_word_is_heard_of(when_full: WhenFull) -> N
         async def write(self, given: Sequence[ProducerRecord]) -> None:
             raise ZeroDivisionError
 
-    fan = FanOut.to(Broken("broken"), when_full=when_full, room=5)
+    fan = FanOut.to(Broken("broken"), when_full=when_full, capacity=5)
     await fan.open()
     sent = records(20)
     await fan.publish_many(sent[:3])
@@ -204,10 +197,10 @@ async def test_events_are_taken_as_well() -> None:
 
 
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 40), st.sampled_from(["wait", "drop"]))
-async def test_records_are_conserved(sizes: list[int], room: int, when_full: WhenFull) -> None:
+async def test_records_are_conserved(sizes: list[int], capacity: int, when_full: WhenFull) -> None:
     """Whatever comes in whatever batches, offered = written + dropped, and the order stays."""
     sink = ListSink("one")
-    fan = FanOut.to(sink, when_full=when_full, room=room)
+    fan = FanOut.to(sink, when_full=when_full, capacity=capacity)
     await fan.open()
     sent = [ProducerRecord("t", None, b"%d" % number, number) for number in range(sum(sizes))]
     begin = 0

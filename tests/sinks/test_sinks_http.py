@@ -116,7 +116,7 @@ async def test_attempts_end(server: Server, clock: ManualClock) -> None:
     statistics = await send(sink, records(1)[:1])
     assert len(server.bodies) == 4
     assert (statistics.written, statistics.failed, statistics.retried) == (0, 1, 3)
-    assert statistics.trouble == "503 closed (attempt 4)"
+    assert statistics.last_error == "503 closed (attempt 4)"
 
 
 async def test_back_off_doubles_with_full_jitter(server: Server, clock: ManualClock) -> None:
@@ -185,7 +185,7 @@ async def test_nobody_there_is_tried_again_then_given_up(clock: ManualClock, unu
     statistics = await send(sink, sent)
     assert (statistics.accepted, statistics.failed, statistics.pending) == (len(sent), len(sent), 0)
     assert statistics.retried == 5 * len(sent)
-    assert "Cannot connect" in (statistics.trouble or "")
+    assert "Cannot connect" in (statistics.last_error or "")
 
 
 async def test_a_server_that_is_down_is_left_alone_for_a_while(server: Server, clock: ManualClock) -> None:
@@ -228,7 +228,7 @@ async def test_a_server_that_is_silent_is_given_up(server: Server, clock: Manual
     sink = HttpSink(server.url, JsonDialect(), retry=Retry(attempts=1), timeout=0.05, clock=clock)
     statistics = await send(sink, records(1)[:1])
     never.set()
-    assert (statistics.failed, statistics.trouble) == (1, "no answer within 0.05 s (attempt 1)")
+    assert (statistics.failed, statistics.last_error) == (1, "no response within 0.05 s (attempt 1)")
 
 
 async def test_after_a_401_nothing_more_is_sent(server: Server) -> None:
@@ -238,7 +238,7 @@ async def test_after_a_401_nothing_more_is_sent(server: Server) -> None:
     statistics = await send(HttpSink(server.url, JsonDialect(), connections=1), sent)
     assert len(server.bodies) == 1
     assert statistics.failed == len(sent)
-    assert "who are you?" in (statistics.trouble or "")
+    assert "who are you?" in (statistics.last_error or "")
 
 
 async def test_verdicts_per_item_are_read(server: Server, tmp_path: Path) -> None:

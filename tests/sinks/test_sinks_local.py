@@ -107,7 +107,7 @@ async def test_a_full_disk_is_counted() -> None:
     sent = records(3)
     statistics = await write(JsonlSink(FULL), sent)
     assert (statistics.written, statistics.failed, statistics.pending) == (0, len(sent), 0)
-    assert statistics.trouble
+    assert statistics.last_error
 
 
 async def test_a_line_is_never_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ async def test_what_a_bus_did_not_acknowledge_has_failed(error: EventBusError, w
     sent = records(5)[:3]
     statistics = await write(BusSink(cast(EventBus, Failing(error))), sent)
     assert (statistics.written, statistics.failed) == (written, 3 - written)
-    assert statistics.trouble == str(error)
+    assert statistics.last_error == str(error)
 
 
 def read_all(descriptor: int) -> bytes:

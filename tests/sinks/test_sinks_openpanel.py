@@ -116,7 +116,7 @@ async def test_trap_3_a_name_may_be_too_long(server: Server, panel: FakeOpenPane
     statistics = await track(server, visitor("x" * 81), visitor("x" * 80))
     assert [payload["name"] for _, payload in panel.stored] == ["x" * 80]
     assert statistics.failed == 1
-    assert "at most 80 characters" in (statistics.trouble or "")
+    assert "at most 80 characters" in (statistics.last_error or "")
 
 
 async def test_trap_3_other_names_are_refused_by_the_server(server: Server, panel: FakeOpenPanel) -> None:
@@ -124,7 +124,7 @@ async def test_trap_3_other_names_are_refused_by_the_server(server: Server, pane
     event = Event.new("omninode.cmd.exe.v1", {}, timestamp=NOON)
     statistics = await track(server, record_of(event, "omninode.cmd"))
     assert (statistics.written, statistics.failed) == (0, 1)
-    assert "blocked content" in (statistics.trouble or "")
+    assert "blocked content" in (statistics.last_error or "")
 
 
 async def test_trap_3_every_name_of_the_catalog_passes(server: Server, panel: FakeOpenPanel) -> None:
@@ -163,7 +163,7 @@ async def test_trap_4_taken_for_a_bot_is_not_written(server: Server, panel: Fake
     server.replies = [says(202, '{"bot":{"name":"x","type":"y"}}')]
     statistics = await track(server, visitor())
     assert (statistics.written, statistics.failed) == (0, 1)
-    assert "not stored: 202" in (statistics.trouble or "")
+    assert "not stored: 202" in (statistics.last_error or "")
 
 
 async def test_trap_5_visitors_are_told_apart(server: Server, panel: FakeOpenPanel) -> None:
@@ -212,7 +212,7 @@ async def test_refused_credentials_end_the_sink(server: Server, panel: FakeOpenP
     sent = [visitor(visitor_id="one") for _ in range(5)]
     statistics = await track(server, *sent, secret="wrong")
     assert (statistics.written, statistics.failed, panel.stored) == (0, 5, [])
-    assert "Ingestion: Invalid cors or secret" in (statistics.trouble or "")
+    assert "Ingestion: Invalid cors or secret" in (statistics.last_error or "")
 
 
 async def test_a_blocked_profile_ends_nothing_else(server: Server, panel: FakeOpenPanel) -> None:
@@ -234,7 +234,7 @@ async def test_poison_is_not_sent(server: Server, panel: FakeOpenPanel) -> None:
     """What is no event is accounted for as such."""
     statistics = await track(server, visitor()._replace(value=b"{"), visitor())
     assert (statistics.written, statistics.failed) == (1, 1)
-    assert "not an event" in (statistics.trouble or "")
+    assert "not an event" in (statistics.last_error or "")
 
 
 @pytest.mark.parametrize("client", ["", "me", CLIENT.upper(), "7c9b1f0e-58a4-1d0c-9a53-0f3f1d2c4b5a"])

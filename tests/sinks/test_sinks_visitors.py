@@ -26,7 +26,7 @@ def test_openpanel_sees_one_visitor_with_one_browser() -> None:
     agents: dict[str, set[str]] = {}
     for record in records():
         event = Event.from_bytes(record.value or b"")
-        if not event.event_type.startswith("omninode.visitor.") or DIALECT.fits(record) is not True:
+        if not event.event_type.startswith("omninode.visitor.") or DIALECT.accepts(record) is not True:
             continue
         request = DIALECT.request([record])
         payload = orjson.loads(request.body)["payload"]

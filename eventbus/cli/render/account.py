@@ -169,8 +169,8 @@ def _sentence(name: str, statistics: SinkStatistics) -> str:
     sum_of = " + ".join(f"{count:,} {word}" for word, count in counts if count or word == "written")
     remarks = [
         (statistics.retried > 0, f"{statistics.retried:,} retried"),
-        (statistics.waited >= 0.05, f"everything waited {statistics.waited:.1f} s for it"),
-        (bool(statistics.trouble), f"last trouble: {statistics.trouble}"),
+        (statistics.waited_seconds >= 0.05, f"everything waited {statistics.waited_seconds:.1f} s for it"),
+        (bool(statistics.last_error), f"last error: {statistics.last_error}"),
     ]
     remark = "".join(f"; {text}" for applies, text in remarks if applies)
     return f"{name}: {statistics.accepted + statistics.dropped:,} events = {sum_of}{remark}"

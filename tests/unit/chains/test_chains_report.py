@@ -173,7 +173,7 @@ def test_a_paced_run_has_lags_and_sinks() -> None:
         command="eventbus stream", seed=3, digest=None, summary=summary, seconds=1.0,
         since=microseconds(generator.start), until=microseconds(generator.start) + 1_000_000,
         pace=Pace(began=began, speed=1.0, statistics=statistics),
-        sinks={"bus": {"accepted": 9, "dead": 0, "failed": 2, "trouble": None}},
+        sinks={"bus": {"accepted": 9, "dead": 0, "failed": 2, "last_error": None}},
     )  # fmt: skip
     shown = Page(page(report))
     assert shown.tiles()["late"] == "3"
