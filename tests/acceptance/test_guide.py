@@ -32,6 +32,8 @@ from eventbus.settings import Settings
 from tests.acceptance.manual import FILES, PAGES, README, ROOT, Example, Page, commands, page
 from tests.acceptance.running import Running, data_dir
 
+pytestmark = pytest.mark.timeout(300)  # a page has up to a dozen commands
+
 NOT_RUN = {
     "needs Docker": 1,
     "installs packages": 2,
@@ -138,6 +140,7 @@ def run_command(command: str, mock: Mock) -> str:
         result = CliRunner().invoke(cli, words[1:])
         assert result.exit_code == 0, f"{command}\n{result.output}"
         return result.stdout
+    command = command.replace("curl ", "curl --fail-with-body ")  # an answer of 4xx or 5xx is a failure
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -159,13 +162,13 @@ def parse(command: str) -> str:
         return ""
     words = words[words.index("eventbus") + 1 :]
     name = "eventbus"
-    found: click.Command = cli
-    while isinstance(found, click.Group):
+    target: click.Command = cli
+    while isinstance(target, click.Group):
         name = words.pop(0)
-        inner = found.get_command(click.Context(found), name)
+        inner = target.get_command(click.Context(target), name)
         assert inner is not None, name
-        found = inner
-    with found.make_context(name, words):
+        target = inner
+    with target.make_context(name, words):
         pass
     return ""
 
