@@ -22,7 +22,7 @@ from eventbus.cli.command import invocation
 from eventbus.cli.options.arrivals import ArrivalOptions
 from eventbus.cli.options.faults import FaultOptions, format_counts
 from eventbus.cli.options.monitoring import MonitorOptions
-from eventbus.cli.options.sinks import SinkOptions, WhenFull
+from eventbus.cli.options.sinks import SinkOptions
 from eventbus.cli.render.account import Delivery, KafkaDelivery, SinkDelivery, StreamAccount
 from eventbus.cli.render.stream import EventLines, StreamStatistics, statistics_lines, stream_panel
 from eventbus.cli.render.tables import summary_document, summary_text
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from eventbus.chains.rendering import Format, FormatName
     from eventbus.chains.rendering.json import Convert
     from eventbus.chains.sinks import Sink
+    from eventbus.chains.sinks.fanout import WhenFull
     from eventbus.event import Event
     from eventbus.kafka import KafkaBus
     from eventbus.record import ProducerRecord

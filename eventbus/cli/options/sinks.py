@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eventbus.chains.rendering.json import Convert
     from eventbus.chains.sinks import DeadLetters, HttpSink, Sink
     from eventbus.chains.sinks.bodies import Dialect
+    from eventbus.chains.sinks.fanout import WhenFull
 
 KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
 """Kinds of sinks, and what follows each after a colon."""
@@ -25,8 +26,6 @@ KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "U
 URL_OPTIONAL = "http"
 """The kind whose URL may come from a scenario."""
 BUSES = ("kafka", "bus")
-
-WhenFull = Literal["wait", "drop"]
 
 
 class SinkSpec(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from eventbus.chains import RunStatistics
     from eventbus.chains.sinks import SinkStatistics
-    from eventbus.cli.options.sinks import WhenFull
+    from eventbus.chains.sinks.fanout import WhenFull
     from eventbus.kafka import DeliveryStatistics
 
 

@@ -1,4 +1,4 @@
-"""A chain as a tree of its walks: each state with what it leads to, how often and after what delay."""
+"""A chain as a tree of states: each with the states that follow it, their shares and their delays."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ UNDONE = ", after all is undone"
 
 
 class Line(NamedTuple):
-    """One way on."""
+    """A line below a state."""
 
     share: str
+    """How often, or empty."""
     text: str
     to: str | None
-    """A state; None: the text says it all."""
+    """The state that follows; None if the line has no state of the chain."""
 
 
 def chain_tree(chain: Chain) -> Tree:
-    """A state seen before is named, not drawn again."""
+    """The tree from the start of the chain; a state that occurs again is named without what follows it."""
     tree = Tree(_state_text(chain.states[chain.start]), guide_style="dim")
     _grow(tree, chain, chain.states[chain.start], {chain.start})
     return tree
@@ -66,39 +67,39 @@ def _lines(state: State) -> Iterator[Line]:
         yield from _fork_lines(state.fork)
     if state.compensation:
         yield Line("", f"to undo it, {delay_text(state.compensation.delay)}", state.compensation.to)
-    for one in state.causes:
-        yield Line(f"{one.weight:g}%  ", f"beside it, {delay_text(one.delay)} → the chain {one.chain}", None)
+    for cause in state.causes:
+        yield Line(f"{cause.weight:g}%  ", f"beside it, {delay_text(cause.delay)} → the chain {cause.chain}", None)
 
 
-def _transition_lines(state: State, one: Transition) -> Iterator[Line]:
-    share = f"{one.weight / state.total:.0%}  " if len(state.next) > 1 or state.abandon else ""
-    speed = f" × {one.scaled_by}" if one.scaled_by else ""
-    undone = UNDONE if one.compensate else ""
-    if one.retry is None:
-        yield Line(share, f"{delay_text(one.delay)}{speed}{undone}", one.to)
+def _transition_lines(state: State, transition: Transition) -> Iterator[Line]:
+    share = f"{transition.weight / state.total:.0%}  " if len(state.next) > 1 or state.abandon else ""
+    speed = f" × {transition.scaled_by}" if transition.scaled_by else ""
+    undone = UNDONE if transition.compensate else ""
+    if transition.retry is None:
+        yield Line(share, f"{delay_text(transition.delay)}{speed}{undone}", transition.to)
         return
-    times = "once" if one.retry.limit == 1 else f"{one.retry.limit} times"
-    yield Line(share, f"{times} at most, {_waiting_text(one, one.retry)}{speed}{undone}", one.to)
-    yield Line(" " * len(share), f"then {_way_text(one.retry.otherwise)}", one.retry.otherwise.to)
+    times = "once" if transition.retry.limit == 1 else f"{transition.retry.limit} times"
+    yield Line(share, f"{times} at most, {_retry_text(transition, transition.retry)}{speed}{undone}", transition.to)
+    yield Line(" " * len(share), f"then {_target_text(transition.retry.otherwise)}", transition.retry.otherwise.to)
 
 
-def _waiting_text(one: Transition, retry: Retry) -> str:
+def _retry_text(transition: Transition, retry: Retry) -> str:
     if retry.backoff is None:
-        return delay_text(one.delay)
+        return delay_text(transition.delay)
     first, last = (delay_text(retry.backoff.delay(number)) for number in (1, retry.limit))
     return first if first == last else f"{first} at first, {last} at last"
 
 
 def _fork_lines(fork: Fork) -> Iterator[Line]:
-    for way in fork.branches:
-        yield Line("∥ ", _way_text(way), way.to)
-    yield Line("", f"when all have ended, {_way_text(fork.join)}", fork.join.to)
-    for one in fork.unless:
-        yield Line("", f"or, if one ended {one.ended}, {_way_text(one.target)}", one.target.to)
+    for branch in fork.branches:
+        yield Line("∥ ", _target_text(branch), branch.to)
+    yield Line("", f"when all have ended, {_target_text(fork.join)}", fork.join.to)
+    for rule in fork.unless:
+        yield Line("", f"or, if one ended {rule.ended}, {_target_text(rule.target)}", rule.target.to)
 
 
-def _way_text(way: Target) -> str:
-    return f"{delay_text(way.delay)}{UNDONE if way.compensate else ''}"
+def _target_text(target: Target) -> str:
+    return f"{delay_text(target.delay)}{UNDONE if target.compensate else ''}"
 
 
 def _state_text(state: State) -> Text:
