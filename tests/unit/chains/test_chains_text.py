@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eventbus import event
 from eventbus.chains.rendering.columns import timestamps, uuid7
-from eventbus.chains.table import EventTable
+from eventbus.chains.table import COLUMNS, EventTable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 times = st.lists(st.integers(0, 7_000_000_000 * 10**6), min_size=1, max_size=20)
@@ -45,7 +45,7 @@ def test_timestamps_are_those_of_the_plain_function(base: int, apart: list[int])
 @settings(deadline=None)
 def test_tables_are_ordered_by_time_chain_and_step(rows: list[tuple[int, int, int]], spread: int) -> None:
     """Equal times are ordered by chain and step, however far apart the times lie."""
-    columns = np.zeros((6, len(rows)), np.int64)
+    columns = np.zeros((COLUMNS, len(rows)), np.int64)
     table = EventTable(columns)
     for place, (time, chain, step) in enumerate(rows):
         table.time[place], table.chain[place], table.step[place] = time * spread, chain, step
