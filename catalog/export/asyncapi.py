@@ -17,7 +17,7 @@ from eventbus.catalog.export.yaml import delay_document, state_document
 from eventbus.catalog.graph.conformance import Role
 from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, PayloadField, State, Transition
 
-# One example of each event type: what documents and `eventbus catalog show` print.
+# Examples.
 
 
 ROOT_ID = "019b76da-a800-7000-8000-000000000001"
@@ -46,7 +46,7 @@ def example_event(event: EventType, *, root: bool) -> dict[str, Any]:
 
 def example_payload(event: EventType) -> dict[str, Any]:
     """A payload that the event type's model accepts."""
-    return {one.name: _example(one) for one in event.payload}
+    return {field.name: _example(field) for field in event.payload}
 
 
 def example_headers(event: EventType, *, root: bool) -> dict[str, str]:
@@ -212,7 +212,7 @@ def _schema(event: EventType) -> Document:
 
 
 def _sourced(schema: Document, fields: Iterable[PayloadField]) -> Document:
-    properties = {one.name: _sourced_field(schema["properties"][one.name], one) for one in fields}
+    properties = {field.name: _sourced_field(schema["properties"][field.name], field) for field in fields}
     return {**schema, "properties": properties}
 
 
@@ -241,7 +241,7 @@ def _ways(chain: Chain, state: State) -> Document:
     """What comes after a state; but for probabilities, all that is special about that is as in a catalog file."""
     document = state_document(state)
     ways = zip(state.next, document.get("next", ()), strict=True)
-    following = {"next": [_way(chain, state, one, form) for one, form in ways]} if state.next else {}
+    following = {"next": [_way(chain, state, transition, form) for transition, form in ways]} if state.next else {}
     abandoned = {"abandoned": state.abandon / state.total} if state.abandon else {}
     others = _members(document, "timeout", "fork", "compensation", "causes", "outcome")
     return {**following, **abandoned, **others}

@@ -1,4 +1,7 @@
-"""The messages that typed schemas have for events: one of a single type, or one for any of several."""
+"""Events as typed schemas see them: the shapes of payloads, and the messages that hold them.
+
+What has a name in a payload gets a type, also where the catalog only has values: the type is inferred from them.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,6 @@ from typing import Any, Literal
 from eventbus.catalog.model import EventType, FieldType, PayloadField, Sections
 from eventbus.catalog.sources import with_allowed_values
 
-# Payloads as typed schemas see them: what has a name gets a type, also where the catalog just has values.
-
-
 ScalarKind = Literal["string", "integer", "number", "boolean", "json"]
 
 LARGEST = 1 << 63
@@ -22,14 +22,14 @@ LARGEST = 1 << 63
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value; `json`: anything at all, as JSON text in a string."""
+    """One value; `json`: any value, as JSON text in a string."""
 
     kind: ScalarKind
 
 
 @dataclass(frozen=True)
 class Array:
-    """A list of values of one shape."""
+    """A list whose values have one shape."""
 
     item: Shape
 
@@ -106,8 +106,8 @@ def _shape(type: FieldType, values: Sequence[Any]) -> Shape:
 
 
 def _inferred(values: Sequence[Any]) -> Shape:
-    """What fits values that are not null; without any, anything."""
-    for kind, fits in FITS_SCALAR.items():
+    """The shape of values that are not null; any, if there are none."""
+    for kind, fits in SCALAR_TESTS.items():
         if values and all(map(fits, values)):
             return Scalar(kind)
     if values and all(isinstance(value, list) for value in values):
@@ -118,7 +118,7 @@ def _inferred(values: Sequence[Any]) -> Shape:
 
 
 def _listing(items: Sequence[Any]) -> Shape:
-    """Lists in lists, and nulls in them, have no form in Protocol Buffers."""
+    """The shape of a list; one with lists or nulls in it is JSON, as Protocol Buffers have neither."""
     shape = _inferred(items) if items else Scalar("string")
     return ANYTHING if isinstance(shape, Array) or any(item is None for item in items) else Array(shape)
 
@@ -140,7 +140,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-FITS_SCALAR: dict[ScalarKind, Callable[[Any], bool]] = {
+SCALAR_TESTS: dict[ScalarKind, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "integer": _is_integer,

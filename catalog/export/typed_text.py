@@ -1,4 +1,4 @@
-"""Catalog → Protocol Buffers: the file of one event type, or of any of several (proto3 language specification)."""
+"""Messages → schemas: Avro (specification 1.11, "Complex Types") and Protocol Buffers (proto3 specification)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from eventbus.catalog.export.typed import ENVELOPE, Array, Member, Message, Scalar, ScalarKind, Shape, Struct
 
-# Catalog → Avro: the schema of one event type, or of any of several (Avro 1.11 specification, "Complex Types").
+# Avro.
 
 
 Schema = dict[str, Any]
@@ -26,7 +26,8 @@ TYPES: dict[ScalarKind, str] = {
 def avro_schema(message: Message) -> Schema:
     """The record of a message; what may be null is a union with null, which is the default."""
     records: list[Any] = [
-        _record(message.namespace, one.name, one.shape, one.description or one.event_type) for one in message.payloads
+        _record(message.namespace, payload.name, payload.shape, payload.description or payload.event_type)
+        for payload in message.payloads
     ]
     payload = records[0] if message.branch(message.payloads[0].event_type) is None else records
     doc = message.payloads[0].description if len(records) == 1 else "An event of one of several types"
@@ -80,6 +81,9 @@ def _type(namespace: str, name: str, shape: Shape) -> Any:
             return _record(namespace, name[0].upper() + name[1:], shape, "")
 
 
+# Protocol Buffers.
+
+
 PROTOBUF_TYPES: dict[ScalarKind, str] = {
     "string": "string",
     "integer": "int64",
@@ -93,7 +97,9 @@ PAYLOAD = len(ENVELOPE) + 1
 
 def protobuf_schema(message: Message) -> str:
     """The file of a message, which comes first in it. Numbers follow the order of the catalog."""
-    payloads = [_message(one.name, one.shape, one.description or one.event_type) for one in message.payloads]
+    payloads = [
+        _message(payload.name, payload.shape, payload.description or payload.event_type) for payload in message.payloads
+    ]
     return (
         "\n\n".join(
             [
@@ -115,7 +121,9 @@ def _event(message: Message) -> str:
     if len(message.payloads) == 1:
         fields.append(f"{message.payloads[0].name} payload = {PAYLOAD};")
     else:
-        choice = [f"{one.name} {one.field} = {number};" for number, one in enumerate(message.payloads, PAYLOAD)]
+        choice = [
+            f"{payload.name} {payload.field} = {number};" for number, payload in enumerate(message.payloads, PAYLOAD)
+        ]
         fields.append(_block("oneof payload", choice))
     return _comment(about) + _block(f"message {message.name}", fields)
 

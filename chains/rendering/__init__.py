@@ -1,4 +1,4 @@
-"""The forms in which events are written: what stands between their values, and how values become bytes."""
+"""From columns of integers to bytes: the formats of events."""
 
 from typing import Literal
 

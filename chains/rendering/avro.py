@@ -123,16 +123,16 @@ class AvroFormat:
         self._messages = messages
         self._wire = wire
 
-    def draft(self, subject: EventSpec) -> TemplateBuilder:
-        text, event, envelope = TemplateBuilder(), subject.event, subject.envelope
-        begin_value(text, subject, self._wire)
+    def template(self, spec: EventSpec) -> TemplateBuilder:
+        text, event, envelope = TemplateBuilder(), spec.event, spec.envelope
+        begin_value(text, spec, self._wire)
         message = self._messages[event.name]
         _field(text, FixedField.EVENT_ID)
         text.constant(avro_string(event.name))
         text.field(FixedField.MICROS)
         _field(text, FixedField.CORRELATION_ID)
-        text.constant(NULL if subject.is_root else THERE)
-        if not subject.is_root:
+        text.constant(NULL if spec.is_root else THERE)
+        if not spec.is_root:
             _field(text, FixedField.CAUSATION_ID)
         if envelope.tenancy is None:
             text.constant(avro_string(envelope.tenant_id))
@@ -143,7 +143,7 @@ class AvroFormat:
         branch = message.branch(event.name)
         text.constant(b"" if branch is None else avro_long(branch))
         shape = message.payloads[branch or 0].shape
-        text.parts = avro_record(subject.payload, event.payload, shape)
+        text.parts = avro_record(spec.payload, event.payload, shape)
         return text
 
 

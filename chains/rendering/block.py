@@ -17,11 +17,11 @@ from eventbus.chains.table import EventTable
 from eventbus.event import EPOCH, Event, Header, Headers
 from eventbus.record import ProducerRecord
 
-# Cuts Kafka records out of the memory that events were written into: keys, values and headers stand there as texts.
+# Slicing Kafka records out of the text of events: keys, values and headers are spans of it.
 
 
 class Span(NamedTuple):
-    """Some bytes of an event's text."""
+    """A range of bytes in an event's text."""
 
     at: int
     """From the start of the event."""
@@ -44,7 +44,7 @@ class RecordShape(NamedTuple):
 
 
 class SlicedHeaders(Sequence[Header]):
-    """The headers of one record, cut out only when somebody looks: on most ways nobody does.
+    """The headers of one record, sliced when they are read.
 
     Args:
         text: of the event, at least as far as the headers reach.
@@ -84,7 +84,7 @@ class SlicedHeaders(Sequence[Header]):
 
 
 class RecordSlicer:
-    """Cuts events of several emitters, of one format.
+    """Slices keys, values and headers out of the events of several emitters in one format.
 
     Args:
         shapes: by emitter.
@@ -123,11 +123,11 @@ class RecordSlicer:
         return map(SlicedHeaders, shapes, [text[start:value] for start, value in before])
 
 
-# From lines of JSON made here to `Event` objects, without the validation that foreign bytes need.
+# Decoding lines that this package wrote, without the validation that foreign bytes need.
 
 
 TOGETHER = 128
-"""Events decoded in one call; many more would not stay in the CPU's cache until they are handed out."""
+"""Events decoded in one call; many more would not stay in the CPU's cache until they are consumed."""
 
 
 class MutableEvent:
@@ -171,11 +171,11 @@ def decoded(lines: list[bytes]) -> Iterator[Event]:
 COLUMNS = TABLE_COLUMNS + 2
 """Of a block: those of its table, and where each event starts and where it ends."""
 SLICE = 1024
-"""Events cut out of the memory at a time: what fits the CPU's cache is cut twice as fast."""
+"""Events sliced at a time."""
 
 
 class Block:
-    """Events by time, one behind the other in the form of their format: JSON is a line each, with its newline.
+    """Events by time in one piece of memory, in their format: JSON events are lines, each with its newline.
 
     The memory is used again for the next block: consume one before asking for another, or copy.
     """

@@ -1,7 +1,7 @@
-"""Who is who in a chain: event ids, correlation and causation, worked out from the integers alone.
+"""Columns of text: ids, timestamps and varints of many events at once, as rows of fixed width.
 
-An id is made of the event's time, the chain's key and the step, so an event can name its cause without having seen
-its text.
+A row is a NumPy void (`V36`: 36 bytes). Digits come from tables, so that no Python runs for an event. An id is made of
+the event's time, the chain's key and the step, so an event can name its cause without having seen its text.
 """
 
 from __future__ import annotations
@@ -15,11 +15,6 @@ import numpy.typing as npt
 
 from eventbus.chains.randomness import Integers, Words, draw, purpose
 from eventbus.chains.table import EventTable
-
-# Columns of text: identifiers and timestamps of many events at once, as rows of fixed width.
-#
-# A row is a NumPy void (`V36`: 36 bytes). Digits come from tables, so that no Python runs for an event.
-
 
 Rows = npt.NDArray[np.void]
 Memory = npt.NDArray[np.uint8]
@@ -130,7 +125,7 @@ def _dates(first: int, last: int) -> Rows:
     return table([f"{epoch + timedelta(days=day):%Y-%m-%dT}".encode() for day in range(first, last + 1)])
 
 
-# Whole numbers in seven bits a byte, the lowest first, as Avro and Protocol Buffers have them.
+# Varints, as in Avro and Protocol Buffers: seven bits a byte, the lowest first.
 
 
 LONGEST = 10
@@ -166,7 +161,7 @@ def varints(numbers: Words) -> tuple[Rows, Integers]:
 
 
 def padded(numbers: Integers, width: int) -> Rows:
-    """Numbers of at least 0 in one width, with digits of 0 at the end where needed: every decoder takes them."""
+    """Varints of numbers of at least 0, padded to one width with leading zero groups, which decoders accept."""
     digits = _digits(numbers.view(np.uint64), width)
     digits[:, :-1] |= 0x80
     return digits.view(f"V{width}").reshape(-1)

@@ -1,4 +1,4 @@
-"""Confluent's wire format: the number of the schema goes before each record's value, and headers say what it is."""
+"""The head of an event: fields of fixed width, the envelope and its tenants, and how a format lays them out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from eventbus.chains.rendering.placeholders import PayloadCompiler, Segment
 from eventbus.chains.table import SECOND, EventTable
 from eventbus.event import Header
 
-# Which tenant each chain is of: by Zipf's law over the day, and in each hour as the tenants' own hours have it.
+# Tenants: shares by Zipf's law over the day, and in each hour by the tenants' own hours.
 
 
 TENANT_PURPOSE = purpose("tenant")
@@ -46,7 +46,7 @@ ROUNDS = 12
 
 
 class Tenancy:
-    """Tenants, ready to be drawn.
+    """Draws the tenants of chains.
 
     Raises:
         InvalidSetting: there are none or too many, or the numbers make no sense.
@@ -100,7 +100,7 @@ def _height(distance: int) -> float:
     return 1 - min(away, HOURS - away) / 6
 
 
-# The texts of fixed width that an event's time and its place in the chain decide: ids, times, traces.
+# Fields of fixed width: ids, times, traces and sizes.
 
 
 SPAN_PARTS = ("at19", "at24", "at28", "at32")
@@ -108,7 +108,7 @@ TRACE_PARTS = tuple(UUID_FIELDS.names or ())
 
 
 class FixedField(Enum):
-    """What stands in a gap of a head, and how many bytes it takes."""
+    """A field of fixed width in the head, and its width in bytes."""
 
     EVENT_ID = ("event_id", UUID_WIDTH)
     CORRELATION_ID = ("correlation_id", UUID_WIDTH)
@@ -137,7 +137,7 @@ class FixedField(Enum):
 
 
 class FixedFieldRows:
-    """The fields of ordered events, each worked out when it is first asked for.
+    """The fixed fields of ordered events, computed on demand.
 
     Args:
         keys: the random key of each event's chain.
@@ -152,7 +152,7 @@ class FixedFieldRows:
         self._tenancy = tenancy
 
     def rows(self, field: FixedField) -> Rows:
-        """A row for each event; causes of roots are without meaning."""
+        """A row for each event; the causation ids of roots are undefined."""
         match field:
             case FixedField.EVENT_ID:
                 rows = self._known.event
@@ -184,7 +184,7 @@ class FixedFieldRows:
         return identifiers(self._events, self._keys)
 
 
-# What a format decides about the events of an emitter, worked out once: constant text, gaps and the payload.
+# Formats: what an emitter's events consist of, laid out once.
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Envelope:
 
 
 class EventSpec(NamedTuple):
-    """What an emitter's events are."""
+    """What a format lays out: the events of an emitter."""
 
     event: EventType
     envelope: Envelope
@@ -207,14 +207,14 @@ class EventSpec(NamedTuple):
 
 
 class FieldPosition(NamedTuple):
-    """A place in the head that is filled for each event."""
+    """Where in the head a fixed field is filled in for each event."""
 
     field: FixedField
     at: int
 
 
 class TemplateBuilder:
-    """The text of an emitter's events while it is laid out, from left to right."""
+    """Builds the template of an emitter's events from left to right."""
 
     def __init__(self) -> None:
         self.head = b""
@@ -229,14 +229,14 @@ class TemplateBuilder:
         self.head += text
 
     def field(self, field: FixedField) -> Span:
-        """Leaves room for a field; returns where."""
+        """Reserve room for a field; returns its span."""
         gap = FieldPosition(field, len(self.head))
         self.gaps.append(gap)
         self.head += b"0" * field.width
         return Span(gap.at, field.width)
 
     def tenant(self, envelope: Envelope) -> Span:
-        """The tenant's name, as JSON has it between quotation marks; returns where."""
+        """Add the tenant, as JSON has it between quotation marks; returns its span."""
         if envelope.tenancy is not None:
             return self.field(FixedField.TENANT)
         at, text = len(self.head), orjson.dumps(envelope.tenant_id)[1:-1]
@@ -244,7 +244,7 @@ class TemplateBuilder:
         return Span(at, len(text))
 
     def traceparent(self) -> Span:
-        """W3C Trace Context: the trace is the chain, and the transmission starts at this event."""
+        """Add a W3C traceparent: the trace is the chain, the parent is this event. Returns its span."""
         at = len(self.head)
         self.constant(b"00-")
         self.field(FixedField.TRACE)
@@ -254,7 +254,7 @@ class TemplateBuilder:
         return Span(at, len(self.head) - at)
 
     def first(self, field: FixedField) -> int:
-        """Where the first gap for a field is."""
+        """Offset of the first field of a kind."""
         return next(gap.at for gap in self.gaps if gap.field == field)
 
     @property
@@ -264,9 +264,9 @@ class TemplateBuilder:
 
 
 class Format(Protocol):
-    """A format: lays out the events of an emitter. It must be possible to send it to another process."""
+    """A format of events. Workers get it pickled."""
 
-    def draft(self, subject: EventSpec) -> TemplateBuilder: ...
+    def template(self, spec: EventSpec) -> TemplateBuilder: ...
 
 
 MAGIC = b"\0"
@@ -274,7 +274,7 @@ MAGIC = b"\0"
 
 @dataclass(frozen=True)
 class WireFormat:
-    """How the values of records begin, and what their headers are."""
+    """Confluent's wire format: the bytes before each value, and the content type in the headers."""
 
     content_type: str
     schema_ids: Mapping[str, int]
@@ -287,15 +287,15 @@ class WireFormat:
         return MAGIC + self.schema_ids[event_type].to_bytes(4, "big") + self.index
 
 
-def begin_value(text: TemplateBuilder, subject: EventSpec, wire: WireFormat | None) -> None:
-    """Lays out what comes before a record: ids and trace for its headers, which may not begin before the value does."""
+def begin_value(text: TemplateBuilder, spec: EventSpec, wire: WireFormat | None) -> None:
+    """Lay out the header fields, then mark where the value starts."""
     if wire is None:
         return
-    kind = subject.event.name.encode()
+    kind = spec.event.name.encode()
     text.headers = (("content-type", wire.content_type.encode()), ("event_type", kind))
     text.varying.append(("correlation_id", text.field(FixedField.CORRELATION_ID)))
-    if not subject.is_root:
+    if not spec.is_root:
         text.varying.append(("causation_id", text.field(FixedField.CAUSATION_ID)))
     text.varying.append(("traceparent", text.traceparent()))
     text.value_at = len(text.head)
-    text.constant(wire.prefix(subject.event.name))
+    text.constant(wire.prefix(spec.event.name))

@@ -1,4 +1,4 @@
-"""Lines of text from columns: each piece of all lines is written at once, from left to right."""
+"""JSON lines from columns: each part of all lines is written at once, from left to right."""
 
 from __future__ import annotations
 

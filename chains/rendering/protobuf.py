@@ -137,24 +137,24 @@ class ProtobufFormat:
         self._messages = messages
         self._wire = wire
 
-    def draft(self, subject: EventSpec) -> TemplateBuilder:
-        event = subject.event
+    def template(self, spec: EventSpec) -> TemplateBuilder:
+        event = spec.event
         message = self._messages[event.name]
         branch = message.branch(event.name) or 0
-        inner = protobuf_message(subject.payload, event.payload, message.payloads[branch].shape)
+        inner = protobuf_message(spec.payload, event.payload, message.payloads[branch].shape)
         text = TemplateBuilder()
         text.parts = nested(PAYLOAD + branch, inner)
         if self._wire is None:
-            longest = _width(_envelope(TemplateBuilder(), subject).head, *text.parts)
+            longest = _width(_envelope(TemplateBuilder(), spec).head, *text.parts)
             text.field(FixedField.SIZE if longest < SHORT else FixedField.LONG_SIZE)
         else:
-            begin_value(text, subject, self._wire)
-        return _envelope(text, subject)
+            begin_value(text, spec, self._wire)
+        return _envelope(text, spec)
 
 
-def _envelope(text: TemplateBuilder, subject: EventSpec) -> TemplateBuilder:
+def _envelope(text: TemplateBuilder, spec: EventSpec) -> TemplateBuilder:
     """Lays out the fields before the payload."""
-    event, envelope = subject.event, subject.envelope
+    event, envelope = spec.event, spec.envelope
     _text(text, 1, FixedField.EVENT_ID)
     text.constant(protobuf_field(2, STRING, event.name))
     seconds, nanos = tag(1, VARINT), tag(2, VARINT)
@@ -164,7 +164,7 @@ def _envelope(text: TemplateBuilder, subject: EventSpec) -> TemplateBuilder:
     text.constant(nanos)
     text.field(FixedField.NANOS)
     _text(text, 4, FixedField.CORRELATION_ID)
-    if not subject.is_root:
+    if not spec.is_root:
         _text(text, 5, FixedField.CAUSATION_ID)
     if envelope.tenancy is None:
         text.constant(protobuf_field(6, STRING, envelope.tenant_id))

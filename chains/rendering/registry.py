@@ -1,4 +1,4 @@
-"""Formats whose schemas are kept in a registry: which subjects there are, and the format with their numbers."""
+"""Avro and Protocol Buffers in Confluent's wire format: subjects, their schemas, and the format with the schema ids."""
 
 from __future__ import annotations
 

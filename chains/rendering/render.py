@@ -42,7 +42,7 @@ from eventbus.chains.rendering.placeholders import (
 )
 from eventbus.chains.table import EventTable
 
-# Lengths that stand before what they count, where that varies.
+# Length prefixes that vary.
 
 
 Encode = Callable[[int], bytes]
@@ -61,7 +61,7 @@ def length_of(parts: Sequence[Segment], encode: Encode) -> Segment:
 
 @dataclass(frozen=True)
 class LengthField:
-    """The length of constant text and of fields; a field itself, and its slot."""
+    """A length prefix of constant text and variable fields; both a variable field and its slot."""
 
     always: int
     fields: tuple[VariableField, ...]
@@ -103,7 +103,7 @@ class LengthField:
         return table(texts), np.array(list(map(len, texts)), np.int64)
 
 
-# What one state of a chain emits: the event's text, as a head of fixed width and the slots behind it.
+# Emitters: the events of one state, as a head of fixed width and the slots after it.
 
 
 @dataclass(frozen=True)
@@ -166,15 +166,15 @@ def compile_emitter(
         longest: the longest delay before the state, microseconds.
     """
     event = catalog.event_type(chain.states[state].emits)
-    draft = format.draft(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
-    head, slots = _laid_out(draft.head, draft.parts)
+    template = format.template(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
+    head, slots = _laid_out(template.head, template.parts)
     return Emitter(
         chain=chain.name,
         state=chain.states[state],
         is_root=is_root,
         head=head,
-        gaps=tuple(draft.gaps),
-        shape=draft.shape,
+        gaps=tuple(template.gaps),
+        shape=template.shape,
         slots=slots,
         draws=EmitterDraws(draw for slot in slots for draw in slot.draws),
     )
