@@ -1,7 +1,7 @@
-"""The ledger: what a run was meant to be, and every fault in it, as JSON lines to hold a consumer's results against.
+"""Writes the ledger of a run: its intended chains and all faults, as JSON lines to compare a consumer's results with.
 
-The first line is the run, the last one its totals; between them there is a line for each chain, once it has ended, one
-for each fault, and one for each text that was still held back when the run was cut off, and never came.
+The first record is the run, the last one its totals; between them there is one for each chain, after it has ended, one
+for each fault, and one for each line that was held back when the run was cut off, and was never sent.
 """
 
 from __future__ import annotations
@@ -39,18 +39,15 @@ from eventbus.chains.rendering.lines import (
 from eventbus.chains.rendering.render import ID_AT
 from eventbus.chains.table import EventTable
 
-# The ledger's lines about chains, written from columns.
-
-
 TIME_ROW, ID_ROW = np.dtype(f"V{TIMESTAMP_WIDTH + 3}"), np.dtype(f"V{UUID_WIDTH + 3}")
-"""Within quotes, and with a comma."""
+"""With quotes and a comma."""
 
 
 class EventColumns(NamedTuple):
-    """Events as columns, with what is written about them."""
+    """Events as columns, with the texts that are written about them."""
 
     number: Integers
-    """In the clean stream."""
+    """Number in the clean stream."""
     chain: Integers
     step: Integers
     emitter: Integers
@@ -66,7 +63,7 @@ class EventColumns(NamedTuple):
 
     @classmethod
     def of(cls, block: Block, first: int, timestamp_at: Integers) -> EventColumns:
-        """The events of a block, copied.
+        """Copy the events of a block.
 
         Args:
             first: number of the first one in the clean stream.
@@ -97,7 +94,7 @@ class EventColumns(NamedTuple):
         return EventColumns(*columns)
 
     def by_chain(self) -> EventColumns:
-        """The same events by chain, then step."""
+        """The same events, sorted by chain, then step."""
         if not self.chain.size:
             return self
         places = self.chain - self.chain.min()
@@ -113,11 +110,11 @@ class EventColumns(NamedTuple):
 
 
 class ChainRecords(NamedTuple):
-    """Lines about chains, in the order in which these ended."""
+    """Records of chains, in the order in which the chains ended."""
 
     text: Memory
     ends: Integers
-    """Of the lines in the text."""
+    """Of the records in the text."""
     numbers: Integers
     """Of the chains' last events in the clean stream."""
 
@@ -128,7 +125,7 @@ class ChainRecords(NamedTuple):
 
 
 class ChainRecordWriter:
-    """Writes lines about chains.
+    """Writes records of chains from columns.
 
     Args:
         places: of the emitters of a plan.
@@ -147,10 +144,10 @@ class ChainRecordWriter:
         self._states = KnownTexts([orjson.dumps(place.state) + b"," for place in places])
 
     def written(self, events: EventColumns) -> ChainRecords:
-        """The lines.
+        """The records of chains.
 
         Args:
-            events: by chain, then step; all that there are of these chains.
+            events: all events of these chains, by chain, then step.
         """
         begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
         if not begins.size:
@@ -179,8 +176,8 @@ class ChainRecordWriter:
         return ChainRecords(text, ends, numbers.take(order))
 
     def _outcome(self, events: EventColumns, begins: Integers, counts: Integers) -> Integers:
-        """How each chain ended, whatever came of those that it caused: 0 if it was cut off, 1 if it has no outcome,
-        else 2 + the emitter of the outcome."""
+        """How each chain ended, regardless of the chains it caused: 0 if it was cut off, 1 if it was abandoned,
+        otherwise 2 + the emitter of the outcome."""
         chain = self._chain.take(events.emitter)
         told = self._has_outcome.take(events.emitter) & (chain == chain.take(begins).repeat(counts))
         rows = np.where(told, np.arange(told.size), told.size)
@@ -190,7 +187,7 @@ class ChainRecordWriter:
 
 
 def _listed(rows: Rows, row: np.dtype[np.void]) -> Rows:
-    """Texts in quotes, with a comma behind each."""
+    """The texts, quoted and each followed by a comma."""
     width = rows.dtype.itemsize
     wide = np.empty(rows.size, row)
     memory = wide.view(np.uint8).reshape(-1, width + 3)
@@ -201,10 +198,10 @@ def _listed(rows: Rows, row: np.dtype[np.void]) -> Rows:
 
 
 FORMAT = 1
-TOGETHER = 4096
-"""Events whose chains and faults are written together at least."""
+MIN_FLUSH = 4096
+"""Events that are collected before their chains and faults are written."""
 ID = slice(ID_AT, ID_AT + UUID_WIDTH)
-"""Where an event's line has its id."""
+"""The id in an event's line."""
 
 Struck = tuple[int, int, int, bytes, bytes, bytes]
 """Number in the clean stream, emitter, index of the chain, line, correlation id and details."""
@@ -216,7 +213,7 @@ class Ledger:
     Args:
         file: where to.
         places: of the emitters of the run's plan.
-        run: what makes the run repeatable: seed, start, …
+        run: seed, start and faults of the run.
     """
 
     def __init__(self, file: BinaryIO, places: Sequence[EmitterInfo], run: Mapping[str, Any]) -> None:
@@ -231,21 +228,21 @@ class Ledger:
             )
             for place in places
         ]
-        #: Events that came since the last chains were written.
+        #: Events added since the last flush.
         self._noted: list[EventColumns] = []
-        #: Before these, those of chains that have not ended.
+        #: Earlier events, of chains that have not ended.
         self._open = EventColumns.none()
         self._faults: list[tuple[int, bytes]] = []
         self._write("run", {"format": FORMAT, **run})
 
     def add(self, block: Block) -> None:
-        """Take note of the events of a block before any fault."""
+        """Add the events of a block as they are without faults."""
         if len(block):
             self._noted.append(EventColumns.of(block, self.events, self._timestamp_at))
             self.events += len(block)
 
     def faults(self, kind: str, struck: Iterable[Struck]) -> None:
-        """Take note of events that a kind of fault struck."""
+        """Add events that a kind of fault struck."""
         begin = b'{"record":"fault","fault":"%b","chain":' % kind.encode()
         for number, emitter, chain, line, key, details in struck:
             name, event_type = self._named[emitter]
@@ -253,23 +250,22 @@ class Ledger:
             self._faults.append((number, text))
 
     def flush(self) -> None:
-        """Write what was noted, if it is much: in the order of the clean stream, a chain before the faults of its last
-        event."""
-        if sum(len(part.chain) for part in self._noted) >= TOGETHER:
+        """Write what was added, if it is enough; in clean stream order, chains before their last event's fault."""
+        if sum(len(part.chain) for part in self._noted) >= MIN_FLUSH:
             self._flush()
 
     def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[bytes]) -> None:
-        """Write what is still open (of a run that was cut off), and the totals.
+        """Write the chains that have not ended (of a run that was cut off), and the totals.
 
         Args:
-            lines: how many were written to the stream.
+            lines: how many were sent.
             faults: how many events each kind struck.
-            unsent: events that were held back and never came, or not again.
+            unsent: lines that were held back and never sent.
         """
         self._flush()
         self._write_out(self._chapters.written(self._open))
-        for one in unsent:
-            self._write("unsent", {"event_id": one[ID].decode()})
+        for line in unsent:
+            self._write("unsent", {"event_id": line[ID].decode()})
         counts = {kind: faults[kind] for kind in FAULT_KINDS if kind in faults}
         totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": counts}
         self._write("totals", totals)
@@ -283,7 +279,7 @@ class Ledger:
         self._write_out(self._chapters.written(events.take(np.flatnonzero(over))))
 
     def _write_out(self, chapters: ChainRecords) -> None:
-        """Write lines about chains, with the faults between them."""
+        """Write records of chains, with those of faults between them."""
         faults, text = sorted(self._faults), chapters.text.data
         behind = chapters.numbers.searchsorted([number for number, _ in faults], side="right")
         places = np.append(0, chapters.ends).take(behind).tolist()

@@ -1,4 +1,4 @@
-"""What a verification found."""
+"""The report of a verification: checks and their findings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 BY_LINE = "line {:,}".format
-"""Where a line of a file is."""
+"""The place of a line in a file."""
 
 
 class Finding(NamedTuple):
-    """Something that is not as it should be."""
+    """A deviation from what a check expects."""
 
     fault: str | None
     """The kind of fault that looks like this; None: no fault does."""
@@ -31,7 +31,7 @@ class Check:
     rule: str
     """What has to hold."""
     tested: int
-    """Of how many things it was looked at; 0: there were none, or too few to say."""
+    """How many things were tested; 0: none, or too few for a result."""
     findings: Sequence[Finding]
 
     @property
@@ -48,9 +48,9 @@ class Report:
     chains: int
     checks: Sequence[Check]
     ledger: Mapping[str, tuple[int, int]] | None = field(default=None)
-    """For each kind of fault in the ledger: how many, and how many of them were found; None: no ledger."""
+    """By kind of fault: how many are in the ledger, and how many of those were found. None: there is no ledger."""
     place: Callable[[int], str | None] = BY_LINE
-    """Where a line is; None: nowhere that has a name."""
+    """Describes where a line is. None: it has no name."""
 
     @property
     def passed(self) -> bool:
@@ -64,11 +64,11 @@ class Report:
         return Counter(finding.fault for check in self.checks for finding in check.findings if finding.fault)
 
     def place_of(self, finding: Finding) -> str | None:
-        """Where it is, for a person: `line 12`, `omninode.agent[3]@1234`; None: nowhere."""
+        """For display: `line 12`, `omninode.agent[3]@1234`; None if it has no place."""
         return None if finding.line is None else self.place(finding.line)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in JSON's types."""
+        """In JSON's types."""
         return {
             "passed": self.passed,
             "lines": self.lines,

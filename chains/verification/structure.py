@@ -14,7 +14,7 @@ from eventbus.chains.verification.streams import TOLERANCE, EventSummary, id_tim
 from eventbus.chains.verification.traces import Trace
 
 REORDERED = FAULT_KINDS["reorder"].bounds[1]
-"""Places by which an event may come late and still look reordered."""
+"""Later events that may precede an event which looks reordered rather than late."""
 
 
 def checks(
@@ -53,7 +53,7 @@ def _identity(events: Sequence[EventSummary], first: Mapping[str, EventSummary])
 
 
 def _order(events: Collection[EventSummary], wrong: Collection[str]) -> Iterator[Finding]:
-    """Events whose time is wrong are not judged by it."""
+    """Events with a wrong timestamp are skipped."""
     times: list[int] = []  # of those in order: never falls
     for event in events:
         if event.event_id in wrong:
@@ -91,28 +91,30 @@ def _causality(first: Mapping[str, EventSummary], traces: Sequence[Trace], catal
 
 
 def _broken(trace: Trace, first: Mapping[str, EventSummary]) -> Iterator[Finding]:
-    """The events of a chain that hang on nothing, or on something else."""
+    """Events of a trace without a cause in it."""
     rooted: set[str] = set()
     for event in trace.events:
-        known, cause = event.event_id, event.causation_id
+        event_id, cause = event.event_id, event.causation_id
         if cause is None:
-            if known != event.correlation_id:
-                yield Finding(None, event.line, (known, event.correlation_id), f"{known} is a second root of its chain")
-            rooted.add(known)
+            if event_id != event.correlation_id:
+                yield Finding(
+                    None, event.line, (event_id, event.correlation_id), f"{event_id} is a second root of its chain"
+                )
+            rooted.add(event_id)
         elif cause not in first:
             fault = "orphan-causation" if trace.walks else None  # else the check of paths says what is missing
-            yield Finding(fault, event.line, (known, cause), f"{known} has a cause that is not here: {cause}")
-            rooted.add(known)
+            yield Finding(fault, event.line, (event_id, cause), f"{event_id} has a cause that is not here: {cause}")
+            rooted.add(event_id)
         elif first[cause].correlation_id != event.correlation_id:
-            yield Finding(None, event.line, (known, cause), f"{known} has a cause in another chain: {cause}")
-            rooted.add(known)
+            yield Finding(None, event.line, (event_id, cause), f"{event_id} has a cause in another chain: {cause}")
+            rooted.add(event_id)
     yield from _loops(trace, rooted)
 
 
 def _loops(trace: Trace, rooted: set[str]) -> Iterator[Finding]:
     waiting = [event for event in trace.events if event.event_id not in rooted]
-    while found := [event for event in waiting if event.causation_id in rooted]:
-        rooted |= {event.event_id for event in found}
+    while reached := [event for event in waiting if event.causation_id in rooted]:
+        rooted |= {event.event_id for event in reached}
         waiting = [event for event in waiting if event.event_id not in rooted]
     for event in waiting:
         yield Finding(None, event.line, (event.event_id,), f"{event.event_id} is among its own causes")
@@ -144,9 +146,9 @@ def _paths(traces: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
 
 
 def _difference(trace: Trace, catalog: Catalog) -> tuple[str | None, str]:
-    """How a chain differs from the nearest way of the catalog, and the fault that this looks like."""
+    """The fault that a trace looks like, and how it differs from the nearest walk of the catalog."""
     names = {name for event_type in trace.types if (name := catalog.conformance.classify(event_type)[0])}
-    caused = {name for one in names for name in catalog.chain(one).caused}
+    caused = {name for parent in names for name in catalog.chain(parent).caused}
     if len(names - caused) != 1:
         return None, f"no chain of the catalog has {', '.join(trace.types)}"
     foreign = {event_type for name in caused for event_type in types_of(catalog.chain(name))}
