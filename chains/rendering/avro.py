@@ -43,7 +43,7 @@ def avro_value(shape: Shape, value: Any) -> bytes:
         case Scalar(kind):
             return ENCODERS[kind](value)
         case Array(item):
-            items = b"".join(avro_value(item, one) for one in value)
+            items = b"".join(avro_value(item, element) for element in value)
             return (avro_long(len(value)) + items if value else b"") + avro_long(0)
         case Struct(members):
             return b"".join(avro_member(member, value.get(member.name)) for member in members)

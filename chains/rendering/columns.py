@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from eventbus.chains.randomness import Integers, Words, draw, purpose
 from eventbus.chains.table import EventTable
@@ -174,6 +175,20 @@ def _digits(numbers: Words, width: int) -> npt.NDArray[np.uint8]:
         digits[:, place] = (numbers >> np.uint64(7 * place)) & np.uint64(0x7F)
     return digits
 
+
+# Numbers as JSON.
+
+
+def json_numbers(numbers: npt.NDArray[Any]) -> tuple[Memory, Integers, Integers]:
+    """The JSON texts of an array of numbers, encoded at once: their memory, where each starts, and its length."""
+    text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+    memory = np.frombuffer(text, np.uint8)
+    commas = np.flatnonzero(memory == ord(","))
+    starts = np.concatenate(([1], commas + 1))
+    return memory, starts, np.append(commas, len(text) - 1) - starts
+
+
+# Ids of events.
 
 ID_PURPOSE = purpose("id")
 

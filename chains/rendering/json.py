@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.chains.rendering.columns import windows
+from eventbus.chains.rendering.columns import json_numbers, windows
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder
 from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
 from eventbus.errors import InvalidEvent
@@ -37,11 +37,7 @@ class JsonValueEncoder:
         return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
 
     def column(self, numbers: Any) -> TextColumn:
-        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
-        memory = np.frombuffer(text, np.uint8)
-        commas = np.flatnonzero(memory == ord(","))
-        starts = np.concatenate(([1], commas + 1))
-        lengths = np.concatenate((commas, [len(text) - 1])) - starts
+        memory, starts, lengths = json_numbers(numbers)
         width = int(lengths.max())
         padded = np.concatenate((memory, np.zeros(width, np.uint8)))
         return TextColumn(windows(padded, np.dtype(f"V{width}")), starts, lengths)

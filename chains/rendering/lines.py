@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import orjson
 
 from eventbus.chains.randomness import Integers
-from eventbus.chains.rendering.columns import Memory, Rows, windows
+from eventbus.chains.rendering.columns import Memory, Rows, json_numbers, windows
 
 
 class LinePart(Protocol):
@@ -52,8 +51,8 @@ class KnownTexts:
         """Write the text of each index at a place."""
         lengths = self.lengths.take(index)
         for rows in self._rows:
-            here = np.flatnonzero(lengths == rows.dtype.itemsize)
-            windows(memory, rows.dtype)[at.take(here)] = rows.take(index.take(here))
+            rows_of_width = np.flatnonzero(lengths == rows.dtype.itemsize)
+            windows(memory, rows.dtype)[at.take(rows_of_width)] = rows.take(index.take(rows_of_width))
 
 
 def _exact(texts: Sequence[bytes], width: int) -> Rows:
@@ -88,16 +87,13 @@ class NumberText:
     """A number in each line."""
 
     def __init__(self, numbers: Integers) -> None:
-        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
-        self._memory = np.frombuffer(text, np.uint8)
-        commas = np.flatnonzero(self._memory == ord(","))
-        self._starts = np.concatenate(([1], commas + 1))[: numbers.size]
-        self.lengths = np.append(commas, len(text) - 1)[: numbers.size] - self._starts
+        self._memory, starts, lengths = json_numbers(numbers)
+        self._starts, self.lengths = starts[: numbers.size], lengths[: numbers.size]
 
     def write(self, memory: Memory, at: Integers) -> None:
         for width in np.unique(self.lengths).tolist():
-            here, row = np.flatnonzero(self.lengths == width), np.dtype(f"V{width}")
-            windows(memory, row)[at.take(here)] = windows(self._memory, row)[self._starts.take(here)]
+            lines, row = np.flatnonzero(self.lengths == width), np.dtype(f"V{width}")
+            windows(memory, row)[at.take(lines)] = windows(self._memory, row)[self._starts.take(lines)]
 
 
 class OptionalRow:

@@ -66,7 +66,7 @@ def protobuf_field(number: int, shape: Shape, value: Any) -> bytes:
         case Array(Scalar(kind)) if WIRE_TYPES[kind] != DELIMITED:
             return tag(number, DELIMITED) + delimited(b"".join(map(ENCODERS[kind], value)))
         case Array(item):
-            return b"".join(protobuf_field(number, item, one) for one in value)
+            return b"".join(protobuf_field(number, item, element) for element in value)
         case Struct(members):
             fields = (protobuf_field(n, member.shape, value.get(member.name)) for n, member in enumerate(members, 1))
             return tag(number, DELIMITED) + delimited(b"".join(fields))

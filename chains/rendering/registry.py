@@ -80,9 +80,9 @@ def subjects_of(catalog: Catalog, topic_strategy: TopicStrategy, strategy: Subje
             yield Subject(f"{topic}-value", message(catalog, types), types)
         return
     for name in emitted:
-        one = message(catalog, [name])
+        schema = message(catalog, [name])
         prefix = f"{topic_of(name)}-" if strategy == "topic-record" else ""
-        yield Subject(f"{prefix}{one.full_name}", one, (name,))
+        yield Subject(f"{prefix}{schema.full_name}", schema, (name,))
 
 
 def _emitted(catalog: Catalog) -> Collection[str]:
