@@ -2,7 +2,7 @@
 
 from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, analytics_body
 from eventbus.chains.sinks.fanout import Channel, FanOut
-from eventbus.chains.sinks.http import HttpSink, Retry
+from eventbus.chains.sinks.http import HttpSink, RetryPolicy
 from eventbus.chains.sinks.local import BusSink, JsonlSink, StdoutSink
 from eventbus.chains.sinks.sink import DeadLetters, Sink, SinkStatistics
 
@@ -15,7 +15,7 @@ __all__ = [
     "JsonDialect",
     "JsonlSink",
     "OpenPanelDialect",
-    "Retry",
+    "RetryPolicy",
     "Sink",
     "SinkStatistics",
     "StdoutSink",

@@ -26,7 +26,7 @@ TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
+class RetryPolicy:
     """Exponential back-off with full jitter: each wait is uniform between 0 and a bound that doubles.
 
     So clients that failed together do not retry together (Brooker, "Exponential backoff and jitter", 2015).
@@ -110,7 +110,7 @@ class HttpSink(CountingSink):
         name: str | None = None,
         dead_letters: DeadLetters | None = None,
         connections: int = 8,
-        retry: Retry = Retry(),
+        retry: RetryPolicy = RetryPolicy(),
         timeout: float = 10.0,
         clock: AsyncClock | None = None,
         random: Random | None = None,

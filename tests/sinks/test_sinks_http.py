@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks import DeadLetters, HttpSink, JsonDialect, Retry, SinkStatistics, analytics_body
+from eventbus.chains.sinks import DeadLetters, HttpSink, JsonDialect, RetryPolicy, SinkStatistics, analytics_body
 from eventbus.chains.sinks.http import retry_after
 from eventbus.record import ProducerRecord
 from tests.sinks.conftest import Server, after, events, records, says
@@ -112,7 +112,7 @@ async def test_what_is_final_is_not_tried_again(server: Server, tmp_path: Path, 
 async def test_attempts_end(server: Server, clock: ManualClock) -> None:
     """After the last attempt an event without a place for dead letters has failed, and the account says why."""
     server.replies = [says(503, "closed")] * 9
-    sink = HttpSink(server.url, JsonDialect(), retry=Retry(attempts=4), clock=clock)
+    sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=4), clock=clock)
     statistics = await send(sink, records(1)[:1])
     assert len(server.bodies) == 4
     assert (statistics.written, statistics.failed, statistics.retried) == (0, 1, 3)
@@ -123,7 +123,7 @@ async def test_back_off_doubles_with_full_jitter(server: Server, clock: ManualCl
     """The waits are those that the random numbers give, each below twice the bound before it."""
     server.replies = [says(500)] * 4
     begin = clock.now
-    retry = Retry(attempts=5, first=1.0, longest=3.0)
+    retry = RetryPolicy(attempts=5, first=1.0, longest=3.0)
     await send(HttpSink(server.url, JsonDialect(), retry=retry, clock=clock, random=Random(5)), records(1)[:1])
     draws = Random(5)
     expected = sum(draws.random() * bound for bound in (1.0, 2.0, 3.0, 3.0))
@@ -133,7 +133,7 @@ async def test_back_off_doubles_with_full_jitter(server: Server, clock: ManualCl
 @given(st.integers(1, 50), st.floats(0, 1), st.none() | st.floats(0, 300))
 def test_a_wait_keeps_its_bounds(attempt: int, draw: float, asked: float | None) -> None:
     """A wait is no shorter than the server asks, no longer than that and the bound, and there are only so many."""
-    retry = Retry(attempts=10)
+    retry = RetryPolicy(attempts=10)
     wait = retry.wait(attempt, asked, draw)
     assert (wait is None) == (attempt >= 10)
     if wait is not None:
@@ -190,7 +190,7 @@ async def test_nobody_there_is_tried_again_then_given_up(clock: ManualClock, unu
 
 async def test_a_server_that_is_down_is_left_alone_for_a_while(server: Server, clock: ManualClock) -> None:
     """Once all attempts at it have failed, a server gets nothing for a while; then one attempt, and all again."""
-    retry = Retry(attempts=3, longest=30.0)
+    retry = RetryPolicy(attempts=3, longest=30.0)
     server.replies = [says(503)] * 4
     sink = HttpSink(server.url, JsonDialect(), retry=retry, connections=1, clock=clock)
     sent = records(3)
@@ -211,7 +211,7 @@ async def test_a_server_that_is_down_is_left_alone_for_a_while(server: Server, c
 async def test_an_event_that_the_server_trips_over_does_not_stop_the_others(server: Server, clock: ManualClock) -> None:
     """A 500 to the end is about one request: the next is sent as usual."""
     server.replies = [says(500)] * 3
-    sink = HttpSink(server.url, JsonDialect(), retry=Retry(attempts=3), connections=1, clock=clock)
+    sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=3), connections=1, clock=clock)
     statistics = await send(sink, records(3)[:3])
     assert (statistics.failed, statistics.written) == (1, 2)
 
@@ -225,7 +225,7 @@ async def test_a_server_that_is_silent_is_given_up(server: Server, clock: Manual
         return web.Response()
 
     server.replies = [silent]
-    sink = HttpSink(server.url, JsonDialect(), retry=Retry(attempts=1), timeout=0.05, clock=clock)
+    sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=1), timeout=0.05, clock=clock)
     statistics = await send(sink, records(1)[:1])
     never.set()
     assert (statistics.failed, statistics.last_error) == (1, "no response within 0.05 s (attempt 1)")

@@ -134,7 +134,7 @@ class SinkOptions:
         return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers), cloudevents=form != "json")
 
     def _http_sink(self, url: str, dialect: Dialect, name: str, dead_letters: DeadLetters) -> HttpSink:
-        from eventbus.chains.sinks import HttpSink, Retry
+        from eventbus.chains.sinks import HttpSink, RetryPolicy
 
         return HttpSink(
             url,
@@ -142,7 +142,7 @@ class SinkOptions:
             name=name,
             dead_letters=dead_letters,
             connections=self.http_connections,
-            retry=Retry(attempts=self.http_attempts),
+            retry=RetryPolicy(attempts=self.http_attempts),
             timeout=self.http_timeout,
         )
 
