@@ -54,14 +54,6 @@ def figures_table(*columns: str) -> Table:
     return table
 
 
-def text_table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """A table with text on the left, except in the columns `right`."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
-    return table
-
-
 def chain_table(rows: Iterable[ChainRow], *columns: str) -> Table:
     """Counts and durations of chains; failed chains are highlighted.
 

@@ -44,3 +44,21 @@ def test_a_full_disk_is_no_bug() -> None:
     assert failure(OSError(errno.ENOSPC, "No space left on device")) is not None
     assert failure(BrokenPipeError(errno.EPIPE, "Broken pipe")) is None
     assert failure(ValueError("bug")) is None
+
+
+def test_the_worker_reads_the_catalog_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`EVENTBUS_CATALOG` holds for `process` as for the Faust worker: a missing file ends it before it connects."""
+    monkeypatch.setenv("EVENTBUS_CATALOG", "no/such/catalog.yaml, other.yaml")
+    result = CliRunner().invoke(cli, ["process"])
+    assert result.exit_code == 2
+    assert "no/such/catalog.yaml" in result.stderr
+
+
+def test_mistakes_in_the_environment_name_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong values are wrong usage."""
+    monkeypatch.setenv("EVENTBUS_PORT", "http")
+    monkeypatch.setenv("EVENTBUS_PIPELINES", "0")
+    result = CliRunner().invoke(cli, ["stats"])
+    assert result.exit_code == 2
+    assert "EVENTBUS_PORT: " in result.stderr
+    assert "EVENTBUS_PIPELINES: " in result.stderr
