@@ -68,7 +68,7 @@ class FixedValue(Source):
 
 @dataclass(frozen=True, slots=True)
 class Choices(Source):
-    """One of some values, drawn anew for each event; a value that is join_names twice is drawn twice as often."""
+    """One of some values, drawn anew for each event; a value listed twice is drawn twice as often."""
 
     choices: tuple[Any, ...]
 

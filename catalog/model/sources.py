@@ -111,7 +111,7 @@ class Source:
         return ({} if low is None else {"minimum": low}) | ({} if high is None else {"maximum": high})
 
     def example(self, type: FieldType) -> Any:
-        """A value, where none is join_names; None: any value of the type will do."""
+        """An example value where no values are listed; None if any value of the type will do."""
         return None
 
     def describe(self) -> str:
