@@ -43,8 +43,8 @@ def test_the_exported_schema_is_that_of_the_file(tmp_path: Path) -> None:
     with out.open("rb") as file:
         written = fastavro.reader(file).metadata["avro.schema"]
     assert orjson.loads(run("catalog", "export", "--format", "avro").stdout) == orjson.loads(written)
-    one = run("catalog", "export", "--format", "avro", "--type", "omninode.agent.execution.failed.v1")
-    assert orjson.loads(one.stdout)["name"] == "ExecutionFailedV1"
+    exported = run("catalog", "export", "--format", "avro", "--type", "omninode.agent.execution.failed.v1")
+    assert orjson.loads(exported.stdout)["name"] == "ExecutionFailedV1"
 
 
 def test_a_protobuf_file(tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_a_protobuf_file(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert run("catalog", "export", "--format", "protobuf", "--out", str(schema)).exit_code == 0
     parse = message_classes(schema.read_text())["Event"].FromString
-    assert [parse(one).event_id for one in split(out.read_bytes())] == plain_ids("--chains", "30", "--seed", "7")
+    assert [parse(message).event_id for message in split(out.read_bytes())] == plain_ids(
+        "--chains", "30", "--seed", "7"
+    )
 
 
 @pytest.mark.parametrize("form", ["avro", "protobuf"])

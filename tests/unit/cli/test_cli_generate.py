@@ -50,7 +50,7 @@ def test_seed_start_and_rate_are_the_generators() -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1m30s", 90), ("0.5m", 30), ("500ms", 0.5)])
 def test_duration(text: str, seconds: float) -> None:
     """A duration has units, and bounds the beginnings of chains in virtual time."""
-    roots = sum(1 for one in ChainGenerator().events(duration=seconds) if one.causation_id is None)
+    roots = sum(event.causation_id is None for event in ChainGenerator().events(duration=seconds))
     assert f"of {roots} chains" in generate("--duration", text).stderr
 
 

@@ -24,8 +24,8 @@ def eventbus(*arguments: str) -> Result:
 def figures(*arguments: str) -> dict[str, object]:
     result = eventbus("stream", *RUN, *arguments, "--json")
     assert result.exit_code == 0, result.output
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
+    account: dict[str, object] = json.loads(result.stdout)
+    return account
 
 
 def test_the_hash_does_not_depend_on_speed_or_sink(tmp_path: Path) -> None:

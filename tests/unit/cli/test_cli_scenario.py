@@ -65,26 +65,26 @@ def test_generate_does_what_the_scenario_says(mine: str) -> None:
 )
 def test_options_win_over_the_scenario(mine: str, options: list[str], settings: dict[str, float]) -> None:
     """What is on the command line counts, the default of an option does not."""
-    found = run("generate", "--scenario", mine, "--set", "faults=[]", *options)
-    assert found.exit_code == 0, found.stderr
-    assert found.stdout == made(**settings)
+    result = run("generate", "--scenario", mine, "--set", "faults=[]", *options)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == made(**settings)
 
 
 def test_chains_and_faults_on_the_command_line_take_the_place_of_the_scenarios(mine: str) -> None:
     """Another chain, and another fault at another rate."""
-    found = run("generate", "--scenario", mine, "--chain", "database-query", "--fault", "drop=0")
-    assert found.exit_code == 0, found.stderr
-    kinds = {json.loads(line)["event_type"].split(".")[1] for line in found.stdout.splitlines()}
+    result = run("generate", "--scenario", mine, "--chain", "database-query", "--fault", "drop=0")
+    assert result.exit_code == 0, result.stderr
+    kinds = {json.loads(line)["event_type"].split(".")[1] for line in result.stdout.splitlines()}
     assert kinds == {"database"}
-    assert len(found.stdout.splitlines()) % 2 == 0
+    assert len(result.stdout.splitlines()) % 2 == 0
 
 
 def test_a_window_lies_in_the_run_of_the_scenario(mine: str) -> None:
     """Which ends when the scenario does, whatever the window is."""
     window = ("--from", "2026-01-01T00:00:10", "--until", "2026-01-01T01:00")
-    found = run("generate", "--scenario", mine, "--set", "faults=[]", *window)
+    result = run("generate", "--scenario", mine, "--set", "faults=[]", *window)
     since = [line for line in made().splitlines() if json.loads(line)["timestamp"] >= "2026-01-01T00:00:10"]
-    assert found.stdout.splitlines() == since
+    assert result.stdout.splitlines() == since
 
 
 def test_verify_and_explain_know_the_scenario(mine: str, tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ def test_a_catalog_on_top_gives_the_scenario_its_chains(tmp_path: Path) -> None:
     )
     scenario = tmp_path / "mine.yaml"
     scenario.write_text("chains: {mine: 1}\n")
-    found = run("generate", "--scenario", str(scenario), "--catalog", str(more), "--chains", "4")
-    assert len(found.stdout.splitlines()) == 8, found.stderr
+    result = run("generate", "--scenario", str(scenario), "--catalog", str(more), "--chains", "4")
+    assert len(result.stdout.splitlines()) == 8, result.stderr
     assert "unknown chain 'mine'" in run("generate", "--scenario", str(scenario)).stderr
 
 
@@ -128,9 +128,9 @@ def test_a_catalog_on_top_gives_the_scenario_its_chains(tmp_path: Path) -> None:
 )
 def test_wrong_usage(arguments: tuple[str, ...], problem: str) -> None:
     """One clear sentence, and exit code 2."""
-    found = run("generate", *arguments)
-    assert found.exit_code == 2
-    assert problem in found.stderr
+    result = run("generate", *arguments)
+    assert result.exit_code == 2
+    assert problem in result.stderr
 
 
 def test_scenarios_are_listed_checked_and_shown(mine: str, tmp_path: Path) -> None:

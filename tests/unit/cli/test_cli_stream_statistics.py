@@ -97,9 +97,9 @@ def test_rates_have_a_readable_unit(per_second: float, target: float | None, tex
 def test_the_breakdown_is_complete(counts: list[int]) -> None:
     """However many types there are, the lines are few and their counts add up."""
     types = {f"type-{number}": count for number, count in enumerate(sorted(counts, reverse=True))}
-    found = list(type_lines(types))
-    assert len(found) <= 9
-    assert sum(int(line.split("%")[1].split()[0].replace(",", "")) for line in found) == sum(counts)
+    lines = list(type_lines(types))
+    assert len(lines) <= 9
+    assert sum(int(line.split("%")[1].split()[0].replace(",", "")) for line in lines) == sum(counts)
 
 
 def test_tables_are_aligned() -> None:

@@ -44,23 +44,23 @@ def test_workers_change_no_byte() -> None:
 
 def test_a_window_of_an_endless_run() -> None:
     """With `--until` no other bound is needed."""
-    found = events("--from", "2026-01-01T00:00:10Z", "--until", "2026-01-01T00:00:12Z", "--seed", "7")
+    window = events("--from", "2026-01-01T00:00:10Z", "--until", "2026-01-01T00:00:12Z", "--seed", "7")
     whole = [event for event in ChainGenerator(seed=7).events(duration=12) if at(10) <= event.timestamp < at(12)]
-    assert found == whole != []
+    assert window == whole != []
 
 
 def test_a_window_of_a_run_that_ends() -> None:
     """The bounds of the run hold in the window."""
-    found = events("--chains", "100", "--from", "2026-01-01T00:00:05")
-    assert found == [event for event in ChainGenerator().events(chains=100) if event.timestamp >= at(5)] != []
+    window = events("--chains", "100", "--from", "2026-01-01T00:00:05")
+    assert window == [event for event in ChainGenerator().events(chains=100) if event.timestamp >= at(5)] != []
 
 
 def test_one_chain_of_a_run() -> None:
     """`--index` gives the events that the run has of this chain, and no others."""
-    found = events("--index", "77", "--seed", "7", "--rate", "100")
+    window = events("--index", "77", "--seed", "7", "--rate", "100")
     whole = list(ChainGenerator(seed=7, rate=100).events(chains=100))
     root = [event for event in whole if event.causation_id is None][77]
-    assert found == [event for event in whole if event.correlation_id == root.event_id]
+    assert window == [event for event in whole if event.correlation_id == root.event_id]
 
 
 @pytest.mark.parametrize(
@@ -138,17 +138,17 @@ class TestExplain:
         whole = list(generator.events(chains=60))
         roots = [event.event_id for event in whole if event.causation_id is None]
         for event in whole:
-            found = generator.explain(event.event_id)
-            path = [step.event for step in found.path]
-            assert roots[found.index] == event.correlation_id
+            explanation = generator.explain(event.event_id)
+            path = [step.event for step in explanation.path]
+            assert roots[explanation.index] == event.correlation_id
             assert path == [other for other in whole if other.correlation_id == event.correlation_id]
-            assert path[found.step] == event
-            chain = generator.catalog.chains[found.chain]
-            assert [chain.states[step.state].emits for step in found.path] == [one.event_type for one in path]
+            assert path[explanation.step] == event
+            chain = generator.catalog.chains[explanation.chain]
+            assert [chain.states[step.state].emits for step in explanation.path] == [event.event_type for event in path]
             times = {one.event_id: one.timestamp for one in path}
             assert all(
                 step.delay == step.event.timestamp - times[step.event.causation_id or step.event.event_id]
-                for step in found.path
+                for step in explanation.path
             )
 
     def test_it_is_shown(self) -> None:
