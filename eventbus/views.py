@@ -47,8 +47,8 @@ class ChainTreeNode:
         }
 
 
-class StoredChain(Protocol):
-    """A chain in the store: its aggregate row and all its events."""
+class ChainView(Protocol):
+    """What views need of a stored chain: its aggregate row and all its events."""
 
     @property
     def correlation_id(self) -> str: ...
@@ -80,7 +80,7 @@ class StoredChain(Protocol):
         ...
 
 
-def chain_dict(chain: StoredChain, differences: Sequence[str] = ()) -> dict[str, Any]:
+def chain_dict(chain: ChainView, differences: Sequence[str] = ()) -> dict[str, Any]:
     """A stored chain in its JSON form.
 
     Args:
@@ -131,13 +131,13 @@ def chain_tree(events: Sequence[Event]) -> list[ChainTreeNode]:
     return roots
 
 
-def explain(chain: StoredChain) -> str:
+def explain(chain: ChainView) -> str:
     """What happened, in a few sentences."""
     sentences = [_outcome_sentence(chain), _failure_sentence(chain), VERDICT_SENTENCES.get(chain.verdict or "", "")]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _outcome_sentence(chain: StoredChain) -> str:
+def _outcome_sentence(chain: ChainView) -> str:
     name, count = chain.chain or "A chain of no known kind", _plural(len(chain.events), "event")
     if chain.outcome is None:
         return f"{name} is in flight: {count} so far{_last(chain.events)}."
@@ -148,7 +148,7 @@ def _outcome_sentence(chain: StoredChain) -> str:
     return f"{sentence} with {count}."
 
 
-def _failure_sentence(chain: StoredChain) -> str:
+def _failure_sentence(chain: ChainView) -> str:
     if chain.outcome != "failed" or not chain.events:
         return ""
     for event in reversed(chain.events):  # the last event may belong to another branch or to a caused chain
@@ -172,7 +172,7 @@ def _longest_wait(events: Sequence[Event]) -> ChainTreeNode | None:
     return max(waits, key=lambda node: node.gap_ms or 0.0, default=None)
 
 
-def duration_ms(chain: StoredChain) -> float | None:
+def duration_ms(chain: ChainView) -> float | None:
     """Milliseconds from the request to the end; None while the chain is in flight."""
     if chain.requested_at is None or chain.ended_at is None:
         return None

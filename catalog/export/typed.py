@@ -38,11 +38,11 @@ class Array:
 class Struct:
     """An object."""
 
-    members: tuple[Member, ...]
+    members: tuple[StructField, ...]
 
 
 @dataclass(frozen=True)
-class Member:
+class StructField:
     """One of an object's values."""
 
     name: str
@@ -88,13 +88,13 @@ def _struct(fields: Sequence[PayloadField]) -> Struct:
     return Struct(tuple(_member(field, symbol) for field, symbol in named))
 
 
-def _member(field: PayloadField, symbol: str) -> Member:
+def _member(field: PayloadField, symbol: str) -> StructField:
     if field.fields is not None:
-        return Member(field.name, symbol, _struct(field.fields), not field.required, field.description)
+        return StructField(field.name, symbol, _struct(field.fields), not field.required, field.description)
     listed = field.source.accepted or field.allowed or ()
     values = [value for value in listed if value is not None]
     optional = not field.required or len(values) < len(listed)
-    return Member(field.name, symbol, _shape(field.type, values), optional, field.description)
+    return StructField(field.name, symbol, _shape(field.type, values), optional, field.description)
 
 
 def _shape(type: FieldType, values: Sequence[Any]) -> Shape:
@@ -128,7 +128,7 @@ def _mapping(values: Sequence[dict[str, Any]]) -> Struct:
     members = []
     for name, symbol in zip(names, symbols(names), strict=True):
         there = [value[name] for value in values if value.get(name) is not None]
-        members.append(Member(name, symbol, _inferred(there), optional=len(there) < len(values)))
+        members.append(StructField(name, symbol, _inferred(there), optional=len(there) < len(values)))
     return Struct(tuple(members))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import indent
 from typing import Any
 
-from eventbus.catalog.export.typed import ENVELOPE, Array, Member, Message, Scalar, ScalarKind, Shape, Struct
+from eventbus.catalog.export.typed import ENVELOPE, Array, Message, Scalar, ScalarKind, Shape, Struct, StructField
 
 # Avro.
 
@@ -63,7 +63,7 @@ def _record(namespace: str, name: str, shape: Struct, doc: str) -> Schema:
     }
 
 
-def _member(namespace: str, member: Member) -> Schema:
+def _member(namespace: str, member: StructField) -> Schema:
     kind = _type(namespace, member.symbol, member.shape)
     doc = member.description
     if member.shape == Scalar("json"):
@@ -146,7 +146,7 @@ def _members(shape: Struct) -> Iterator[str]:
         yield _protobuf_field(label + _protobuf_type(member, member.shape), member.symbol, number, doc)
 
 
-def _protobuf_type(member: Member, shape: Shape) -> str:
+def _protobuf_type(member: StructField, shape: Shape) -> str:
     match shape:
         case Scalar(kind):
             return PROTOBUF_TYPES[kind]
@@ -156,7 +156,7 @@ def _protobuf_type(member: Member, shape: Shape) -> str:
             return object_name(member)
 
 
-def object_name(member: Member) -> str:
+def object_name(member: StructField) -> str:
     """The message of a member that is an object, or a list of them."""
     return f"{member.symbol[0].upper()}{member.symbol[1:]}Object"
 

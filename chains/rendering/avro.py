@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.catalog.export.typed import Array, Member, Message, Scalar, ScalarKind, Shape, Struct
+from eventbus.catalog.export.typed import Array, Message, Scalar, ScalarKind, Shape, Struct, StructField
 from eventbus.catalog.export.typed_text import avro_schema
 from eventbus.chains.rendering.columns import varint, varints, zigzag
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
@@ -49,7 +49,7 @@ def avro_value(shape: Shape, value: Any) -> bytes:
             return b"".join(avro_member(member, value.get(member.name)) for member in members)
 
 
-def avro_member(member: Member, value: Any) -> bytes:
+def avro_member(member: StructField, value: Any) -> bytes:
     """A value of a member that may be null."""
     if not member.optional:
         return avro_value(member.shape, value)
@@ -69,7 +69,7 @@ ENCODERS: dict[ScalarKind, Callable[[Any], bytes]] = {
 class AvroValueEncoder:
     """Values of a member of a record."""
 
-    member: Member
+    member: StructField
 
     def text(self, value: Any) -> bytes:
         return avro_member(self.member, value)
@@ -95,7 +95,7 @@ def avro_record(
     return parts
 
 
-def _member(payload: PayloadCompiler, field: PayloadField, member: Member, path: str) -> list[Segment]:
+def _member(payload: PayloadCompiler, field: PayloadField, member: StructField, path: str) -> list[Segment]:
     there = [THERE] if member.optional else []
     if field.fields is not None and isinstance(member.shape, Struct):
         return [*there, *avro_record(payload, field.fields, member.shape, path)]

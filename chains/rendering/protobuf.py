@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.catalog.export.typed import Array, Member, Message, Scalar, ScalarKind, Shape, Struct
+from eventbus.catalog.export.typed import Array, Message, Scalar, ScalarKind, Shape, Struct, StructField
 from eventbus.catalog.export.typed_text import PAYLOAD
 from eventbus.chains.rendering.columns import varint, varints
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
@@ -77,7 +77,7 @@ class ProtobufFieldEncoder:
     """Values of a field, each with its tag."""
 
     number: int
-    member: Member
+    member: StructField
 
     def text(self, value: Any) -> bytes:
         return protobuf_field(self.number, self.member.shape, value)
@@ -113,7 +113,7 @@ def nested(number: int, parts: list[Segment]) -> list[Segment]:
     return [tag(number, DELIMITED), length_of(parts, varint), *parts]
 
 
-def _field(payload: PayloadCompiler, field: PayloadField, member: Member, number: int, path: str) -> list[Segment]:
+def _field(payload: PayloadCompiler, field: PayloadField, member: StructField, number: int, path: str) -> list[Segment]:
     if field.fields is not None and isinstance(member.shape, Struct):
         return nested(number, protobuf_message(payload, field.fields, member.shape, path))
     placeholder = payload.placeholder(field, path)

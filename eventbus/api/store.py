@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from eventbus.event import Event
-from eventbus.views import StoredChain
+from eventbus.views import ChainView
 
 
 class EventPage(Protocol):
@@ -43,7 +43,7 @@ class Store(Protocol):
         ...
 
     async def event(self, event_id: str) -> Event | None: ...
-    async def chain(self, correlation_id: str) -> StoredChain | None: ...
+    async def chain(self, correlation_id: str) -> ChainView | None: ...
     async def statistics(
         self, since: datetime | None = None, until: datetime | None = None, tenant_id: str | None = None
     ) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[att
 from hypothesis import given, settings
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.export.typed import ENVELOPE, Array, Member, Message, Scalar, Shape, Struct, message
+from eventbus.catalog.export.typed import ENVELOPE, Array, Message, Scalar, Shape, Struct, StructField, message
 from eventbus.catalog.export.typed_text import protobuf_schema
 from eventbus.catalog.model import Tenants
 from eventbus.chains import ChainGenerator
@@ -58,7 +58,7 @@ def _plain(shape: Shape, value: Any) -> Any:
             return {member.symbol: _member(member, value) for member in members}
 
 
-def _member(member: Member, value: Any) -> Any:
+def _member(member: StructField, value: Any) -> Any:
     if member.optional and not isinstance(member.shape, Array) and not value.HasField(member.symbol):
         return None
     return _plain(member.shape, getattr(value, member.symbol))
