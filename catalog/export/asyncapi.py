@@ -1,8 +1,8 @@
-"""Catalog → AsyncAPI 3.1.0: topics as channels, event types as messages, chains as an extension.
+"""Exports a catalog as AsyncAPI 3.1.0: topics as channels, event types as messages, chains as an extension.
 
-The standard has no place for a chain of more than two events with probabilities and delays; so each operation says in
-`x-chain` where its event stands, and `x-chains` at the root has the chains whole. What a catalog file says and neither
-shows is in `x-source` and `x-lists`, so that `catalog init` makes the same catalog of the document again.
+The standard cannot describe chains with probabilities and delays. Each operation names in `x-chain` the states that
+emit its event, and `x-chains` at the root describes the chains. `x-source` and `x-lists` hold the rest, so that
+`catalog init` restores the catalog from the document.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from typing import Any
 
 from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.export.jsonschema import event_schema
-from eventbus.catalog.export.yaml import chain_document as file_form
-from eventbus.catalog.export.yaml import delay_document, state_document
+from eventbus.catalog.export.yaml import chain_document, delay_document, state_document
 from eventbus.catalog.graph.conformance import Role
 from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, PayloadField, State, Transition
 
-# Examples.
-
-
 ROOT_ID = "019b76da-a800-7000-8000-000000000001"
 EFFECT_ID = "019b76da-a87d-7000-8000-000000000002"
-UNKNOWN: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "object": {}, "array": []}
+PLACEHOLDERS: dict[str, Any] = {
+    "string": "text",
+    "integer": 1,
+    "number": 1.0,
+    "boolean": True,
+    "object": {},
+    "array": [],
+}
 
 
 def example_event(event: EventType, *, root: bool) -> dict[str, Any]:
-    """An event in its JSON form: the first event of its chain, or an effect of that one.
+    """An example event: the root of a chain, or an event caused by it.
 
-    Values are the first of their list, so that the examples of one chain fit together.
+    Values are the first of their lists, so that the examples of a chain agree.
     """
     return {
         "event_id": ROOT_ID if root else EFFECT_ID,
@@ -45,7 +48,7 @@ def example_event(event: EventType, *, root: bool) -> dict[str, Any]:
 
 
 def example_payload(event: EventType) -> dict[str, Any]:
-    """A payload that the event type's model accepts."""
+    """An example payload, valid for the event type."""
     return {field.name: _example(field) for field in event.payload}
 
 
@@ -67,7 +70,7 @@ def _example(field: PayloadField) -> Any:
     if field.allowed:
         return field.allowed[0]
     example = field.source.example(field.type)
-    return UNKNOWN[field.type] if example is None else example
+    return PLACEHOLDERS[field.type] if example is None else example
 
 
 VERSION = "3.1.0"
@@ -77,17 +80,18 @@ Document = dict[str, Any]
 
 
 def domain_topic(event_type: str) -> str:
-    """The topic of an event type where every domain has one: `omninode.agent`."""
+    """The topic of an event type, one per domain: `omninode.agent`."""
     return ".".join(event_type.split(".", 2)[:2])
 
 
 def asyncapi(
     catalog: Catalog, *, topic_of: Callable[[str], str] = domain_topic, server: str = "localhost:9092"
 ) -> Document:
-    """The catalog as an AsyncAPI document.
+    """Exports a catalog as an AsyncAPI document.
 
     Args:
-        topic_of: names the topic of an event type; by default each domain has one.
+        catalog: the catalog.
+        topic_of: returns the topic of an event type; by default one per domain.
         server: `host:port` of a broker.
     """
     topics: dict[str, list[EventType]] = {}
@@ -111,7 +115,8 @@ def asyncapi(
             "correlationIds": {"chain": CORRELATION},
         },
         "x-chains": {
-            name: {**chain_extension(chain), "x-source": file_form(chain)} for name, chain in catalog.chains.items()
+            name: {**chain_extension(chain), "x-source": chain_document(chain)}
+            for name, chain in catalog.chains.items()
         },
         "x-lists": {name: list(items) for name, items in catalog.lists.items()},
     }
@@ -163,12 +168,12 @@ def _channel(topic: str, events: list[EventType], catalog: Catalog) -> Document:
 
 
 def _operations(topic: str, events: list[EventType], catalog: Catalog) -> Iterator[tuple[str, Document]]:
-    """The generator sends each type; the processor receives all of a topic."""
+    """The operations of a topic: sending each event type, and receiving all of them."""
     channel = {"$ref": f"#/channels/{topic}"}
     messages = [{"$ref": f"#/channels/{topic}/messages/{event.name}"} for event in events]
     for event, message in zip(events, messages, strict=True):
-        places = [
-            _place(chain, state)
+        positions = [
+            _position(chain, state)
             for chain in catalog.chains.values()
             for state in chain.states.values()
             if state.emits == event.name
@@ -176,7 +181,7 @@ def _operations(topic: str, events: list[EventType], catalog: Catalog) -> Iterat
         about = {"title": f"Send {event.name}", "summary": event.description, "tags": [{"name": event.domain}]}
         yield (
             f"send.{event.name}",
-            {"action": "send", "channel": channel, **about, "messages": [message], "x-chain": places},
+            {"action": "send", "channel": channel, **about, "messages": [message], "x-chain": positions},
         )
     about = {"title": f"Receive {topic}", "summary": f"Store every event of {topic}.", "tags": [{"name": topic}]}
     yield f"receive.{topic}", {"action": "receive", "channel": channel, **about, "messages": messages}
@@ -205,55 +210,57 @@ def _message(event: EventType, catalog: Catalog) -> Document:
 
 
 def _schema(event: EventType) -> Document:
-    """The schema of an event; `x-source` says where each field of the payload gets its values, as in a catalog file."""
+    """The schema of an event, with the source of each payload field in `x-source`, as a catalog file has it."""
     schema = event_schema(event)
     properties = schema["properties"]
-    return {**schema, "properties": {**properties, "payload": _sourced(properties["payload"], event.payload)}}
+    return {**schema, "properties": {**properties, "payload": _with_sources(properties["payload"], event.payload)}}
 
 
-def _sourced(schema: Document, fields: Iterable[PayloadField]) -> Document:
-    properties = {field.name: _sourced_field(schema["properties"][field.name], field) for field in fields}
+def _with_sources(schema: Document, fields: Iterable[PayloadField]) -> Document:
+    properties = {field.name: _field_with_source(schema["properties"][field.name], field) for field in fields}
     return {**schema, "properties": properties}
 
 
-def _sourced_field(schema: Document, field: PayloadField) -> Document:
+def _field_with_source(schema: Document, field: PayloadField) -> Document:
     if field.fields is not None:
-        return _sourced(schema, field.fields)
+        return _with_sources(schema, field.fields)
     examples = {"examples": list(field.examples)} if field.examples else {}
     return {**schema, "x-source": {**field.source.document(), **examples}}
 
 
 def chain_extension(chain: Chain) -> Document:
-    """A chain as data: its states, where they lead, how probably and after what delay."""
+    """A chain as data: its states and transitions with their probabilities and delays."""
     return {
         "description": chain.description,
         "weight": chain.weight,
         "start": chain.start,
-        "states": {state.name: {"emits": state.emits, **_ways(chain, state)} for state in chain.states.values()},
+        "states": {state.name: {"emits": state.emits, **_successors(chain, state)} for state in chain.states.values()},
     }
 
 
-def _place(chain: Chain, state: State) -> Document:
-    return {"chain": chain.name, "state": state.name, **_ways(chain, state)}
+def _position(chain: Chain, state: State) -> Document:
+    return {"chain": chain.name, "state": state.name, **_successors(chain, state)}
 
 
-def _ways(chain: Chain, state: State) -> Document:
-    """What comes after a state; but for probabilities, all that is special about that is as in a catalog file."""
+def _successors(chain: Chain, state: State) -> Document:
+    """What follows a state: transitions with probabilities, everything else as in a catalog file."""
     document = state_document(state)
-    ways = zip(state.next, document.get("next", ()), strict=True)
-    following = {"next": [_way(chain, state, transition, form) for transition, form in ways]} if state.next else {}
-    abandoned = {"abandoned": state.abandon / state.total} if state.abandon else {}
-    others = _members(document, "timeout", "fork", "compensation", "causes", "outcome")
-    return {**following, **abandoned, **others}
+    pairs = zip(state.next, document.get("next", ()), strict=True)
+    transitions = [_transition(chain, state, transition, written) for transition, written in pairs]
+    return {
+        **({"next": transitions} if transitions else {}),
+        **({"abandoned": state.abandon / state.total} if state.abandon else {}),
+        **_members(document, "timeout", "fork", "compensation", "causes", "outcome"),
+    }
 
 
-def _way(chain: Chain, state: State, transition: Transition, form: Document) -> Document:
+def _transition(chain: Chain, state: State, transition: Transition, written: Document) -> Document:
     return {
         "state": transition.to,
         "event": chain.states[transition.to].emits,
         "probability": transition.weight / state.total,
         "delay_ms": delay_document(transition.delay),
-        **_members(form, "retry", "compensate", "scaled_by"),
+        **_members(written, "retry", "compensate", "scaled_by"),
     }
 
 

@@ -1,6 +1,6 @@
-"""Events as typed schemas see them: the shapes of payloads, and the messages that hold them.
+"""Typed views of events, for Avro and Protocol Buffers: the shapes of payloads and the messages that hold them.
 
-What has a name in a payload gets a type, also where the catalog only has values: the type is inferred from them.
+Where the catalog gives only values, the type is inferred from them.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from eventbus.catalog.sources import with_allowed_values
 
 ScalarKind = Literal["string", "integer", "number", "boolean", "json"]
 
-LARGEST = 1 << 63
-"""Whole numbers have 64 bits, with sign."""
+INTEGER_LIMIT = 1 << 63
+"""Integers are signed and have 64 bits."""
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value; `json`: any value, as JSON text in a string."""
+    """A single value; `json` is any value as JSON text in a string."""
 
     kind: ScalarKind
 
 
 @dataclass(frozen=True)
 class Array:
-    """A list whose values have one shape."""
+    """An array whose items have one shape."""
 
     item: Shape
 
@@ -43,14 +43,14 @@ class Struct:
 
 @dataclass(frozen=True)
 class StructField:
-    """One of an object's values."""
+    """A member of an object."""
 
     name: str
     symbol: str
-    """The name as a schema language allows it: letters, digits and underscores."""
+    """The name in a schema language: letters, digits and underscores."""
     shape: Shape
     optional: bool
-    """It may be null or missing."""
+    """Whether it may be null or missing."""
     description: str = ""
 
 
@@ -70,17 +70,17 @@ def payload_shape(event: EventType) -> Struct:
 
 
 def symbols(names: Iterable[str]) -> list[str]:
-    """Names as schema languages allow them, which stay different also where case and underscores do not count."""
-    found: dict[str, str] = {}
+    """Names valid in schema languages; they stay distinct even if case and underscores are ignored."""
+    by_key: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
         plain = plain if plain[:1].isalpha() else f"x{plain}"
         symbol, count = plain, 1
-        while (key := symbol.replace("_", "").lower()) in found:
+        while (key := symbol.replace("_", "").lower()) in by_key:
             count += 1
             symbol = f"{plain}_{count}"
-        found[key] = symbol
-    return list(found.values())
+        by_key[key] = symbol
+    return list(by_key.values())
 
 
 def _struct(fields: Sequence[PayloadField]) -> Struct:
@@ -106,34 +106,34 @@ def _shape(type: FieldType, values: Sequence[Any]) -> Shape:
 
 
 def _inferred(values: Sequence[Any]) -> Shape:
-    """The shape of values that are not null; any, if there are none."""
+    """The shape of non-null values; any value if there are none."""
     for kind, fits in SCALAR_TESTS.items():
         if values and all(map(fits, values)):
             return Scalar(kind)
     if values and all(isinstance(value, list) for value in values):
-        return _listing([item for value in values for item in value])
+        return _array([item for value in values for item in value])
     if values and all(isinstance(value, dict) for value in values):
-        return _mapping(values)
+        return _object(values)
     return ANYTHING
 
 
-def _listing(items: Sequence[Any]) -> Shape:
-    """The shape of a list; one with lists or nulls in it is JSON, as Protocol Buffers have neither."""
+def _array(items: Sequence[Any]) -> Shape:
+    """The shape of an array; one that holds arrays or nulls is JSON, since Protocol Buffers support neither."""
     shape = _inferred(items) if items else Scalar("string")
     return ANYTHING if isinstance(shape, Array) or any(item is None for item in items) else Array(shape)
 
 
-def _mapping(values: Sequence[dict[str, Any]]) -> Struct:
+def _object(values: Sequence[dict[str, Any]]) -> Struct:
     names = list(dict.fromkeys(name for value in values for name in value))
     members = []
     for name, symbol in zip(names, symbols(names), strict=True):
-        there = [value[name] for value in values if value.get(name) is not None]
-        members.append(StructField(name, symbol, _inferred(there), optional=len(there) < len(values)))
+        present = [value[name] for value in values if value.get(name) is not None]
+        members.append(StructField(name, symbol, _inferred(present), optional=len(present) < len(values)))
     return Struct(tuple(members))
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -LARGEST <= value < LARGEST
+    return isinstance(value, int) and not isinstance(value, bool) and -INTEGER_LIMIT <= value < INTEGER_LIMIT
 
 
 def _is_number(value: Any) -> bool:
@@ -159,7 +159,7 @@ ENVELOPE = {
     "source": "Who emits it",
     "schema_version": "",
 }
-"""The fields before the payload, and what they mean."""
+"""Descriptions of the fields before the payload."""
 
 
 @dataclass(frozen=True)
@@ -174,19 +174,19 @@ class Payload:
 
     @property
     def field(self) -> str:
-        """What it is called among others: `execution_started_v1`."""
+        """Name of its field in a message of several types: `execution_started_v1`."""
         words = re.findall("[A-Z][^A-Z]*|[^A-Z]+", self.name.removesuffix("Payload"))
         return "_".join(word.strip("_").lower() for word in words)
 
 
 @dataclass(frozen=True)
 class Message:
-    """An envelope with a payload: of its one type, or one of several."""
+    """An envelope with the payload of its only type, or of one of several."""
 
     namespace: str
-    """`omninode.agent`: as much as all its types have in common, two words at most."""
+    """What the types have in common, at most two words: `omninode.agent`."""
     name: str
-    """`ExecutionStartedV1`; `Event` if there are several types."""
+    """`ExecutionStartedV1`, or `Event` for several types."""
     payloads: tuple[Payload, ...]
 
     @property
@@ -194,21 +194,21 @@ class Message:
         return f"{self.namespace}.{self.name}"
 
     def branch(self, event_type: str) -> int | None:
-        """The place of a type's payload among those of several types; None where it is the only one."""
+        """Index of a type's payload; None if the message has only one type."""
         if len(self.payloads) == 1:
             return None
         return [payload.event_type for payload in self.payloads].index(event_type)
 
 
 def message(catalog: Sections, event_types: Sequence[str]) -> Message:
-    """The message for events of some types, which keep their order.
+    """The message for events of these types, in this order.
 
     Raises:
         UnknownName: the catalog has no such event type.
     """
     split = [catalog.event_type(name).name.split(".") for name in event_types]
-    same = takewhile(lambda words: len(set(words)) == 1, zip(*split, strict=False))
-    shared = [word for word, *_ in same][:2]
+    common = takewhile(lambda words: len(set(words)) == 1, zip(*split, strict=False))
+    shared = [word for word, *_ in common][:2]
     names = symbols(f"{camel(words[len(shared) :])}Payload" for words in split)
     shapes = payload_shapes(catalog)
     payloads = tuple(

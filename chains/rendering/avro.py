@@ -1,4 +1,4 @@
-"""Avro's binary encoding: a record has nothing between its values, so an event is constants, gaps and slots as in JSON.
+"""Avro's binary encoding: a record is its values in order, so an event is constants, fixed fields and slots as in JSON.
 
 Sources: Avro 1.11 specification, "Binary Encoding" and "Object Container Files"; Confluent's wire format.
 """
@@ -23,8 +23,8 @@ from eventbus.chains.rendering.json import ENCODER as DIGITS
 from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
 from eventbus.chains.rendering.render import length_of
 
-NULL, THERE = varint(zigzag(0)), varint(zigzag(1))
-"""The places in a union with null."""
+NULL, PRESENT = varint(zigzag(0)), varint(zigzag(1))
+"""Branches of a union with null."""
 DOUBLE = np.dtype("V8")
 
 
@@ -38,7 +38,7 @@ def avro_string(text: str) -> bytes:
 
 
 def avro_value(shape: Shape, value: Any) -> bytes:
-    """A value that is not null."""
+    """Encodes a value that is not null."""
     match shape:
         case Scalar(kind):
             return ENCODERS[kind](value)
@@ -50,10 +50,10 @@ def avro_value(shape: Shape, value: Any) -> bytes:
 
 
 def avro_member(member: StructField, value: Any) -> bytes:
-    """A value of a member that may be null."""
+    """Encodes the value of a member, which may be null."""
     if not member.optional:
         return avro_value(member.shape, value)
-    return NULL if value is None else THERE + avro_value(member.shape, value)
+    return NULL if value is None else PRESENT + avro_value(member.shape, value)
 
 
 ENCODERS: dict[ScalarKind, Callable[[Any], bytes]] = {
@@ -67,7 +67,7 @@ ENCODERS: dict[ScalarKind, Callable[[Any], bytes]] = {
 
 @dataclass(frozen=True)
 class AvroValueEncoder:
-    """Values of a member of a record."""
+    """Encodes values of one member of a record."""
 
     member: StructField
 
@@ -88,7 +88,7 @@ class AvroValueEncoder:
 def avro_record(
     payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
 ) -> list[Segment]:
-    """An object, in order."""
+    """The segments of an object's members, in order."""
     parts: list[Segment] = []
     for field, member in zip(fields, shape.members, strict=True):
         parts += _member(payload, field, member, f"{path}/{field.name}")
@@ -96,27 +96,27 @@ def avro_record(
 
 
 def _member(payload: PayloadCompiler, field: PayloadField, member: StructField, path: str) -> list[Segment]:
-    there = [THERE] if member.optional else []
+    present = [PRESENT] if member.optional else []
     if field.fields is not None and isinstance(member.shape, Struct):
-        return [*there, *avro_record(payload, field.fields, member.shape, path)]
+        return [*present, *avro_record(payload, field.fields, member.shape, path)]
     placeholder = payload.placeholder(field, path)
     if placeholder.is_constant:
         return [avro_member(member, placeholder.constant_value)]
     if placeholder.values is not None:
         return [PlaceholderField(placeholder, AvroValueEncoder(member))]
     if is_listed(placeholder) or placeholder.template is None:
-        return [*there, PlaceholderField(placeholder, AvroValueEncoder(replace(member, optional=False)))]
-    before, behind = (text.encode() for text in placeholder.around)
-    text: list[Segment] = [before, PlaceholderField(placeholder.without_template(), DIGITS), behind]
-    return [*there, length_of(text, avro_long), *text]
+        return [*present, PlaceholderField(placeholder, AvroValueEncoder(replace(member, optional=False)))]
+    before, after = (text.encode() for text in placeholder.around)
+    text: list[Segment] = [before, PlaceholderField(placeholder.without_template(), DIGITS), after]
+    return [*present, length_of(text, avro_long), *text]
 
 
 class AvroFormat:
-    """Events as records of a schema.
+    """Writes events as Avro records.
 
     Args:
         messages: the record of each event type.
-        wire: what goes before a record in Kafka; None: nothing does, the records are for a file.
+        wire: header of a record in Kafka; None for records in a file, which have none.
     """
 
     def __init__(self, messages: Mapping[str, Message], wire: WireFormat | None = None) -> None:
@@ -131,7 +131,7 @@ class AvroFormat:
         text.constant(avro_string(event.name))
         text.field(FixedField.MICROS)
         _field(text, FixedField.CORRELATION_ID)
-        text.constant(NULL if spec.is_root else THERE)
+        text.constant(NULL if spec.is_root else PRESENT)
         if not spec.is_root:
             _field(text, FixedField.CAUSATION_ID)
         if envelope.tenancy is None:
@@ -148,7 +148,7 @@ class AvroFormat:
 
 
 def _field(text: TemplateBuilder, field: FixedField) -> None:
-    """A string of a fixed length."""
+    """A string of fixed length."""
     text.constant(avro_long(field.width))
     text.field(field)
 
@@ -157,18 +157,18 @@ class AvroFile:
     """An object container file.
 
     Args:
-        message: the record of all its events.
+        message: the record type of its events.
     """
 
     def __init__(self, message: Message) -> None:
         schema = orjson.dumps(avro_schema(message))
         self._sync = hashlib.md5(schema, usedforsecurity=False).digest()
         metadata = avro_long(2) + _entry("avro.codec", b"null") + _entry("avro.schema", schema) + avro_long(0)
-        #: Before all events.
         self.head = b"Obj\1" + metadata + self._sync
+        """Header of the file."""
 
     def framed(self, events: int, text: bytes | memoryview) -> bytes:
-        """A block of events."""
+        """Frames encoded events as a data block."""
         return b"".join((avro_long(events), avro_long(len(text)), text, self._sync))
 
 

@@ -1,6 +1,6 @@
-"""Protocol Buffers' binary encoding: constants, gaps and slots as in JSON, and lengths before what is nested.
+"""Protocol Buffers' binary encoding: constants, fixed fields and slots as in JSON, with lengths before nested messages.
 
-Times have fixed places, so their numbers are padded with digits of 0, which every decoder takes. Sources:
+Times have a fixed width, so their varints are padded with zero digits, which every decoder accepts. Sources:
 protobuf.dev, "Encoding"; Confluent's wire format.
 """
 
@@ -32,14 +32,14 @@ WIRE_TYPES: dict[ScalarKind, int] = {
     "boolean": VARINT,
     "number": FIXED64,
 }
-SHORT = 1 << 14
-"""Sizes below it have two digits."""
+TWO_BYTE_SIZE = 1 << 14
+"""Sizes below this take two bytes as a varint."""
 FIRST = varint(0)
-"""Confluent's path to the first message of a file."""
+"""Confluent's message index for the first message of a file."""
 
 
 def tag(number: int, wire_type: int) -> bytes:
-    """What stands before a field."""
+    """The tag of a field."""
     return varint(number << 3 | wire_type)
 
 
@@ -57,7 +57,7 @@ ENCODERS: dict[ScalarKind, Callable[[Any], bytes]] = {
 
 
 def protobuf_field(number: int, shape: Shape, value: Any) -> bytes:
-    """A field with its tag; nothing for null."""
+    """Encodes a field with its tag; null is nothing."""
     if value is None:
         return b""
     match shape:
@@ -68,13 +68,15 @@ def protobuf_field(number: int, shape: Shape, value: Any) -> bytes:
         case Array(item):
             return b"".join(protobuf_field(number, item, element) for element in value)
         case Struct(members):
-            fields = (protobuf_field(n, member.shape, value.get(member.name)) for n, member in enumerate(members, 1))
+            fields = (
+                protobuf_field(index, member.shape, value.get(member.name)) for index, member in enumerate(members, 1)
+            )
             return tag(number, DELIMITED) + delimited(b"".join(fields))
 
 
 @dataclass(frozen=True)
 class ProtobufFieldEncoder:
-    """Values of a field, each with its tag."""
+    """Encodes values of one field, each with its tag."""
 
     number: int
     member: StructField
@@ -101,7 +103,7 @@ class ProtobufFieldEncoder:
 def protobuf_message(
     payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
 ) -> list[Segment]:
-    """An object, in order."""
+    """The segments of an object's fields, in order."""
     parts: list[Segment] = []
     for number, (field, member) in enumerate(zip(fields, shape.members, strict=True), 1):
         parts += _field(payload, field, member, number, f"{path}/{field.name}")
@@ -109,7 +111,7 @@ def protobuf_message(
 
 
 def nested(number: int, parts: list[Segment]) -> list[Segment]:
-    """A field of parts, with its tag and their length."""
+    """A nested field: its tag, the length of its segments, and the segments."""
     return [tag(number, DELIMITED), length_of(parts, varint), *parts]
 
 
@@ -121,16 +123,16 @@ def _field(payload: PayloadCompiler, field: PayloadField, member: StructField, n
         return [protobuf_field(number, member.shape, placeholder.constant_value)]
     if is_listed(placeholder) or placeholder.template is None:
         return [PlaceholderField(placeholder, ProtobufFieldEncoder(number, member))]
-    before, behind = (text.encode() for text in placeholder.around)
-    return nested(number, [before, PlaceholderField(placeholder.without_template(), DIGITS), behind])
+    before, after = (text.encode() for text in placeholder.around)
+    return nested(number, [before, PlaceholderField(placeholder.without_template(), DIGITS), after])
 
 
 class ProtobufFormat:
-    """Events as messages.
+    """Writes events as Protocol Buffers messages.
 
     Args:
-        messages: of each event type.
-        wire: what goes before a message in Kafka; None: its size does, the messages are for a file.
+        messages: the message of each event type.
+        wire: header of a message in Kafka; None for messages in a file, which are preceded by their size.
     """
 
     def __init__(self, messages: Mapping[str, Message], wire: WireFormat | None = None) -> None:
@@ -146,7 +148,7 @@ class ProtobufFormat:
         text.parts = nested(PAYLOAD + branch, inner)
         if self._wire is None:
             longest = _width(_envelope(TemplateBuilder(), spec).head, *text.parts)
-            text.field(FixedField.SIZE if longest < SHORT else FixedField.LONG_SIZE)
+            text.field(FixedField.SIZE if longest < TWO_BYTE_SIZE else FixedField.LONG_SIZE)
         else:
             begin_value(text, spec, self._wire)
         return _envelope(text, spec)
@@ -179,11 +181,11 @@ STRING = Scalar("string")
 
 
 def _text(text: TemplateBuilder, number: int, field: FixedField) -> None:
-    """A string of a fixed length."""
+    """A string of fixed length."""
     text.constant(tag(number, DELIMITED) + varint(field.width))
     text.field(field)
 
 
 def _width(*parts: Segment) -> int:
-    """Bytes at most."""
+    """Upper bound of the size, in bytes."""
     return sum(len(part) if isinstance(part, bytes) else part.width for part in parts)

@@ -1,9 +1,8 @@
-"""From integers to text: the events of a table, in order, in one piece of memory.
+"""Renders tables of events as text, in order, in one buffer.
 
-All events of one emitter are written together, a piece of text at a time: first the slots, from left to right, each
-as a row of fixed width (so that a copy of a row is one machine move after another). A row that is too wide spills
-into what follows, which is written later: the next slot of the event, or the head of the event behind it. The heads
-come last and are exact.
+The events of one emitter are written together, column by column: first the slots from left to right, each copied as a
+row of fixed width. A row wider than its text spills into what is written later: the next slot, or the head of the next
+event. Heads are written last and have their exact width.
 """
 
 from __future__ import annotations
@@ -42,17 +41,15 @@ from eventbus.chains.rendering.placeholders import (
 )
 from eventbus.chains.table import EventTable
 
-# Length prefixes that vary.
-
-
 Encode = Callable[[int], bytes]
 
 
 def length_of(parts: Sequence[Segment], encode: Encode) -> Segment:
-    """How many bytes parts have.
+    """The length prefix of segments: constant text, or a field if their length varies.
 
     Args:
-        encode: a length in its format.
+        parts: the segments.
+        encode: encodes a length.
     """
     fields = tuple(part for part in parts if not isinstance(part, bytes))
     always = sum(len(part) for part in parts if isinstance(part, bytes))
@@ -61,7 +58,7 @@ def length_of(parts: Sequence[Segment], encode: Encode) -> Segment:
 
 @dataclass(frozen=True)
 class LengthField:
-    """A length prefix of constant text and variable fields; both a variable field and its slot."""
+    """A length prefix that varies; both a variable field and its slot."""
 
     always: int
     fields: tuple[VariableField, ...]
@@ -73,10 +70,10 @@ class LengthField:
 
     @property
     def width(self) -> int:
-        return len(self.encode(self._most))
+        return len(self.encode(self._max_length))
 
     def lengths(self, numbers: Numbers) -> Integers:
-        lengths: Integers = self._table[1].take(self._counted(numbers))
+        lengths: Integers = self._table[1].take(self._total(numbers))
         return lengths
 
     def slots(self, after: bytes) -> list[Slot]:
@@ -84,43 +81,40 @@ class LengthField:
 
     def column(self, numbers: Numbers) -> TextColumn:
         rows, lengths = self._table
-        counted = self._counted(numbers)
-        return TextColumn(rows, counted, lengths.take(counted))
+        totals = self._total(numbers)
+        return TextColumn(rows, totals, lengths.take(totals))
 
-    def _counted(self, numbers: Numbers) -> Integers:
+    def _total(self, numbers: Numbers) -> Integers:
         total = self.fields[0].lengths(numbers) + self.always
         for field in self.fields[1:]:
             total += field.lengths(numbers)
         return total
 
     @property
-    def _most(self) -> int:
+    def _max_length(self) -> int:
         return self.always + sum(field.width for field in self.fields)
 
     @cached_property
     def _table(self) -> tuple[Rows, Integers]:
-        texts = [self.encode(number) for number in range(self._most + 1)]
+        texts = [self.encode(number) for number in range(self._max_length + 1)]
         return table(texts), np.array(list(map(len, texts)), np.int64)
-
-
-# Emitters: the events of one state, as a head of fixed width and the slots after it.
 
 
 @dataclass(frozen=True)
 class Emitter:
-    """The text of the events of one state. Offsets count bytes from the start of the event."""
+    """The layout of the events of one state: a head of fixed width, then slots. Offsets are bytes from the start."""
 
     chain: str
     state: State
     is_root: bool
     head: Rows
-    """One row: everything up to the first slot, the fixed fields left open; the whole event if there is no slot."""
+    """One row: the text up to the first slot, with room for the fixed fields."""
     gaps: tuple[FieldPosition, ...]
     """The fixed fields in the head."""
     shape: RecordShape
     slots: tuple[Slot, ...]
     draws: EmitterDraws
-    """Of the slots."""
+    """The draws of the slots."""
 
     @property
     def event_type(self) -> str:
@@ -128,7 +122,7 @@ class Emitter:
 
     @property
     def correlation_at(self) -> int:
-        """Where the correlation id begins."""
+        """Offset of the correlation id."""
         return self.shape.key_at
 
     @property
@@ -137,7 +131,7 @@ class Emitter:
 
     @property
     def width(self) -> int:
-        """Bytes of its longest event."""
+        """Size of the longest event."""
         return self.head_width + sum(slot.width for slot in self.slots)
 
     def columns(self, context: EventContext) -> list[TextColumn]:
@@ -147,7 +141,7 @@ class Emitter:
 
 
 ID_AT = len(b'{"event_id":"')
-"""Where the id begins, in all JSON events."""
+"""Offset of the id in every JSON event."""
 
 
 def compile_emitter(
@@ -160,14 +154,20 @@ def compile_emitter(
     is_root: bool,
     longest: int,
 ) -> Emitter:
-    """The emitter of a state; the start state has two, as root of the chain and (in a loop) as a later event.
+    """Compiles the emitter of a state; a start state in a loop has a second one that is not the root.
 
     Args:
-        longest: the longest delay before the state, microseconds.
+        catalog: has the event types.
+        envelope: the fields that all events share.
+        format: lays out the events.
+        chain: the chain.
+        state: name of the state.
+        is_root: whether its events begin a chain.
+        longest: longest delay before the state, in microseconds.
     """
     event = catalog.event_type(chain.states[state].emits)
     template = format.template(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
-    head, slots = _laid_out(template.head, template.parts)
+    head, slots = _lay_out(template.head, template.parts)
     return Emitter(
         chain=chain.name,
         state=chain.states[state],
@@ -180,8 +180,8 @@ def compile_emitter(
     )
 
 
-def _laid_out(head: bytes, parts: list[Segment]) -> tuple[Rows, tuple[Slot, ...]]:
-    """The head with the constants before the first field, and each field with the constants behind it."""
+def _lay_out(head: bytes, parts: list[Segment]) -> tuple[Rows, tuple[Slot, ...]]:
+    """Joins constants: those before the first field to the head, the others to the slot before them."""
     fields: list[tuple[VariableField, bytes]] = []
     for part in parts:
         if not isinstance(part, bytes):
@@ -202,11 +202,12 @@ class EmitterRows(NamedTuple):
 
 
 class Renderer:
-    """Writes events of a list of emitters.
+    """Renders events of a list of emitters.
 
     Args:
-        root: the random key of the run.
-        tenancy: where there are several tenants.
+        emitters: the emitters, by emitter id.
+        root: random key of the run.
+        tenancy: the tenants, if there are several.
     """
 
     def __init__(self, emitters: list[Emitter], *, root: int, tenancy: Tenancy | None = None) -> None:
@@ -216,18 +217,18 @@ class Renderer:
         self._memory: Memory = np.empty(0, np.uint8)
         self._head_widths = np.array([e.head_width for e in emitters])
         self._gaps = FieldColumn.of(emitters)
-        #: How to cut records out of the text.
         self.slicer = RecordSlicer([emitter.shape for emitter in emitters])
-        #: The smallest type for kinds: sorted in linear time up to 16 bits.
-        self._small = np.min_scalar_type(len(emitters))
-        #: How far a row may spill: into the next event's head, but not beyond.
+        # 16 bits or fewer are sorted in linear time
+        self._id_type = np.min_scalar_type(len(emitters))
+        # a row may spill into the next event's head, but not beyond it
         self._reach = int(self._head_widths.min())
 
     def render(self, events: EventTable, memory: Memory | None = None) -> Block:
-        """The text of ordered events.
+        """Renders ordered events.
 
         Args:
-            memory: to write to, large enough; None: one of the renderer's own, which the next call uses again.
+            events: the events.
+            memory: a buffer that is large enough; by default the renderer's own, which the next call overwrites.
         """
         keys = chain_keys(self._root, events.chain)
         groups = self._groups(events, EventContext.of(events, keys))
@@ -247,7 +248,7 @@ class Renderer:
         return Block(events, memory, starts, ends, self.slicer)
 
     def _groups(self, events: EventTable, context: EventContext) -> list[EmitterRows]:
-        order = events.emitter.astype(self._small).argsort(kind="stable")
+        order = events.emitter.astype(self._id_type).argsort(kind="stable")
         ends = np.bincount(events.emitter, minlength=len(self._emitters)).cumsum().tolist()
         context = context.take(order)
         groups, begin = [], 0
@@ -258,7 +259,7 @@ class Renderer:
         return groups
 
     def _room(self, size: int, groups: list[EmitterRows]) -> Memory:
-        """Memory for a text and what its last event may spill."""
+        """A buffer for the text and what its last event may spill."""
         spill = max((c.rows.dtype.itemsize for group in groups for c in group.columns), default=0)
         if self._memory.size < size + spill:
             self._memory = np.empty((size + spill) * 5 // 4, np.uint8)
@@ -274,43 +275,43 @@ class Renderer:
             at += column.lengths
 
     def _write_wide(self, memory: Memory, at: Integers, column: TextColumn) -> None:
-        """Writes rows in pieces no wider than the reach, and each piece only where it begins with text."""
+        """Writes rows in pieces that do not spill too far, and each piece only where it holds text."""
         width = column.rows.dtype.itemsize
         for offset in range(0, width, self._reach):
             piece = np.dtype(f"V{min(self._reach, width - offset)}")
             pieces: Rows = np.ndarray(column.rows.shape, piece, column.rows, offset, column.rows.strides)
-            here = np.flatnonzero(column.lengths > offset)
-            windows(memory, piece)[at.take(here) + offset] = pieces.take(column.index.take(here))
+            selected = np.flatnonzero(column.lengths > offset)
+            windows(memory, piece)[at.take(selected) + offset] = pieces.take(column.index.take(selected))
 
-    def _write_fixed(self, memory: Memory, texts: FixedFieldRows, starts: Integers, kind: Integers) -> None:
-        """Identifiers and times, into the gaps of the heads."""
+    def _write_fixed(self, memory: Memory, texts: FixedFieldRows, starts: Integers, emitter: Integers) -> None:
+        """Writes ids and times into the heads."""
         for gap in self._gaps:
             rows = texts.rows(gap.field)
-            at = gap.at.take(kind)
+            at = gap.at.take(emitter)
             if gap.everywhere:
                 windows(memory, rows.dtype)[starts + at] = rows
             else:
-                some = np.flatnonzero(at >= 0)
-                windows(memory, rows.dtype)[starts.take(some) + at.take(some)] = rows.take(some)
+                selected = np.flatnonzero(at >= 0)
+                windows(memory, rows.dtype)[starts.take(selected) + at.take(selected)] = rows.take(selected)
 
 
 class FieldColumn:
-    """The n-th gap for a field, in the heads of all emitters that have one."""
+    """The n-th occurrence of a fixed field in the heads of all emitters that have it."""
 
     def __init__(self, emitters: list[Emitter], field: FixedField, number: int) -> None:
         self.field = field
-        #: By emitter; -1: it has none.
         self.at = np.array([_nth(emitter, field, number) for emitter in emitters])
+        """Offset by emitter id; -1 if the emitter does not have it."""
         self.everywhere = bool((self.at >= 0).all())
 
     @classmethod
     def of(cls, emitters: list[Emitter]) -> list[FieldColumn]:
-        """All gaps of emitters."""
+        """All occurrences of all fields."""
         counts = [Counter(gap.field for gap in emitter.gaps) for emitter in emitters]
-        most = {field: max(count[field] for count in counts) for field in FixedField}
-        return [cls(emitters, field, number) for field in FixedField for number in range(most[field])]
+        counts_by_field = {field: max(count[field] for count in counts) for field in FixedField}
+        return [cls(emitters, field, number) for field in FixedField for number in range(counts_by_field[field])]
 
 
 def _nth(emitter: Emitter, field: FixedField, number: int) -> int:
-    places = [gap.at for gap in emitter.gaps if gap.field == field]
-    return places[number] if number < len(places) else -1
+    offsets = [gap.at for gap in emitter.gaps if gap.field == field]
+    return offsets[number] if number < len(offsets) else -1
