@@ -323,7 +323,7 @@ class ChainGenerator:
         )
         # A batch of a quarter of a second is generated in a few milliseconds, in which no other task runs. Chains that
         # begin at once are carried from batch to batch until all of them are made, so these batches must be few.
-        block = int(min(max(begins.rate * speed / 4, begins.at_once, 16), 4096))
+        block = int(min(max(begins.rate * speed / 4, begins.initial_chains, 16), 4096))
         self._run_injector = injector
         self._pacer, self._paced = pacer, self._stream(self._plan_for(format), begins, pacer.start, block)
         await pacer.run(self._paced.blocks(Extent(duration=duration)))

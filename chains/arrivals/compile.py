@@ -93,7 +93,7 @@ class HomogeneousArrivals:
     """
 
     def __init__(self, gap: Sampler, rate: float) -> None:
-        self.rate, self.at_once = rate, 0
+        self.rate, self.initial_chains = rate, 0
         self._spacing = IndependentGaps(gap)
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
@@ -110,7 +110,7 @@ class InhomogeneousArrivals:
     """A rate that changes over time: positions are billionths of the expected number of chains."""
 
     def __init__(self, spacing: ArrivalSpacing, rate: ArrivalRate) -> None:
-        self.rate, self.at_once = rate.peak, 0
+        self.rate, self.initial_chains = rate.peak, 0
         self._spacing = spacing
         self._rate = rate
 
@@ -134,21 +134,21 @@ class InitialBurst:
     def __init__(self, count: int, following: OpenArrivals) -> None:
         if count < 0:
             raise InvalidSetting(f"expected at least 0 initial chains, got {count}")
-        self.rate, self.at_once = following.rate, count
+        self.rate, self.initial_chains = following.rate, count
         self._following = following
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
-        initial = min(max(self.at_once - first, 0), keys.size)
+        initial = min(max(self.initial_chains - first, 0), keys.size)
         if initial == keys.size:
             return np.zeros(initial, np.int64)
-        following = self._following.offsets(position, max(first - self.at_once, 0), keys[initial:])
+        following = self._following.offsets(position, max(first - self.initial_chains, 0), keys[initial:])
         return np.concatenate([np.zeros(initial, np.int64), following])
 
     def times(self, position: int, offsets: Integers) -> Integers:
         return self._following.times(position, offsets)
 
     def expected(self, time: int) -> float:
-        return self._following.expected(time) + (self.at_once if time > 0 else 0)
+        return self._following.expected(time) + (self.initial_chains if time > 0 else 0)
 
 
 def poisson(rate: float) -> OpenArrivals:

@@ -96,7 +96,7 @@ class OpenArrivals(Protocol):
 
     rate: float
     """Chains per second, when there are many."""
-    at_once: int
+    initial_chains: int
     """Chains that begin at the start."""
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
@@ -174,7 +174,7 @@ class OpenArrivalProcess:
         return self._times(previous, offsets)
 
     def first_since(self, time: int, bounds: RunBounds) -> int:
-        """Index of the first chain that begins at a time or later; some index beyond the bounds if there is none.
+        """Index of the first chain that begins at a time or later; an index beyond the bounds if there is none.
 
         Args:
             time: microseconds since the Unix epoch.
@@ -203,9 +203,9 @@ class OpenArrivalProcess:
             return self._latest[1]
         while len(self._marks) * MARK_EVERY <= index:
             self._add_mark()
-        mark, rest = divmod(index, MARK_EVERY)
+        mark, count = divmod(index, MARK_EVERY)
         position = self._marks[mark]
-        return position + int(self._offsets(position, mark * MARK_EVERY, rest)[-1]) if rest else position
+        return position + int(self._offsets(position, mark * MARK_EVERY, count)[-1]) if count else position
 
     def _add_mark(self) -> None:
         position = self._marks[-1]
@@ -233,7 +233,7 @@ class ClosedArrivals:
         self.users = workload.users
         #: Chains per second, roughly; determines the size of batches.
         self.rate = float(workload.users)
-        self.at_once = 0
+        self.initial_chains = 0
         self.think: Sampler = sampler(workload.think)
         #: When the users begin, microseconds after the start.
         self.begins: Integers = np.arange(self.users) * round(workload.ramp_up * 1e6) // self.users
@@ -325,7 +325,7 @@ class ClosedArrivalProcess:
 
         The arrival of a chain depends on the lengths of the chains before it. The length of a chain nearly always does
         not depend on its arrival. So the lengths are measured first, as if all chains began at once; then the chains
-        are made at the arrivals that follow. A chain with a different length there is the last one that counts.
+        are made at the arrivals that follow. A chain whose length turns out different is the last one that is kept.
         """
         chains = chain + np.arange(turns)[:, None] * self._closed.users
         thinking = self._think_times(chains.ravel()).reshape(chains.shape)
@@ -333,12 +333,12 @@ class ClosedArrivalProcess:
         if turns > 1:
             together = np.tile(begins, turns)
             lengths = _ends(expand(chains.ravel(), together), chains, together) - begins
-        due = begins + (lengths + thinking).cumsum(axis=0) - lengths - thinking
-        events = expand(chains.ravel(), due.ravel())
-        ends = _ends(events, chains, due.ravel())
+        arrivals = begins + (lengths + thinking).cumsum(axis=0) - lengths - thinking
+        events = expand(chains.ravel(), arrivals.ravel())
+        ends = _ends(events, chains, arrivals.ravel())
         valid = np.ones(chains.shape, bool)
-        valid[1:] = np.logical_and.accumulate((ends - due == lengths)[:-1])
-        valid &= (chains < limits.chain) & (due < limits.time)
+        valid[1:] = np.logical_and.accumulate((ends - arrivals == lengths)[:-1])
+        valid &= (chains < limits.chain) & (arrivals < limits.time)
         count = valid.sum(axis=0)
         rows = np.flatnonzero(valid.ravel()[_chain_rows(events, chains)])
         return UserAdvance(events.take(rows), count, (ends + thinking)[count - 1, np.arange(chain.size)])

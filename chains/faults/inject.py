@@ -1,4 +1,4 @@
-"""Injects faults into the blocks of a run: a stage behind the generator that touches only the events that are struck.
+"""Injects faults into the blocks of a run: a stage after the generator that changes only the events it selects.
 
 Whether an event is struck depends on the seed, its chain, its step and the kind of fault; neither the clean stream nor
 another kind changes when a fault is turned on, and nothing depends on block boundaries.
@@ -284,8 +284,8 @@ def _hold(
     lines: Sequence[bytes],
     events: AffectedEvents,
 ) -> None:
-    held = zip(lines, events.emitter.tolist(), events.time.tolist(), strict=True)
-    for due, number, line in zip(dues.tolist(), numbers.tolist(), held, strict=True):
+    held_lines = zip(lines, events.emitter.tolist(), events.time.tolist(), strict=True)
+    for due, number, line in zip(dues.tolist(), numbers.tolist(), held_lines, strict=True):
         hold(due, number, line)
 
 

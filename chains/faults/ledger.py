@@ -128,20 +128,20 @@ class ChainRecordWriter:
     """Writes records of chains from columns.
 
     Args:
-        places: of the emitters of a plan.
+        emitters: of a plan.
     """
 
-    def __init__(self, places: Sequence[EmitterInfo]) -> None:
-        names = [b',"chain":%b,"correlation_id":' % orjson.dumps(place.chain) for place in places]
-        chains = list(dict.fromkeys(place.chain for place in places))
-        self._chain = np.array([chains.index(place.chain) for place in places], np.int64)
-        self._has_outcome = np.array([place.outcome is not None for place in places])
-        outcomes = [None, "abandoned", *(place.outcome for place in places)]
+    def __init__(self, emitters: Sequence[EmitterInfo]) -> None:
+        names = [b',"chain":%b,"correlation_id":' % orjson.dumps(emitter.chain) for emitter in emitters]
+        chains = list(dict.fromkeys(emitter.chain for emitter in emitters))
+        self._chain = np.array([chains.index(emitter.chain) for emitter in emitters], np.int64)
+        self._has_outcome = np.array([emitter.outcome is not None for emitter in emitters])
+        outcomes = [None, "abandoned", *(emitter.outcome for emitter in emitters)]
         shown = [b',"outcome":%b,"path":[' % orjson.dumps(outcome) for outcome in outcomes]
         # without a root, a chain was cut off at its beginning
         self._names = KnownTexts([name + opening for name in names for opening in (b"null", b'"')])
         self._outcomes = KnownTexts([closing + outcome for outcome in shown for closing in (b"", b'"')])
-        self._states = KnownTexts([orjson.dumps(place.state) + b"," for place in places])
+        self._states = KnownTexts([orjson.dumps(emitter.state) + b"," for emitter in emitters])
 
     def written(self, events: EventColumns) -> ChainRecords:
         """The records of chains.
@@ -179,11 +179,11 @@ class ChainRecordWriter:
         """How each chain ended, regardless of the chains it caused: 0 if it was cut off, 1 if it was abandoned,
         otherwise 2 + the emitter of the outcome."""
         chain = self._chain.take(events.emitter)
-        told = self._has_outcome.take(events.emitter) & (chain == chain.take(begins).repeat(counts))
-        rows = np.where(told, np.arange(told.size), told.size)
+        has_outcome = self._has_outcome.take(events.emitter) & (chain == chain.take(begins).repeat(counts))
+        rows = np.where(has_outcome, np.arange(has_outcome.size), has_outcome.size)
         first = np.minimum.reduceat(rows, begins)
         ended = np.maximum.reduceat(events.terminal, begins)
-        return ended * np.where(first < told.size, 2 + np.append(events.emitter, 0).take(first), 1)
+        return ended * np.where(first < has_outcome.size, 2 + np.append(events.emitter, 0).take(first), 1)
 
 
 def _listed(rows: Rows, row: np.dtype[np.void]) -> Rows:
@@ -203,7 +203,7 @@ MIN_FLUSH = 4096
 ID = slice(ID_AT, ID_AT + UUID_WIDTH)
 """The id in an event's line."""
 
-Struck = tuple[int, int, int, bytes, bytes, bytes]
+AffectedEvent = tuple[int, int, int, bytes, bytes, bytes]
 """Number in the clean stream, emitter, index of the chain, line, correlation id and details."""
 
 
@@ -211,25 +211,25 @@ class Ledger:
     """Writes a ledger.
 
     Args:
-        file: where to.
-        places: of the emitters of the run's plan.
+        file: to write to.
+        emitters: of the run's plan.
         run: seed, start and faults of the run.
     """
 
-    def __init__(self, file: BinaryIO, places: Sequence[EmitterInfo], run: Mapping[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, emitters: Sequence[EmitterInfo], run: Mapping[str, Any]) -> None:
         self.events = self.chains = 0
         self._file = file
-        self._chapters = ChainRecordWriter(places)
-        self._timestamp_at = np.array([place.timestamp_at for place in places], np.int64)
+        self._records = ChainRecordWriter(emitters)
+        self._timestamp_at = np.array([emitter.timestamp_at for emitter in emitters], np.int64)
         self._named = [
             (
-                b',"name":%b,"event_id":"' % orjson.dumps(place.chain),
-                b'","event_type":%b,"correlation_id":"' % orjson.dumps(place.event_type),
+                b',"name":%b,"event_id":"' % orjson.dumps(emitter.chain),
+                b'","event_type":%b,"correlation_id":"' % orjson.dumps(emitter.event_type),
             )
-            for place in places
+            for emitter in emitters
         ]
         #: Events added since the last flush.
-        self._noted: list[EventColumns] = []
+        self._added: list[EventColumns] = []
         #: Earlier events, of chains that have not ended.
         self._open = EventColumns.none()
         self._faults: list[tuple[int, bytes]] = []
@@ -238,20 +238,20 @@ class Ledger:
     def add(self, block: Block) -> None:
         """Add the events of a block as they are without faults."""
         if len(block):
-            self._noted.append(EventColumns.of(block, self.events, self._timestamp_at))
+            self._added.append(EventColumns.of(block, self.events, self._timestamp_at))
             self.events += len(block)
 
-    def faults(self, kind: str, struck: Iterable[Struck]) -> None:
+    def faults(self, kind: str, events: Iterable[AffectedEvent]) -> None:
         """Add events that a kind of fault struck."""
         begin = b'{"record":"fault","fault":"%b","chain":' % kind.encode()
-        for number, emitter, chain, line, key, details in struck:
+        for number, emitter, chain, line, key, details in events:
             name, event_type = self._named[emitter]
             text = b'%b%d%b%b%b%b"%b}\n' % (begin, chain, name, line[ID], event_type, key, details)
             self._faults.append((number, text))
 
     def flush(self) -> None:
         """Write what was added, if it is enough; in clean stream order, chains before their last event's fault."""
-        if sum(len(part.chain) for part in self._noted) >= MIN_FLUSH:
+        if sum(len(part.chain) for part in self._added) >= MIN_FLUSH:
             self._flush()
 
     def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[bytes]) -> None:
@@ -263,7 +263,7 @@ class Ledger:
             unsent: lines that were held back and never sent.
         """
         self._flush()
-        self._write_out(self._chapters.written(self._open))
+        self._write_out(self._records.written(self._open))
         for line in unsent:
             self._write("unsent", {"event_id": line[ID].decode()})
         counts = {kind: faults[kind] for kind in FAULT_KINDS if kind in faults}
@@ -271,23 +271,23 @@ class Ledger:
         self._write("totals", totals)
 
     def _flush(self) -> None:
-        events = EventColumns.joined([self._open, *self._noted]).by_chain()
+        events = EventColumns.joined([self._open, *self._added]).by_chain()
         begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
         counts = np.diff(begins, append=events.chain.size)
         over = np.maximum.reduceat(events.terminal, begins).repeat(counts) if begins.size else events.terminal
-        self._open, self._noted = events.take(np.flatnonzero(over == 0)), []
-        self._write_out(self._chapters.written(events.take(np.flatnonzero(over))))
+        self._open, self._added = events.take(np.flatnonzero(over == 0)), []
+        self._write_out(self._records.written(events.take(np.flatnonzero(over))))
 
-    def _write_out(self, chapters: ChainRecords) -> None:
+    def _write_out(self, records: ChainRecords) -> None:
         """Write records of chains, with those of faults between them."""
-        faults, text = sorted(self._faults), chapters.text.data
-        behind = chapters.numbers.searchsorted([number for number, _ in faults], side="right")
-        places = np.append(0, chapters.ends).take(behind).tolist()
+        faults, text = sorted(self._faults), records.text.data
+        behind = records.numbers.searchsorted([number for number, _ in faults], side="right")
+        places = np.append(0, records.ends).take(behind).tolist()
         pieces: list[bytes | memoryview] = [b""] * (2 * len(faults) + 1)
         pieces[0::2] = [text[begin:end] for begin, end in pairwise([0, *places, len(text)])]
         pieces[1::2] = [line for _, line in faults]
         self._file.write(b"".join(pieces))
-        self.chains += chapters.numbers.size
+        self.chains += records.numbers.size
         self._faults = []
 
     def _write(self, record: str, fields: Mapping[str, Any]) -> None:

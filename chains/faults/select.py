@@ -111,13 +111,13 @@ def _eligible_emitters(fault: Fault, emitters: Sequence[EmitterInfo], catalog: C
 
 
 def _check_scope(fault: Fault, emitters: Sequence[EmitterInfo]) -> None:
-    for label, names, known in (
+    for label, names, existing in (
         ("chain", fault.chains, {emitter.chain for emitter in emitters}),
         ("event type", fault.event_types, {emitter.event_type for emitter in emitters}),
     ):
-        for name in set(names) - known:
+        for name in set(names) - existing:
             raise InvalidSetting(
-                f"the run has no {label} {name!r} for the fault {fault.kind}{did_you_mean(name, known)}"
+                f"the run has no {label} {name!r} for the fault {fault.kind}{did_you_mean(name, existing)}"
             )
 
 

@@ -128,17 +128,17 @@ class FaultyBlock:
             return
         clean = list(chain.from_iterable(self._block.records(topics)))
         records: list[ProducerRecord] = []
-        done = 0
+        next_row = 0
         rows, replaces, texts, emitters, times, _ = self._edits
         columns = (rows.tolist(), replaces.tolist(), texts, emitters.tolist(), times.tolist())
         for row, replaced, text, emitter, time in zip(*columns, strict=True):
-            records += clean[done:row]
+            records += clean[next_row:row]
             if text is not None:
                 key = clean[row].key if replaced else self._key(text, emitter)
                 value = None if text == TOMBSTONE else text[:-1]
                 records.append(ProducerRecord(topics[emitter], key, value, max(time, 0) // 1000))
-            done = row + replaced
-        yield records + clean[done:]
+            next_row = row + replaced
+        yield records + clean[next_row:]
 
     def _key(self, text: bytes, emitter: int) -> bytes:
         """Of a line that was held, which is a whole event."""
@@ -149,8 +149,8 @@ class FaultyBlock:
         """A column of the lines, from that of the clean events and that of the edits."""
         if not self._edits.texts:
             return clean
-        pieces, done = [], 0
+        pieces, next_row = [], 0
         for number, (row, replaced, text) in enumerate(zip(*self._edits[:3], strict=True)):
-            pieces += [clean[done:row], edited[number : number + (text is not None)]]
-            done = row + replaced
-        return np.concatenate([*pieces, clean[done:]])
+            pieces += [clean[next_row:row], edited[number : number + (text is not None)]]
+            next_row = row + replaced
+        return np.concatenate([*pieces, clean[next_row:]])

@@ -1,4 +1,4 @@
-"""Observers of a paced run: what they are told, and one that computes the SHA-256 of what was published."""
+"""Observers of a paced run: their protocol, and one that computes the SHA-256 of what was published."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Observer(Protocol):
 
 
 SMALL = 1 << 16
-"""Bytes that are digested faster than another thread begins to."""
+"""Texts below this size are hashed faster than they are handed to another thread, bytes."""
 MAX_PENDING = 8
 """Texts that may wait for the other thread."""
 

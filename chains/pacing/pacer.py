@@ -25,8 +25,6 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.table import SECOND, EventTable
 
-# Those who look on while a run is published: they count, digest or print, and change nothing.
-
 MAX_BATCH = 5000
 """Events published together at most: they fill a Kafka producer's batches, and a cancellation is noticed soon."""
 
@@ -106,30 +104,30 @@ class Pacer:
 
     async def _publish_when_due(self, block: Block) -> None:
         deadlines = self._deadlines(block.table.time)
-        done, last = 0, len(block) - 1
-        while done < len(block):
+        published, last = 0, len(block) - 1
+        while published < len(block):
             now = self._clock.time_us()
-            due = min(int(deadlines.searchsorted(now, side="right")), done + MAX_BATCH)
-            until = min(int(block.table.time[min(due, last)]) - 1, self._reached(now))
-            if due > done or self._is_held(until):
-                await self._publish(block[done:due], deadlines[done:due], now, until)
-                done = due
-            await self._wait(int(deadlines[min(done, last)]))
+            due = min(int(deadlines.searchsorted(now, side="right")), published + MAX_BATCH)
+            until = min(int(block.table.time[min(due, last)]) - 1, self._virtual_now(now))
+            if due > published or self._is_held(until):
+                await self._publish(block[published:due], deadlines[published:due], now, until)
+                published = due
+            await self._wait(int(deadlines[min(published, last)]))
 
     async def _publish_held(self) -> None:
         """Publishes what the middleware still holds, when it is due."""
         self._middleware.finish()
         while (held := self._middleware.next_due) is not None:
             await self._wait(None)
-            released = self._middleware.release(max(self._reached(self._clock.time_us()), held))
+            released = self._middleware.release(max(self._virtual_now(self._clock.time_us()), held))
             self._counters.scheduled(len(released))
             await self._send(released, EventTable.concatenate([]))
 
     async def _publish(self, block: Block, deadlines: Integers, now: int, until: int) -> None:
-        kept = self._kept(block.table, deadlines, now)
-        dropped = len(block) - kept.size
+        rows = self._rows_to_publish(block.table, deadlines, now)
+        dropped = len(block) - rows.size
         if dropped:
-            block = block.take(kept)
+            block = block.take(rows)
         output = self._middleware.inject(block, until)
         self._counters.scheduled(len(output) + dropped)
         await self._send(output, block.table)
@@ -156,8 +154,8 @@ class Pacer:
         first = min(held_deadlines if deadline is None else [deadline, *held_deadlines])
         await self._clock.sleep(max(0, first - self._clock.time_us()) / SECOND)
 
-    def _kept(self, events: EventTable, deadlines: Integers, now: int) -> Integers:
-        """The rows to publish: all but those of chains that are dropped because they would begin too late."""
+    def _rows_to_publish(self, events: EventTable, deadlines: Integers, now: int) -> Integers:
+        """All rows but those of chains that are dropped because they would begin too late."""
         if self._max_lag is not None:
             too_late = (events.step == 0) & (now - deadlines > self._max_lag)
             self._dropped_chains = np.union1d(self._dropped_chains, events.chain[too_late])
@@ -175,7 +173,7 @@ class Pacer:
             return times + (self.began - self.start)
         return self.began + ((times - self.start) / self._speed).astype(np.int64)
 
-    def _reached(self, now: int) -> int:
+    def _virtual_now(self, now: int) -> int:
         """The last virtual time whose deadline has passed."""
         if math.isinf(self._speed):
             return ENDLESS

@@ -127,7 +127,7 @@ class TimeBins:
         self._used, self.last = max(self._used, last + 1), max(self.last, int(times[-1]))
 
     def count(self, number: int, time: int, row: int = 0) -> None:
-        """Counts a number of things at one time."""
+        """Adds a number to the bin of one time."""
         if number:
             self._widen(time)
             self._counts[row, self._bin(time)] += number

@@ -63,7 +63,7 @@ class RunSummary:
             [emitter.outcome is not None and emitter.chain == owner for emitter, owner in owned]
         )
         self._fails = np.array([emitter.outcome == "failed" for emitter in emitters])
-        #: By emitter: the events that other events of their chains follow, and the last ones.
+        #: By emitter: events that are not the last of their chain, and events that are.
         self._counts = np.zeros((len(emitters), 2), np.int64)
         self._durations = LagHistograms(len(self._names))
         self._arrivals = QuarterHours()
@@ -120,16 +120,16 @@ class RunSummary:
         """Chains by name, in the order of the catalog; chains that never began are absent."""
         self._count()
         chains = {
-            name: ChainSummary(name in self._sessions, durations=lasted)
-            for name, lasted in zip(self._names, self._durations.each(), strict=True)
+            name: ChainSummary(name in self._sessions, durations=durations)
+            for name, durations in zip(self._names, self._durations.each(), strict=True)
         }
         rows = zip(self._emitters, self._owners, self._has_outcome.tolist(), self._counts.tolist(), strict=True)
-        for emitter, owner, has_outcome, (others, last) in rows:
+        for emitter, owner, has_outcome, (inner, last) in rows:
             chain = chains[owner]
-            chain.begun += others + last if emitter.is_root else 0
+            chain.begun += inner + last if emitter.is_root else 0
             chain.ended += last
-            if has_outcome and others + last:
-                chain.outcomes[str(emitter.outcome)] += others + last
+            if has_outcome and inner + last:
+                chain.outcomes[str(emitter.outcome)] += inner + last
         for chain in chains.values():
             if chain.ended > chain.outcomes.total():
                 chain.outcomes[ABANDONED] = chain.ended - chain.outcomes.total()
@@ -152,9 +152,9 @@ class RunSummary:
         counts = np.bincount(2 * events.emitter + events.terminal, minlength=self._counts.size)
         self._counts += counts.reshape(self._counts.shape)
         with_outcome = np.flatnonzero(self._has_outcome.take(events.emitter))
-        lasted = events.time.take(with_outcome) - events.began.take(with_outcome)
+        durations = events.time.take(with_outcome) - events.began.take(with_outcome)
         roots = events.time.take(np.flatnonzero(events.step == 0))
-        self._pending.append((roots, events.emitter.take(with_outcome), lasted))
+        self._pending.append((roots, events.emitter.take(with_outcome), durations))
         self._pending_rows += len(events)
         if self._pending_rows >= COUNTED_TOGETHER:
             self._count()
@@ -164,13 +164,13 @@ class RunSummary:
         """Counts what is pending."""
         if not self._pending:
             return
-        roots, emitters, lasted = map(np.concatenate, zip(*self._pending, strict=True))
+        roots, emitters, durations = map(np.concatenate, zip(*self._pending, strict=True))
         self._pending.clear()
         self._pending_rows = 0
         if roots.size:
             self._arrivals.add(roots)
             self._last_arrival = int(roots[-1])
-        self._durations.add(self._name_of.take(emitters), lasted)
+        self._durations.add(self._name_of.take(emitters), durations)
 
 
 def _owners(emitters: Sequence[EmitterInfo]) -> Iterator[str]:

@@ -16,9 +16,6 @@ from eventbus.chains.simulation.policy import TransitionChoice, TransitionPolicy
 from eventbus.chains.simulation.transitions import CompiledTransition
 from eventbus.chains.table import ATTRIBUTES, CAUSE, DELAY, EMITTER, STEP, TERMINAL, TIME, EventTable
 
-# One step of many chains.
-
-
 Steps = int | Integers
 """The step of all events of a table, or of each."""
 
@@ -144,7 +141,7 @@ class StepIds(NamedTuple):
     max_triggers: int
     """Chains that one event may trigger."""
     bits: int
-    """Of the highest step of any chain by itself."""
+    """Bits of the highest step of any one of the chains."""
 
     def first(self, causes: Integers, number: int) -> Integers:
         """The steps of the first events of triggered chains.

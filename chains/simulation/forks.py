@@ -1,8 +1,8 @@
-"""Plans how forks are simulated: how many events each branch may have, and which ends it is led to.
+"""Plans how forks are simulated: how many events each branch may have, and which ends it may reach.
 
-A fork is planned so that its join can follow. If every combination of ends leads to the goal, branches are simulated
-independently. If only some do (an outcome is asked for, or few events are left), one of these combinations is drawn
-first, with the probability that follows from the weights.
+A fork is planned so that its join can be reached. If every combination of ends leads to the goal, branches are
+simulated independently. If only some do (an outcome is asked for, or few events are left), one of these combinations is
+drawn first, with the probability that follows from the weights.
 """
 
 from __future__ import annotations
@@ -19,16 +19,13 @@ from eventbus.catalog.graph.graph import Branch, Graph, GraphNode, Split
 from eventbus.chains.randomness import Words, purpose, shares
 from eventbus.chains.simulation.transitions import CompiledTransition, TransitionCompiler
 
-# The probability of each end of a branch, by the weights alone.
-
-
 MAX_ROUNDS = 10_000
 NEGLIGIBLE = 1e-12
-"""Probability of paths without an end that are no longer followed."""
+"""Paths that have not ended are no longer followed when their total probability is below this."""
 
 
 def absorption_probabilities(graph: Graph, branch: Branch) -> list[float]:
-    """The probability of each class of a branch's ends; their sum is below 1 if chains may be abandoned."""
+    """The probability of each class of a branch's ends, by weight; the sum is below 1 if chains may be abandoned."""
     absorbed = [0.0] * len(branch.ends)
     current = {branch.edge.to: 1.0}
     for _ in range(MAX_ROUNDS):

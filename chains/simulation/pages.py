@@ -13,9 +13,6 @@ from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
 from eventbus.chains.simulation.site import NONE, Site
 from eventbus.chains.table import SECOND
 
-# How long visitors take, and how much they do.
-
-
 LOADING, LEAVING, ENDING = Range(0.2, 1.5), Range(0.005, 0.06), Range(0.01, 0.5)
 """Seconds: to load a page, from a navigation click until its page is closed, and from that to the end of a session."""
 MIN_GAP = 1000
@@ -30,11 +27,11 @@ class JourneyRanges(NamedTuple):
     high: Integers
 
     @classmethod
-    def of(cls, ranges: Iterable[Range], unit: int = 1, least: int = 0) -> JourneyRanges:
-        """Ranges with both ends included, but nothing below `least`."""
+    def of(cls, ranges: Iterable[Range], unit: int = 1, minimum: int = 0) -> JourneyRanges:
+        """Ranges with both ends included, but nothing below `minimum`."""
         bounds = [(round(limits.low * unit), round(limits.high * unit)) for limits in ranges]
         low, high = np.array(bounds, np.int64).reshape(-1, 2).T
-        return cls(np.maximum(low, least), np.maximum(high, least))
+        return cls(np.maximum(low, minimum), np.maximum(high, minimum))
 
     def draw(self, words: Words, journey: Integers) -> Integers:
         """A number of each journey's range, drawn by the upper 28 bits of the words."""
@@ -108,8 +105,8 @@ class OpenSessions(NamedTuple):
     journey: Integers
     pages: Integers
     """Intended number of pages."""
-    least: Integers
-    """Time before which the session should not be over."""
+    min_end: Integers
+    """Time before which the session should not end."""
     end: Integers
     """Time by which the last page is closed."""
     ending: Integers
@@ -195,8 +192,7 @@ class PageModel:
         length, continues = self._lengths(sessions, busy + leaving, loading, number)
         leaving = np.minimum(leaving, length // 2)
         until = length - leaving - (onward >= 0)
-        kept = np.flatnonzero(clicked.after <= until.take(clicked.session))
-        clicked = clicked.take(kept)
+        clicked = clicked.take(np.flatnonzero(clicked.after <= until.take(clicked.session)))
         return PageVisits(
             length=length,
             clicked=clicked,
@@ -229,12 +225,12 @@ class PageModel:
         """Number of in-page clicks, and the navigation click (NONE if the visitor navigates without one)."""
         stops = self._site.stops
         count = self._timing.clicks.draw(self._draw(sessions.keys, "clicks", number), sessions.journey)
-        asked = self._at_stop(stops.asked, sessions, number)
-        count = np.maximum(count, self._at_stop(stops.least, sessions, number))
+        listed = self._at_stop(stops.other_clicks, sessions, number)
+        count = np.maximum(count, self._at_stop(stops.min_clicks, sessions, number))
         is_last = sessions.pages <= number + 1
-        onward = np.where((count > asked) & ~is_last, onward, NONE)
-        others = np.where(self._site.in_page.size.take(sessions.page) > 0, count - asked - (onward >= 0), 0)
-        return asked + others, onward
+        onward = np.where((count > listed) & ~is_last, onward, NONE)
+        free = np.where(self._site.in_page.size.take(sessions.page) > 0, count - listed - (onward >= 0), 0)
+        return listed + free, onward
 
     def _page_clicks(self, sessions: OpenSessions, clicks: Integers, number: int) -> tuple[PageClicks, Integers]:
         """The in-page clicks, and the time of each session's last click since the page was opened."""
@@ -259,10 +255,10 @@ class PageModel:
         """
         stops = self._site.stops
         click = self._site.in_page.draw(words, sessions.page.take(session))
-        asked = self._at_stop(stops.asked, sessions, number).take(session)
-        listed = np.flatnonzero(position >= -asked)
-        journey, position = sessions.journey.take(session.take(listed)), (position + asked).take(listed)
-        click[listed] = stops.clicks[journey, min(number, stops.page.shape[1] - 1), position]
+        listed = self._at_stop(stops.other_clicks, sessions, number).take(session)
+        rows = np.flatnonzero(position >= -listed)
+        journey, position = sessions.journey.take(session.take(rows)), (position + listed).take(rows)
+        click[rows] = stops.clicks[journey, min(number, stops.page.shape[1] - 1), position]
         return click
 
     def _lengths(
@@ -273,13 +269,13 @@ class PageModel:
         if not self._timing.human:
             return busy, continues
         time, journey = self._timing.time, sessions.journey
-        low, high, left = time.low.take(journey), time.high.take(journey), sessions.end - sessions.time
+        low, high, remaining = time.low.take(journey), time.high.take(journey), sessions.end - sessions.time
         wanders = self._site.stops.length.take(journey) == 0
         reserve = max(self._min_pages - 1 - number, 0) * (low + int(self._timing.loading.high.max()))
-        longest = np.minimum(high, np.maximum(left - np.where(wanders, reserve, 0), low))
+        longest = np.minimum(high, np.maximum(remaining - np.where(wanders, reserve, 0), low))
         length = np.maximum(time.draw(self._draw(sessions.keys, "time", number), journey), busy)
         length = np.minimum(length, longest)
-        continues &= length + loading + low <= left
-        remaining = np.minimum(sessions.least - sessions.time, high)
-        length = np.where(wanders & ~continues, np.maximum(length, remaining), length)
-        return np.maximum(np.minimum(length, left), MIN_GAP), continues
+        continues &= length + loading + low <= remaining
+        required = np.minimum(sessions.min_end - sessions.time, high)
+        length = np.where(wanders & ~continues, np.maximum(length, required), length)
+        return np.maximum(np.minimum(length, remaining), MIN_GAP), continues

@@ -1,7 +1,7 @@
 """Simulates all visitor sessions of a chain together, one page of all of them at a time.
 
-A session lasts as long as it was drawn to: then the open page is closed, and the session ends. Every draw is identified
-by session, page and click, so that a session does not depend on the other sessions of its run.
+The duration of a session is drawn at its start; when it is over, the open page is closed and the session ends. Every
+draw is identified by session, page and click, so that a session does not depend on the other sessions of its run.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class SessionSimulator:
             began=began,
             journey=journey,
             pages=np.where(stops > 0, stops, timing.pages.draw(words("pages"), journey)),
-            least=began + timing.duration.low.take(journey) - ending,
+            min_end=began + timing.duration.low.take(journey) - ending,
             end=began + (duration if timing.human else ENDLESS) - ending,
             ending=ending,
             page=page,

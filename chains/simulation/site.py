@@ -49,11 +49,11 @@ class JourneyStops(NamedTuple):
     onward: Integers
     """The click that leads to the next stop."""
     clicks: Integers
-    """Those that the stop lists besides `onward`; shape (journeys, stops, clicks)."""
-    asked: Integers
+    """The other clicks that the stop lists; shape (journeys, stops, clicks)."""
+    other_clicks: Integers
     """Number of these clicks."""
-    least: Integers
-    """`asked` plus the navigation click, if the stop lists it."""
+    min_clicks: Integers
+    """Number of all clicks that the stop lists, `onward` included."""
 
 
 class Site:
@@ -88,15 +88,16 @@ class Site:
         max_clicks = max((len(stop.clicks) for journey in journeys for stop in journey.stops), default=0) or 1
         shape = len(journeys), max_stops
         page, onward, clicks = np.full(shape, NONE), np.full(shape, NONE), np.full((*shape, max_clicks), NONE)
-        asked, least = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        other_clicks, min_clicks = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for at, stop, following in _indexed_stops(journeys):
             page[at] = pages[stop.page]
             listed = [numbers[stop.page, element] for element in stop.clicks]
             onward[at] = self._onward(page[at], listed, pages[following.page]) if following else NONE
-            least[at] = len(listed)
-            others = [number for number in listed if number != onward[at]]
-            asked[at], clicks[at][: len(others)] = len(others), others
-        return JourneyStops(np.array([len(journey.stops) for journey in journeys]), page, onward, clicks, asked, least)
+            min_clicks[at] = len(listed)
+            staying = [number for number in listed if number != onward[at]]
+            other_clicks[at], clicks[at][: len(staying)] = len(staying), staying
+        length = np.array([len(journey.stops) for journey in journeys])
+        return JourneyStops(length, page, onward, clicks, other_clicks, min_clicks)
 
     def _onward(self, page: int, listed: list[int], target: int) -> int:
         """The click on a page that leads to another page; one that the stop lists, if there is one."""

@@ -30,13 +30,13 @@ class FitTest(NamedTuple):
     """The result of a goodness-of-fit test."""
 
     check: str
-    probability: float
-    """The p-value: of a deviation at least as large by chance."""
+    p_value: float
+    """Probability of a deviation at least as large by chance."""
     sentence: str
 
 
 class Passage(NamedTuple):
-    """A transition between two states of a chain, by any of some parallel edges."""
+    """A transition between two states of a chain, along any of several parallel edges."""
 
     chain: str
     state: str
@@ -70,7 +70,7 @@ class Counts:
 
 
 def checks(traces: Sequence[Trace], phased: PhasedCatalog, wrong: Collection[str], significance: float) -> list[Check]:
-    """The three checks of figures; only traces that match exactly one walk are counted.
+    """The three statistical checks; only traces that match exactly one walk are counted.
 
     Args:
         wrong: ids of events with a wrong timestamp, whose delays are ignored.
@@ -89,9 +89,9 @@ def checks(traces: Sequence[Trace], phased: PhasedCatalog, wrong: Collection[str
             rule,
             sum(test.check == name for test in tests),
             [
-                Finding(None, None, (), f"{test.sentence}; by chance in {test.probability:.1e} of all runs")
+                Finding(None, None, (), f"{test.sentence}; by chance in {test.p_value:.1e} of all runs")
                 for test in tests
-                if test.check == name and test.probability < limit
+                if test.check == name and test.p_value < limit
             ],
         )
         for name, rule in rules.items()
@@ -123,7 +123,7 @@ def _count(totals: Counts, trace: Trace, walk: MatchedWalk, catalog: Catalog, wr
         for step in walk.steps[1:]:
             cause, effect = trace.events[step.cause], trace.events[step.event]
             if cause.event_id in wrong or effect.event_id in wrong or any(edge.scaled_by for edge in step.edges):
-                continue  # an item's speed follows from the seed, which a stream does not tell
+                continue  # an item's speed follows from the seed, which the stream does not contain
             edges = tuple((edge.weight, edge.delay) for edge in step.edges)
             passage = Passage(chain.name, state_of[step.cause], state_of[step.event], edges)
             totals.delays[passage].append(effect.time - cause.time)
@@ -188,7 +188,7 @@ def _causes(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
         occurrences = Counter(caused.chain for caused in causes)
         for caused in causes:
             if occurrences[caused.chain] > 1:
-                continue  # it is not known which of them it was
+                continue  # it cannot be told which of them caused it
             count = totals.caused[name, state][caused.chain]
             cells = [Cell(caused.chain, count, caused.weight), Cell("nothing", visits - count, 100 - caused.weight)]
             yield from _fit("branches", f"caused by {state} of {name}", cells)
@@ -217,9 +217,9 @@ def _delays(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
 
 
 def _test_fixed(label: str, delays: list[int], fixed: Fixed) -> FitTest:
-    others = sum(abs(delay - fixed.value * 1000) > 1 for delay in delays)
-    sentence = f"{label}: {others:,} of {len(delays):,} delays are not {fixed.value:g} ms"
-    return FitTest("delays", 0.0 if others else 1.0, sentence)
+    deviating = sum(abs(delay - fixed.value * 1000) > 1 for delay in delays)
+    sentence = f"{label}: {deviating:,} of {len(delays):,} delays are not {fixed.value:g} ms"
+    return FitTest("delays", 0.0 if deviating else 1.0, sentence)
 
 
 def _test_distribution(label: str, delays: list[int], mixture: Mixture) -> FitTest:

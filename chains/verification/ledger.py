@@ -39,7 +39,7 @@ def read_ledger(lines: Iterable[bytes]) -> LedgerIndex:
     """Read a ledger.
 
     Raises:
-        InvalidLedger: a line is no record of a ledger, or the first or the last one is missing.
+        InvalidLedger: a line is not a record of a ledger, or the first or the last record is missing.
     """
     index = LedgerIndex()
     for number, line in enumerate(lines, 1):
@@ -116,7 +116,7 @@ class LedgerCheck:
         rule = "what the ledger says is in the stream, and nothing else is"
         return Check("ledger", rule, len(self._index.times) + len(self._index.faults), findings)
 
-    def found(self) -> dict[str, tuple[int, int]]:
+    def counts(self) -> dict[str, tuple[int, int]]:
         """By kind of fault: how many are in the ledger, and how many of those in the stream; call after `check`."""
         listed = Counter(fault["fault"] for fault in self._index.faults.values())
         return {kind: (count, count - self._missed[kind]) for kind, count in listed.items()}
@@ -234,7 +234,7 @@ class LedgerCheck:
         for check in self._checks:
             for finding in check.findings:
                 if finding.events and not any(
-                    known in self._index.faults or known in chains for known in finding.events
+                    event_id in self._index.faults or event_id in chains for event_id in finding.events
                 ):
                     yield Finding(finding.fault, finding.line, finding.events, f"no fault explains: {finding.sentence}")
 

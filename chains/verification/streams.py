@@ -127,8 +127,8 @@ class LineReader:
         if event.event_type not in self._catalog.events:
             problems = [f"no event type {event.event_type!r} in the catalog"]
         else:
-            found = self._catalog.validate(event.event_type, event.payload)
-            problems = [f"{problem.field}: {problem.message}" for problem in found]
+            payload_problems = self._catalog.validate(event.event_type, event.payload)
+            problems = [f"{problem.field}: {problem.message}" for problem in payload_problems]
         for problem in problems:
             sentence = f"{event.event_id}: {problem}"
             self.reading.unfit.append(Finding("schema", number, (event.event_id,), sentence))
@@ -283,12 +283,12 @@ def _check_counts(counts: list[PartitionCounts], stored: int, dead: int) -> Chec
         for name, read, new, duplicates, lost in counts
         if read != new + duplicates + lost
     ]
-    for label, kept, counted in (
+    for label, count, counted in (
         ("events", stored, sum(partition.new for partition in counts)),
         ("dead letters", dead, sum(partition.dead for partition in counts)),
     ):
-        if kept != counted:
-            sentences.append(f"{kept:,} {label} are stored, and {counted:,} were counted")
+        if count != counted:
+            sentences.append(f"{count:,} {label} are stored, and {counted:,} were counted")
     rule = "what was read is stored, was stored already, or is a dead letter"
     return Check("counts", rule, len(counts), [Finding(None, None, (), sentence) for sentence in sentences])
 

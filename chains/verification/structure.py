@@ -46,9 +46,9 @@ def _identity(events: Sequence[EventSummary], first: Mapping[str, EventSummary])
     for event in events:
         original = first[event.event_id]
         if event is not original:
-            same = event.digest == original.digest
-            fault, what = ("duplicate", "comes again") if same else ("changed-duplicate", "comes again and differs")
-            sentence = f"{event.event_id} {what}: first in line {original.line}"
+            differs = event.digest != original.digest
+            fault, verb = ("changed-duplicate", "comes again and differs") if differs else ("duplicate", "comes again")
+            sentence = f"{event.event_id} {verb}: first in line {original.line}"
             yield Finding(fault, event.line, (event.event_id,), sentence)
 
 
@@ -84,8 +84,8 @@ def _causality(first: Mapping[str, EventSummary], traces: Sequence[Trace], catal
         for event in trace.events:
             cause = first.get(event.causation_id or "")
             if cause is not None and event.time < cause.time:
-                own = abs(event.time - id_time(event.event_id)) > TOLERANCE
-                fault = "completed-before-started" if own and event.event_type in ends else "clock-skew"
+                is_wrong = abs(event.time - id_time(event.event_id)) > TOLERANCE
+                fault = "completed-before-started" if is_wrong and event.event_type in ends else "clock-skew"
                 sentence = f"{event.event_id} is {(cause.time - event.time) / 1e6:,.6g} s earlier than its cause"
                 yield Finding(fault, event.line, (event.event_id, cause.event_id), sentence)
 
@@ -133,13 +133,13 @@ def _tenants(traces: Sequence[Trace]) -> Iterator[Finding]:
 
 
 def _paths(traces: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
-    known: dict[tuple[str, ...], tuple[str | None, str]] = {}
+    differences: dict[tuple[str, ...], tuple[str | None, str]] = {}
     for trace in traces:
         if trace.walks:
             continue
-        if trace.types not in known:
-            known[trace.types] = _difference(trace, catalog)
-        fault, difference = known[trace.types]
+        if trace.types not in differences:
+            differences[trace.types] = _difference(trace, catalog)
+        fault, difference = differences[trace.types]
         chain = trace.events[0].correlation_id
         involved = (chain, *(event.event_id for event in trace.events))
         yield Finding(fault, trace.events[0].line, involved, f"chain {chain}: {difference}")
@@ -152,8 +152,8 @@ def _difference(trace: Trace, catalog: Catalog) -> tuple[str | None, str]:
     if len(names - caused) != 1:
         return None, f"no chain of the catalog has {', '.join(trace.types)}"
     foreign = {event_type for name in caused for event_type in types_of(catalog.chain(name))}
-    own = [event_type for event_type in trace.types if event_type not in foreign]
-    sentences = catalog.differences((names - caused).pop(), own, "ended")
+    types = [event_type for event_type in trace.types if event_type not in foreign]
+    sentences = catalog.differences((names - caused).pop(), types, "ended")
     missing = [sentence.split(" ", 1)[0] for sentence in sentences if " is missing" in sentence]
     if not missing:
         return None, "; ".join(sentences) or f"no walk leaves {', '.join(trace.types)}"

@@ -1,4 +1,4 @@
-"""Traces: the events of each chain, matched with the walks of the catalog that leave them."""
+"""Traces: the events of each chain, matched with the walks of the catalog that produce them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CausedWalk(NamedTuple):
 
 
 class MatchedWalk(NamedTuple):
-    """A complete walk through a chain that leaves the events of a shape."""
+    """A complete walk through a chain that produces the events of a shape."""
 
     chain: str
     steps: tuple[Step, ...]
@@ -57,22 +57,22 @@ class MatchedWalk(NamedTuple):
 
 
 class Matcher:
-    """Finds the walks of a catalog that leave a shape; results are cached."""
+    """Finds the walks of a catalog that produce a shape; results are cached."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._roots = catalog.weighted
-        self._known: dict[Shape, tuple[MatchedWalk, ...]] = {}
+        self._cache: dict[Shape, tuple[MatchedWalk, ...]] = {}
 
     def walks(self, shape: Shape) -> tuple[MatchedWalk, ...]:
         """At most two, which is enough to tell that the shape is ambiguous."""
-        if shape not in self._known:
-            if len(self._known) >= CACHE_SIZE:
-                self._known.clear()
+        if shape not in self._cache:
+            if len(self._cache) >= CACHE_SIZE:
+                self._cache.clear()
             search = _Search(self._catalog, shape)
             walks = (walk for chain in self._roots for walk in search.walks(chain, 0))
-            self._known[shape] = tuple(islice(walks, 2))
-        return self._known[shape]
+            self._cache[shape] = tuple(islice(walks, 2))
+        return self._cache[shape]
 
 
 class _Segment(NamedTuple):
@@ -88,7 +88,7 @@ class _Segment(NamedTuple):
 
 
 class _Search:
-    """The search for walks that leave one shape."""
+    """The search for walks that produce one shape."""
 
     def __init__(self, catalog: Catalog, shape: Shape) -> None:
         self._catalog = catalog
@@ -99,7 +99,7 @@ class _Search:
                 self._effects[cause].append(event)
 
     def walks(self, chain: Chain, root: int) -> Iterator[MatchedWalk]:
-        """The walks of a chain that leave exactly the events from a root on."""
+        """The walks of a chain that produce exactly the events from a root on."""
         if chain.root != self._types[root]:
             return
         own = self._descendants(root, set(types_of(chain)))
@@ -246,7 +246,7 @@ class Trace(NamedTuple):
     whole: bool
     """Whether every event but the root was caused by another one of the trace."""
     walks: tuple[MatchedWalk, ...]
-    """Walks of the catalog that leave exactly these event types: none, one, or the first two of several."""
+    """Walks of the catalog that produce exactly these event types: none, one, or the first two of several."""
     catalog: int | None = 0
     """Index of the catalog that applies. None: several may."""
 
@@ -286,11 +286,11 @@ def _match(group: list[EventSummary], matcher: Matcher) -> Trace:
 
 def sort_by_cause(group: Sequence[EventSummary]) -> tuple[tuple[EventSummary, ...], bool]:
     """Sort events topologically, otherwise by id; also tells whether all of them descend from one root."""
-    known = {event.event_id for event in group}
+    event_ids = {event.event_id for event in group}
     effects: dict[str, list[EventSummary]] = {}
     ready: list[tuple[str, EventSummary]] = []
     for event in group:
-        if event.causation_id in known:
+        if event.causation_id in event_ids:
             effects.setdefault(event.causation_id or "", []).append(event)
         else:
             ready.append((event.event_id, event))
@@ -302,7 +302,7 @@ def sort_by_cause(group: Sequence[EventSummary]) -> tuple[tuple[EventSummary, ..
         for event in effects.get(events[-1].event_id, ()):
             heappush(ready, (event.event_id, event))
     whole = len(roots) == 1 and roots[0].event_id == roots[0].correlation_id and len(events) == len(group)
-    circular = known - {event.event_id for event in events}
+    circular = event_ids - {event.event_id for event in events}
     return (*events, *sorted(event for event in group if event.event_id in circular)), whole
 
 

@@ -15,7 +15,7 @@ from eventbus.chains.verification.traces import PhasedCatalog, Trace, group_trac
 from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3
-"""Default probability that a sound run fails some check of figures by chance."""
+"""Default probability that a sound run fails some statistical check by chance."""
 TIME_CHECKS = "clocks", "causality"
 """The checks that find events with a wrong timestamp."""
 FIRST_CHAINS = 25
@@ -39,12 +39,12 @@ def verify(
         stream: JSON events, a line each, with or without line ends; or what a reader of topics or a store has read.
         catalog: only chains with a weight above 0 are expected.
         ledger: lines of the run's ledger. None: there is none.
-        significance: probability that a sound run fails some check of figures by chance; all tests share it.
+        significance: probability that a sound run fails some statistical check by chance; all tests share it.
         phases: of the run.
         start: of the run, for its phases. None: from the ledger, or else estimated from the first chains.
 
     Raises:
-        InvalidLedger: the ledger is none.
+        InvalidLedger: it is not a ledger, or it is incomplete.
     """
     reading = stream if isinstance(stream, Reading) else read(stream, catalog)
     index = None if ledger is None else read_ledger(ledger)
@@ -63,12 +63,12 @@ def verify(
     checks = [*reading.checks(), *structural]
     counted = traces if index is None else _before_the_cut(traces, index)
     report = [*checks, *frequencies.checks(counted, phased, wrong, significance)]
-    found = None
+    ledger_counts = None
     if index is not None:
         ledger_check = LedgerCheck(index, reading, checks)
         report = [*map(ledger_check.named, report), ledger_check.check()]
-        found = ledger_check.found()
-    return Report(reading.lines, len(first), len(traces), report, found, reading.place)
+        ledger_counts = ledger_check.counts()
+    return Report(reading.lines, len(first), len(traces), report, ledger_counts, reading.place)
 
 
 def _before_the_cut(traces: Sequence[Trace], index: LedgerIndex) -> Sequence[Trace]:
