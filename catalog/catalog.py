@@ -45,7 +45,7 @@ class Catalog(Sections):
         Raises:
             UnknownName: no such event type.
         """
-        from eventbus.catalog.payloads import validate  # noqa: PLC0415 - pydantic is slow to import
+        from eventbus.catalog.payload_models import validate  # noqa: PLC0415 - pydantic is slow to import
 
         return validate(self.event_type(event_type), payload)
 

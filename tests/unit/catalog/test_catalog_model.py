@@ -6,7 +6,7 @@ import pickle
 
 from eventbus.catalog import Catalog
 from eventbus.catalog.graph.expand import graph_of
-from eventbus.catalog.payloads import payload_model
+from eventbus.catalog.payload_models import payload_model
 
 
 def test_a_catalog_that_was_used_can_be_sent_to_another_process() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog, EventType, PayloadField, Problem, UnknownName
 from eventbus.catalog.export.asyncapi import example_payload
-from eventbus.catalog.payloads import payload_model, validate
+from eventbus.catalog.payload_models import payload_model, validate
 from eventbus.catalog.sources import Choices, NumberRange
 
 LoadText = Callable[..., Catalog]
