@@ -556,7 +556,7 @@ class JsonEntry:
 
 
 def with_allowed_values(sections: Sections) -> dict[str, EventType]:
-    """The event types with `allowed` of all payload fields set, where the values are join_names."""
+    """The event types with `allowed` of all payload fields set, where the values are listed."""
     emitting = emitters(sections.chains)
     return {
         name: replace(

@@ -64,14 +64,14 @@ class TypeSets:
     def reached(self, first: int) -> dict[int, set[TypeSet]]:
         """For each node of a branch, the sets of types on all paths from the branch's first node to it."""
         reached: dict[int, set[TypeSet]] = {}
-        ahead = [(first, self._emitted([first]))]
-        while ahead:
-            number, types = ahead.pop()
+        pending = [(first, self._emitted([first]))]
+        while pending:
+            number, types = pending.pop()
             sets = reached.setdefault(number, set())
             if types not in sets:
                 sets.add(types)
                 _check_size(self._chain, sets)
-                ahead += [(to, types | more) for to, more in self._steps(number)]
+                pending += [(to, types | emitted) for to, emitted in self._steps(number)]
         return reached
 
     def onward(self, first: int) -> NextTypes:
@@ -108,10 +108,10 @@ class TypeSets:
             for types in reduce(self._combined, sets, initial):
                 yield edge.to, types
 
-    def _combined(self, left: set[TypeSet], right: set[TypeSet]) -> set[TypeSet]:
+    def _combined(self, first: set[TypeSet], second: set[TypeSet]) -> set[TypeSet]:
         combined: set[TypeSet] = set()
-        for types, more in product(left, right):
-            combined.add(types | more)
+        for types, further in product(first, second):
+            combined.add(types | further)
             _check_size(self._chain, combined)
         return combined
 
@@ -121,9 +121,9 @@ class TypeSets:
         for branch in split.branches:
             inside = self.onward(branch.edge.to) | {frozenset(): self._emitted([branch.edge.to])}
             mixed: NextTypes = {}
-            for types, more in product(together, inside):
+            for types, further in product(together, inside):
                 if len(mixed) < MAX_SETS:
-                    _add(mixed, [types | more], together[types] | inside[more])
+                    _add(mixed, [types | further], together[types] | inside[further])
             together = mixed
         for to, types in self._joins(split):
             _add(together, [types], self._emitted([to]))
@@ -271,8 +271,8 @@ def assign_bits(groups: Iterable[Iterable[str]]) -> dict[str, int]:
             neighbours.setdefault(name, set()).update(group - {name})
     numbers: dict[str, int] = {}
     for name in sorted(neighbours, key=lambda n: (-len(neighbours[n]), n)):  # the most constrained first
-        taken = {numbers[neighbour] for neighbour in neighbours[name] if neighbour in numbers}
-        numbers[name] = next(number for number in range(len(taken) + 1) if number not in taken)
+        used = {numbers[neighbour] for neighbour in neighbours[name] if neighbour in numbers}
+        numbers[name] = next(number for number in range(len(used) + 1) if number not in used)
         if numbers[name] >= MAX_TYPES:
             raise CatalogError(f"the chains share too many event types: {MAX_TYPES} bits do not tell them apart")
     return numbers
@@ -294,10 +294,12 @@ def _nearest(seen: TypeSet, sets: Collection[TypeSet]) -> TypeSet:
 
 
 def _differences(chain: Chain, seen: TypeSet, accepted: TypeSet) -> list[str]:
-    own = types_of(chain)
-    missing = [f"{name} is missing{_expected_after(chain, name, accepted)}" for name in own if name in accepted - seen]
-    excess = [f"{name} cannot occur together with the other events" for name in own if name in seen - accepted]
-    foreign = [f"{name} does not belong to {chain.name}" for name in sorted(seen - set(own))]
+    chain_types = types_of(chain)
+    missing = [
+        f"{name} is missing{_expected_after(chain, name, accepted)}" for name in chain_types if name in accepted - seen
+    ]
+    excess = [f"{name} cannot occur together with the other events" for name in chain_types if name in seen - accepted]
+    foreign = [f"{name} does not belong to {chain.name}" for name in sorted(seen - set(chain_types))]
     return missing + excess + foreign
 
 

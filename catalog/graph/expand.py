@@ -100,13 +100,13 @@ class Expansion:
 
     def walk(self, first: NodeKey) -> list[tuple[int, NodeKey]]:
         """Add all nodes that follow in the same branch; returns those without a successor."""
-        ends, ahead = [], [first]
-        while ahead:
-            key = ahead.pop()
+        ends, pending = [], [first]
+        while pending:
+            key = pending.pop()
             number = self._number(key)
             if number not in self.nodes:
                 self.nodes[number], following = self._node(key)
-                ahead += following
+                pending += following
                 if not self.nodes[number].continues:
                     ends.append((number, key))
         return ends
@@ -144,18 +144,18 @@ class Expansion:
 
     def _timed(self, key: NodeKey, state: State) -> Iterator[DraftEdge]:
         """The edges out of a state; with a timeout, truncated to it, and one more for all that would take longer."""
-        late = 0.0
+        timed_out = 0.0
         for draft in (self._taken(key, transition) for transition in state.next):
             if state.timeout is None:
                 yield draft
                 continue
             share, delay = truncate(draft.delay, state.timeout.after)
-            late += draft.weight * (1 - share)
+            timed_out += draft.weight * (1 - share)
             if share > 0:
                 yield draft._replace(weight=draft.weight * share, delay=delay)
-        if state.timeout and late > 0:
+        if state.timeout and timed_out > 0:
             target = self._entered(state.timeout.to, key.retry_counts, key.stack, key.scope)
-            yield DraftEdge(target, Fixed(value=state.timeout.after), late)
+            yield DraftEdge(target, Fixed(value=state.timeout.after), timed_out)
 
     def _taken(self, key: NodeKey, transition: Transition) -> DraftEdge:
         """The edge of a transition, or of what replaces it once its retry limit is reached."""

@@ -18,7 +18,7 @@ from eventbus.catalog.model import Chain, Delay, Fixed, State, Target, Transitio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """One way from a node to another."""
+    """A transition from one node to another."""
 
     to: int
     """Number of a node."""
@@ -139,7 +139,7 @@ def _lengths(node: GraphNode, lengths: Mapping[int, int]) -> Collection[int]:
     ]
 
 
-# States, before they are expanded to nodes.
+# States, before they are expanded into nodes.
 
 
 def located_targets(state: State) -> Iterator[tuple[Location, Target]]:
@@ -205,12 +205,12 @@ class Reachability:
         return {name: frozenset(self._reachable(name)) for name in self._chain.states}
 
     def _reachable(self, start: str) -> set[str]:
-        reached, ahead = set(), [start]
-        while ahead:
-            name = ahead.pop()
+        reached, pending = set(), [start]
+        while pending:
+            name = pending.pop()
             if name not in reached:
                 reached.add(name)
-                ahead += [target.to for target in self._targets[name]]
+                pending += [target.to for target in self._targets[name]]
         return reached
 
 

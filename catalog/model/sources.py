@@ -92,7 +92,7 @@ class Source:
         return None
 
     def allowed(self, lists: Lists, chains: list[Chain]) -> tuple[Any, ...] | None:
-        """Every value that the generator may give; None where they are not join_names."""
+        """Every value that the generator may give; None where there is no list of them."""
         return self.accepted
 
     @property

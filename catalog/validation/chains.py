@@ -18,7 +18,7 @@ from eventbus.catalog.validation.workload import delay_problems
 
 
 def topology_problems(loc: Location, state: State, chain: Chain) -> Iterator[LocatedProblem]:
-    """The problems of what a state has beside its transitions' targets and weights."""
+    """The problems of a state apart from the targets and weights of its transitions."""
     if state.fork and state.next:
         yield (*loc, "fork"), "expected either `next` or `fork`, got both"
     if state.fork and state.outcome:
@@ -140,13 +140,13 @@ def _is_end(state: State) -> bool:
 def _region(chain: Chain, first: str) -> dict[str, None]:
     """The states reachable from a state without entering or leaving a branch, in order."""
     region: dict[str, None] = {}
-    ahead = [first]
-    while ahead:
-        name = ahead.pop()
+    pending = [first]
+    while pending:
+        name = pending.pop()
         if name in region or name not in chain.states:
             continue
         region[name] = None
-        ahead += [
+        pending += [
             target.to
             for path, target in located_targets(chain.states[name])
             if path[:2] != ("fork", "branches") and path != ("compensation",)
@@ -301,7 +301,7 @@ def cycle_from(graph: Graph, trapped: Sequence[int]) -> list[str]:
 
 
 def role_problems(chains: Mapping[str, Chain]) -> Iterator[LocatedProblem]:
-    """Event types with different roles: a type that starts or ends one chain must do so in all of them.
+    """Event types with different roles: a type that starts or ends one chain must do so in every chain that has it.
 
     Statistics recognise the start and the end of a chain by event types alone.
     """

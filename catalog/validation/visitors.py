@@ -90,9 +90,9 @@ def _attribute(item: Any, name: str | None) -> Any:
 def _site_problems(loc: Location, visitors: Visitors) -> Iterator[LocatedProblem]:
     if not visitors.pages:
         yield (*loc, "pages"), "expected at least one page"
-    for what, count in (("pages", len(visitors.pages)), ("things to click", len(visitors.clicks))):
+    for label, count in (("pages", len(visitors.pages)), ("things to click", len(visitors.clicks))):
         if count > MAX_PLACES:
-            yield (*loc, "pages"), f"expected at most {MAX_PLACES:,} {what}, got {count:,}"
+            yield (*loc, "pages"), f"expected at most {MAX_PLACES:,} {label}, got {count:,}"
     for page in visitors.pages.values():
         yield from _page_problems((*loc, "pages", page.name), page, visitors)
 

@@ -1,4 +1,4 @@
-"""The kinds of faults, a class each.
+"""The kinds of faults, a class each; a new one needs an entry in `FAULT_KINDS` too (see `FaultKind`).
 
 Lines are cut where the emitter is known to have put the fields, or at the names of the envelope's fields: inside a JSON
 string every quote is escaped, so that these names are found in the envelope only.
@@ -87,14 +87,14 @@ class Corrupt(FaultKind, name="corrupt"):
 
 
 class Truncate(Corrupt, name="truncate"):
-    """The event is cut off at any byte, possibly inside a character; at least a byte is kept, and a byte is lost."""
+    """The event is cut off at any byte, possibly inside a character; at least one byte is kept, and one lost."""
 
     looks_like = "corrupt"
 
     def mutate(self, events: AffectedEvents) -> Mutation:
-        kept = [1 + word % (len(line) - 2) for line, word in zip(events.lines, events.words.tolist(), strict=True)]
-        lines = [line[:end] + b"\n" for line, end in zip(events.lines, kept, strict=True)]
-        return Mutation(lines, map(b',"kept_bytes":%d'.__mod__, kept), events.time)
+        sizes = [1 + word % (len(line) - 2) for line, word in zip(events.lines, events.words.tolist(), strict=True)]
+        lines = [line[:end] + b"\n" for line, end in zip(events.lines, sizes, strict=True)]
+        return Mutation(lines, map(b',"kept_bytes":%d'.__mod__, sizes), events.time)
 
 
 def _whole_characters(text: bytes) -> bytes:
@@ -179,7 +179,7 @@ def _skew(run: int, source: str, low: int, high: int) -> int:
 
 
 class ChangedDuplicate(FaultKind, name="changed-duplicate"):
-    """The event comes again later, with the same id and another content, which the catalog allows."""
+    """The event comes again later, with the same id and different content, which the catalog allows."""
 
     delivery = "duplicate"
     changes_copy = True

@@ -1,4 +1,4 @@
-"""The transitions of a chain, compiled: where each leads, and how its delay is drawn."""
+"""The transitions of a chain, compiled: where each leads, and how its delay is drawn; `policy` has their weights."""
 
 from __future__ import annotations
 

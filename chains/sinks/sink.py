@@ -1,4 +1,7 @@
-"""What every destination of a stream offers: it takes records, and counts what becomes of each of them."""
+"""The protocol of sinks, which take the records of a stream and count what becomes of each, and what sinks share.
+
+A new sink implements `Sink`; `eventbus.cli.options.sinks` makes it from a value of `--to`.
+"""
 
 from __future__ import annotations
 

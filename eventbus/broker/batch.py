@@ -55,11 +55,11 @@ class RecordColumns:
         rows = slice(start, stop)
         return RecordColumns(self.keys[rows], self.values[rows], self.timestamps[rows], self.headers[rows])
 
-    def extend(self, more: RecordColumns) -> None:
-        self.keys.extend(more.keys)
-        self.values.extend(more.values)
-        self.timestamps.extend(more.timestamps)
-        self.headers.extend(more.headers)
+    def extend(self, rows: RecordColumns) -> None:
+        self.keys.extend(rows.keys)
+        self.values.extend(rows.values)
+        self.timestamps.extend(rows.timestamps)
+        self.headers.extend(rows.headers)
 
     def size_bytes(self) -> int:
         """Estimated memory of these rows, in bytes (see `RECORD_OVERHEAD`)."""

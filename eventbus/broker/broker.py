@@ -266,9 +266,9 @@ class Broker:
         self.on_append(partition.topic)
 
     def _next_partition(self, topic: str, count: int) -> int:
-        turn = self._round_robin.get(topic, 0)
-        self._round_robin[topic] = (turn + 1) % count
-        return turn
+        partition = self._round_robin.get(topic, 0)
+        self._round_robin[topic] = (partition + 1) % count
+        return partition
 
 
 def _check_topic(name: str, partitions: int) -> None:

@@ -1,4 +1,7 @@
-"""Group membership of in-process consumers: notifies members of rebalances and evicts expired ones."""
+"""Group membership of in-process consumers: notifies members of rebalances and evicts expired ones.
+
+The states of a group and its assignments are in `groups`; how a consumer rejoins, in `eventbus.inprocess.consumer`.
+"""
 
 from __future__ import annotations
 

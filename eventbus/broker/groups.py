@@ -1,4 +1,4 @@
-"""Consumer groups: members, the assignment of each generation, and committed offsets.
+"""Consumer groups: members, rebalances, the assignment of each generation, and committed offsets.
 
 Rebalances are Kafka's eager ones: when the membership changes, every member must revoke its partitions and `join`
 again. Once all have, or those that have not are evicted, the generation is incremented and the partitions are assigned
@@ -204,10 +204,10 @@ def range_assignment(members: Mapping[str, frozenset[str]], partitions_of: Calla
     assigned: dict[str, list[TopicPartition]] = {name: [] for name in members}
     for topic in sorted(frozenset().union(*members.values())):
         readers = sorted(name for name, topics in members.items() if topic in topics)
-        count, rest = divmod(partitions_of(topic), len(readers))
+        count, remainder = divmod(partitions_of(topic), len(readers))
         first = 0
         for index, name in enumerate(readers):
-            stop = first + count + (index < rest)
+            stop = first + count + (index < remainder)
             assigned[name].extend(TopicPartition(topic, partition) for partition in range(first, stop))
             first = stop
     return {name: frozenset(partitions) for name, partitions in assigned.items()}

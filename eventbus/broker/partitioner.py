@@ -44,8 +44,8 @@ def murmur2(data: bytes) -> int:
     for word in struct.unpack_from(f"<{words}I", data):
         k = word * M & MASK
         h = (h * M ^ (k ^ k >> 24) * M) & MASK
-    if rest := data[words << 2 :]:
-        h = (h ^ int.from_bytes(rest, "little")) * M & MASK
+    if tail := data[words << 2 :]:
+        h = (h ^ int.from_bytes(tail, "little")) * M & MASK
     h = (h ^ h >> 13) * M & MASK
     return h ^ h >> 15
 

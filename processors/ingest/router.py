@@ -83,7 +83,7 @@ class PartitionRouter:
             await pipeline.open()
 
     async def stop(self) -> None:
-        """Write the batches taken, within 0.7 s, and disconnect; the rest is read again by the next owner."""
+        """Write the batches taken, within 0.7 s, and disconnect; the next owner reads the others again."""
         with suppress(Exception):  # `put` or `check` has raised it already
             await self.flush(timeout=0.7)
         for pipeline in self.pipelines:
