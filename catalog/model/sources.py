@@ -1,4 +1,4 @@
-"""What a source of payload values has to say about itself.
+"""What a source of payload values says about itself.
 
 Reading, linting, schemas, exports, documents and the generator ask a field's source; none of them knows which sources
 there are. `catalog.sources` has the sources themselves.
@@ -7,6 +7,7 @@ there are. `catalog.sources` has the sources themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from eventbus.catalog.errors import Location
@@ -50,6 +51,7 @@ class DrawScope(NamedTuple):
         return f"{self.chain.name}/{self.state}{self.path}"
 
 
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where a payload field gets its values. This one gives none: that of an object, whose members have their own."""
 
