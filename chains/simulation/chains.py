@@ -119,9 +119,6 @@ class JoinBarrier:
         return events
 
 
-# Chains with forks or triggers.
-
-
 ROW = TERMINAL
 """During the simulation this column holds the row of the chain: the last event is known only at the end."""
 

@@ -32,8 +32,8 @@ CHUNK = 1000
 PUBLISHES_PER_TURN = 100
 """Calls of `publish` after which it yields to the event loop, so that consumers keep up with a tight loop."""
 
-STARTUP_TURNS = 10
-"""Turns of the event loop that `settled` grants to tasks of consumers that were just created."""
+STARTUP_ITERATIONS = 10
+"""Iterations of the event loop in which `settled` lets consumers that were just created join."""
 
 
 class InProcessBus:
@@ -250,7 +250,7 @@ class InProcessBus:
         Raises:
             NoActiveMembers: the group has a lag but no members, or has never read anything.
         """
-        for _ in range(STARTUP_TURNS):
+        for _ in range(STARTUP_ITERATIONS):
             await asyncio.sleep(0)
         consumer_group = self._broker.group(group)
         end_offsets = self._broker.end_offsets(consumer_group, topic)

@@ -1,4 +1,4 @@
-"""Error handling of the writer: retries with back-off for transient errors, bisection for errors caused by a row."""
+"""Error handling of the writer: retries with back-off for transient errors, bisection to find the rows at fault."""
 
 from __future__ import annotations
 
