@@ -146,8 +146,11 @@ def _transition(node: YamlNode, members: Members, weight: float) -> Transition:
 
 def read_delay(node: YamlNode) -> Delay:
     """A delay in milliseconds; one that is absent or cannot be read is 0."""
+    if not node.is_mapping:
+        node.mapping("a delay such as {fixed: 40}, in milliseconds")
+        return Fixed(value=0)
     members = node.members(DELAYS)
-    if node.is_mapping and len(members) != 1:
+    if len(members) != 1:
         node.complain(f"expected exactly one of {join_names(DELAYS)}, got {join_names(members)}")
     for name, member in members.items():
         if name in DELAYS and (delay := _distribution(name, member)) is not None:
@@ -205,7 +208,7 @@ def _compensating_target(node: YamlNode) -> Target:
 
 def _timeout(node: YamlNode) -> Timeout:
     members = node.members(("after", "to"), required=("after", "to"))
-    return Timeout(after=members["after"].number() or 0.0, to=members["to"].text() or "")
+    return Timeout(after=members["after"].number(1.0), to=members["to"].text() or "")
 
 
 def _retry(node: YamlNode) -> Retry:

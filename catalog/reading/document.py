@@ -68,11 +68,11 @@ class YamlNode:
         """Add a mistake at this value."""
         self.mistakes.append(Mistake(self.file, self.line, format_path(self.path), problem))
 
-    def mapping(self) -> Members:
-        """The members of a mapping by name; empty after a mistake."""
+    def mapping(self, expected: str = "a mapping") -> Members:
+        """The members of a mapping by name; empty after a mistake, whose text says what was expected."""
         members = Members(self)
         if not isinstance(self._node, yaml.MappingNode):
-            self.complain(f"expected a mapping, got {self._shown()}")
+            self.complain(f"expected {expected}, got {self._shown()}")
             return members
         for key, value in self._node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -94,7 +94,7 @@ class YamlNode:
         Args:
             renamed: names that are no longer allowed, and what to write instead.
         """
-        members = self.mapping()
+        members = self.mapping(f"a mapping with {join_names(required)}" if required else "a mapping")
         for name, node in members.items():
             if name in renamed:
                 node.complain(f"unknown field {name!r}: write {renamed[name]!r} instead")

@@ -251,6 +251,8 @@ def _shape_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
     if problems := list(region_problems(loc, chain)):
         yield from problems
         return
+    if any(_cannot_be_truncated(state) for state in states.values()):
+        return
     try:
         graph = graph_of(chain)
     except TooManyPaths as error:
@@ -270,8 +272,16 @@ def _shape_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
         yield from _size_problems(loc, chain)
 
 
+def _cannot_be_truncated(state: State) -> bool:
+    """Whether a timeout would truncate a delay that has problems, which are reported where it stands."""
+    return state.timeout is not None and any(any(delay_problems(target.delay)) for target in targets(state))
+
+
 def _size_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
-    shortest = graph_of(chain).distances(graph_of(chain).ends()).get(0, 0) + 1
+    ends = graph_of(chain).ends()
+    if not ends:  # a state that lacks its outcome is reported where it stands
+        return
+    shortest = graph_of(chain).distances(ends).get(0, 0) + 1
     if shortest == 1:
         yield (*loc, "start"), "the start state ends the chain: a chain has at least two events"
     if chain.max_steps < shortest:

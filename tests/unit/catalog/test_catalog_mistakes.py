@@ -411,6 +411,18 @@ CASES = {
         "events.shop.order.shipped.v1",
         "expected a mapping, got a list",
     ),
+    "a number instead of a delay": Case(
+        DELAY_TEXT,
+        "delay: 5}]",
+        f"{PLACED}.next[0].delay",
+        "expected a delay such as {fixed: 40}, in milliseconds, got 5",
+    ),
+    "a number instead of a mapping with required names": Case(
+        DELAY_TEXT,
+        "delay: {exponential: 5}}]",
+        f"{PLACED}.next[0].delay.exponential",
+        "expected a mapping with mean, got 5",
+    ),
     "a number instead of a text": Case("source: shop\n", "source: 5  # here\n", "source", "expected a text, got 5"),
     "not YAML": Case("weight: 1\n", "weight: [1\n", "file", "is not YAML: "),
 }

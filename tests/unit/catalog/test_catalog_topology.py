@@ -151,6 +151,15 @@ CASES = {
     ),
     "timeout at once": Case("after: 50", "after: 0", f"{STATES}.hotel.timeout.after", "a time above 0 ms, got 0"),
     "timeout to nowhere": Case("after: 50, to: room", "after: 50, to: rom", f"{STATES}.hotel.timeout.to", "'rom'"),
+    "timeout of a delay that is none": Case(
+        "{to: room, weight: 60, delay: {uniform: [0, 100]}}",
+        "{to: room, weight: 60, delay: {lognormal: {median: 100, p95: 10}}}",
+        f"{STATES}.hotel.next[0].delay",
+        "p95 10 must be above the median 100",
+    ),
+    "timeout that is a number": Case(
+        "timeout: {after: 50, to: room}", "timeout: 50", f"{STATES}.hotel.timeout", "a mapping with after, to, got 50"
+    ),
     "timeout of what is multiplied": Case(
         "{uniform: [0, 100]}}",
         "{uniform: [0, 100]}, scaled_by: airline}",
