@@ -334,13 +334,13 @@ def recognise_known(catalog: Catalog, walks: Walks, names: Sequence[str]) -> Kno
     learned = [
         fitted
         for chain in chains.values()
-        if chain.root in names
-        for fitted in _fit_known(chain, walks.where(walks.root == names.index(chain.root)), names, left_out)
+        if chain.root in names and (begun := walks.where(walks.root == names.index(chain.root))).chains
+        for fitted in _fit_known(chain, begun, names, left_out)
     ]
     related = walks.having(is_known[walks.type])
-    begun = np.array([name in chains for name in names], np.bool_)[walks.root]
+    is_root = np.array([name in chains for name in names], np.bool_)[walks.root]
     left_out["have event types of the catalog, but do not begin as its chains do"] = walks.where(
-        related & ~begun
+        related & ~is_root
     ).chains
     return KnownChains(learned, walks.where(~related), +left_out)
 

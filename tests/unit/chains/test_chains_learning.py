@@ -330,6 +330,15 @@ def test_with_a_catalog_only_figures_are_learned() -> None:
 REFUSED = state("refused", failed=True)
 
 
+def test_a_known_chain_that_occurs_only_inside_another_is_off() -> None:
+    """The first event type of `inner` is in the recording, but no recorded chain begins with it."""
+    outer = chain("outer", state("asked", way("inner-asked")), state("inner-asked", way("done")), state("done"))
+    known = catalog_of(chain("inner", state("inner-asked", way("done")), state("done")))
+    recording = generated(catalog_of(outer), 10)
+    learned = learn([recording], known=catalog_of(outer, *known.chains.values()))
+    assert {name: one.weight for name, one in learned.draft.catalog.chains.items()} == {"outer": 100, "inner": 0}
+
+
 @pytest.mark.parametrize("packed", [bytes, gzip.compress, lambda text: bytes(cramjam.zstd.compress(text))])
 def test_compressed_files_are_read_as_they_are(tmp_path: Path, packed: Any) -> None:
     """Also if they are made of several members or frames; damaged ones are an error."""
