@@ -19,14 +19,15 @@ REDACTED = "…"
 
 
 class Option(click.Option):
-    """An option that shows its default and its environment variable in the help.
+    """An option that shows its default, unless that is an empty text, and its environment variable in the help.
 
     Args:
         secret: its value is left out of `invocation`.
     """
 
     def __init__(self, *args: Any, secret: bool = False, **settings: Any) -> None:
-        super().__init__(*args, **{"show_default": True, "show_envvar": True, **settings})
+        is_shown = settings.get("default") != ""
+        super().__init__(*args, **{"show_default": is_shown, "show_envvar": True, **settings})
         self.secret = secret
         self.section = "Options"
 
