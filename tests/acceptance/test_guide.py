@@ -122,7 +122,7 @@ def run(example: Example, folder: Path, mock: Mock) -> None:
             for line in example.text.splitlines():
                 check_event(json.loads(line))
         case language:
-            assert language in {"text", "python", "yaml"}
+            assert language in {"text", "python", "yaml", "toml"}
 
 
 def run_command(command: str, mock: Mock) -> str:
@@ -143,6 +143,7 @@ def run_command(command: str, mock: Mock) -> str:
     command = command.replace("curl ", "curl --fail-with-body ")  # an answer of 4xx or 5xx is a failure
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert '"verdict":"invalid"' not in done.stdout, f"{command}\n{done.stdout}"  # 202 if any event was accepted
     return done.stdout
 
 
@@ -207,13 +208,17 @@ def check_event(document: object) -> None:
 
 
 def test_the_tests_shown_pass(tmp_path: Path) -> None:
-    """A test shown to users passes in a folder that knows nothing of this project."""
+    """A test shown to users passes in a folder with the files and the configuration shown, and nothing else."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
     for shown in PAGES:
         for example in shown.examples:
             if example.language == "python" and "def test_" in example.text:
                 name = f"test_{shown.name.removesuffix('.md').replace('-', '_')}_{example.line}.py"
                 (tmp_path / name).write_text(example.text)
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", str(tmp_path)]
+            elif example.language == "toml":
+                (tmp_path / "pyproject.toml").write_text(example.text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
 
