@@ -29,6 +29,11 @@ def join_names(names: Iterable[str], limit: int = 12) -> str:
     return ", ".join(listed) or "none"
 
 
+def plural(number: int, noun: str, several: str = "") -> str:
+    """`1 event`, `1,200 events`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {several or noun + 's'}"
+
+
 def did_you_mean(name: str, candidates: Collection[str]) -> str:
     """` (did you mean 'x'?)` if a candidate is similar to the name, else an empty text."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed only after a mistake, and slow to import

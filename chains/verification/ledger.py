@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from eventbus.catalog.errors import plural
 from eventbus.chains.errors import InvalidLedger
 from eventbus.chains.faults import KINDS
 from eventbus.chains.faults.ledger import FORMAT
@@ -190,7 +191,9 @@ class LedgerCheck:
         missing = len(self._repeating) - self._reading.repeated
         self._missed.update(self._repeating[: max(missing, 0)])
         if missing:
-            sentence = f"{self._reading.repeated:,} event(s) came again, of {len(self._repeating):,} in the ledger"
+            sentence = (
+                f"{plural(self._reading.repeated, 'event')} came again, of {len(self._repeating):,} in the ledger"
+            )
             yield Finding(self._repeating[0] if missing > 0 else "duplicate", None, (), sentence)
 
     def _match_unreadable(self) -> Iterator[Finding]:
@@ -216,9 +219,9 @@ class LedgerCheck:
                 lines = unmatched
                 if missing := listed.total():
                     self._missed[kind.name] += missing
-                    yield Finding(kind.name, None, (), f"{kind.name}: {missing:,} line(s) missing")
+                    yield Finding(kind.name, None, (), f"{kind.name}: {plural(missing, 'line')} missing")
             if lines:
-                yield Finding(looks, None, (), f"{looks}: {len(lines):,} line(s) not in the ledger")
+                yield Finding(looks, None, (), f"{looks}: {plural(len(lines), 'line')} not in the ledger")
 
     def _extra_events(self) -> Iterator[Finding]:
         for event_id in self._copies.keys() - self._index.times.keys():

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from eventbus.catalog import Catalog
+from eventbus.catalog.errors import plural
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains.verification.report import Check, Finding
@@ -64,7 +65,7 @@ def _order(events: Collection[EventSummary], wrong: Collection[str]) -> Iterator
         places = len(times) - bisect_right(times, event.time)
         fault = "reorder" if places <= REORDERED else "late"
         late = (times[-1] - event.time) / 1e6
-        sentence = f"{event.event_id} comes after {places:,} later event(s), the latest by {late:,.6g} s"
+        sentence = f"{event.event_id} comes after {plural(places, 'later event')}, the latest by {late:,.6g} s"
         yield Finding(fault, event.line, (event.event_id,), sentence)
 
 

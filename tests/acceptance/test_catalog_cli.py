@@ -100,7 +100,7 @@ def test_show_of_an_unknown_name() -> None:
 def test_lint_of_good_files(mine: Path) -> None:
     """Exit code 0, and what was checked."""
     assert run("lint").output == "no mistakes in 10 chains and 32 event types\n"
-    assert run("lint", "--alone", mine).output == "no mistakes in 1 chains and 2 event types\n"
+    assert run("lint", "--alone", mine).output == "no mistakes in 1 chain and 2 event types\n"
     assert json.loads(run("lint", "--json", mine).output) == {"mistakes": []}
 
 

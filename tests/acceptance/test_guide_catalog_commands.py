@@ -39,7 +39,7 @@ def test_some_events_are_enough_for_init(tmp_path: Path) -> None:
     events, out = tmp_path / "some.jsonl", tmp_path / "made.yaml"
     run(f"eventbus generate --chain vault-read --chains 3 --out {events}")
     assert "Learned from some.jsonl: 6 events of 3 chains" in run(f"eventbus catalog init --from {events} --out {out}")
-    assert run(f"eventbus catalog lint {out}") == "no mistakes in 1 chains and 2 event types\n"
+    assert run(f"eventbus catalog lint {out}") == "no mistakes in 1 chain and 2 event types\n"
 
 
 @pytest.mark.parametrize(

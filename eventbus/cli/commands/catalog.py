@@ -97,6 +97,7 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
     Example: eventbus catalog lint my-events.yaml more-events/
     """
     from eventbus.catalog import InvalidCatalog
+    from eventbus.catalog.errors import plural
 
     if alone and not paths:
         raise click.UsageError("--alone needs at least one PATH")
@@ -111,10 +112,11 @@ def lint(ctx: click.Context, paths: Paths, alone: bool, as_json: bool) -> None:
     if as_json:
         _print_json({"mistakes": []})
     else:
-        click.echo(f"no mistakes in {len(loaded.chains)} chains and {len(loaded.events)} event types")
+        chains, events = plural(len(loaded.chains), "chain"), plural(len(loaded.events), "event type")
+        click.echo(f"no mistakes in {chains} and {events}")
 
 
-@catalog.command(cls=Command)
+@catalog.command(cls=Command, short_help="Export it as AsyncAPI, JSON Schema, Avro or Protocol Buffers.")
 @option(
     "--format",
     "kind",
@@ -173,7 +175,7 @@ def export(*, kind: str, out: TextIO, topics: Any, server: str, names: tuple[str
     out.write(_yaml(document) if out.name.endswith((".yaml", ".yml")) else _json(document))
 
 
-@catalog.command(cls=Command)
+@catalog.command(cls=Command, short_help="List the shipped scenarios, or print the file of one.")
 @click.argument("name", required=False, metavar="[NAME|FILE]")
 @catalog_option
 @json_option

@@ -27,7 +27,7 @@ progress_option = option(
 )
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Create a catalog from a JSON Schema or AsyncAPI document.")
 @option(
     "--from",
     "source",
@@ -54,16 +54,17 @@ def init(source: Path, out: Path | None) -> None:
         with source.open("rb") as file:
             _learn(file, out, None, progress=None)
         return
+    from eventbus.catalog.errors import plural
     from eventbus.catalog.infer import infer
 
     draft = infer(source)
     _write(draft.text(), out)
     guesses = sum(len(notes) for notes in draft.notes.values())
-    made = f"{len(draft.catalog.events)} event types in {len(draft.catalog.chains)} chains"
-    click.echo(f"{made}, {guesses} guesses to verify" if guesses else made, err=True)
+    made = f"{plural(len(draft.catalog.events), 'event type')} in {plural(len(draft.catalog.chains), 'chain')}"
+    click.echo(f"{made}, {plural(guesses, 'guess', 'guesses')} to verify" if guesses else made, err=True)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Fit a catalog to recorded events, JSON lines.")
 @click.argument("file", type=click.File("rb"))
 @out_option
 @option(

@@ -72,7 +72,12 @@ DEFAULT_CHAINS = 100
     "Which part of the run",
     option("--from", "since", type=types.instant, metavar="TIME", help="Only events from this virtual time on."),
     option("--until", type=types.instant, metavar="TIME", help="Only events before this virtual time."),
-    option("--index", type=click.IntRange(min=0), metavar="N", help="Only this chain of the run, counted from 0."),
+    option(
+        "--index",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Only the chain with this number in the run, counted from 0.",
+    ),
     option("--workers", type=int, default=1, help="Processes to use; the output does not depend on it."),
 )
 @option_group(FAULTS, fault_option, ledger_option)

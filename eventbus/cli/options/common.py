@@ -30,7 +30,7 @@ catalog_option = option(
     metavar="PATH",
     help="A YAML file or folder that extends the shipped catalog; repeatable.",
 )
-chain_option = option("--chain", "names", multiple=True, metavar="NAME", help="Only this chain; repeatable.")
+chain_option = option("--chain", "names", multiple=True, metavar="NAME", help="Only chains of this name; repeatable.")
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")
 plain_option = option("--plain", is_flag=True, help="Print plain lines even on a terminal.")
 random_seed_option = option(

@@ -27,7 +27,7 @@ DEFAULTS = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 scenario_option = option(
     "--scenario", "scenario_name", metavar="NAME|FILE",
-    help="Scenario to run: a shipped one (see `eventbus catalog scenarios`) or a YAML file; other options override it.",
+    help="A shipped scenario (see `eventbus catalog scenarios`) or a YAML file; other options override it.",
 )  # fmt: skip
 set_option = option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE",

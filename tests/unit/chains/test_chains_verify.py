@@ -133,7 +133,7 @@ def test_what_looks_alike_is_told_apart_by_the_ledger() -> None:
     assert counts.keys() == {"corrupt", "truncate"}
     broken = [number for number, line in enumerate(lines) if not line.endswith(b"}}")]
     tampered = verify([*lines[: broken[0]], *lines[broken[0] + 1 :]], Catalog.default(), ledger=ledger)
-    assert "1 line(s) missing" in sentences(tampered, "ledger")
+    assert "1 line missing" in sentences(tampered, "ledger")
 
 
 faults = st.lists(
@@ -163,7 +163,7 @@ def edited(line: bytes, **changes: Any) -> bytes:
     [
         (slice(50, 51), lambda line: [], "it should be there 1 times, and is 0 times"),
         (slice(50, 51), lambda line: [line, line], "it should be there 1 times, and is 2 times"),
-        (slice(50, 51), lambda line: [b"null"], "tombstone: 1 line(s) not in the ledger"),
+        (slice(50, 51), lambda line: [b"null"], "tombstone: 1 line not in the ledger"),
         (slice(50, 51), lambda line: [edited(line, tenant_id="other")], "no fault explains"),
         (slice(50, 51), lambda line: [edited(line, payload={})], "no fault explains"),
         (slice(50, 51), lambda line: [edited(line, timestamp="2026-01-01T00:00:00.000001Z")], "its time should be"),
