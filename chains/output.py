@@ -185,11 +185,11 @@ def remaining_blocks(
     Raises:
         NotResumable: the file is not the beginning of this window of this run; it is left as it is.
     """
-    last, rest = _include_lines(file, writer)
+    last, incomplete = _include_lines(file, writer)
     if last is not None:
         blocks = _blocks_after(window, generator, last)
     else:
-        blocks = window.blocks(generator) if LINE.startswith(rest[: len(LINE)]) else None
+        blocks = window.blocks(generator) if LINE.startswith(incomplete[: len(LINE)]) else None
     if blocks is None:
         raise NotResumable("the partial file belongs to another run")
     file.truncate(writer.bytes)
@@ -198,14 +198,14 @@ def remaining_blocks(
 
 def _include_lines(file: BinaryIO, writer: EventWriter) -> tuple[bytes | None, bytes]:
     """Includes the complete lines of a file; returns the last of them, and the incomplete line after it."""
-    last, rest = None, b""
+    last, incomplete = None, b""
     file.seek(0)
     while chunk := file.read(READ_SIZE):
-        text, newline, rest = (rest + chunk).rpartition(b"\n")
+        text, newline, incomplete = (incomplete + chunk).rpartition(b"\n")
         if newline:
             writer.include(text + newline, events=text.count(b"\n") + 1, chains=len(ROOT.findall(text)))
             last = text[text.rfind(b"\n") + 1 :]
-    return last, rest
+    return last, incomplete
 
 
 def _blocks_after(window: RunWindow, generator: ChainGenerator, line: bytes) -> Iterator[Block] | None:
@@ -218,8 +218,8 @@ def _blocks_after(window: RunWindow, generator: ChainGenerator, line: bytes) -> 
     for block in blocks:
         lines = list(chain.from_iterable(block.lines()))
         if line in lines:
-            others = block[lines.index(line) + 1 :]
-            return chain([others] if len(others) else [], blocks)
+            remaining = block[lines.index(line) + 1 :]
+            return chain([remaining] if len(remaining) else [], blocks)
         if block.last > event.timestamp:
             break
     return None

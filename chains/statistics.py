@@ -154,12 +154,12 @@ def chi_square(observed: Sequence[float], expected: Sequence[float]) -> float:
     return upper_gamma((len(observed) - 1) / 2, statistic / 2)
 
 
-def pooled(observed: Sequence[float], expected: Sequence[float], least: float) -> tuple[list[float], list[float]]:
-    """Merges the rarest cells until at least `least` counts are expected in each (Cochran's rule)."""
+def pooled(observed: Sequence[float], expected: Sequence[float], minimum: float) -> tuple[list[float], list[float]]:
+    """Merges the rarest cells until at least `minimum` counts are expected in each (Cochran's rule)."""
     pairs = sorted(zip(expected, observed, strict=True))
-    while len(pairs) > 1 and pairs[0][0] < least:
-        (e1, o1), (e2, o2), *rest = pairs
-        pairs = sorted([(e1 + e2, o1 + o2), *rest])
+    while len(pairs) > 1 and pairs[0][0] < minimum:
+        (e1, o1), (e2, o2), *larger = pairs
+        pairs = sorted([(e1 + e2, o1 + o2), *larger])
     return [o for _, o in pairs], [e for e, _ in pairs]
 
 

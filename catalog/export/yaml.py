@@ -318,16 +318,16 @@ def event_document(event: EventType) -> Document:
     """An event type."""
     version = {} if event.schema_version == "1.0.0" else {"schema_version": event.schema_version}
     about = _without_empty({"description": event.description, "source": event.source})
-    return about | version | _without_empty({"payload": {one.name: field_document(one) for one in event.payload}})
+    return about | version | _without_empty({"payload": {field.name: field_document(field) for field in event.payload}})
 
 
-def field_document(one: PayloadField) -> Document:
+def field_document(field: PayloadField) -> Document:
     """A payload field."""
-    about = _without_empty({"description": one.description, "examples": list(one.examples)})
-    optional = {} if one.required else {"required": False}
-    if one.fields is not None:
-        return {**about, **optional, "fields": {inner.name: field_document(inner) for inner in one.fields}}
-    return {"type": one.type, **one.source.document(), **about, **optional}
+    about = _without_empty({"description": field.description, "examples": list(field.examples)})
+    optional = {} if field.required else {"required": False}
+    if field.fields is not None:
+        return {**about, **optional, "fields": {inner.name: field_document(inner) for inner in field.fields}}
+    return {"type": field.type, **field.source.document(), **about, **optional}
 
 
 def chain_document(chain: Chain) -> Document:

@@ -60,7 +60,7 @@ class Report:
     def faults(self) -> Mapping[str, int]:
         """How often each kind of fault was seen: as the ledger names it, or else by what it looks like."""
         if self.ledger is not None:
-            return {kind: found for kind, (_, found) in self.ledger.items()}
+            return {kind: detected for kind, (_, detected) in self.ledger.items()}
         return Counter(finding.fault for check in self.checks for finding in check.findings if finding.fault)
 
     def place_of(self, finding: Finding) -> str | None:

@@ -170,10 +170,10 @@ class ProgressMonitor:
 
 
 def _check_stored(stored: Iterable[str], topics: Iterable[str], options: dict[str, Any]) -> None:
-    others = sorted(set(topics).difference(stored))
-    if others:
+    unstored = sorted(set(topics).difference(stored))
+    if unstored:
         raise ImproperlyConfigured(
-            f"topics {sorted(stored)} are stored and come in batches, {others} do not: expected one kind for an agent"
+            f"topics {sorted(stored)} are stored and come in batches, {unstored} do not: expected one kind for an agent"
         )
     typed = [name for name in ("key_type", "value_type", "schema") if options.get(name) is not None]
     typed += [n for n in ("key_serializer", "value_serializer") if options.get(n) not in (None, "raw")]

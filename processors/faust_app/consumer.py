@@ -87,11 +87,11 @@ class BatchConsumer(Consumer):
                 yield tp, message
 
     def _messages(self, fetched: Mapping[TP, Any]) -> Iterable[tuple[TP, Message]]:
-        others = {tp: records for tp, records in fetched.items() if not isinstance(records, FetchedBatch)}
+        unstored = {tp: records for tp, records in fetched.items() if not isinstance(records, FetchedBatch)}
         for tp, batch in fetched.items():
             if isinstance(batch, FetchedBatch):
                 yield tp, self._batch_message(tp, batch)
-        for tp, record in self.scheduler.iterate(others):
+        for tp, record in self.scheduler.iterate(unstored):
             yield tp, self._to_message(tp, record)
 
     def _batch_message(self, tp: TP, batch: FetchedBatch) -> ConsumerMessage:

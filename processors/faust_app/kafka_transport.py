@@ -54,9 +54,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, Any]:
         fetched = await super()._fetch_records(consumer, *args, **kwargs)
-        others = {TP(*tp): records for tp, records in fetched.items() if not self.consumer.is_stored(TP(*tp))}
+        unstored = {TP(*tp): records for tp, records in fetched.items() if not self.consumer.is_stored(TP(*tp))}
         batches = {tp: self._batch(tp, fetched.get(tp, []), state) for tp, state in _states(consumer)}
-        return {**others, **{tp: batch for tp, batch in batches.items() if batch}}
+        return {**unstored, **{tp: batch for tp, batch in batches.items() if batch}}
 
     def _batch(self, tp: TP, records: list[Any], state: Any) -> FetchedBatch | None:
         """The offsets that the position has passed, even without a record (transaction markers, compaction).

@@ -88,8 +88,8 @@ def causing_types(catalog: Catalog) -> set[str]:
     """The types of chains that may cause others, and of all chains that share types with these."""
     causing: set[str] = set()
     groups = [(set(types_of(chain)), bool(chain.caused)) for chain in catalog.chains.values()]
-    while more := {kind for kinds, causes in groups if causes or kinds & causing for kind in kinds} - causing:
-        causing |= more
+    while added := {kind for kinds, causes in groups if causes or kinds & causing for kind in kinds} - causing:
+        causing |= added
     return causing
 
 

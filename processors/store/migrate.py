@@ -35,20 +35,20 @@ async def migrate(connection: Connection) -> int:
     Raises:
         SchemaTooNew: the database has migrations that this release does not know.
     """
-    known = migrations()
-    if await _applied(connection) == len(known):
+    all_migrations = migrations()
+    if await _applied(connection) == len(all_migrations):
         return 0
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         applied = await _applied(connection)
-        if applied > len(known):
+        if applied > len(all_migrations):
             raise SchemaTooNew(
-                f"the database has {applied} migrations, this release knows {len(known)}; "
+                f"the database has {applied} migrations, this release knows {len(all_migrations)}; "
                 "use the release that migrated it, or a newer one"
             )
-        for migration in known[applied:]:
+        for migration in all_migrations[applied:]:
             await _apply(connection, migration)
-        return len(known) - applied
+        return len(all_migrations) - applied
 
 
 async def is_migrated(connection: Connection) -> bool:
