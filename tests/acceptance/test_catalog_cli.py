@@ -97,6 +97,16 @@ def test_show_of_an_unknown_name() -> None:
     assert "no chain or event type 'agent-executon' (did you mean 'agent-execution'?)" in result.output
 
 
+def test_what_has_no_description_has_no_line_for_it(tmp_path: Path) -> None:
+    """The tree follows the name after one empty line, not two."""
+    path = tmp_path / "bare.yaml"
+    states = "{a: {emits: x.y.a.v1, next: [{to: b, delay: {fixed: 1}}]}, b: {emits: x.y.b.v1, outcome: completed}}"
+    events = "events: {x.y.a.v1: {}, x.y.b.v1: {}}"
+    path.write_text(f"source: x\n{events}\nchains: {{bare: {{weight: 1, start: a, states: {states}}}}}\n")
+    assert run("show", "bare", "--catalog", path).output.startswith("bare  weight 1\n\na  x.y.a.v1\n")
+    assert run("show", "x.y.a.v1", "--catalog", path).output.startswith("x.y.a.v1\nsource x, ")
+
+
 def test_lint_of_good_files(mine: Path) -> None:
     """Exit code 0, and what was checked."""
     assert run("lint").output == "no mistakes in 10 chains and 32 event types\n"

@@ -57,9 +57,14 @@ def scenario_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _below(description: str) -> str:
+    """The line of a description; nothing without one."""
+    return f"\n{description}" if description else ""
+
+
 def chain_view(chain: Chain) -> list[RenderableType]:
     """A chain: its states as a tree, or its site and visitors, and its variables."""
-    head = Text.assemble((chain.name, "bold"), f"  weight {chain.weight:g}", ("\n" + chain.description, "dim"))
+    head = Text.assemble((chain.name, "bold"), f"  weight {chain.weight:g}", (_below(chain.description), "dim"))
     if chain.visitors:
         return [head, *_visitors_view(chain, chain.visitors), _variable_table(chain)]
     tree = chain_tree(chain)
@@ -71,7 +76,7 @@ def event_view(event: EventType, places: list[tuple[str, str]], example: dict[st
     emitted = join_names(f"{chain} ({state})" for chain, state in places)
     head = Text.assemble(
         (event.name, "bold"),
-        ("\n" + event.description, "dim"),
+        (_below(event.description), "dim"),
         f"\nsource {event.source}, schema version {event.schema_version}, emitted by {emitted}",
     )
     text = orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
