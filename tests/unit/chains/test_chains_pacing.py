@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -16,6 +15,9 @@ from eventbus.catalog import Catalog, Fixed
 from eventbus.catalog.model import ClosedWorkload, OpenWorkload, Profile, Spacing
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
+from eventbus.chains.randomness import Integers
+from eventbus.chains.stream import Engine
+from eventbus.chains.table import EventTable
 from eventbus.event import Event, microseconds
 from tests.unit.chains.catalogs import two_steps
 from tests.unit.chains.clocks import ManualClock
@@ -218,18 +220,22 @@ def test_statistics_before_any_run() -> None:
     assert ChainGenerator(two_steps()).statistics() == RunStatistics()
 
 
-async def test_the_work_for_chains_that_begin_at_once_grows_with_their_number(clock: ManualClock) -> None:
-    """Chains that begin together are carried from batch to batch: in small batches the work grows with their square."""
+async def test_chains_that_begin_together_are_expanded_in_few_batches(
+    bus: ListBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events are carried along until all earlier ones are known: many small batches would be quadratic work."""
+    expand = Engine.expand
+    batches: list[int] = []
 
-    async def cpu_seconds(chains: int) -> float:
-        begun = time.process_time()
-        settings = {"initial_chains": chains, "interval": 1000, "duration": 1}
-        statistics = await run(ChainGenerator(two_steps()), ListBus(clock), **settings)
-        assert statistics.chains == chains
-        return time.process_time() - begun
+    def counted(engine: Engine, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
+        batches.append(len(begins))
+        return expand(engine, chain, begins, since)
 
-    await cpu_seconds(100)
-    assert await cpu_seconds(80_000) < 20 * await cpu_seconds(10_000)
+    monkeypatch.setattr(Engine, "expand", counted)
+    statistics = await run(ChainGenerator(two_steps()), bus, initial_chains=20_000, interval=1000, duration=1)
+    assert statistics.chains == 20_000
+    assert sum(batches) >= 20_000
+    assert len(batches) < 20
 
 
 async def test_a_profile_is_followed_through_the_day(bus: ListBus) -> None:
