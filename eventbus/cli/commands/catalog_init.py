@@ -14,7 +14,6 @@ from eventbus.cli.errors import INTERRUPTED
 from eventbus.cli.files import output_file
 from eventbus.cli.options.common import Paths, catalog_option, chosen_catalog
 from eventbus.cli.render.progress import file_size, progress_bar
-from eventbus.cli.running import interrupted_by_sigterm
 
 if TYPE_CHECKING:
     from eventbus.catalog import Catalog
@@ -97,6 +96,7 @@ def learn(file: BinaryIO, out: Path | None, *, merge: bool, paths: Paths, progre
 def _learn(file: BinaryIO, out: Path | None, known: Catalog | None, *, progress: bool | None) -> None:
     from eventbus.chains.learning import batches
     from eventbus.chains.learning import learn as learn_catalog
+    from eventbus.cli.running import interrupted_by_sigterm
 
     with _interruptible(), interrupted_by_sigterm(), _with_progress(file, batches(file), progress) as lines:
         result = learn_catalog(lines, _name(file), known)

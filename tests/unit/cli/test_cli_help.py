@@ -83,3 +83,12 @@ def test_help_lists_every_kind_of_fault() -> None:
     assert listed.split(", ") == [
         f"{kind} (field=NAME)" if spec.has_fields else kind for kind, spec in FAULT_KINDS.items()
     ]
+
+
+def test_catalog_commands_do_without_asyncio() -> None:
+    """No event loop runs in them."""
+    code = (
+        "import sys; from eventbus.cli import cli; cli(['catalog', 'list'], standalone_mode=False); "
+        "sys.exit('asyncio' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
