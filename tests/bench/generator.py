@@ -25,7 +25,7 @@ DICTS = "orjson.dumps of ready dicts"
 
 FIRST_CHAIN = """
 import time
-import eventbus.chains
+from eventbus import chains
 begin = time.perf_counter()
 chains.ChainGenerator(seed=7).chain()
 print(time.perf_counter() - begin)
