@@ -25,7 +25,7 @@ $(VENV)/.run: requirements.lock pyproject.toml
 	@echo "[2/4] Installing uv"
 	@awk '/^[^ ]/ { block = /^uv==/ } block' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
-	@echo "[3/4] Installing $$(grep -c '==' requirements.lock) packages (about 250 MB)"
+	@echo "[3/4] Installing the dependencies (about 250 MB)"
 	@$(UV_PROGRESS) --require-hashes -r requirements.lock
 	@echo "[4/4] Installing eventbus from this folder"
 	@$(UV) --no-build-isolation --no-deps --editable .
