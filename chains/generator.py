@@ -302,8 +302,6 @@ class ChainGenerator:
         if (faults or ledger) and format is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records after the faults")
         clock = clock or WallClock()
-        began = EPOCH + timedelta(microseconds=clock.time_us()) if start is None else start
-        injector = self._injector(faults, ledger, began) if faults or ledger else None
         pacer = Pacer(
             self._plan,
             bus,
@@ -315,8 +313,9 @@ class ChainGenerator:
             on_progress=on_progress,
             start=_instant(start),
             observers=observers,
-            middleware=injector,
         )
+        began = EPOCH + timedelta(microseconds=pacer.start)  # the run's own, which the ledger repeats
+        injector = self._injector(faults, ledger, began) if faults or ledger else None
         model = arrivals or (self.arrivals if rate is None else None)
         begins = compile_paced_arrivals(
             model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate
@@ -326,7 +325,7 @@ class ChainGenerator:
         block = int(min(max(begins.rate * speed / 4, begins.initial_chains, 16), 4096))
         self._run_injector = injector
         self._pacer, self._paced = pacer, self._stream(self._plan_for(format), begins, pacer.start, block)
-        await pacer.run(self._paced.blocks(Extent(duration=duration)))
+        await pacer.run(self._paced.blocks(Extent(duration=duration)), injector)
         return pacer.statistics()
 
     def summary(self) -> RunSummary:

@@ -250,8 +250,11 @@ class Ledger:
             self._faults.append((number, text))
 
     def flush(self) -> None:
-        """Write what was added, if it is enough; in clean stream order, chains before their last event's fault."""
-        if sum(len(part.chain) for part in self._added) >= MIN_FLUSH:
+        """Write what was added, if it is enough; in clean stream order, chains before their last event's fault.
+
+        As many events as are open, at least: each flush sorts those again, which then costs at most one row an event.
+        """
+        if sum(len(part.chain) for part in self._added) >= max(MIN_FLUSH, len(self._open.chain)):
             self._flush()
 
     def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[bytes]) -> None:

@@ -42,7 +42,6 @@ class Pacer:
         on_progress: is called with the figures, at most ten times a second, and at the end.
         start: virtual time of the beginning, microseconds since the Unix epoch. None: the time of the clock.
         observers: are called with every published batch.
-        middleware: changes, drops or delays events when they are due; it is closed at the end, also after an error.
 
     Raises:
         InvalidSetting: an argument is out of range.
@@ -61,7 +60,6 @@ class Pacer:
         on_progress: OnProgress | None = None,
         start: int | None = None,
         observers: Sequence[Observer] = (),
-        middleware: Middleware | None = None,
     ) -> None:
         if not speed > 0:
             raise InvalidSetting(f"expected a speed above 0, got {speed}")
@@ -75,7 +73,7 @@ class Pacer:
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
         self._on_progress = on_progress
         self._observers = observers
-        self._middleware = middleware or PassThrough()
+        self._middleware: Middleware = PassThrough()
         self._counters = RunCounters(round(late_after * SECOND))
         #: Indices of dropped chains that may have further events.
         self._dropped_chains = np.empty(0, np.int64)
@@ -86,8 +84,13 @@ class Pacer:
         self._reported = self.began
         self._end: int | None = None
 
-    async def run(self, blocks: Iterator[Block]) -> None:
-        """Publishes blocks that begin at `start`; raises errors of the bus, and cancellation."""
+    async def run(self, blocks: Iterator[Block], middleware: Middleware | None = None) -> None:
+        """Publishes blocks that begin at `start`; raises errors of the bus, and cancellation.
+
+        Args:
+            middleware: changes, drops or delays events when they are due; it is closed at the end, also after an error.
+        """
+        self._middleware = middleware or self._middleware
         try:
             for block in blocks:
                 await self._publish_when_due(block)
