@@ -22,6 +22,8 @@ from eventbus.record import ProducerRecord
 UNAUTHORIZED = 401
 MAX_SHOWN = 200
 """Characters of a response that messages quote."""
+UNKNOWN = "unknown whether the server took this"
+"""Begins the reason of a record whose arrival a response leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class HttpResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     problem: str | None = None
+    incomplete: str | None = None
+    """Why the rest of the body is missing; None: it is whole."""
 
     @property
     def ok(self) -> bool:
@@ -76,7 +80,7 @@ class Dialect(Protocol):
     def request(self, records: Sequence[ProducerRecord]) -> HttpRequest: ...
 
     def rejections(self, response: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
-        """The records that a successful response says were not taken."""
+        """The records that a successful response says were not taken, or says nothing readable about."""
         ...
 
     def is_auth_failure(self, response: HttpResponse) -> bool:
@@ -132,20 +136,18 @@ class JsonDialect:
         return HttpRequest(b"[" + b",".join(bodies) + b"]" if self.batch > 1 else bodies[0], self._headers)
 
     def rejections(self, response: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
-        """Reads the verdict on each item, if the response has them: `{"results": [{"verdict": …}, …]}`."""
-        if b'"results"' not in response.body:
-            return []
+        """Reads the verdict on each item, if the response has them: `{"results": [{"verdict": …}, …]}`.
+
+        Where the verdicts cannot be read, what became of the records is unknown.
+        """
         try:
-            results = orjson.loads(response.body)["results"]
-            verdicts = [(result["verdict"], result) for result in results]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return []
-        if len(verdicts) != len(records):
-            return []
+            verdicts = _verdicts(response, len(records))
+        except ValueError as error:
+            return unknown(records, str(error))
         return [
-            Rejection(record, orjson.dumps(result).decode()[:MAX_SHOWN])
-            for record, (verdict, result) in zip(records, verdicts, strict=True)
-            if verdict in ("invalid", "dropped")
+            Rejection(record, _excerpt(verdict))
+            for record, verdict in zip(records, verdicts, strict=False)
+            if verdict["verdict"] in REFUSING_VERDICTS
         ]
 
     def is_auth_failure(self, response: HttpResponse) -> bool:
@@ -154,6 +156,50 @@ class JsonDialect:
 
 def _value(record: ProducerRecord) -> bytes:
     return record.value or b"null"
+
+
+REFUSING_VERDICTS = frozenset({"invalid", "dropped"})
+VERDICTS = REFUSING_VERDICTS | {"accepted"}
+"""What a server may say of an item."""
+
+
+def unknown(records: Sequence[ProducerRecord], problem: str) -> list[Rejection]:
+    """Records that the server may have taken, but its response does not tell."""
+    return [Rejection(record, f"{UNKNOWN}: {problem}") for record in records]
+
+
+def _verdicts(response: HttpResponse, items: int) -> list[dict[str, Any]]:
+    """The verdicts of a response; none if it is not about single items.
+
+    Raises:
+        ValueError: there are verdicts, or may be, that cannot be read, or that do not belong to this many items.
+    """
+    text = response.body.lstrip()
+    if response.incomplete:
+        if text and not text.startswith(b"{"):  # no JSON object: whatever is missing, it has no verdicts
+            return []
+        raise ValueError(f"the response is cut off: {response.incomplete}")
+    if b'"results"' not in text:
+        return []
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the response has results that are not JSON: {error}") from error
+    if not isinstance(document, dict) or "results" not in document:
+        return []
+    results = document["results"]
+    if not isinstance(results, list):
+        raise ValueError(f"expected a list of results, got {_excerpt(results)}")
+    if len(results) != items:
+        raise ValueError(f"expected a result for each of {items:,} events, got {len(results):,}")
+    for result in results:
+        if not isinstance(result, dict) or str(result.get("verdict")) not in VERDICTS:
+            raise ValueError(f"expected a verdict ({', '.join(sorted(VERDICTS))}), got {_excerpt(result)}")
+    return results
+
+
+def _excerpt(value: Any) -> str:
+    return orjson.dumps(value).decode()[:MAX_SHOWN]
 
 
 OWN_FIELDS = ("site_id", "path", "user_id", "session_id")
@@ -260,6 +306,8 @@ class OpenPanelDialect:
     def rejections(self, response: HttpResponse, records: Sequence[ProducerRecord], attempt: int) -> list[Rejection]:
         """Two successful responses mean that nothing was stored: to an event taken for a bot's, and to a duplicate at
         the first attempt (a later one may meet its own predecessor)."""
+        if response.incomplete:
+            return unknown(records, f"the response is cut off: {response.incomplete}")
         bot = response.status == ACCEPTED and b'"bot"' in response.body
         duplicate = response.body.startswith(b"Duplicate event") and attempt == 1
         return [Rejection(record, f"not stored: {response}") for record in records] if bot or duplicate else []
