@@ -171,9 +171,12 @@ def _order(table: EventTable) -> Integers:
     packed.sort()
     order = packed & ((1 << bits) - 1)
     packed >>= bits
-    tied = np.flatnonzero(packed[1:] == packed[:-1])
-    if tied.size:
-        ties = np.union1d(tied, tied + 1)
+    same = packed[1:] == packed[:-1]
+    if same.any():
+        tied = np.zeros(size, bool)
+        tied[1:] = same
+        tied[:-1] |= same
+        ties = np.flatnonzero(tied)
         rows = order[ties]
         order[ties] = rows[np.lexsort((table.step[rows], table.chain[rows], time[rows]))]
     return order
