@@ -334,6 +334,38 @@ def override(document: YamlNode, options: Sequence[str]) -> YamlNode:
     return document
 
 
+def nest(document: YamlNode, section_of: Mapping[str, str]) -> YamlNode:
+    """The document with members of its top level moved into their sections.
+
+    A member that stands in both places is a mistake, unless an option set one of them (see `override`), which counts.
+
+    Args:
+        section_of: the section of each member that is moved.
+    """
+    if not document.is_mapping:
+        return document
+    pairs = document.tree.value
+    moved = [pair for pair in pairs if pair[0].value in section_of]
+    rest = [pair for pair in pairs if pair[0].value not in section_of]
+    nested = YamlNode(
+        yaml.MappingNode(document.tree.tag, rest, document.tree.start_mark), document.file, (), document.mistakes
+    )
+    for key, value in moved:
+        path = (section_of[key.value], key.value)
+        member, present = YamlNode(value, document.file, path[1:], document.mistakes), nested.at(path)
+        if present.path == path and member.line:
+            if present.line:
+                member.complain(f"is already given on line {present.line}, as {format_path(path)}")
+            continue
+        try:
+            tree = _changed(nested.tree, path, value)
+        except ValueError as error:
+            member.complain(str(error))
+        else:
+            nested = YamlNode(tree, document.file, (), document.mistakes)
+    return nested
+
+
 def _parse_path(path: str) -> Location:
     return tuple(int(index) if index else name for name, index in STEP.findall(path))
 

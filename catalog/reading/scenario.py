@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from eventbus.catalog.model import (
     complete_bounds,
 )
 from eventbus.catalog.reading.arrivals import read_arrivals, read_checked_profile
-from eventbus.catalog.reading.document import Members, YamlNode, override, read_document
+from eventbus.catalog.reading.document import Members, YamlNode, nest, override, read_document
 from eventbus.catalog.reading.scalars import (
     coerce_duration,
     coerce_factor,
@@ -33,7 +33,7 @@ from eventbus.catalog.reading.scalars import (
     is_null,
     read_names,
 )
-from eventbus.catalog.reading.scenario_visitors import apply_visitor_sections, read_probabilities
+from eventbus.catalog.reading.scenario_visitors import BEHAVIOUR, apply_visitor_sections, read_probabilities
 from eventbus.catalog.validation.workload import MAX_USERS
 from eventbus.catalog.visitors_by_chance import warnings
 
@@ -46,6 +46,12 @@ ADVANCED = (
     *("save_to_file", "output_file", "verbose", "retry_on_failure", "max_retries", "stats_interval"),
     "human_like_delays",
 )
+SECTION_OF = {
+    **dict.fromkeys(SIMULATION, "simulation"),
+    **dict.fromkeys(BEHAVIOUR, "user_behavior"),
+    **dict.fromkeys(ADVANCED, "advanced"),
+}
+"""The section of each key that may also stand at the top level of a file."""
 MAX_RAMP_UP = 60.0
 """Maximum ramp-up time of users, in seconds."""
 USER_INTERVAL = 0.5
@@ -79,9 +85,10 @@ def load_scenario(path: Path, overrides: Sequence[str], catalog: Sections) -> tu
 
 def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettings, Sections]:
     """The settings in a document, and the catalog with its changes; what is wrong is added to its mistakes."""
-    members = _present(document, SECTIONS)
+    members = _present(nest(document, SECTION_OF), (*SECTIONS, *SECTION_OF))
     simulation = _simulation(_present(members["simulation"], SIMULATION))
-    advanced = _advanced(_present(members["advanced"], ADVANCED))
+    output = _present(members["advanced"], ADVANCED)
+    advanced = _advanced(output)
     human = advanced.human_like_delays is not False
     shares = read_probabilities(members["event_probabilities"])
     changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=simulation.users is not None)
@@ -94,7 +101,7 @@ def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettin
         faults=read_faults(members["faults"], catalog),
         phases=read_phases(members["phases"], catalog),
         advanced=advanced,
-        notes=tuple(warnings(shares)),
+        notes=(*warnings(shares), *_unused_file(output, advanced)),
     )
     return settings, changed
 
@@ -154,6 +161,11 @@ def _advanced(members: Members) -> Advanced:
         stats_interval=interval,
         human_like_delays=coerce_flag(members["human_like_delays"]),
     )
+
+
+def _unused_file(members: Members, advanced: Advanced) -> Iterator[str]:
+    if "output_file" in members and not advanced.save_to_file:
+        yield "advanced.output_file has no effect without advanced.save_to_file: true"
 
 
 # Faults and phases.

@@ -18,7 +18,13 @@ from eventbus.catalog.visitors_by_chance import TOLERANCE, with_probabilities
 
 OWN_SET = "scenario"
 """The name of the set of journeys that a scenario defines."""
-VISITOR_SECTIONS = ("event_probabilities", "user_behavior", "journeys")
+BEHAVIOUR = tuple(f"{name}_{end}" for name in RANGES for end in ("min", "max"))
+"""The keys of the section `user_behavior`."""
+VISITOR_SECTIONS = ("event_probabilities", "user_behavior", "journeys", "profile")
+"""Sections that make a scenario one about visitors."""
+SIMULATOR_SECTIONS = ("simulation", "advanced")
+"""Sections that do so if there are none of `CHAIN_SECTIONS`."""
+CHAIN_SECTIONS = ("arrivals", "faults", "phases")
 
 
 def apply_visitor_sections(
@@ -36,6 +42,8 @@ def apply_visitor_sections(
     behaviour = _behaviour(members["user_behavior"], base) if "user_behavior" in members else None
     if "journeys" in members:
         sites = [_with_journeys(chain, members["journeys"], catalog) for chain in sites]
+    elif users or "profile" in members:
+        sites = [_with_default_set(chain, "shop" if users else "site") for chain in sites]
     changed = [_with_behaviour(chain, behaviour, human=human) for chain in sites]
     catalog = replace(catalog, chains={**catalog.chains, **{chain.name: chain for chain in changed}})
     if shares:
@@ -43,8 +51,14 @@ def apply_visitor_sections(
     names = [chain.name for chain in changed]
     if "chains" in members:
         return _with_weights(members["chains"], catalog)
-    is_about_visitors = users or any(section in members for section in VISITOR_SECTIONS)
-    return catalog.only(*names) if is_about_visitors and names else catalog
+    return catalog.only(*names) if names and (users or _is_about_visitors(members)) else catalog
+
+
+def _is_about_visitors(members: Members) -> bool:
+    """Whether a scenario without chains and users is about visitors alone."""
+    if any(name in members for name in VISITOR_SECTIONS):
+        return True
+    return any(name in members for name in SIMULATOR_SECTIONS) and not any(name in members for name in CHAIN_SECTIONS)
 
 
 def read_probabilities(node: YamlNode) -> Mapping[str, float]:
@@ -79,9 +93,8 @@ def _with_shares(node: YamlNode, shares: Mapping[str, float], catalog: Sections)
 
 def _behaviour(node: YamlNode, base: Behaviour) -> Behaviour:
     """The section `user_behavior`; the base provides missing bounds, moved if the other bound requires it."""
-    allowed = [f"{name}_{end}" for name in RANGES for end in ("min", "max")]
     members = {
-        name: member for name, member in node.members(allowed).items() if name in allowed and not is_null(member)
+        name: member for name, member in node.members(BEHAVIOUR).items() if name in BEHAVIOUR and not is_null(member)
     }
     numbers = {name: number for name, member in members.items() if (number := _bound(name, member)) is not None}
     bounds = {name: (numbers.get(f"{name}_min"), numbers.get(f"{name}_max")) for name in RANGES}
@@ -134,6 +147,14 @@ def _capped(visitors: Visitors, behaviour: Behaviour) -> Visitors:
         return replace(journey, stops=tuple(stops))
 
     return replace(visitors, sets={name: tuple(map(shorter, journeys)) for name, journeys in visitors.sets.items()})
+
+
+def _with_default_set(chain: Chain, name: str) -> Chain:
+    """A chain of sessions with a set of journeys, if it has that set."""
+    assert chain.visitors is not None
+    if name not in chain.visitors.sets:
+        return chain
+    return _with_visitors(chain, replace(chain.visitors, journeys=name))
 
 
 def _with_journeys(chain: Chain, node: YamlNode, catalog: Sections) -> Chain:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
+from eventbus.catalog.errors import join_names
 from eventbus.cli.command import option
 from eventbus.cli.options.common import chosen_catalog
 from eventbus.cli.options.sinks import SinkSpec
@@ -23,6 +24,8 @@ ARRIVALS = ("rate", "interval", "profile", "users", "stages", "spacing")
 """Options that say when chains begin: any of them replaces the scenario's arrivals."""
 EXTENTS = ("chains", "duration", "index")
 """Options that say how long a run is: any of them replaces the scenario's duration."""
+RUNNING = ("generate", "stream", "mock", "serve")
+"""Commands that run a scenario; others only need to know what the run was."""
 DEFAULTS = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 scenario_option = option(
@@ -68,6 +71,10 @@ def _resolved(options: dict[str, Any], scenario: Scenario | None) -> dict[str, A
             resolved[name] = value
     if "to" in options:
         resolved |= _sink_values(resolved, scenario)
+    command = click.get_current_context().info_name
+    if scenario and command in RUNNING and (unused := list(_without_effect(scenario, resolved))):
+        has = "has" if len(unused) == 1 else "have"
+        click.echo(f"note: {join_names(unused)} {has} no effect on eventbus {command}", err=True)
     return resolved
 
 
@@ -90,6 +97,24 @@ def _scenario_values(scenario: Scenario, options: dict[str, Any]) -> Iterator[tu
         yield "http_attempts", 1
     elif advanced.max_retries is not None:
         yield "http_attempts", advanced.max_retries + 1
+
+
+def _without_effect(scenario: Scenario, options: dict[str, Any]) -> Iterator[str]:
+    """What a scenario says that means nothing to a command with these options."""
+    advanced = scenario.advanced
+    sends_http = any(spec.kind == "http" for spec in options.get("to", ()))
+    if scenario.api_url and not sends_http:
+        yield "simulation.api_url"
+    if advanced.save_to_file and "to" not in options:
+        yield "advanced.save_to_file"
+    if advanced.verbose is not None and "verbose" not in options:
+        yield "advanced.verbose"
+    if advanced.stats_interval and "stats_interval" not in options:
+        yield "advanced.stats_interval"
+    if advanced.retry_on_failure is not None and not sends_http:
+        yield "advanced.retry_on_failure"
+    if advanced.max_retries is not None and not sends_http:
+        yield "advanced.max_retries"
 
 
 def _sink_values(options: dict[str, Any], scenario: Scenario | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ advanced:
   stats_interval: 30
   human_like_delays: true
 """
+
+SHARES = ("session_start", "session_end", "page_visit", "page_close", "button_click", "link_click")
+FLATTENED = ("simulation:", "user_behavior:", "advanced:")
 
 Load = Callable[..., Scenario]
 
@@ -138,6 +142,110 @@ def test_nothing_at_all_is_the_default(load: Load) -> None:
     empty = load("simulation:\n  num_users: ~\n  duration_seconds: 0\n  api_url: ''\nadvanced:\n")
     assert (empty.arrivals, empty.duration, empty.api_url) == (None, None, None)
     assert empty.advanced == Advanced()
+
+
+@pytest.mark.parametrize(
+    ("text", "journeys"),
+    [
+        ("simulation: {num_users: 10}", "shop"),
+        ("num_users: 10", "shop"),
+        ("profile: visitors", "site"),
+        ("simulation: {num_users: 10}\njourneys: site", "site"),
+        ("profile: visitors\njourneys: shop", "shop"),
+        ("user_behavior: {clicks_per_page_max: 3}", "site"),
+    ],
+)
+def test_users_go_shopping_and_a_profile_brings_readers_unless_journeys_are_named(
+    load: Load, text: str, journeys: str
+) -> None:
+    """The set of journeys that each kind of file has when it names none."""
+    visitors = load(text).catalog.chain("visitor-session").visitors
+    assert visitors is not None
+    assert visitors.journeys == journeys
+    assert [journey.name for journey in visitors.active_journeys if journey.weight == 30] == [
+        {"shop": "shopping", "site": "basic"}[journeys]
+    ]
+
+
+def test_a_site_without_the_default_set_keeps_its_own(load: Load) -> None:
+    """A catalog of one's own names its sets as it likes."""
+    catalog = Catalog.default()
+    session = catalog.chain("visitor-session")
+    assert session.visitors is not None
+    visitors = replace(session.visitors, sets={"mine": session.visitors.sets["site"]}, journeys="mine")
+    chains = {**catalog.chains, "visitor-session": replace(session, visitors=visitors)}
+    changed = load("num_users: 3", catalog=Catalog(events=catalog.events, chains=chains, lists=catalog.lists))
+    mine = changed.catalog.chain("visitor-session").visitors
+    assert mine is not None
+    assert mine.journeys == "mine"
+
+
+def test_a_flat_file_means_the_same_as_one_with_sections(load: Load) -> None:
+    """Every key of `simulation`, `user_behavior` and `advanced` may stand at the top level."""
+    flat = "\n".join(line.strip() for line in OLD.splitlines() if line.strip() not in FLATTENED)
+    shares = [line.split(":")[0] for line in OLD.splitlines() if line.startswith("  session_st")]
+    assert len(flat.splitlines()) == len(OLD.splitlines()) - len(FLATTENED)
+    assert shares == ["  session_start"]
+    lines = [f"  {line}" if line.split(":")[0] in SHARES else line for line in flat.splitlines()]
+    assert load("\n".join(lines)) == load(OLD)
+
+
+def test_an_option_changes_a_flat_key_and_a_flat_option_changes_a_section(load: Load) -> None:
+    """`--set` reaches a value by either path."""
+    for text in ("num_users: 5", "simulation: {num_users: 5}"):
+        assert load(text, "num_users=7").arrivals == ClosedWorkload(users=7, ramp_up=3.5)
+    assert load("simulation: {num_users: 5}", "simulation.num_users=7").arrivals == ClosedWorkload(users=7, ramp_up=3.5)
+    assert load("num_users: 5", "simulation.num_users=7").arrivals == ClosedWorkload(users=7, ramp_up=3.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "where", "problem"),
+    [
+        (
+            "simulation: {num_users: 5}\nnum_users: 6",
+            2,
+            "num_users",
+            "already given on line 1, as simulation.num_users",
+        ),
+        ("num_users: 5\nnum_users: 6", 2, "num_users", "already given on line 1, as simulation.num_users"),
+        ("num_users: many", 1, "simulation.num_users", "expected a number, got 'many'"),
+        ("simulation: 5\nnum_users: 6", 2, "num_users", "'5' has no members"),
+        ("num_usres: 5", 1, "num_usres", "did you mean 'num_users'?"),
+    ],
+)
+def test_a_flat_key_is_given_once_and_its_mistakes_have_their_line(
+    mistakes: Any, text: str, line: int, where: str, problem: str
+) -> None:
+    """A key at the top and in its section contradict each other, and neither silently wins."""
+    reported = mistakes(text)
+    assert (line, where) in [(at, place) for at, place, _ in reported]
+    assert any(problem in said for _, _, said in reported)
+
+
+@pytest.mark.parametrize(
+    ("text", "about_visitors"),
+    [
+        ("advanced: {verbose: true}", True),
+        ("verbose: true", True),
+        ("simulation: {duration_seconds: 60}", True),
+        ("profile: visitors", True),
+        ("advanced: {verbose: true}\narrivals: {rate: 3}", False),
+        ("simulation: {duration_seconds: 60}\nphases: [{at: 0}]", False),
+        ("faults: [{kind: drop, rate: 0.1}]", False),
+        ("seed: 3", False),
+    ],
+)
+def test_a_file_of_simulator_sections_alone_is_about_visitors(load: Load, text: str, about_visitors: bool) -> None:
+    """Sections that older simulators do not know make a file one about all chains."""
+    names = [name for name, chain in load(text).catalog.chains.items() if chain.weight]
+    assert (names == ["visitor-session"]) is about_visitors
+    assert len(names) > 5 or about_visitors
+
+
+def test_an_output_file_that_is_not_written_is_not_ignored_silently(load: Load) -> None:
+    """`output_file` alone says where, but not whether."""
+    assert [note for note in load("output_file: x.json").notes if "no effect without advanced.save_to_file" in note]
+    assert not load("advanced: {output_file: x.json, save_to_file: yes}").notes
 
 
 def test_without_delays_users_come_at_once_and_take_no_break(load: Load) -> None:

@@ -144,3 +144,19 @@ def test_scenarios_are_listed_checked_and_shown(mine: str, tmp_path: Path) -> No
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("simulation:\n  num_usres: 3\n")
     assert f"{wrong}:2: simulation.num_usres" in run("catalog", "scenarios", str(wrong)).output
+
+
+def test_what_a_scenario_says_without_effect_on_the_command_is_said_aloud(tmp_path: Path) -> None:
+    """Settings of sinks mean nothing to a command that writes one file; nothing is ignored silently."""
+    path = tmp_path / "old.yaml"
+    path.write_text(
+        "seed: 1\nnum_users: 2\nverbose: true\nmax_retries: 3\nsave_to_file: yes\napi_url: http://localhost/x\n"
+    )
+    result = run("generate", "--scenario", str(path), "--chains", "1")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "note: simulation.api_url, advanced.save_to_file, advanced.verbose, advanced.max_retries have no effect on "
+        "eventbus generate"
+    ) in result.stderr
+    quiet = run("generate", "--scenario", "normal", "--chains", "1")
+    assert "no effect" not in quiet.stderr
