@@ -19,7 +19,8 @@ from eventbus.chains.sampling import Sampler, sampler
 from eventbus.chains.table import EventTable
 
 FIRST_BATCH = 16
-"""Chains in the first batch. Batch sizes double from there, so that the first event is available at once."""
+GROWTH = 8
+"""Chains in the first batch, so that the first event is available at once, and the growth of batches from there."""
 
 
 class RunBounds(NamedTuple):
@@ -148,7 +149,7 @@ class OpenArrivalProcess:
                 yield ChainBatch(events, NEVER)
                 return
             yield ChainBatch(events, int(begins[count]) // 1000)
-            first, size = first + count, min(size * 2, bounds.size)
+            first, size = first + count, min(size * GROWTH, bounds.size)
 
     def arrival(self, expand: ExpandChains, index: int) -> int:
         """When a chain begins, microseconds since the Unix epoch.
@@ -287,7 +288,7 @@ class ClosedArrivalProcess:
                 break
             if count >= size:
                 yield ChainBatch(EventTable.concatenate(tables), int(begins.min()))
-                size, tables, count = min(size * 2, bounds.size), [], 0
+                size, tables, count = min(size * GROWTH, bounds.size), [], 0
             users = _furthest_behind(begins)
             advance = self._advance(expand, chain[users], begins[users], -(-size // users.size), limits)
             chain[users] += advance.turns * self._closed.users

@@ -378,6 +378,7 @@ def test_long_texts_are_written_in_small_portions() -> None:
     texts = tuple(letter * 50_000 for letter in "abcdefgh")
     generator = ChainGenerator(two_steps(field("one", choices=texts), field("other", choices=texts)), rate=1000)
     sizes = [len(block.buffer) for block in generator.blocks(chains=300)]
-    assert len(sizes) > 1 and max(sizes) <= 16 << 20
+    assert len(sizes) > 1
+    assert max(sizes) <= 16 << 20
     for one in generator.events(chains=100):
         assert all(text in texts for text in one.payload.values())
