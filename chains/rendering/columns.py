@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,19 +50,21 @@ def _fields(width: int, places: dict[str, tuple[str, int]]) -> np.dtype[Any]:
     )
 
 
-HEX4 = np.frombuffer(b"".join(b"%04x" % i for i in range(1 << 16)), "<u4")
+HEX2 = np.frombuffer(b"".join(b"%02x" % i for i in range(256)), "<u2").astype("<u4")
+HEX4 = (HEX2[:, np.newaxis] | HEX2 << 16).reshape(-1)
 """The four digits of each 16-bit number."""
 UUID_FIELDS = _fields(UUID_WIDTH, {f"at{i}": ("<u4", i) for i in (0, 4, 9, 14, 19, 24, 28, 32)})
+UUID_PLACES = UUID_FIELDS.names or ()
 UUID_TEMPLATE = table([b"00000000-0000-0000-0000-000000000000"])[0]
+FRACTIONS = np.frombuffer(b"".join(b"7%03x" % ((i << 12) // 1000) for i in range(1000)), "<u4")
+"""The version and the fraction of a millisecond in units of 1/4096, for each number of microseconds."""
 
 TIMESTAMP_FIELDS = _fields(
-    TIMESTAMP_WIDTH,
-    {"date": ("V11", 0), "minute": ("V6", 11), "second": ("V3", 17), "milli": ("V3", 20), "micro": ("V4", 23)},
+    TIMESTAMP_WIDTH, {"date": ("V11", 0), "clock": ("<u8", 11), "milli": ("<u4", 19), "micro": ("<u4", 23)}
 )
-MINUTES = table([b"%02d:%02d:" % divmod(i, 60) for i in range(1440)])
-SECONDS = table([b"%02d." % i for i in range(60)])
-MILLIS = table([b"%03d" % i for i in range(1000)])
-MICROS = table([b"%03dZ" % i for i in range(1000)])
+# numbers of 4 and 8 bytes, which are copied several times faster than texts of other lengths
+MILLIS = np.frombuffer(b"".join(b".%03d" % i for i in range(1000)), "<u4")
+MICROS = np.frombuffer(b"".join(b"%03dZ" % i for i in range(1000)), "<u4")
 
 
 def uuid7(time: Integers, words: Words) -> Rows:
@@ -72,20 +75,21 @@ def uuid7(time: Integers, words: Words) -> Rows:
         words: random bits; the upper 62 are used.
     """
     ms = time // 1000
-    high = (time - ms * 1000) << 12
-    high //= 1000
-    high |= 0x7000
-    high |= ms << 16
     low = words >> np.uint64(2)
     low |= np.uint64(1 << 63)
     rows = np.empty(time.size, UUID_ROW)
     rows[:] = UUID_TEMPLATE
     fields = rows.view(UUID_FIELDS)
-    for half, places in ((high, (0, 4, 9, 14)), (low, (19, 24, 28, 32))):
-        digits = HEX4.take(half.view("<u2").reshape(-1, 4))
-        for quarter, place in enumerate(places):
-            fields[f"at{place}"] = digits[:, 3 - quarter]
+    digits = (*_digits16(ms)[1:], FRACTIONS.take(time - ms * 1000), *_digits16(low))
+    for place, quarter in zip(UUID_PLACES, digits, strict=True):
+        fields[place] = quarter
     return rows
+
+
+def _digits16(numbers: Integers | Words) -> npt.NDArray[np.uint32]:
+    """The hexadecimal digits of 64-bit numbers, four in each, the highest first: shape (4, numbers)."""
+    digits: npt.NDArray[np.uint32] = HEX4.take(numbers.view("<u2").reshape(-1, 4).T[::-1])
+    return digits
 
 
 def joined(ids: Rows, parts: Sequence[str]) -> Rows:
@@ -108,22 +112,32 @@ def timestamps(time: Integers) -> Rows:
     ms -= second * 1000
     day = second // DAY
     second -= day * DAY
-    minute = second // 60
-    second -= minute * 60
     rows = np.empty(time.size, TIMESTAMP_ROW)
     fields = rows.view(TIMESTAMP_FIELDS)
     first = int(day.min(initial=1 << 40))
     fields["date"] = _dates(first, int(day.max(initial=first))).take(day - first)
-    fields["minute"] = MINUTES.take(minute)
-    fields["second"] = SECONDS.take(second)
+    fields["clock"] = _clock().take(second)
     fields["milli"] = MILLIS.take(ms)
     fields["micro"] = MICROS.take(micro)
     return rows
 
 
+@lru_cache(maxsize=64)
 def _dates(first: int, last: int) -> Rows:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return table([f"{epoch + timedelta(days=day):%Y-%m-%dT}".encode() for day in range(first, last + 1)])
+
+
+@cache
+def _clock() -> Words:
+    """`HH:MM:SS` for each second of a day: events in order need few of them, which are close together."""
+    digits = np.frombuffer(b"".join(b"%02d" % i for i in range(60)), "V2")
+    rows = np.full((24, 60, 60), b"00:00:00", "S8")
+    fields = rows.view(_fields(8, {"hour": ("V2", 0), "minute": ("V2", 3), "second": ("V2", 6)}))
+    fields["hour"] = digits[:24, np.newaxis, np.newaxis]
+    fields["minute"] = digits[:, np.newaxis]
+    fields["second"] = digits
+    return rows.view("<u8").reshape(-1)
 
 
 # Varints, as in Avro and Protocol Buffers: seven bits a byte, the lowest first.
@@ -210,9 +224,7 @@ def identifiers(events: EventTable, keys: Words) -> Identifiers:
         keys: the random key of each event's chain.
     """
     own = uuid7(events.time, draw(keys, ID_PURPOSE, events.step))
-    correlation = own.copy()
-    effects = np.flatnonzero(events.step)
-    correlation[effects] = uuid7(events.began.take(effects), draw(keys.take(effects), ID_PURPOSE))
+    correlation = uuid7(events.began, draw(keys, ID_PURPOSE))
     causation = correlation.copy()
     later = np.flatnonzero(events.cause)  # the cause is not the root
     caused = (events.time - events.delay).take(later)

@@ -197,8 +197,17 @@ class EmitterRows(NamedTuple):
     """The events of one emitter."""
 
     emitter: Emitter
-    rows: Integers
+    rows: slice
+    """Of the events by emitter."""
     columns: list[TextColumn]
+
+    @property
+    def lengths(self) -> Integers:
+        """Of the events' texts."""
+        total = np.full(self.rows.stop - self.rows.start, self.emitter.head_width)
+        for column in self.columns:
+            total += column.lengths
+        return total
 
 
 class Renderer:
@@ -231,32 +240,33 @@ class Renderer:
             memory: a buffer that is large enough; by default the renderer's own, which the next call overwrites.
         """
         keys = chain_keys(self._root, events.chain)
-        groups = self._groups(events, EventContext.of(events, keys))
-        lengths = self._head_widths.take(events.emitter)
-        for group in groups:
-            lengths[group.rows] += sum(column.lengths for column in group.columns)
+        order, groups = self._groups(events, EventContext.of(events, keys))
+        lengths = np.empty(len(events), np.int64)
+        lengths[order] = np.concatenate([group.lengths for group in groups] or [lengths])
         ends = lengths.cumsum()
         starts = ends - lengths
         if memory is None:
             memory = self._room(int(ends[-1]) if len(events) else 0, groups)
+        at = starts.take(order)
         for group in groups:
-            self._write_slots(memory, starts.take(group.rows) + group.emitter.head_width, group.columns)
+            self._write_slots(memory, at[group.rows] + group.emitter.head_width, group.columns)
         for group in groups:
-            windows(memory, group.emitter.head.dtype)[starts.take(group.rows)] = group.emitter.head[0]
+            windows(memory, group.emitter.head.dtype)[at[group.rows]] = group.emitter.head[0]
         texts = FixedFieldRows(events, keys, lengths, self._tenancy)
         self._write_fixed(memory, texts, starts, events.emitter)
         return Block(events, memory, starts, ends, self.slicer)
 
-    def _groups(self, events: EventTable, context: EventContext) -> list[EmitterRows]:
+    def _groups(self, events: EventTable, context: EventContext) -> tuple[Integers, list[EmitterRows]]:
+        """The rows of the events by emitter, and the groups, which are slices of these."""
         order = events.emitter.astype(self._id_type).argsort(kind="stable")
         ends = np.bincount(events.emitter, minlength=len(self._emitters)).cumsum().tolist()
         context = context.take(order)
         groups, begin = [], 0
         for emitter, end in zip(self._emitters, ends, strict=True):
             if end > begin:
-                groups.append(EmitterRows(emitter, order[begin:end], emitter.columns(context.part(begin, end))))
+                groups.append(EmitterRows(emitter, slice(begin, end), emitter.columns(context.part(begin, end))))
             begin = end
-        return groups
+        return order, groups
 
     def _room(self, size: int, groups: list[EmitterRows]) -> Memory:
         """A buffer for the text and what its last event may spill."""
