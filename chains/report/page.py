@@ -303,6 +303,8 @@ def _against(actual: float, target: float | None) -> Row:
 
 
 def _counter(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count:,} × {kind}" for kind, count in value.items())
     return f"{value:,}" if isinstance(value, int | float) else str(value or "")
 
 

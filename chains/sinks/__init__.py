@@ -3,8 +3,9 @@
 from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, analytics_body
 from eventbus.chains.sinks.fanout import Channel, FanOut
 from eventbus.chains.sinks.http import HttpSink, RetryPolicy
+from eventbus.chains.sinks.letters import DeadLetters
 from eventbus.chains.sinks.local import BusSink, JsonlSink, StdoutSink
-from eventbus.chains.sinks.sink import DeadLetters, Sink, SinkStatistics
+from eventbus.chains.sinks.sink import Sink, SinkStatistics
 
 __all__ = [
     "BusSink",

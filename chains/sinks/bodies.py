@@ -9,8 +9,10 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from http import HTTPStatus
+from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
 
@@ -34,20 +36,35 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+NetworkFailure = Literal["no connection", "no response", "connection lost"]
+"""Only at the first is it certain that the server has not seen the request."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response; if there was none, the status is 0 and `problem` says why."""
+    """A response; if there was none, the status is 0, and `failure` and `problem` say why."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    failure: NetworkFailure | None = None
     problem: str | None = None
+    """The failure in detail."""
     incomplete: str | None = None
     """Why the rest of the body is missing; None: it is whole."""
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def kind(self) -> str:
+        """The status with its name, or the failure: what statistics count by."""
+        if self.failure:
+            return self.failure
+        with suppress(ValueError):
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        return str(self.status)
 
     def __str__(self) -> str:
         text = " ".join(self.body[: 4 * MAX_SHOWN].decode(errors="replace").split())[:MAX_SHOWN]
@@ -58,6 +75,8 @@ class Rejection(NamedTuple):
     """A record that a server did not take, and why."""
 
     record: ProducerRecord
+    kind: str
+    """A kind of reason, which statistics count by."""
     reason: str
 
 
@@ -145,7 +164,7 @@ class JsonDialect:
         except ValueError as error:
             return unknown(records, str(error))
         return [
-            Rejection(record, _excerpt(verdict))
+            Rejection(record, f"verdict {verdict['verdict']}", _excerpt(verdict))
             for record, verdict in zip(records, verdicts, strict=False)
             if verdict["verdict"] in REFUSING_VERDICTS
         ]
@@ -165,7 +184,7 @@ VERDICTS = REFUSING_VERDICTS | {"accepted"}
 
 def unknown(records: Sequence[ProducerRecord], problem: str) -> list[Rejection]:
     """Records that the server may have taken, but its response does not tell."""
-    return [Rejection(record, f"{UNKNOWN}: {problem}") for record in records]
+    return [Rejection(record, UNKNOWN, f"{UNKNOWN}: {problem}") for record in records]
 
 
 def _verdicts(response: HttpResponse, items: int) -> list[dict[str, Any]]:
@@ -310,7 +329,11 @@ class OpenPanelDialect:
             return unknown(records, f"the response is cut off: {response.incomplete}")
         bot = response.status == ACCEPTED and b'"bot"' in response.body
         duplicate = response.body.startswith(b"Duplicate event") and attempt == 1
-        return [Rejection(record, f"not stored: {response}") for record in records] if bot or duplicate else []
+        return (
+            [Rejection(record, "not stored", f"not stored: {response}") for record in records]
+            if bot or duplicate
+            else []
+        )
 
     def is_auth_failure(self, response: HttpResponse) -> bool:
         """Not every 401: some are about one profile or address."""

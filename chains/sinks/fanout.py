@@ -1,4 +1,4 @@
-"""Writes one stream into several sinks, each with a queue of its own: a slow or failed one does not stop the rest."""
+"""Writes one stream into several sinks, each with a queue of its own: a slow one delays the others only if told to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from eventbus.chains.clock import AsyncClock, WallClock
-from eventbus.chains.sinks.sink import BoundedQueue, Sink, SinkStatistics
+from eventbus.chains.sinks.sink import STREAM_ENDED, BoundedQueue, Sink, SinkStatistics
 from eventbus.chains.table import SECOND
 from eventbus.event import Event, domain_of
 from eventbus.record import ProducerRecord, record_of
 
 WhenFull = Literal["wait", "drop"]
-"""What happens if a queue is full: the whole stream waits, or the sink does not get the records. Both are counted."""
+"""What happens if a queue is full: the whole stream waits, or the sink does not get the records, and keeps them as dead
+letters if it has a file for them. Both are counted."""
 
 Convert = Callable[[ProducerRecord], ProducerRecord]
 
@@ -51,6 +52,7 @@ class Channel:
         self._convert = convert
         self._when_full = when_full
         self._clock = clock
+        self._capacity = capacity
         self._queue = BoundedQueue(self._deliver, capacity=capacity, batch=BATCH)
         self._offered = self._dropped = self._waited = 0
 
@@ -59,16 +61,16 @@ class Channel:
         self._queue.start()
 
     def offer(self, records: Sequence[ProducerRecord]) -> Sequence[ProducerRecord]:
-        """Enqueue what fits; returns what has to wait."""
+        """Enqueue what fits; returns the rest, which is for `overflow`."""
         self._offered += len(records)
-        rest = self._queue.offer(records)
-        if rest and self._when_full == "drop":
-            self._dropped += len(rest)
-            return ()
-        return rest
+        return self._queue.offer(records)
 
-    async def wait_for(self, rest: Overflow) -> None:
-        """Enqueue the rest as the queue empties."""
+    async def overflow(self, rest: Overflow) -> None:
+        """Drop the rest, or enqueue it as the queue empties."""
+        if self._when_full == "drop":
+            records, rest.records = rest.records, ()
+            await self._drop(records)
+            return
         begin = self._clock.time_us()
         try:
             while rest.records:
@@ -82,12 +84,11 @@ class Channel:
         self._queue.put(rest.records)
 
     async def flush(self) -> None:
-        await self._queue.join()
-        await self.sink.flush()
+        await self.sink.flush(self._queue.join())
 
     async def close(self) -> None:
         remaining = await self._queue.close()
-        await self.sink.reject(remaining, "the stream ended before its turn came")
+        await self.sink.reject(self._converted(remaining), STREAM_ENDED)
         await self.sink.close()
 
     def statistics(self) -> SinkStatistics:
@@ -99,8 +100,17 @@ class Channel:
             waited_seconds=self._waited / SECOND,
         )
 
+    async def _drop(self, records: Sequence[ProducerRecord]) -> None:
+        if self.sink.keeps_rejected:
+            await self.sink.reject(self._converted(records), f"{self._capacity:,} events were waiting before it")
+        else:
+            self._dropped += len(records)
+
     async def _deliver(self, records: list[ProducerRecord]) -> None:
-        await self.sink.write(records if self._convert is None else list(map(self._convert, records)))
+        await self.sink.write(self._converted(records))
+
+    def _converted(self, records: Sequence[ProducerRecord]) -> Sequence[ProducerRecord]:
+        return records if self._convert is None else list(map(self._convert, records))
 
 
 class FanOut:
@@ -150,7 +160,7 @@ class FanOut:
             await asyncio.sleep(0)
             return len(records)
         try:
-            await asyncio.gather(*(channel.wait_for(rest) for channel, rest in full))
+            await asyncio.gather(*(channel.overflow(rest) for channel, rest in full))
         finally:
             for channel, rest in full:
                 channel.put(rest)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -14,8 +14,9 @@ import aiohttp
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks.bodies import Dialect, HttpRequest, HttpResponse, Rejection
-from eventbus.chains.sinks.sink import BoundedQueue, CountingSink, DeadLetters
+from eventbus.chains.sinks.bodies import UNKNOWN, Dialect, HttpRequest, HttpResponse, Rejection
+from eventbus.chains.sinks.letters import DeadLetters
+from eventbus.chains.sinks.sink import NEVER_SENT, STREAM_ENDED, BoundedQueue, CountingSink, SinkStatistics
 from eventbus.chains.table import SECOND
 from eventbus.errors import InvalidEvent
 from eventbus.event import microseconds
@@ -33,13 +34,17 @@ class RetryPolicy:
     """
 
     attempts: int = 6
-    """Including the first."""
+    """Including the first, of a request that the server fails at."""
     first: float = 0.5
     """Bound of the first wait, seconds."""
     longest: float = 30.0
     """Bound of any wait, seconds."""
     patience: float = 300.0
-    """The longest `Retry-After` that is respected, seconds; after a longer one there is no further attempt."""
+    """The longest wait that a `Retry-After` can ask for, seconds."""
+    probe: float = 1.0
+    """The wait between two requests to a server that is down, seconds."""
+    outage: float = 30.0
+    """For how long a flush waits for a server that is down, seconds."""
 
     def wait(self, attempt: int, asked: float | None, draw: float) -> float | None:
         """Seconds until the next attempt; None: there is none.
@@ -49,14 +54,16 @@ class RetryPolicy:
             asked: seconds of the server's `Retry-After`.
             draw: uniform between 0 and 1.
         """
-        if attempt >= self.attempts or (asked or 0) > self.patience:
+        if attempt >= self.attempts:
             return None
         jitter = draw * min(self.longest, self.first * 2.0 ** (attempt - 1))
-        return (asked or 0) + jitter
+        return min(asked or 0, self.patience) + jitter
 
 
 def retry_after(headers: Mapping[str, str], now_us: int) -> float | None:
     """The delay of the header `Retry-After` in seconds, from a number or a date (RFC 9110 §10.2.3); None without one.
+
+    A number may be too large for a float: then the delay is infinite.
 
     Args:
         now_us: microseconds since the Unix epoch.
@@ -76,18 +83,55 @@ MAX_RESPONSE_BYTES = 16 << 20
 """Bytes of a response that are read at most: verdicts on 5,000 events, with their reasons, take some 2 MB."""
 REQUESTS_AHEAD = 4
 """Requests' worth of records that wait for each connection."""
-DOWN = frozenset({0, 429, 502, 503, 504})
-"""No response (0), or status codes that say more about the server than about the request."""
+DOWN = frozenset({429, 502, 503, 504})
+"""Status codes that say more about the server than about the request; so does a missing response."""
 USER_AGENT = "eventbus-mock/0.1.0"
+
+
+@dataclass(slots=True)
+class Outage:
+    """A server that is down. Times are in microseconds since the Unix epoch."""
+
+    since: int
+    next_probe: int
+    reason: str
+    suspected_since: int
+    """Since when the request that probes may itself be what the server fails at."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """The requests that were made for a batch of records."""
+
+    made: int = 0
+    """Requests that reached the server, or may have."""
+    in_flight: bool = False
+    last: HttpResponse | None = None
+
+    def give_up(self, why: str) -> tuple[str, str]:
+        """Kind and text of the reason to give the records up without a final response.
+
+        Args:
+            why: nothing more is sent.
+        """
+        if self.in_flight:
+            return UNKNOWN, f"{UNKNOWN}: {why} before the response"
+        if self.made and self.last:
+            return self.last.kind, f"{self.last} (attempt {self.made}); {why}"
+        return NEVER_SENT, f"{NEVER_SENT}: {why}"
 
 
 class HttpSink(CountingSink):
     """Posts records. Those with the same partition key are sent one request after the other.
 
-    A request is retried after network errors and the status codes of `TRANSIENT`, as `retry` says; a `Retry-After`
-    applies to all connections. Any other failure is final. Once the credentials are refused, nothing more is sent. A
-    server that fails all attempts with a status of `DOWN` counts as down for a while, in which records are rejected at
-    once; then a single attempt tells whether it is back.
+    A request is repeated after network errors and the status codes of `TRANSIENT`, as `retry` says; any other failure
+    is final. With a single attempt nothing is repeated. Once the credentials are refused, nothing more is sent.
+
+    Without a response, or with a status of `DOWN`, the server counts as down: everything waits, and one request a
+    second, or as seldom as `Retry-After` asks, finds out whether it is back. No record is given up meanwhile, unless
+    its own request may be what brings the server down: then, after all its attempts, one in `retry.outage` seconds.
+    `flush` waits for as long for the server to come back. What is not sent by then, or when the sink is closed, is
+    rejected as "never sent".
 
     Args:
         url: of `http` or `https`.
@@ -117,7 +161,7 @@ class HttpSink(CountingSink):
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise SinkUnusable(f"expected an address that begins with http:// or https://, got {url!r}")
-        super().__init__(name or f"http:{url}")
+        super().__init__(name or f"http:{url}", keeps_rejected=dead_letters is not None)
         self._url = url
         self._dialect = dialect
         self._dead_letters = dead_letters
@@ -128,11 +172,13 @@ class HttpSink(CountingSink):
         self._random = random or Random()
         self._partitions: list[BoundedQueue] = []
         self._session: aiohttp.ClientSession | None = None
-        self._not_before = 0
         self._auth_failure: str | None = None
-        #: Why the server counts as down, and until when nothing is sent.
-        self._down: str | None = None
-        self._down_until = 0
+        self._outage: Outage | None = None
+        #: Held by the request that probes a server that is down; the others wait in line.
+        self._probing = asyncio.Lock()
+        self._flushing_since: int | None = None
+        #: Why a flush has ended without sending what waits.
+        self._abandoned: str | None = None
 
     async def open(self) -> None:
         """Get ready; the server may come up later."""
@@ -158,30 +204,46 @@ class HttpSink(CountingSink):
         pairs = zip(self._partitions, batches, strict=True)
         await asyncio.gather(*(self._enqueue(partition, batch) for partition, batch in pairs))
 
-    async def flush(self) -> None:
-        await asyncio.gather(*(partition.join() for partition in self._partitions))
+    async def flush(self, after: Awaitable[object] | None = None) -> None:
+        """Wait until nothing is pending; if the server is down, for as long as `retry.outage` says."""
+        self._flushing_since = self._clock.time_us()
+        try:
+            await super().flush(after)
+            await asyncio.gather(*(partition.join() for partition in self._partitions))
+        finally:
+            self._flushing_since = self._abandoned = None
 
     async def close(self) -> None:
         for remaining in await asyncio.gather(*(partition.close() for partition in self._partitions)):
-            self._lose(remaining, "the stream ended before it was sent")
+            self._lose(remaining, *Tries().give_up(self._ending))
         if self._session:
             await self._session.close()
 
     async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
         """Count records as dead, if they can be kept, or as failed."""
         self._counts.accepted += len(records)
-        self._lose(records, reason)
+        self._lose(records, NEVER_SENT, f"{NEVER_SENT}: {reason}")
+
+    def statistics(self) -> SinkStatistics:
+        """A copy of the current figures."""
+        down = (self._clock.time_us() - self._outage.since) / SECOND if self._outage else 0.0
+        return replace(super().statistics(), down_seconds=down)
+
+    @property
+    def _ending(self) -> str:
+        """Why records are given up when the sink is closed."""
+        return f"the stream ended while the server was down: {self._outage.reason}" if self._outage else STREAM_ENDED
 
     def _accepts(self, record: ProducerRecord) -> bool:
         """Whether to send a record; counts it if not."""
         try:
-            verdict = self._dialect.accepts(record)
+            verdict, kind = self._dialect.accepts(record), "not sendable"
         except InvalidEvent as error:
-            verdict = f"not an event: {error}"
+            verdict, kind = f"not an event: {error}", "not an event"
         if verdict is False:
             self._counts.omitted += 1
         elif isinstance(verdict, str):
-            self._lose([record], verdict)
+            self._lose([record], kind, verdict)
         return verdict is True
 
     async def _enqueue(self, partition: BoundedQueue, records: Sequence[ProducerRecord]) -> None:
@@ -191,58 +253,104 @@ class HttpSink(CountingSink):
                 await partition.wait_until_free()
                 rest = partition.offer(rest)
         finally:
-            self._lose(rest, "the stream ended before it was sent")
+            self._lose(rest, *Tries().give_up(self._ending))
 
     async def _deliver(self, records: list[ProducerRecord]) -> None:
         """Send records until there is a final response, and count what became of them."""
-        if reason := self._unavailable():
-            self._lose(records, reason)
-            return
+        tries = Tries()
         try:
-            response, attempt = await self._send(self._dialect.request(records), len(records))
+            response = await self._send(self._dialect.request(records), len(records), tries)
         except asyncio.CancelledError:
-            self._lose(records, "the stream ended before the server answered; it may have taken this")
+            self._lose(records, *tries.give_up(self._ending))
             raise
-        if response.ok:
-            self._settle(records, self._dialect.rejections(response, records, attempt))
-            return
-        if self._dialect.is_auth_failure(response):
-            self._auth_failure = str(response)
-        self._lose(records, f"{response} (attempt {attempt})")
+        if response is None:
+            self._lose(records, *tries.give_up(self._auth_failure or self._abandoned or STREAM_ENDED))
+        elif response.ok:
+            self._settle(records, self._dialect.rejections(response, records, tries.made))
+        else:
+            if self._dialect.is_auth_failure(response):
+                self._auth_failure = str(response)
+            self._lose(records, response.kind, f"{response} (attempt {tries.made})")
 
-    def _unavailable(self) -> str | None:
-        """Why nothing is sent at present; None if requests are sent."""
-        if self._auth_failure:
-            return self._auth_failure
-        return self._down if self._clock.time_us() < self._down_until else None
-
-    async def _send(self, request: HttpRequest, records: int) -> tuple[HttpResponse, int]:
-        """Send a request, with retries; returns the final response and the number of attempts."""
-        attempt = 1
+    async def _send(self, request: HttpRequest, records: int, tries: Tries) -> HttpResponse | None:
+        """Send a request, again if need be; returns the final response, or None if sending was given up before."""
+        failed = 0
         while True:
-            await self._clock.sleep(max(0, self._not_before - self._clock.time_us()) / SECOND)
-            response = await self._exchange(request)
-            if response.status and response.status not in TRANSIENT:
-                self._down = None
-                return response, attempt
-            self._counts.last_error = str(response)
-            asked = retry_after(response.headers, self._clock.time_us())
-            wait = self._retry.wait(attempt, asked, self._random.random())
-            if wait is None or self._down:
-                self._mark_down(response, asked)
-                return response, attempt
-            if asked:
-                self._not_before = max(self._not_before, self._clock.time_us() + round(asked * SECOND))
+            response = await self._attempt(request, records, tries)
+            if response is None or (response.status and response.status not in TRANSIENT):
+                return response
+            asked = self._asked(response)
+            if self._outage:
+                if self._is_given_up(self._outage, tries, asked):
+                    return response if tries.made else None
+                continue
+            failed += 1
+            wait = self._retry.wait(failed, asked, self._random.random())
+            if wait is None:
+                return response
             await self._clock.sleep(wait)
-            attempt += 1
+
+    def _is_given_up(self, outage: Outage, tries: Tries, asked: float | None) -> bool:
+        """Whether to end with a request that has just found the server down."""
+        now, limit = self._clock.time_us(), round(self._retry.outage * SECOND)
+        if self._flushing_since is not None:
+            waited = now - max(outage.since, self._flushing_since)
+            if waited >= limit or (asked or 0) > self._retry.patience:
+                self._abandoned = f"the server is down: {outage.reason}"
+                return True
+        if tries.made and self._retry.attempts == 1:
+            return True  # nothing is to be repeated
+        if tries.made < self._retry.attempts or now - outage.suspected_since < limit:
+            return False
+        outage.suspected_since = now
+        return True
+
+    async def _attempt(self, request: HttpRequest, records: int, tries: Tries) -> HttpResponse | None:
+        """Send a request once its turn has come; returns None if nothing is sent any more."""
+        if self._outage is None:
+            return await self._exchange(request, records, tries)
+        async with self._probing:
+            if outage := self._outage:
+                if not self._abandoned:
+                    await self._clock.sleep(max(0, outage.next_probe - self._clock.time_us()) / SECOND)
+                return await self._exchange(request, records, tries)
+        return await self._exchange(request, records, tries)
+
+    async def _exchange(self, request: HttpRequest, records: int, tries: Tries) -> HttpResponse | None:
+        """Send a request and note what its response says about the server."""
+        if self._auth_failure or self._abandoned:
+            return None
+        if tries.made:
             self._counts.retried += records
+        tries.in_flight = True
+        response = await self._post(request)  # cancelled here, it may have arrived
+        tries.in_flight = False
+        tries.last = response
+        tries.made += response.failure != "no connection"
+        if not response.ok:
+            self._counts.failures[response.kind] = self._counts.failures.get(response.kind, 0) + 1
+        if response.status in DOWN or response.failure:
+            self._mark_down(response)
+        else:
+            self._outage = None
+            if response.status in TRANSIENT:
+                self._counts.last_error = str(response)
+        return response
 
-    def _mark_down(self, response: HttpResponse, asked: float | None) -> None:
-        if response.status in DOWN:
-            self._down = f"not sent, because the server is down: {response}"
-            self._down_until = self._clock.time_us() + round(max(self._retry.longest, asked or 0) * SECOND)
+    def _mark_down(self, response: HttpResponse) -> None:
+        now, reason = self._clock.time_us(), str(response)
+        self._counts.last_error = reason
+        wait = max(self._retry.probe, min(self._asked(response) or 0, self._retry.patience))
+        next_probe = now + round(wait * SECOND)
+        if self._outage:
+            self._outage.next_probe, self._outage.reason = max(self._outage.next_probe, next_probe), reason
+        else:
+            self._outage = Outage(now, next_probe, reason, suspected_since=now)
 
-    async def _exchange(self, request: HttpRequest) -> HttpResponse:
+    def _asked(self, response: HttpResponse) -> float | None:
+        return retry_after(response.headers, self._clock.time_us())
+
+    async def _post(self, request: HttpRequest) -> HttpResponse:
         assert self._session is not None, "open() comes first"
         try:
             async with self._session.post(
@@ -251,9 +359,11 @@ class HttpSink(CountingSink):
                 body, incomplete = await self._body(response)
                 return HttpResponse(response.status, response.headers, body, incomplete=incomplete)
         except TimeoutError:
-            return HttpResponse(problem=f"no response within {self._timeout:g} s")
+            return HttpResponse(failure="no response", problem=f"no response within {self._timeout:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return HttpResponse(failure="no connection", problem=str(error))
         except (aiohttp.ClientError, OSError) as error:
-            return HttpResponse(problem=str(error) or type(error).__name__)
+            return HttpResponse(failure="connection lost", problem=str(error) or type(error).__name__)
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
         """The body, and why its rest is missing if it is. Only after the whole is the connection used again."""
@@ -272,12 +382,14 @@ class HttpSink(CountingSink):
     def _settle(self, records: Sequence[ProducerRecord], rejections: Sequence[Rejection]) -> None:
         self._counts.written += len(records) - len(rejections)
         for rejection in rejections:
-            self._lose([rejection.record], rejection.reason)
+            self._lose([rejection.record], rejection.kind, rejection.reason)
 
-    def _lose(self, records: Sequence[ProducerRecord], reason: str) -> None:
+    def _lose(self, records: Sequence[ProducerRecord], kind: str, reason: str) -> None:
+        """Keep records that were not written, or whose arrival is unknown, with the reason."""
         if not records:
             return
         self._counts.last_error = reason
+        self._counts.count_reason(kind, len(records))
         if self._dead_letters and self._dead_letters.put(self.name, records, reason):
             self._counts.dead += len(records)
         else:

@@ -75,7 +75,8 @@ class JsonlSink(CountingSink):
         if self._compress is None or self._held_bytes >= COMPRESSED_BYTES:
             await self.flush()
 
-    async def flush(self) -> None:
+    async def flush(self, after: Awaitable[object] | None = None) -> None:
+        await super().flush(after)
         if not self._held or self._thread is None:
             return
         lines, self._held, self._held_bytes = self._held, [], 0
@@ -176,9 +177,6 @@ class StdoutSink(CountingSink):
         finally:
             self._counts.settle(len(records), job.exception())
 
-    async def flush(self) -> None:
-        """Nothing is held back."""
-
     async def close(self) -> None:
         self._stopping = True
         if self._thread:
@@ -217,20 +215,18 @@ class BusSink(CountingSink):
             await self._prepare()
 
     async def write(self, records: Sequence[ProducerRecord]) -> None:
-        counts, written = self._counts, 0
+        counts, written, reason = self._counts, 0, "the stream ended"
         counts.accepted += len(records)
         try:
             written = await self._bus.publish_many(records)
-        except DeliveryFailed as error:
-            written, counts.last_error = error.acknowledged, str(error)
         except EventBusError as error:
-            counts.last_error = str(error)
+            written = error.acknowledged if isinstance(error, DeliveryFailed) else 0
+            counts.last_error, reason = str(error), type(error).__name__
         finally:
             counts.written += written
-            counts.failed += len(records) - written
-
-    async def flush(self) -> None:
-        """`write` waits for the acknowledgements."""
+            if lost := len(records) - written:
+                counts.failed += lost
+                counts.count_reason(reason, lost)
 
     async def close(self) -> None:
         await self._bus.close()

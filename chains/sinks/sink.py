@@ -8,13 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
-
-import orjson
+from typing import Any, Protocol
 
 from eventbus.record import ProducerRecord
 
@@ -39,7 +35,13 @@ class SinkStatistics:
     """Records that were not accepted because the queue before the sink was full."""
     waited_seconds: float = 0.0
     """For how long the whole stream waited for the queue before the sink."""
+    down_seconds: float = 0.0
+    """For how long the destination has been down; 0 while it is up."""
     last_error: str | None = None
+    failures: dict[str, int] = field(default_factory=dict)
+    """Failed requests by what failed: a status, or the network. Most of them are repeated."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Records that are dead or failed, by the kind of reason."""
 
     @property
     def pending(self) -> int:
@@ -58,6 +60,15 @@ class SinkStatistics:
         else:
             self.failed += records
             self.last_error = str(error)
+            self.count_reason(type(error).__name__, records)
+
+    def count_reason(self, kind: str, records: int) -> None:
+        """Count records that are dead or failed under a kind of reason."""
+        self.reasons[kind] = self.reasons.get(kind, 0) + records
+
+    def copy(self) -> SinkStatistics:
+        """The figures of this moment, which stay as they are."""
+        return replace(self, failures=dict(self.failures), reasons=dict(self.reasons))
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -71,7 +82,10 @@ class SinkStatistics:
             "retried": self.retried,
             "dropped": self.dropped,
             "waited_seconds": round(self.waited_seconds, 3),
+            "down_seconds": round(self.down_seconds, 3),
             "last_error": self.last_error,
+            "failures": dict(self.failures),
+            "reasons": dict(self.reasons),
         }
 
 
@@ -81,6 +95,11 @@ class Sink(Protocol):
     @property
     def name(self) -> str:
         """Shown beside its statistics."""
+        ...
+
+    @property
+    def keeps_rejected(self) -> bool:
+        """Whether `reject` keeps records in a dead-letter file."""
         ...
 
     async def open(self) -> None:
@@ -95,8 +114,12 @@ class Sink(Protocol):
         """Accept records; waits while there is no room for them. If cancelled, they are counted all the same."""
         ...
 
-    async def flush(self) -> None:
-        """Wait until nothing is pending."""
+    async def flush(self, after: Awaitable[object] | None = None) -> None:
+        """Wait until nothing is pending, for a limited time if the destination is down.
+
+        Args:
+            after: awaited before, in the same limited time: it writes the last records.
+        """
         ...
 
     async def close(self) -> None:
@@ -104,7 +127,11 @@ class Sink(Protocol):
         ...
 
     async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        """Count records as accepted and not written, and keep them if there is a dead-letter file."""
+        """Count records that are not to be sent as accepted, and keep them if there is a dead-letter file.
+
+        Args:
+            reason: follows the words "never sent: ".
+        """
         ...
 
     def statistics(self) -> SinkStatistics:
@@ -112,23 +139,36 @@ class Sink(Protocol):
         ...
 
 
+NEVER_SENT = "never sent"
+"""Begins the reason of records that were not even tried."""
+STREAM_ENDED = "the stream ended"
+"""Why records were given up that still waited at the end."""
+
+
 class CountingSink:
     """Base of the sinks: a name and the statistics."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, keeps_rejected: bool = False) -> None:
         self.name = name
+        self.keeps_rejected = keeps_rejected
         self._counts = SinkStatistics()
+
+    async def flush(self, after: Awaitable[object] | None = None) -> None:
+        """Nothing is held back: `write` waits until the destination has the records."""
+        if after:
+            await after
 
     async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
         """Count records as failed."""
         if records:
             self._counts.accepted += len(records)
             self._counts.failed += len(records)
-            self._counts.last_error = reason
+            self._counts.last_error = f"{NEVER_SENT}: {reason}"
+            self._counts.count_reason(NEVER_SENT, len(records))
 
     def statistics(self) -> SinkStatistics:
         """A copy of the current figures."""
-        return replace(self._counts)
+        return self._counts.copy()
 
 
 Deliver = Callable[[list[ProducerRecord]], Awaitable[None]]
@@ -223,43 +263,3 @@ class BoundedQueue:
                 await self._deliver(batch)
             self._filled.clear()
             self._idle.set()
-
-
-class DeadLetters:
-    """A file of records that no server took, a JSON object a line; it is created with the first of them.
-
-    A line has `sink`, `reason`, the record's `topic` and `key`, and `event`, or `value` as text if that is not JSON.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: BinaryIO | None = None
-
-    def put(self, sink: str, records: Sequence[ProducerRecord], reason: str) -> bool:
-        """Append records; returns whether that worked."""
-        lines = b"".join(orjson.dumps(_letter(sink, record, reason)) + b"\n" for record in records)
-        try:
-            self._file = self._file or self.path.open("ab")
-            self._file.write(lines)
-            self._file.flush()
-        except OSError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._file:
-            with suppress(OSError):
-                self._file.close()
-
-
-def _letter(sink: str, record: ProducerRecord, reason: str) -> dict[str, Any]:
-    letter = {"sink": sink, "reason": reason, "topic": record.topic, "key": _text(record.key)}
-    try:
-        return {**letter, "event": orjson.loads(record.value or b"")}
-    except orjson.JSONDecodeError:
-        return {**letter, "value": _text(record.value)}
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode(errors="replace")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain as joined
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from aiohttp import web
 
 from eventbus.chains import ChainGenerator
+from eventbus.chains.sinks import DeadLetters
 from eventbus.record import ProducerRecord
 from tests.unit.chains.clocks import ManualClock
 
@@ -76,6 +79,25 @@ async def server() -> AsyncIterator[Server]:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> Iterator[DeadLetters]:
+    letters = DeadLetters(tmp_path / "dead.jsonl")
+    yield letters
+    letters.close()
+
+
+def kept(dead: DeadLetters) -> list[dict[str, Any]]:
+    """The letters in the file."""
+    return [orjson.loads(line) for line in dead.path.read_bytes().splitlines()] if dead.path.exists() else []
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition holds."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - what changes it is the code under test
+            await asyncio.sleep(0.001)
 
 
 def records(chains: int = 10) -> list[ProducerRecord]:

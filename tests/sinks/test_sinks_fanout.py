@@ -48,8 +48,6 @@ class ListSink(CountingSink):
         self.kept += given
         self._counts.written += len(given)
 
-    async def flush(self) -> None: ...
-
     async def close(self) -> None:
         self.closed = True
 

@@ -111,12 +111,12 @@ async def test_what_is_final_is_not_tried_again(server: Server, tmp_path: Path, 
 
 async def test_attempts_end(server: Server, clock: ManualClock) -> None:
     """After the last attempt an event without a place for dead letters has failed, and the account says why."""
-    server.replies = [says(503, "closed")] * 9
+    server.replies = [says(500, "closed")] * 9
     sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=4), clock=clock)
     statistics = await send(sink, records(1)[:1])
     assert len(server.bodies) == 4
     assert (statistics.written, statistics.failed, statistics.retried) == (0, 1, 3)
-    assert statistics.last_error == "503 closed (attempt 4)"
+    assert statistics.last_error == "500 closed (attempt 4)"
 
 
 async def test_back_off_doubles_with_full_jitter(server: Server, clock: ManualClock) -> None:
@@ -154,18 +154,11 @@ async def test_retry_after_is_obeyed(server: Server, clock: ManualClock) -> None
     assert seen[0] - begin >= 120e6
 
 
-async def test_a_server_that_asks_for_too_much_is_not_waited_for(server: Server, clock: ManualClock) -> None:
-    """Beyond the patience, the event is given up at once instead of coming back too early."""
-    server.replies = [says(503, headers={"Retry-After": "86400"})]
-    begin = clock.now
-    statistics = await send(HttpSink(server.url, JsonDialect(), clock=clock), records(1)[:1])
-    assert (len(server.bodies), statistics.failed, clock.now) == (1, 1, begin)
-
-
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("7", 7.0),
+        ("9" * 400, float("inf")),
         ("Tue, 14 Nov 2023 22:13:30 GMT", 10.0),
         ("Tue, 14 Nov 2023 22:13:10 GMT", 0.0),
         ("soon", None),
@@ -178,34 +171,13 @@ def test_retry_after_is_read(text: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": text}, OPENED) == seconds
 
 
-async def test_nobody_there_is_tried_again_then_given_up(clock: ManualClock, unused_tcp_port: int) -> None:
-    """A refused connection is an answer like another."""
-    sink = HttpSink(f"http://127.0.0.1:{unused_tcp_port}/", JsonDialect(batch=100), connections=1, clock=clock)
-    sent = records(5)
-    statistics = await send(sink, sent)
-    assert (statistics.accepted, statistics.failed, statistics.pending) == (len(sent), len(sent), 0)
-    assert statistics.retried == 5 * len(sent)
-    assert "Cannot connect" in (statistics.last_error or "")
-
-
-async def test_a_server_that_is_down_is_left_alone_for_a_while(server: Server, clock: ManualClock) -> None:
-    """Once all attempts at it have failed, a server gets nothing for a while; then one attempt, and all again."""
-    retry = RetryPolicy(attempts=3, longest=30.0)
-    server.replies = [says(503)] * 4
-    sink = HttpSink(server.url, JsonDialect(), retry=retry, connections=1, clock=clock)
-    sent = records(3)
-    await sink.open()
-    requests = []
-    for record, later in zip(sent, (0, 0, 31, 0, 31), strict=False):
-        clock.advance(later)
-        await sink.write([record])
-        await sink.flush()
-        requests.append(len(server.bodies))
-    await sink.close()
-    # three attempts; down; a single attempt; down again; back
-    assert requests == [3, 3, 4, 4, 5]
-    statistics = sink.statistics()
-    assert (statistics.failed, statistics.written) == (4, 1)
+@given(
+    st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ ([+-]\d+|GMT)", fullmatch=True)
+)
+def test_retry_after_may_be_any_text(text: str) -> None:
+    """Whatever a server writes there, it is a delay or none."""
+    seconds = retry_after({"Retry-After": text}, OPENED)
+    assert seconds is None or seconds >= 0
 
 
 async def test_an_event_that_the_server_trips_over_does_not_stop_the_others(server: Server, clock: ManualClock) -> None:
@@ -214,21 +186,6 @@ async def test_an_event_that_the_server_trips_over_does_not_stop_the_others(serv
     sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=3), connections=1, clock=clock)
     statistics = await send(sink, records(3)[:3])
     assert (statistics.failed, statistics.written) == (1, 2)
-
-
-async def test_a_server_that_is_silent_is_given_up(server: Server, clock: ManualClock) -> None:
-    """Without an answer in time the attempt has failed."""
-    never = asyncio.Event()
-
-    async def silent(request: web.Request) -> web.Response:
-        await never.wait()
-        return web.Response()
-
-    server.replies = [silent]
-    sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=1), timeout=0.05, clock=clock)
-    statistics = await send(sink, records(1)[:1])
-    never.set()
-    assert (statistics.failed, statistics.last_error) == (1, "no response within 0.05 s (attempt 1)")
 
 
 async def test_after_a_401_nothing_more_is_sent(server: Server) -> None:

@@ -71,6 +71,7 @@ class SinkOptions:
     http_headers: tuple[tuple[str, str], ...]
     http_attempts: int
     http_timeout: float
+    http_outage: float
     openpanel_client_id: str
     openpanel_client_secret: str
     dead_letters: Path
@@ -142,7 +143,7 @@ class SinkOptions:
             name=name,
             dead_letters=dead_letters,
             connections=self.http_connections,
-            retry=RetryPolicy(attempts=self.http_attempts),
+            retry=RetryPolicy(attempts=self.http_attempts, outage=self.http_outage),
             timeout=self.http_timeout,
         )
 
@@ -162,8 +163,8 @@ sink_options = option_group(
     ),
     option(
         "--when-full", type=click.Choice(["wait", "drop"]),
-        help="What happens when a sink is 20,000 events behind: the whole stream waits for it, or it loses events.  "
-        "[default: drop; wait if --rate is max]",
+        help="What happens when a sink is 20,000 events behind: the whole stream waits for it, or it loses events "
+        "(HTTP servers: to the dead letters).  [default: drop; wait if --rate is max]",
     ),
     option(
         "--rotate", type=types.byte_size, metavar="SIZE",
@@ -184,7 +185,12 @@ sink_options = option_group(
     ),
     option(
         "--http-attempts", type=click.IntRange(min=1), default=6,
-        help="Attempts per request, the first included, with growing random pauses between them.",
+        help="Attempts per request that the server fails at, the first included, with growing random pauses between "
+        "them. While the server is down, events wait instead, and it is asked once a second whether it is back.",
+    ),
+    option(
+        "--http-outage", type=types.duration, default="30s",
+        help="How long the end of a stream waits for a server that is down; what is not sent by then is a dead letter.",
     ),
     option("--http-timeout", type=types.duration, default="10s", help="Time limit of one request."),
     option(
@@ -198,7 +204,7 @@ sink_options = option_group(
     ),
     option(
         "--dead-letters", type=click.Path(dir_okay=False, path_type=Path), default="dead-letters.jsonl",
-        help="File for events that no HTTP server accepted, each with the reason.",
+        help="File for events that an HTTP server did not accept, each with the reason.",
     ),
     into=_checked,
     argument="sinks",

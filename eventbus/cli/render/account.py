@@ -98,8 +98,13 @@ class SinkDelivery:
     def line(self) -> str:
         parts = []
         for name, statistics in self.sinks.items():
-            lost = f", {statistics.lost:,} lost" if statistics.lost else ""
-            parts.append(f"{name}: {statistics.written:,} written, {statistics.pending:,} pending{lost}")
+            lost = f", {statistics.lost:,} lost{_brackets(statistics.reasons)}" if statistics.lost else ""
+            failed = f", failed requests: {format_kinds(statistics.failures)}" if statistics.failures else ""
+            down = f", down for {statistics.down_seconds:.0f} s: {statistics.last_error}"
+            parts.append(
+                f"{name}: {statistics.written:,} written, {statistics.pending:,} pending{lost}{failed}"
+                f"{down if statistics.down_seconds else ''}"
+            )
         return " · ".join(parts)
 
     def sentences(self) -> list[str]:
@@ -168,9 +173,21 @@ def _sentence(name: str, statistics: SinkStatistics) -> str:
     ]
     sum_of = " + ".join(f"{count:,} {word}" for word, count in counts if count or word == "written")
     remarks = [
+        (bool(statistics.reasons), f"lost: {format_kinds(statistics.reasons)}"),
+        (bool(statistics.failures), f"failed requests: {format_kinds(statistics.failures)}"),
         (statistics.retried > 0, f"{statistics.retried:,} retried"),
         (statistics.waited_seconds >= 0.05, f"everything waited {statistics.waited_seconds:.1f} s for it"),
         (bool(statistics.last_error), f"last error: {statistics.last_error}"),
     ]
     remark = "".join(f"; {text}" for applies, text in remarks if applies)
     return f"{name}: {statistics.accepted + statistics.dropped:,} events = {sum_of}{remark}"
+
+
+def format_kinds(counts: Mapping[str, int]) -> str:
+    """`12 × 503 Service Unavailable, 3 × no connection`, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count:,} × {kind}" for kind, count in ordered)
+
+
+def _brackets(counts: Mapping[str, int]) -> str:
+    return f" ({format_kinds(counts)})" if counts else ""

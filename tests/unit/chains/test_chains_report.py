@@ -173,13 +173,13 @@ def test_a_paced_run_has_lags_and_sinks() -> None:
         command="eventbus stream", seed=3, digest=None, summary=summary, seconds=1.0,
         since=microseconds(generator.start), until=microseconds(generator.start) + 1_000_000,
         pace=Pace(began=began, speed=1.0, statistics=statistics),
-        sinks={"bus": {"accepted": 9, "dead": 0, "failed": 2, "last_error": None}},
+        sinks={"bus": {"accepted": 9, "dead": 0, "failed": 2, "last_error": None, "reasons": {"never sent": 2}}},
     )  # fmt: skip
     shown = Page(page(report))
     assert shown.tiles()["late"] == "3"
     assert shown.tiles()["lag, 99th percentile"] == "900 µs max 1.5 ms"
     assert shown.tiles()["errors of sinks"] == "2"
-    assert rows(shown.section("Sinks")) == [["bus", "9", "2"]]
+    assert rows(shown.section("Sinks")) == [["bus", "9", "2", "2 × never sent"]]
     assert rows(shown.section("Lag")) == [["864 µs", "1.02 ms", f"{len(block):,}"]]
     assert "The day" not in shown.titles()
 

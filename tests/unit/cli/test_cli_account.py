@@ -47,6 +47,30 @@ def test_several_sinks() -> None:
     assert account.delivery.errors == 110
 
 
+def test_why_requests_fail_is_on_the_line_of_a_running_stream() -> None:
+    """Failed requests by status, what is lost by reason, and since when the server is down."""
+    statistics = SinkStatistics(
+        accepted=100, written=60, dead=7, down_seconds=12.4, last_error="503 gone",
+        failures={"no connection": 3, "503 Service Unavailable": 12}, reasons={"never sent": 5, "400 Bad Request": 2},
+    )  # fmt: skip
+    delivery = SinkDelivery({"http:u": statistics}, "drop")
+    assert delivery.line() == (
+        "http:u: 60 written, 33 pending, 7 lost (5 × never sent, 2 × 400 Bad Request), "
+        "failed requests: 12 × 503 Service Unavailable, 3 × no connection, down for 12 s: 503 gone"
+    )
+    [sentence] = delivery.sentences()
+    assert sentence == (
+        "http:u: 100 events = 60 written + 7 dead letters + 33 pending; lost: 5 × never sent, 2 × 400 Bad Request; "
+        "failed requests: 12 × 503 Service Unavailable, 3 × no connection; last error: 503 gone"
+    )
+    figures = delivery.by_sink()["http:u"]
+    assert (figures["failures"], figures["reasons"], figures["down_seconds"]) == (
+        statistics.failures,
+        statistics.reasons,
+        12.4,
+    )
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     """What `head` did not read is not counted; what another sink lacks is."""
     sinks = {"stdout": SinkStatistics(accepted=10, written=4, failed=6), "bus": SinkStatistics(accepted=10, failed=1)}
