@@ -33,7 +33,7 @@ from eventbus.processors.processor import Processor
 from eventbus.processors.store import EventStore
 
 if TYPE_CHECKING:
-    from eventbus.kafka import KafkaSecurity
+    from eventbus.kafka import Compression, KafkaSecurity
 
 REFRESH = 0.5
 """Seconds between two updates of the figures."""
@@ -230,7 +230,13 @@ async def run_mock(configuration: Configuration, *, plain: bool, notes: Sequence
 
 
 async def run_serve(
-    configuration: Configuration, brokers: str, security: KafkaSecurity, *, plain: bool, production: bool
+    configuration: Configuration,
+    brokers: str,
+    security: KafkaSecurity,
+    *,
+    compression: Compression,
+    plain: bool,
+    production: bool,
 ) -> None:
     """Runs the application on Kafka until it is stopped.
 
@@ -239,7 +245,8 @@ async def run_serve(
     """
     from eventbus.kafka import KafkaBus
 
-    bus = KafkaBus(brokers, partitions=partitions_by_topic(configuration.catalog), security=security)
+    partitions = partitions_by_topic(configuration.catalog)
+    bus = KafkaBus(brokers, partitions=partitions, security=security, compression=compression)
     try:
         await bus.__aenter__()
     except BrokerUnreachable as error:

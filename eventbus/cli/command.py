@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
@@ -15,6 +17,8 @@ Decorator = Callable[[Any], Any]
 
 ARGUMENTS = "eventbus.arguments"
 """Key of a command's arguments in `click.Context.meta`."""
+DOTENV = "eventbus.dotenv"
+"""Key of the variables of a file `.env`, likewise."""
 REDACTED = "…"
 
 
@@ -30,6 +34,35 @@ class Option(click.Option):
         super().__init__(*args, **{"show_default": is_shown, "show_envvar": True, **settings})
         self.secret = secret
         self.section = "Options"
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of its environment variable; where the environment has none, that of a file `.env`."""
+        if not isinstance(self.envvar, str) or self.envvar in os.environ:
+            return super().resolve_envvar_value(ctx)
+        return dotenv_file(ctx).get(self.envvar) or None
+
+
+def dotenv_file(ctx: click.Context) -> dict[str, str | None]:
+    """The variables of the file `.env` in the current directory, read once for a command.
+
+    Raises:
+        click.UsageError: the file cannot be read.
+    """
+    if DOTENV not in ctx.meta:
+        ctx.meta[DOTENV] = _read_dotenv(Path(".env"))
+    variables: dict[str, str | None] = ctx.meta[DOTENV]
+    return variables
+
+
+def _read_dotenv(path: Path) -> dict[str, str | None]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        return dict(dotenv_values(path, encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from error
 
 
 class Command(click.Command):

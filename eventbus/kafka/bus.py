@@ -34,7 +34,7 @@ class KafkaBus:
         topic_strategy: TopicStrategy = "domain",
         partitions: int | Mapping[str, int] = DEFAULT_PARTITIONS,
         security: KafkaSecurity = PLAINTEXT,
-        compression: Compression = "zstd",
+        compression: Compression = "none",
         linger_ms: int = 0,
         max_in_flight_bytes: int = 16 << 20,
         connect_timeout: float = 5.0,
@@ -49,7 +49,7 @@ class KafkaBus:
             topic_strategy: maps an event type to a topic.
             partitions: of topics created here, or a mapping from topic or domain to their number
                 (`Catalog.partitions`).
-            compression: of record batches.
+            compression: of record batches. Stock Faust and aiokafka cannot read zstd, snappy or lz4: they need extras.
             linger_ms: milliseconds that `publish` waits for other records to share its batch.
             max_in_flight_bytes: approximate size of unacknowledged records beyond which publishing waits.
             connect_timeout: seconds until `BrokerUnreachable`.

@@ -91,9 +91,7 @@ async def publish_many(bootstrap: str, topic: str, records: list[ProducerRecord]
 async def bare_send(bootstrap: str, topic: str, records: list[ProducerRecord]) -> float:
     """As its documentation shows; the headers are ready, ours are worked out on the way."""
     headers = [list(headers_for(record)) for record in records]
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES
-    )
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES)
     async with producer:
         await producer.partitions_for(topic)
         begin = time.perf_counter()

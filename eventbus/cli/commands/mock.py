@@ -23,13 +23,13 @@ from eventbus.cli.options.common import (
     speed_option,
 )
 from eventbus.cli.options.faults import fault_options
-from eventbus.cli.options.kafka import CONNECTION, security_options
+from eventbus.cli.options.kafka import CONNECTION, compression_option, security_options
 from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.cli.application import Configuration
-    from eventbus.kafka import KafkaSecurity
+    from eventbus.kafka import Compression, KafkaSecurity
     from eventbus.settings import Settings
 
 HTTP_AND_DISPLAY = "HTTP and display"
@@ -124,9 +124,17 @@ def mock(**options: Any) -> None:
         "--bootstrap-servers", metavar="HOST:PORT,…",
         help="Kafka brokers to connect to first.  [env var: KAFKA_BROKERS; default: 127.0.0.1:9092]",
     ),
+    compression_option,
 )  # fmt: skip
 @security_options
-def serve(*, bootstrap_servers: str | None, process: bool | None, security: KafkaSecurity, **options: Any) -> None:
+def serve(
+    *,
+    bootstrap_servers: str | None,
+    compression: Compression,
+    process: bool | None,
+    security: KafkaSecurity,
+    **options: Any,
+) -> None:
     """Run the same application on a real Kafka.
 
     If no broker can be reached, it runs the mock instead and says so; with APP_ENV=production it exits with 2.
@@ -144,7 +152,14 @@ def serve(*, bootstrap_servers: str | None, process: bool | None, security: Kafk
     if not brokers and production:
         raise click.UsageError("APP_ENV=production needs a broker: set KAFKA_BROKERS, or give --bootstrap-servers")
     chosen = configuration(settings, options, process=process)
-    run = run_serve(chosen, brokers or DEFAULT_BROKERS, security, plain=options["plain"], production=production)
+    run = run_serve(
+        chosen,
+        brokers or DEFAULT_BROKERS,
+        security,
+        compression=compression,
+        plain=options["plain"],
+        production=production,
+    )
     asyncio.run(run)
 
 

@@ -22,7 +22,14 @@ from eventbus.cli.options.common import (
     tenants_option,
 )
 from eventbus.cli.options.faults import fault_options
-from eventbus.cli.options.kafka import CONNECTION, RegistryOptions, bootstrap_option, registry_options, security_options
+from eventbus.cli.options.kafka import (
+    CONNECTION,
+    RegistryOptions,
+    bootstrap_option,
+    compression_option,
+    registry_options,
+    security_options,
+)
 from eventbus.cli.options.monitoring import MonitorOptions, monitor_options
 from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
 from eventbus.cli.options.sinks import SinkOptions, sink_options
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
     from eventbus.chains.rendering import FormatName
-    from eventbus.kafka import KafkaBus, KafkaSecurity
+    from eventbus.kafka import Compression, KafkaBus, KafkaSecurity
 
 CLOSE_TIMEOUT = 1.5
 """Seconds that closing Kafka waits for acknowledgements: Ctrl-C ends the program within 3."""
@@ -110,10 +117,7 @@ class Speed(types.Finite):
         "--partitions", type=click.IntRange(min=1),
         help="Partitions of topics that are created.  [default: as in the catalog]",
     ),
-    option(
-        "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="zstd",
-        help="Compression of record batches in Kafka.",
-    ),
+    compression_option,
 )  # fmt: skip
 @sink_options
 @option_group(CONNECTION, bootstrap_option)
@@ -129,7 +133,7 @@ def stream(
     names: tuple[str, ...],
     paths: Paths,
     partitions: int | None,
-    compression: Any,
+    compression: Compression,
     seed: int | None,
     as_json: bool,
     security: KafkaSecurity,

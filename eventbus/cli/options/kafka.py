@@ -29,6 +29,12 @@ bootstrap_option = option(
     help="Kafka brokers to connect to first.",
 )  # fmt: skip
 
+compression_option = option(
+    "--compression", type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]), default="none",
+    envvar="EVENTBUS_COMPRESSION",
+    help="Compression of record batches. zstd is the fastest and smallest, if all consumers can read it.",
+)  # fmt: skip
+
 
 def _security(**values: Any) -> KafkaSecurity:
     """Raises click.UsageError: the values contradict each other."""
