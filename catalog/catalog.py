@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,28 @@ DATA = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True, kw_only=True)
+class CatalogOrigin:
+    """How a catalog was given: what `catalog.scenario.load_origin` needs to load it again.
+
+    Changes made in Python (`with_weights`, `with_visitors`) are not in it; the catalog's `digest` tells.
+    """
+
+    paths: tuple[str, ...] = ()
+    extend: bool = True
+    """Whether the paths are on top of the shipped catalog."""
+    scenario: str | None = None
+    """Name or file of the scenario that changed it."""
+    settings: tuple[str, ...] = ()
+    """Overrides of the scenario."""
+    chains: tuple[str, ...] = ()
+    """The only ones that are switched on; none: as the files say."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalog(Sections):
     """Event types, chains, lists and topics of all domains together."""
+
+    origin: CatalogOrigin = field(default=CatalogOrigin(), compare=False, repr=False)
 
     @classmethod
     def default(cls) -> Catalog:
@@ -37,7 +59,20 @@ class Catalog(Sections):
         Raises:
             InvalidCatalog: with every mistake, each with file and line.
         """
-        return cls(**vars(load_sections([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))))
+        sections = load_sections([DATA, *map(Path, paths)] if extend else list(map(Path, paths)))
+        return cls(**vars(sections), origin=CatalogOrigin(paths=tuple(map(str, paths)), extend=extend))
+
+    def only(self, *names: str) -> Catalog:
+        return replace(super().only(*names), origin=replace(self.origin, chains=names))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything the catalog says, in hexadecimal: catalogs with the same digest give the same events.
+
+        Fields that have their default value do not count, so that a new field does not change it.
+        """
+        sections = [_plain(getattr(self, section.name)) for section in fields(Sections)]
+        return hashlib.sha256(json.dumps(sections, default=repr).encode()).hexdigest()
 
     def validate(self, event_type: str, payload: Any) -> list[Problem]:
         """The problems of a payload of this type; empty if it is valid.
@@ -84,6 +119,17 @@ class Catalog(Sections):
         sessions = [chain for chain in self.chains.values() if chain.visitors]
         changed = {chain.name: _with_visitors(chain, journeys, behaviour, users) for chain in sessions}
         return replace(self, chains={**self.chains, **changed})
+
+
+def _plain(value: Any) -> Any:
+    """A value of the model as JSON types: with the names of its classes, and mappings in their order."""
+    if is_dataclass(value):
+        given = {field.name: getattr(value, field.name) for field in fields(value)}
+        defaults = {field.name: field.default for field in fields(value)}
+        return [type(value).__name__, {name: _plain(given[name]) for name in given if given[name] != defaults[name]}]
+    if isinstance(value, Mapping):
+        return [[name, _plain(member)] for name, member in value.items()]
+    return [_plain(member) for member in value] if isinstance(value, tuple | list) else value
 
 
 @cache

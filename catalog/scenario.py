@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from eventbus.catalog.catalog import DATA, Catalog
+from eventbus.catalog.catalog import DATA, Catalog, CatalogOrigin
 from eventbus.catalog.errors import UnknownName, did_you_mean, join_names
-from eventbus.catalog.model import ScenarioSettings
+from eventbus.catalog.model import ScenarioSettings, Sections
 from eventbus.catalog.reading.scenario import load_scenario
 
 SCENARIOS = DATA / "scenarios"
@@ -37,13 +37,29 @@ class Scenario(ScenarioSettings):
             InvalidScenario: with every mistake of the file and the overrides.
         """
         path = file_of(str(name))
-        settings, sections = load_scenario(path, overrides, Catalog.default() if catalog is None else catalog)
-        return cls(name=path.stem, catalog=Catalog(**vars(sections)), **vars(settings))
+        base = Catalog.default() if catalog is None else catalog
+        settings, sections = load_scenario(path, overrides, base)
+        origin = replace(base.origin, scenario=str(name), settings=tuple(overrides))
+        changed = {field.name: getattr(sections, field.name) for field in fields(Sections)}
+        return cls(name=path.stem, catalog=Catalog(**changed, origin=origin), **vars(settings))
 
     @staticmethod
     def names() -> list[str]:
         """The names of the shipped scenarios."""
         return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+
+
+def load_origin(origin: CatalogOrigin) -> Catalog:
+    """The catalog that was given like this, loaded again.
+
+    Raises:
+        CatalogError: a file is missing, or has mistakes; or there is no such scenario or chain any more.
+    """
+    is_shipped = origin.extend and not origin.paths
+    catalog = Catalog.default() if is_shipped else Catalog.load(*origin.paths, extend=origin.extend)
+    if origin.scenario is not None:
+        catalog = Scenario.load(origin.scenario, origin.settings, catalog=catalog).catalog
+    return catalog.only(*origin.chains) if origin.chains else catalog
 
 
 def file_of(name: str) -> Path:

@@ -11,11 +11,12 @@ from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.model import Arrivals as Model
 from eventbus.catalog.model import Fault, Outcome, Phase, Tenants
-from eventbus.chains.arrivals.compile import compile_arrivals, compile_paced_arrivals, poisson
+from eventbus.chains.arrivals.compile import INITIAL_CHAINS, compile_arrivals, compile_paced_arrivals, poisson
 from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
 from eventbus.chains.faults.inject import Injector
 from eventbus.chains.faults.ledger import Ledger
+from eventbus.chains.faults.record import RunRecord
 from eventbus.chains.faults.select import by_precedence
 from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.chains.pacing.summary import RunSummary
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from eventbus.chains.pacing.pacer import OnProgress, Pacer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULT_RATE = 10.0
+"""Chains per second of a virtual run, where nothing else says when they begin."""
+INTERVAL = 5.0
+"""Seconds between the beginnings of chains in a paced run, where nothing else says when they begin."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Bounds of `start`: virtual time is counted in nanoseconds since 1970, and 63 bits hold 292 years."""
 
@@ -66,7 +71,7 @@ class ChainGenerator:
         *,
         seed: int = 0,
         start: datetime = START,
-        rate: float = 10.0,
+        rate: float = DEFAULT_RATE,
         arrivals: Model | None = None,
         tenant_id: str = DEFAULT_TENANT,
         tenants: Tenants | None = None,
@@ -86,6 +91,8 @@ class ChainGenerator:
         self._arrivals = (
             poisson(rate) if arrivals is None else compile_arrivals(arrivals, microseconds(self.start) * 1000)
         )
+        self._rate = rate
+        self._tenancy: dict[str, Any] = {"tenant_id": tenant_id, "tenants": tenants, "namespace": namespace}
         self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
         self._block = block
         self._root = purpose(f"seed:{seed}")
@@ -96,6 +103,8 @@ class ChainGenerator:
         self._made = 0
         self._pacer: Pacer | None = None
         self._run_injector: Injector | None = None
+        #: Of a run that is repeated, what its record says besides the arguments of the constructor.
+        self._like: dict[str, Any] | None = None
         self._paced: ChainStream | None = None
 
     @classmethod
@@ -116,6 +125,38 @@ class ChainGenerator:
         defaults = {"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases}
         seed = {} if chosen.seed is None else {"seed": chosen.seed}
         return cls(**(defaults | seed | settings))
+
+    @classmethod
+    def like(cls, record: RunRecord, catalog: Catalog) -> ChainGenerator:
+        """The generator of a recorded run, in virtual time also if that was paced (see `repeat.RepeatedRun`).
+
+        Args:
+            catalog: that of the run.
+
+        Raises:
+            InvalidSetting: as for a generator.
+        """
+        generator = cls(
+            catalog,
+            seed=record.seed,
+            start=record.start,
+            arrivals=record.arrivals,
+            tenant_id=record.tenant_id,
+            tenants=record.tenants,
+            namespace=record.namespace,
+            phases=record.phases,
+            rate=DEFAULT_RATE if record.rate is None else record.rate,
+        )
+        generator._like = record.run
+        if record.speed is not None:
+            generator._arrivals = compile_paced_arrivals(
+                record.arrivals,
+                microseconds(generator.start) * 1000,
+                initial_chains=record.initial_chains or 0,
+                interval=record.interval or INTERVAL,
+                rate=record.rate,
+            )
+        return generator
 
     def blocks(
         self,
@@ -188,17 +229,29 @@ class ChainGenerator:
         """
         return explain(self._kept(None, None), event_id)
 
-    def injector(self, faults: Sequence[Fault] = (), ledger: BinaryIO | None = None) -> Injector:
+    def injector(
+        self,
+        faults: Sequence[Fault] = (),
+        ledger: BinaryIO | None = None,
+        *,
+        chains: int | None = None,
+        duration: float | None = None,
+    ) -> Injector:
         """An injector of faults for the blocks of this run; the clean events do not change.
 
         Args:
             faults: in any order; without faults, the ledger records the clean events.
             ledger: receives the intended chains and the injected faults, as JSON lines.
+            chains, duration: bounds of the run, as for `blocks`, for the ledger's record of it. Without them, the run
+                is repeated as far as it came.
 
         Raises:
             InvalidSetting: a fault applies to no event of the run.
         """
-        return self._injector(faults, ledger, self.start)
+        if self._like is not None:
+            return self._injector(faults, ledger, **self._like)
+        arrivals = {"rate": self._rate} if self.arrivals is None else {"arrivals": self.arrivals}
+        return self._injector(faults, ledger, start=self.start, chains=chains, duration=duration, **arrivals)
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
         """The events of `blocks` as lists of JSON texts."""
@@ -251,7 +304,7 @@ class ChainGenerator:
         bus: EventBus,
         *,
         initial_chains: int | None = None,
-        interval: float = 5.0,
+        interval: float = INTERVAL,
         rate: float | None = None,
         arrivals: Model | None = None,
         duration: float | None = None,
@@ -314,12 +367,26 @@ class ChainGenerator:
             start=_instant(start),
             observers=observers,
         )
-        began = EPOCH + timedelta(microseconds=pacer.start)  # the run's own, which the ledger repeats
-        injector = self._injector(faults, ledger, began) if faults or ledger else None
         model = arrivals or (self.arrivals if rate is None else None)
+        if initial_chains is None:
+            initial_chains = INITIAL_CHAINS if model is None else 0
         begins = compile_paced_arrivals(
             model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate
         )
+        injector = None
+        if faults or ledger:
+            injector = self._injector(
+                faults,
+                ledger,
+                start=EPOCH + timedelta(microseconds=pacer.start),
+                arrivals=model,
+                initial_chains=initial_chains,
+                interval=interval if model is None and rate is None else None,
+                rate=rate if model is None else None,
+                duration=duration,
+                speed=speed,
+                max_lag=max_lag,
+            )
         # A batch of a quarter of a second is generated in a few milliseconds, in which no other task runs. Chains that
         # begin at once are carried from batch to batch until all of them are made, so these batches must be few.
         block = int(min(max(begins.rate * speed / 4, begins.initial_chains, 16), 4096))
@@ -351,11 +418,15 @@ class ChainGenerator:
         stream = self._paced or self._kept(None, None)
         return stream.expected(microseconds(_zoned(until))) - stream.expected(microseconds(_zoned(since)))
 
-    def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, start: datetime) -> Injector:
+    def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, **run: Any) -> Injector:
         emitters = emitter_infos(self._plan)
-        run = {"seed": self.seed, "start": start, "faults": by_precedence(faults)}
-        recorder = None if ledger is None else Ledger(ledger, emitters, run)
+        recorder = None if ledger is None else Ledger(ledger, emitters, self._record(by_precedence(faults), **run))
         return Injector(self.catalog, emitters, root=self._root, faults=faults, ledger=recorder)
+
+    def _record(self, faults: Sequence[Fault], **run: Any) -> RunRecord:
+        return RunRecord.of(
+            self.catalog, seed=self.seed, phases=self._phases, faults=tuple(faults), **self._tenancy, **run
+        )
 
     def _plan_for(self, format: Format) -> Plan:
         """The plan for a format, cached."""

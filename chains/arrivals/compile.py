@@ -204,15 +204,15 @@ def compile_arrivals(arrivals: Arrivals, start: int) -> OpenArrivals | ClosedArr
 
 
 def compile_paced_arrivals(
-    model: Arrivals | None, start: int, *, initial_chains: int | None, interval: float, rate: float | None
+    model: Arrivals | None, start: int, *, initial_chains: int, interval: float, rate: float | None
 ) -> OpenArrivals | ClosedArrivals:
     """The arrivals of a paced run (arguments: see `ChainGenerator.run`)."""
     if model is None:
         following = constant(interval) if rate is None else poisson(rate)
-        return InitialBurst(INITIAL_CHAINS if initial_chains is None else initial_chains, following)
+        return InitialBurst(initial_chains, following)
     arrivals = compile_arrivals(model, start)
     if not isinstance(arrivals, ClosedArrivals):
-        return InitialBurst(initial_chains or 0, arrivals)
+        return InitialBurst(initial_chains, arrivals)
     if initial_chains:
         raise InvalidSetting(f"expected no initial chains where there are users, got {initial_chains}")
     return arrivals

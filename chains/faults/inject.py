@@ -128,7 +128,8 @@ class DelayQueue:
         heapify(self._by_time)
 
     def __iter__(self) -> Iterator[bytes]:
-        return (text for _, _, _, (text, _, _) in [*self._by_number, *self._by_time])
+        """In the order in which they would be due."""
+        return (text for _, _, _, (text, _, _) in [*sorted(self._by_number), *sorted(self._by_time)])
 
 
 def _pop(heap: list[Entry], due: int) -> list[Entry]:
@@ -172,7 +173,9 @@ class Injector:
         self._ledger = ledger
         self._queue = DelayQueue()
         self._empty: Block
-        self._passed = self._written = self._time = 0
+        self._passed = self._time = 0
+        #: Lines in the blocks so far.
+        self.written = 0
         #: How many events each kind has struck.
         self.injected: Counter[str] = Counter()
 
@@ -203,7 +206,7 @@ class Injector:
         edits.append(self._queue.pop_due(block.table.time, self._passed, until))
         self._passed += len(block)
         faulty = FaultyBlock(block, Edits.concatenate(edits), self._infos, self._time)
-        self._written += len(faulty)
+        self.written += len(faulty)
         return faulty
 
     @property
@@ -222,7 +225,7 @@ class Injector:
     def close(self) -> None:
         """Complete the ledger, which lists what is still held as unsent."""
         if self._ledger:
-            self._ledger.close(self._written, self.injected, self._queue)
+            self._ledger.close(self.written, self.injected, self._queue)
 
     def _strike(self, block: Block) -> list[Edits]:
         """Edits in place of the events that are struck; lines to be sent later are held."""

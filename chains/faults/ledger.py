@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from eventbus.catalog.model import FAULT_KINDS
+from eventbus.chains.faults.record import FORMAT, RunRecord
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
@@ -197,7 +198,6 @@ def _listed(rows: Rows, row: np.dtype[np.void]) -> Rows:
     return wide
 
 
-FORMAT = 1
 MIN_FLUSH = 4096
 """Events that are collected before their chains and faults are written."""
 ID = slice(ID_AT, ID_AT + UUID_WIDTH)
@@ -213,10 +213,10 @@ class Ledger:
     Args:
         file: to write to.
         emitters: of the run's plan.
-        run: seed, start and faults of the run.
+        run: what the run is made from.
     """
 
-    def __init__(self, file: BinaryIO, emitters: Sequence[EmitterInfo], run: Mapping[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, emitters: Sequence[EmitterInfo], run: RunRecord) -> None:
         self.events = self.chains = 0
         self._file = file
         self._records = ChainRecordWriter(emitters)
@@ -233,7 +233,7 @@ class Ledger:
         #: Earlier events, of chains that have not ended.
         self._open = EventColumns.none()
         self._faults: list[tuple[int, bytes]] = []
-        self._write("run", {"format": FORMAT, **run})
+        self._write("run", {"format": FORMAT, **run.to_dict()})
 
     def add(self, block: Block) -> None:
         """Add the events of a block as they are without faults."""

@@ -218,6 +218,19 @@ class Block:
         """
         return Block(self.table.take(rows), self._memory, self._starts.take(rows), self._ends.take(rows), self._slicer)
 
+    def packed(self, rows: Integers) -> Block:
+        """Some of the events, copied into memory of their own, in which there is nothing between them.
+
+        Args:
+            rows: ascending.
+        """
+        text, spans = self.buffer, (column.take(rows) for column in self.spans())
+        pieces = [text[start:end] for start, end in zip(*(column.tolist() for column in spans), strict=True)]
+        ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+        starts = np.append(0, ends[:-1])
+        memory = np.frombuffer(b"".join(pieces), np.uint8)
+        return Block(self.table.take(rows), memory, starts, ends, self._slicer)
+
     @property
     def chains(self) -> int:
         """How many chains begin here."""

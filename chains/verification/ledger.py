@@ -13,7 +13,7 @@ import orjson
 from eventbus.catalog.errors import plural
 from eventbus.chains.errors import InvalidLedger
 from eventbus.chains.faults import KINDS
-from eventbus.chains.faults.ledger import FORMAT
+from eventbus.chains.faults.record import FORMAT
 from eventbus.chains.verification.report import Check, Finding
 from eventbus.chains.verification.streams import EventSummary, Reading
 from eventbus.event import EPOCH, format_timestamp

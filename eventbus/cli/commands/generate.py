@@ -30,7 +30,7 @@ from eventbus.cli.options.common import (
 from eventbus.cli.options.faults import SECTION as FAULTS
 from eventbus.cli.options.faults import fault_option, ledger_option
 from eventbus.cli.options.monitoring import SUMMARY, report_option, summary_option
-from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
+from eventbus.cli.options.scenario import is_given, scenario_option, set_option, with_scenario
 from eventbus.cli.render.progress import ProgressBar, progress_bar
 from eventbus.cli.reporting import RunReporter
 from eventbus.cli.running import interrupted_by_sigterm
@@ -43,8 +43,14 @@ if TYPE_CHECKING:
     from eventbus.chains.faults.splice import FaultyBlock
     from eventbus.chains.output import EventWriter
     from eventbus.chains.rendering import Format
+    from eventbus.chains.repeat import RepeatedRun
     from eventbus.chains.window import RunWindow
 
+GOES_WITH_LIKE = (
+    *("like", "paths", "scenario_name", "workers"),
+    *("out", "form", "progress", "ledger", "summary", "report"),
+)
+"""Options that do not change the run of `--like`."""
 DEFAULT_CHAINS = 100
 """Chains of a run that no option bounds."""
 
@@ -53,6 +59,13 @@ DEFAULT_CHAINS = 100
 @with_scenario
 @option_group(
     "What to generate",
+    option(
+        "--like",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="LEDGER",
+        help="Repeat the run of a ledger, with its faults; a run that was stopped ends where it stopped. --catalog and "
+        "--scenario say where the files of its catalog are now; other options that change the run are refused.",
+    ),
     scenario_option,
     set_option,
     catalog_option,
@@ -102,6 +115,7 @@ DEFAULT_CHAINS = 100
 @option_group(SUMMARY, summary_option, report_option)  # fmt: skip
 def generate(
     *,
+    like: Path | None,
     scenario: Scenario | None,
     chains: int | None,
     duration: float | None,
@@ -142,32 +156,32 @@ def generate(
       eventbus generate --duration 2d --out events.jsonl --summary --report run.html
       eventbus generate --format avro --out events.avro
       eventbus generate --fault late=0.02 --fault duplicate=0.01 --ledger ledger.jsonl --out events.jsonl
+      eventbus generate --like ledger.jsonl --out again.jsonl
     """
-    from eventbus.chains.output import BINARY_FORMATS, EventWriter, file_format
+    from eventbus.chains.output import EventWriter, file_format
 
+    repeated = None if like is None else _repeated(like, paths)
     model = arrivals.model(rate) or (scenario.arrivals if scenario else None)
-    if model and all(bound is None for bound in (chains, duration, until, index)):
+    if repeated is None and model and all(bound is None for bound in (chains, duration, until, index)):
         duration = model.duration
         if scenario and duration is None:
             click.echo(f"note: the scenario has no end; these are {DEFAULT_CHAINS} chains of it", err=True)
     reporter = RunReporter(summary=summary, report=report)
-    window = _window(chains, duration, since=since, until=until, index=index, workers=workers)
-    if (faults or ledger) and not window.is_whole:
-        raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
-    if resume and (out is None or index is not None or faults or ledger or form != "json"):
-        raise click.UsageError(
-            "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
+    if repeated is None:
+        window = _window(chains, duration, since=since, until=until, index=index, workers=workers)
+    else:
+        window, faults = replace(repeated.window, workers=workers), repeated.record.faults
+    with_faults = bool(faults or ledger)
+    _check(window, form, with_faults=with_faults, resume=resume, out=out, reporter=reporter)
+    generator = (
+        repeated.generator
+        if repeated is not None
+        else chosen_generator(
+            paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=model, tenants=tenants
         )
-    if resume and reporter.is_wanted:
-        raise click.UsageError("--summary and --report need the whole run: no --resume")
-    generator = chosen_generator(
-        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=model, tenants=tenants
     )
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
-    with_faults = bool(faults or ledger)
-    if form in BINARY_FORMATS and with_faults:
-        raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
     written = file_format(form, generator.catalog, with_faults=with_faults)
     writer = EventWriter(written)
     try:
@@ -178,12 +192,16 @@ def generate(
                 "generating", window.chains if window.duration is None else window.duration, shown=progress
             ) as bar,
         ):
-            blocks = (
-                _remaining(window, generator, out, file, writer)
-                if resume and out
-                else _blocks(window, generator, written.format)
+            if repeated is not None:
+                blocks = repeated.blocks(workers=workers, format=written.format)
+            elif resume and out:
+                blocks = _remaining(window, generator, out, file, writer)
+            else:
+                blocks = _blocks(window, generator, written.format)
+            striking = _injected(
+                blocks, faults, ledger, generator=generator, window=window, reporter=reporter, repeated=repeated
             )
-            with _injected(generator, reporter, blocks, faults, ledger) as injected:
+            with striking as injected:
                 writer.write(injected, file, lambda block: _advance(bar, block, generator, window))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -196,13 +214,34 @@ def generate(
     reporter.finish(generator, window, digest=writer.digest, seconds=writer.seconds)
 
 
+def _check(
+    window: RunWindow, form: str, *, with_faults: bool, resume: bool, out: Path | None, reporter: RunReporter
+) -> None:
+    """Raises click.UsageError: options contradict each other."""
+    from eventbus.chains.output import BINARY_FORMATS
+
+    if with_faults and not window.is_whole:
+        raise click.UsageError("--fault and --ledger need the whole run: no --from, --until or --index")
+    if resume and (out is None or window.index is not None or with_faults or form != "json"):
+        raise click.UsageError(
+            "--resume needs --out, and goes with neither --index nor --fault nor --ledger nor --format"
+        )
+    if resume and reporter.is_wanted:
+        raise click.UsageError("--summary and --report need the whole run: no --resume")
+    if form in BINARY_FORMATS and with_faults:
+        raise click.UsageError(f"--fault and --ledger are about JSON: --format json or cloudevents, not {form}")
+
+
 @contextmanager
 def _injected(
-    generator: ChainGenerator,
-    reporter: RunReporter,
     blocks: Iterator[Block],
     faults: tuple[Fault, ...],
     ledger: Path | None,
+    *,
+    generator: ChainGenerator,
+    window: RunWindow,
+    reporter: RunReporter,
+    repeated: RepeatedRun | None,
 ) -> Iterator[Iterator[Block | FaultyBlock]]:
     """The blocks with the faults injected, while the ledger is written if there is one."""
     blocks = reporter.counted(blocks, generator)
@@ -213,11 +252,36 @@ def _injected(
 
     with nullcontext() if ledger is None else output_file(ledger) as ledger_file:
         try:
-            injector = generator.injector(faults, ledger_file)
+            injector = generator.injector(faults, ledger_file, chains=window.chains, duration=window.duration)
         except InvalidSetting as error:
             raise click.UsageError(str(error)) from error
         reporter.faults = injector.injected
-        yield injector.blocks(blocks)
+        yield injector.blocks(blocks) if repeated is None else repeated.injected(injector, blocks)
+
+
+def _repeated(like: Path, paths: Paths) -> RepeatedRun:
+    """The run of a ledger, with its catalog from where it is now.
+
+    Raises:
+        click.UsageError: an option says what the ledger says; or the run cannot be repeated.
+    """
+    from eventbus.chains.errors import InvalidLedger, InvalidSetting
+    from eventbus.chains.repeat import RepeatedRun
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name not in GOES_WITH_LIKE and is_given(context.params, parameter.name or ""):
+            raise click.UsageError(f"{parameter.opts[0]} contradicts --like, which repeats the run of {like} as it was")
+    try:
+        with like.open("rb") as ledger:
+            repeated = RepeatedRun(ledger, paths=paths, scenario=context.params["scenario_name"])
+    except (InvalidLedger, InvalidSetting) as error:
+        raise click.UsageError(f"--like {like}: {error}") from error
+    except OSError as error:
+        raise click.FileError(str(like), hint=error.strerror) from error
+    if repeated.version_note:
+        click.echo(f"note: {repeated.version_note}", err=True)
+    return repeated
 
 
 def _account(writer: EventWriter, out: Path | None) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from eventbus.catalog.errors import join_names
 from eventbus.cli.command import option
 from eventbus.cli.options.common import chosen_catalog
 from eventbus.cli.options.sinks import SinkSpec
@@ -56,7 +55,7 @@ def with_scenario(command: C) -> C:
         scenario = Scenario.load(scenario_name, settings, catalog=chosen_catalog(options["paths"]))
         for note in scenario.notes:
             click.echo(f"note: {note}", err=True)
-        if _is_given(options, *ARRIVALS):
+        if is_given(options, *ARRIVALS):
             scenario = replace(scenario, arrivals=None)
         return command(scenario=scenario, **_resolved(options, scenario))
 
@@ -67,12 +66,14 @@ def _resolved(options: dict[str, Any], scenario: Scenario | None) -> dict[str, A
     """The options, with the scenario's values in place of those that are not given."""
     resolved = dict(options)
     for name, value in _scenario_values(scenario, options) if scenario else ():
-        if name in options and not _is_given(options, name):
+        if name in options and not is_given(options, name):
             resolved[name] = value
     if "to" in options:
         resolved |= _sink_values(resolved, scenario)
     command = click.get_current_context().info_name
     if scenario and command in RUNNING and (unused := list(_without_effect(scenario, resolved))):
+        from eventbus.catalog.errors import join_names
+
         has = "has" if len(unused) == 1 else "have"
         click.echo(f"note: {join_names(unused)} {has} no effect on eventbus {command}", err=True)
     return resolved
@@ -83,7 +84,7 @@ def _scenario_values(scenario: Scenario, options: dict[str, Any]) -> Iterator[tu
     advanced = scenario.advanced
     if scenario.seed is not None:
         yield "seed", scenario.seed
-    if scenario.duration is not None and not _is_given(options, *EXTENTS):
+    if scenario.duration is not None and not is_given(options, *EXTENTS):
         yield "duration", scenario.duration
     if scenario.faults:
         yield "faults", scenario.faults
@@ -125,7 +126,7 @@ def _sink_values(options: dict[str, Any], scenario: Scenario | None) -> dict[str
         if url is None:
             raise click.UsageError("--to http: expected http:URL, or a scenario with simulation.api_url")
         values["to"] = tuple(SinkSpec("http", url) if spec == SinkSpec("http") else spec for spec in options["to"])
-        if options.get("form") == "json" and not _is_given(options, "http_body"):
+        if options.get("form") == "json" and not is_given(options, "http_body"):
             values["http_body"] = "analytics"
     if scenario and scenario.advanced.save_to_file:
         file = SinkSpec("jsonl", scenario.advanced.output_file)
@@ -133,7 +134,7 @@ def _sink_values(options: dict[str, Any], scenario: Scenario | None) -> dict[str
     return values
 
 
-def _is_given(options: dict[str, Any], *names: str) -> bool:
+def is_given(options: dict[str, Any], *names: str) -> bool:
     """Whether one of these options is on the command line or in the environment."""
     source = click.get_current_context().get_parameter_source
     return any(name in options and source(name) not in (None, *DEFAULTS) for name in names)
