@@ -6,6 +6,7 @@ or its parameter. None of them takes a bare number: whether `5` is five seconds 
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +21,8 @@ def parse_duration(text: str) -> float | None:
     """Seconds of `30s`, `250ms`, `1.5d`, `2w`, or of a sequence such as `1h30m`."""
     if not _duration.fullmatch(text):
         return None
-    return sum(float(number) * SECONDS[unit] for number, unit in _part.findall(text))
+    seconds = sum(float(number) * SECONDS[unit] for number, unit in _part.findall(text))
+    return seconds if math.isfinite(seconds) else None
 
 
 def parse_instant(text: str) -> datetime | None:

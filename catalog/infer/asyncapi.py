@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from eventbus.catalog.errors import CatalogError, InvalidCatalog, Mistake, format_value
 from eventbus.catalog.export.yaml import flow
 from eventbus.catalog.infer.jsonschema import Document, EventSchema, Schema, unwrap_envelope
 from eventbus.catalog.model import Chain
 from eventbus.catalog.reading.chains import read_chain
-from eventbus.catalog.reading.document import YamlNode
+from eventbus.catalog.reading.document import YamlNode, compose
 
 JSON_SCHEMA = ("schema+json", "schema+yaml", "aai", "asyncapi", "draft", "oai.openapi")
 """Parts of `schemaFormat` names that stand for JSON Schema or a dialect of it."""
@@ -122,9 +120,9 @@ def chains(document: Mapping[str, Any]) -> dict[str, Chain]:
 
 
 def _node(name: str, value: Any, mistakes: list[Mistake]) -> YamlNode:
-    composed = yaml.compose(flow(value), yaml.SafeLoader)
+    composed = compose(flow(value).encode(), "x-chains")
     assert composed is not None
-    return YamlNode(composed, "x-chains", (name,), mistakes)
+    return YamlNode(composed, (name,), mistakes)
 
 
 def _catalog_form(chain: Mapping[str, Any]) -> dict[str, Any]:

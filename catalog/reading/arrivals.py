@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from eventbus.catalog.errors import InvalidCatalog, Mistake, UnknownName, did_you_mean, format_value, join_names
+from eventbus.catalog.errors import InvalidCatalog, Mistake, UnknownName, did_you_mean, join_names
 from eventbus.catalog.model import (
     THINK,
     WEEK,
@@ -22,9 +22,8 @@ from eventbus.catalog.model import (
 )
 from eventbus.catalog.reading.chains import read_delay
 from eventbus.catalog.reading.document import Members, YamlNode, read_document
-from eventbus.catalog.reading.scalars import parse_rate
+from eventbus.catalog.reading.scalars import coerce_duration, coerce_rate
 from eventbus.catalog.validation.workload import arrivals_problems, profile_problems
-from eventbus.durations import parse_duration
 
 FOLDER = Path(__file__).parents[1] / "data" / "profiles"
 PROFILE = ("name", "hours", "days", "time_zone", "per_day", "unit", "interpolate")
@@ -194,19 +193,11 @@ def _stage(node: YamlNode) -> Stage:
 
 def read_seconds(node: YamlNode) -> float:
     """A duration: seconds as a number, or a text such as `1h30m`."""
-    return _number_or(node, parse_duration, "seconds, or a duration such as 30s or 1h30m")
+    seconds = coerce_duration(node)
+    return PLACEHOLDER if seconds is None else seconds
 
 
 def read_rate(node: YamlNode) -> float:
     """A rate: chains per second as a number, or a text such as `600/h`."""
-    return _number_or(node, parse_rate, "chains per second, or a rate such as 600/h or 12/min")
-
-
-def _number_or(node: YamlNode, parse: Callable[[str], float | None], expected: str) -> float:
-    value = node.plain()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return node.number(0.0)
-    number = parse(value) if isinstance(value, str) else None
-    if number is None:
-        node.complain(f"expected {expected}, got {format_value(value)}")
-    return PLACEHOLDER if number is None else number
+    rate = coerce_rate(node)
+    return PLACEHOLDER if rate is None else rate

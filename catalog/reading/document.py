@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import yaml
 
 from eventbus.catalog.errors import Location, Mistake, did_you_mean, format_path, format_value, join_names
+from eventbus.catalog.model.json_types import SAFE, is_number
 
 Word = TypeVar("Word", bound=str)
 
@@ -17,30 +20,62 @@ NOT_RENAMED: Mapping[str, str] = {}
 
 
 class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml is optional
-    """Resolves plain scalars much like YAML 1.2's JSON schema.
+    """Resolves plain scalars by YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), but for numbers.
 
-    `true`, `false`, `null`, `~` and decimal numbers have their meaning; everything else is a text, such as `no`, `on`,
-    `True`, `010` and `12:30`.
+    `true`, `True`, `TRUE`, `null`, `~` and so on have their meaning. Numbers are decimal and do not begin with zeros:
+    `010`, `0x10`, `0o17`, `.inf` and `.nan` are texts, as are `no`, `on`, `12:30` and `2026-01-01`.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's interface
 
 
 for _kind, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("null", r"~|null|", ["~", "n", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
     ("float", r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-+.0123456789"),
 ):
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
-TEXT, MAP, NULL = ("tag:yaml.org,2002:" + kind for kind in ("str", "map", "null"))
+TEXT, MAP, NULL, INTEGER, FLOAT, FLAG = (
+    "tag:yaml.org,2002:" + kind for kind in ("str", "map", "null", "int", "float", "bool")
+)
+TOO_LARGE, REPORTED = "!too-large", "!reported"
+"""The tags of a number that 64 bits do not hold, and of one whose mistake is noted: it causes no others."""
+FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""How a flag may be written where one is expected, in upper or lower case."""
+MAX_DIGITS, MAX_INTEGER = 19, 2**63 - 1
+MAX_DEPTH = 100
+"""Levels of mappings and lists in a document."""
+MAX_VALUES = 1_000_000
+"""Values in a document, those behind its aliases counted for each alias."""
+
+_digits = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")
+_decimal = re.compile(r"[-+]?(?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+
+def parse_number(text: str) -> float | None:
+    """The number in a text, an integer exactly; None: the text is no number, or one that 64 bits do not hold."""
+    text = text.strip()
+    if _digits.fullmatch(text):
+        digits = text.replace("_", "")
+        number = int(digits) if len(digits.lstrip("+-0")) <= MAX_DIGITS else None
+        return number if number is not None and -MAX_INTEGER - 1 <= number <= MAX_INTEGER else None
+    decimal = float(text.replace("_", "")) if _decimal.fullmatch(text) else math.inf
+    return decimal if math.isfinite(decimal) else None
+
+
+def _parse_flag(text: str) -> bool:
+    return FLAGS[text.lower()]
+
+
 _scalars: dict[str, Callable[[str], Any]] = {
-    "tag:yaml.org,2002:str": str,
-    "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": float,
-    "tag:yaml.org,2002:bool": "true".__eq__,
-    "tag:yaml.org,2002:null": lambda _text: None,
+    TEXT: str,
+    INTEGER: int,
+    FLOAT: float,
+    FLAG: _parse_flag,
+    NULL: lambda _text: None,
+    REPORTED: lambda _text: 0,
 }
 
 
@@ -51,22 +86,27 @@ class YamlNode:
     continues and finds the other mistakes.
     """
 
-    __slots__ = ("_node", "file", "mistakes", "path")
+    __slots__ = ("_node", "mistakes", "path")
 
-    def __init__(self, node: yaml.Node, file: str, path: Location, mistakes: list[Mistake]) -> None:
+    def __init__(self, node: yaml.Node, path: Location, mistakes: list[Mistake]) -> None:
         self._node = node
-        self.file = node.start_mark.name if node.start_mark.line < 0 else file
         self.path = path
         self.mistakes = mistakes
 
     @property
+    def file(self) -> str:
+        """The file that the value stands in, or the option that set it (see `override`)."""
+        return str(self._node.start_mark.name)
+
+    @property
     def line(self) -> int:
-        """Counted from 1; 0 of a value that an option set (see `override`), whose text is `file`."""
+        """Counted from 1; 0 of a value that an option set."""
         return int(self._node.start_mark.line) + 1
 
     def complain(self, problem: str) -> None:
-        """Add a mistake at this value."""
-        self.mistakes.append(Mistake(self.file, self.line, format_path(self.path), problem))
+        """Add a mistake at this value, unless it is a number whose size was one already."""
+        if self._node.tag != REPORTED:
+            self.mistakes.append(Mistake(self.file, self.line, format_path(self.path), problem))
 
     def mapping(self, expected: str = "a mapping") -> Members:
         """The members of a mapping by name; empty after a mistake, whose text says what was expected."""
@@ -123,15 +163,16 @@ class YamlNode:
         return None
 
     @overload
-    def number(self) -> float | None: ...
+    def number(self, *, expected: str = "a number") -> float | None: ...
     @overload
     def number(self, default: float) -> float: ...
-    def number(self, default: float | None = None) -> float | None:
-        """A finite number."""
+    def number(self, default: float | None = None, *, expected: str = "a number") -> float | None:
+        """A number, also as a text."""
         value = self.plain()
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf"):
-            return value
-        self.complain(f"expected a number, got {format_value(value)}")
+        number = parse_number(value) if isinstance(value, str) else value
+        if is_number(number) and self._node.tag != REPORTED:
+            return cast("float", number)
+        self.complain(f"expected {expected}, got {format_value(value)}")
         return default
 
     @overload
@@ -139,24 +180,28 @@ class YamlNode:
     @overload
     def integer(self, default: int) -> int: ...
     def integer(self, default: int | None = None) -> int | None:
-        """An integer."""
-        value = self.plain()
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        self.complain(f"expected a whole number, got {format_value(value)}")
-        return default
+        """An integer, also as a text, or as a number whose fraction is 0."""
+        expected = "a whole number"
+        number = self.number(expected=expected)
+        if isinstance(number, float):
+            if number.is_integer() and abs(number) <= SAFE:
+                return int(number)
+            self.complain(f"expected {expected}, got {format_value(number)}")
+            return default
+        return default if number is None else number
 
     @overload
     def flag(self) -> bool | None: ...
     @overload
     def flag(self, default: bool) -> bool: ...
     def flag(self, default: bool | None = None) -> bool | None:
-        """`true` or `false`."""
+        """True or false, in any of the spellings of `FLAGS`."""
         value = self.plain()
-        if isinstance(value, bool):
-            return value
-        self.complain(f"expected true or false, got {format_value(value)}")
-        return default
+        flag = FLAGS.get(str(value).strip().lower())
+        if flag is None or self._node.tag == REPORTED:
+            self.complain(f"expected true or false, got {format_value(value)}")
+            return default
+        return flag
 
     def one_of(self, allowed: tuple[Word, ...]) -> Word | None:
         """One of these words."""
@@ -168,8 +213,20 @@ class YamlNode:
         return None
 
     def plain(self) -> Any:
-        """The value as JSON has it."""
-        return _plain(self._node)
+        """The value as JSON has it; 0 in place of a number that 64 bits do not hold, which is a mistake."""
+        node = self._node
+        if isinstance(node, yaml.SequenceNode):
+            return [self._child(item, index).plain() for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return {(name := str(key.value)): self._child(value, name).plain() for key, value in node.value}
+        if node.tag == TOO_LARGE:
+            text = node.value if len(node.value) <= 40 else f"{node.value[:37]}..."
+            self.complain(f"expected a number of at most 64 bits, got {text}")
+            node.tag = REPORTED
+        try:
+            return _scalars.get(node.tag, str)(node.value)
+        except ValueError:  # an explicit tag that does not fit, `!!int x`
+            return node.value
 
     @property
     def tree(self) -> yaml.Node:
@@ -203,7 +260,7 @@ class YamlNode:
         return None
 
     def _child(self, node: yaml.Node, step: str | int) -> YamlNode:
-        return YamlNode(node, self.file, (*self.path, step), self.mistakes)
+        return YamlNode(node, (*self.path, step), self.mistakes)
 
     def _shown(self) -> str:
         if isinstance(self._node, yaml.ScalarNode):
@@ -228,24 +285,28 @@ class Members(dict[str, YamlNode]):
     def __missing__(self, name: str) -> YamlNode:
         mapping = self._mapping
         absent = yaml.ScalarNode(NULL, "", mapping.tree.start_mark)
-        return AbsentNode(absent, mapping.file, (*mapping.path, name), mapping.mistakes)
+        return AbsentNode(absent, (*mapping.path, name), mapping.mistakes)
 
 
-def compose(text: str | bytes) -> yaml.Node | None:
+def compose(text: bytes, origin: str) -> yaml.Node | None:
     """The tree of a text; None if the text is empty.
+
+    Args:
+        origin: where the text stands, which each node of the tree will name.
 
     Raises:
         yaml.YAMLError: the text is not YAML.
     """
-    node: yaml.Node | None = yaml.compose(text, _CoreLoader)
+    stream = BytesIO(text)
+    stream.name = origin  # PyYAML takes the name of a stream for its marks
+    node: yaml.Node | None = yaml.compose(stream, _CoreLoader)
     return node
 
 
 def read_document(path: Path, mistakes: list[Mistake]) -> YamlNode | None:
     """The document in a file; None after a mistake, which is added to the list."""
     try:
-        text = path.read_bytes()
-        node = compose(text)
+        node = compose(path.read_bytes(), str(path))
     except OSError as error:
         mistakes.append(Mistake(str(path), 1, "file", f"cannot be read: {error.strerror}"))
         return None
@@ -255,11 +316,8 @@ def read_document(path: Path, mistakes: list[Mistake]) -> YamlNode | None:
     if node is None:
         mistakes.append(Mistake(str(path), 1, "file", "is empty"))
         return None
-    document = YamlNode(node, str(path), (), mistakes)
-    if b"&" in text and is_cyclic(node, []):
-        document.complain("an alias contains itself")
-        return None
-    return document
+    document = YamlNode(node, (), mistakes)
+    return document if check_tree(document) else None
 
 
 def text_of(members: Mapping[str, YamlNode], name: str) -> str:
@@ -272,165 +330,62 @@ def values_of(members: Mapping[str, YamlNode], name: str) -> tuple[Any, ...] | N
     return tuple(item.plain() for item in members[name].items()) if name in members else None
 
 
-def _plain(node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        try:
-            return _scalars.get(node.tag, str)(node.value)
-        except ValueError:  # an explicit tag that does not fit, `!!int x`
-            return node.value
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item) for item in node.value]
-    return {str(key.value): _plain(value) for key, value in node.value}
-
-
 def _syntax(path: Path, error: yaml.YAMLError) -> Mistake:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     return Mistake(str(path), mark.line + 1 if mark else 1, "file", f"is not YAML: {problem}")
 
 
-def is_cyclic(node: yaml.Node, above: list[yaml.Node]) -> bool:
-    """Whether an alias in a node refers to the node itself or to one of its ancestors."""
-    if isinstance(node, yaml.ScalarNode):
-        return False
-    return any(node is ancestor for ancestor in above) or any(
-        is_cyclic(child, [*above, node]) for child in _children(node)
-    )
+def check_tree(document: YamlNode) -> bool:
+    """Whether a document can be read; marks numbers that 64 bits do not hold, which are mistakes where they are read.
 
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-    else:
-        for pair in node.value:
-            yield from pair
-
-
-# Overrides (`PATH=VALUE`) change a document before it is read, so that both are checked as one.
-
-OVERRIDE_FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
-STEP = re.compile(r"\.?([^.\[\]=]+)|\[([0-9]+)\]")
-PATH = re.compile(rf"({STEP.pattern})+")
-
-
-def override(document: YamlNode, options: Sequence[str]) -> YamlNode:
-    """The document with its overrides applied in order; what does not work is added to its mistakes.
-
-    A mistake in a value that an option set names the option in place of a file and a line.
-    """
-    for option in options:
-        origin = f"--set {option}"
-        path, equals, text = option.partition("=")
-        if not equals or not PATH.fullmatch(path):
-            document.mistakes.append(Mistake(origin, 0, "option", f"expected {OVERRIDE_FORM}"))
-            continue
-        loc = _parse_path(path)
-        try:
-            tree = _changed(document.tree, loc, _value(text, origin))
-        except ValueError as error:
-            document.mistakes.append(Mistake(origin, 0, format_path(loc), str(error)))
-        else:
-            document = YamlNode(tree, document.file, document.path, document.mistakes)
-    return document
-
-
-def nest(document: YamlNode, section_of: Mapping[str, str]) -> YamlNode:
-    """The document with members of its top level moved into their sections.
-
-    A member that stands in both places is a mistake, unless an option set one of them (see `override`), which counts.
-
-    Args:
-        section_of: the section of each member that is moved.
-    """
-    if not document.is_mapping:
-        return document
-    pairs = document.tree.value
-    moved = [pair for pair in pairs if pair[0].value in section_of]
-    rest = [pair for pair in pairs if pair[0].value not in section_of]
-    nested = YamlNode(
-        yaml.MappingNode(document.tree.tag, rest, document.tree.start_mark), document.file, (), document.mistakes
-    )
-    for key, value in moved:
-        path = (section_of[key.value], key.value)
-        member, present = YamlNode(value, document.file, path[1:], document.mistakes), nested.at(path)
-        if present.path == path and member.line:
-            if present.line:
-                member.complain(f"is already given on line {present.line}, as {format_path(path)}")
-            continue
-        try:
-            tree = _changed(nested.tree, path, value)
-        except ValueError as error:
-            member.complain(str(error))
-        else:
-            nested = YamlNode(tree, document.file, (), document.mistakes)
-    return nested
-
-
-def _parse_path(path: str) -> Location:
-    return tuple(int(index) if index else name for name, index in STEP.findall(path))
-
-
-def _value(text: str, origin: str) -> yaml.Node:
-    """The value of an option, marked with the option as its origin.
-
-    Raises:
-        ValueError: it is not YAML, or contains itself.
+    Visits each node once, however many aliases lead to it. A document that contains itself, or is too deep or too
+    large to be read, gets one mistake and False.
     """
     try:
-        node = compose(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"is not YAML: {getattr(error, 'problem', None) or error}") from None
-    mark = yaml.Mark(origin, 0, -1, 0, None, 0)
-    if node is None:
-        return yaml.ScalarNode(NULL, "", mark)
-    if is_cyclic(node, []):
-        raise ValueError("an alias contains itself")
-    _set_mark(node, mark)
-    return node
+        _count_values(document.tree, {}, set())
+    except ValueError as error:
+        document.complain(str(error))
+        return False
+    return True
 
 
-def _set_mark(node: yaml.Node, mark: yaml.Mark) -> None:
-    """Set the origin of a value and of all values in it."""
-    node.start_mark = mark
-    if not isinstance(node, yaml.ScalarNode):
-        for child in _children(node):
-            _set_mark(child, mark)
+def _count_values(tree: yaml.Node, counts: dict[int, int], above: set[int]) -> int:
+    """The number of values in a tree, those behind aliases included.
 
-
-def _changed(node: yaml.Node, path: Location, value: yaml.Node) -> yaml.Node:
-    """A copy of a tree with another value at a path; the tree itself is not changed, as aliases may share its parts.
+    Args:
+        counts: of the nodes visited so far, by identity.
+        above: the tree's ancestors.
 
     Raises:
-        ValueError: there is no such path.
+        ValueError: the tree contains itself, or is too deep or too large.
     """
-    if not path:
-        return value
-    step, rest = path[0], path[1:]
+    if id(tree) in above:
+        raise ValueError("an alias contains itself")
+    if id(tree) in counts:
+        return counts[id(tree)]
+    if len(above) >= MAX_DEPTH:
+        raise ValueError(f"expected at most {MAX_DEPTH} levels of mappings and lists, but there are more")
+    above.add(id(tree))
+    count = 1
+    for child in children(tree):
+        if type(child) is yaml.ScalarNode:
+            count += 1
+            if child.tag == FLOAT or (child.tag == INTEGER and len(child.value) >= MAX_DIGITS):
+                child.tag = child.tag if parse_number(child.value) is not None else TOO_LARGE
+        else:
+            count += _count_values(child, counts, above)
+    above.discard(id(tree))
+    if count > MAX_VALUES:
+        raise ValueError(f"expected at most {MAX_VALUES:,} values, but aliases make it {count:,}")
+    counts[id(tree)] = count
+    return count
+
+
+def children(node: yaml.Node) -> Iterator[yaml.Node]:
+    """The nodes below a node, keys of mappings included."""
     if isinstance(node, yaml.SequenceNode):
-        return _changed_list(node, step, rest, value)
-    if isinstance(node, yaml.ScalarNode) and node.tag == NULL:
-        node = yaml.MappingNode(MAP, [], node.start_mark)
-    if isinstance(node, yaml.MappingNode):
-        return _changed_mapping(node, str(step), rest, value)
-    raise ValueError(f"{format_value(node.value)} has no members, so no {step!r}")
-
-
-def _changed_list(node: yaml.SequenceNode, step: str | int, rest: Location, value: yaml.Node) -> yaml.Node:
-    items = list(node.value)
-    index = int(step) if str(step).isdecimal() else -1
-    if not 0 <= index <= len(items):
-        raise ValueError(f"expected an item from [0] to [{len(items)}] (a new one), got {step!r}")
-    old = items[index] if index < len(items) else yaml.ScalarNode(NULL, "", node.start_mark)
-    items[index : index + 1] = [_changed(old, rest, value)]
-    return yaml.SequenceNode(node.tag, items, node.start_mark)
-
-
-def _changed_mapping(node: yaml.MappingNode, step: str, rest: Location, value: yaml.Node) -> yaml.Node:
-    pairs = list(node.value)
-    index = next((index for index, (key, _) in enumerate(pairs) if key.value == step), len(pairs))
-    if index < len(pairs):
-        key, old = pairs[index]
-    else:
-        key, old = yaml.ScalarNode(TEXT, step, node.start_mark), yaml.ScalarNode(NULL, "", node.start_mark)
-    pairs[index : index + 1] = [(key, _changed(old, rest, value))]
-    return yaml.MappingNode(node.tag, pairs, node.start_mark)
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair

@@ -1,22 +1,18 @@
-"""Scalars of documents that were written for other programs: `"10"` is a number, `yes` a flag, `~` nothing.
-
-Also durations and rates as people write them: `1h30m`, `600/h`.
-"""
+"""Durations and rates as people write them (`1h30m`, `600/h`), and values that are nothing or 0 or more."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from eventbus.catalog.errors import did_you_mean, format_value, join_names
-from eventbus.catalog.reading.document import AbsentNode, YamlNode
+from eventbus.catalog.reading.document import AbsentNode, YamlNode, parse_number
 from eventbus.durations import parse_duration
 
 PERIODS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86_400.0, "day": 86_400.0}
 """Seconds."""
 NULLS = ("", "~", "null", "none")
-FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 _rate = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: *(?:/|per) *([a-z]+))?")
 
@@ -26,43 +22,41 @@ def parse_rate(text: str) -> float | None:
     match = _rate.fullmatch(text.strip())
     if match is None or (match[2] or "s") not in PERIODS:
         return None
-    return float(match[1]) / PERIODS[match[2] or "s"]
+    rate = float(match[1]) / PERIODS[match[2] or "s"]
+    return rate if math.isfinite(rate) else None
 
 
 def is_null(node: YamlNode) -> bool:
     """Whether a member has no value."""
+    if node.is_mapping or node.is_list:
+        return False
     value = node.plain()
-    return value is None or (isinstance(value, str) and value.strip().lower() in NULLS)
+    return value is None or str(value).strip().lower() in NULLS
 
 
 def coerce_number(node: YamlNode) -> float | None:
-    """A finite number, also as a text; None after a mistake."""
-    return _coerce_number(node, "a number")
+    """A number; None after a mistake."""
+    return node.number()
 
 
 def coerce_integer(node: YamlNode) -> int | None:
-    """An integer, also as a text or as a number whose fraction is 0; None after a mistake."""
-    number = coerce_number(node)
-    if number is None or number == int(number):
-        return None if number is None else int(number)
-    _refuse("a whole number", node)
-    return None
+    """An integer; None after a mistake."""
+    return node.integer()
 
 
 def coerce_duration(node: YamlNode) -> float | None:
     """Seconds as a number, also as a text, or a duration such as `5m`; None after a mistake."""
-    value = node.plain()
-    seconds = parse_duration(value.strip()) if isinstance(value, str) else None
-    return _coerce_number(node, "seconds, or a duration such as 30s or 5m") if seconds is None else seconds
+    return _quantity(node, parse_duration, "seconds, or a duration such as 30s or 1h30m")
+
+
+def coerce_rate(node: YamlNode) -> float | None:
+    """Chains per second as a number, also as a text, or a rate such as `600/h`; None after a mistake."""
+    return _quantity(node, parse_rate, "chains per second, or a rate such as 600/h or 12/min")
 
 
 def coerce_flag(node: YamlNode) -> bool | None:
-    """True or false in any of the spellings of `FLAGS`; None after a mistake."""
-    value = node.plain()
-    flag = value if isinstance(value, bool) else FLAGS.get(str(value).strip().lower())
-    if flag is None:
-        _refuse("true or false", node)
-    return flag
+    """True or false; None after a mistake."""
+    return node.flag()
 
 
 def coerce_factor(node: YamlNode) -> float:
@@ -70,7 +64,7 @@ def coerce_factor(node: YamlNode) -> float:
     number = coerce_number(node)
     if number is None:
         return 1.0
-    if not 0 <= number < math.inf:
+    if number < 0:
         node.complain(f"expected 0 or more, got {number:g}")
     return number
 
@@ -88,17 +82,13 @@ def read_names(node: YamlNode, known: Mapping[str, object], kind: str) -> tuple[
     return tuple(str(item.plain()) for item in items)
 
 
-def _coerce_number(node: YamlNode, expected: str) -> float | None:
+def _quantity(node: YamlNode, parse: Callable[[str], float | None], expected: str) -> float | None:
     value = node.plain()
-    try:
-        number = float(value.replace("_", "")) if isinstance(value, str) else value
-    except ValueError:
-        number = value
-    if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < float("inf"):
-        return number
-    _refuse(expected, node)
-    return None
-
-
-def _refuse(expected: str, node: YamlNode) -> None:
-    node.complain(f"expected {expected}, got {format_value(node.plain())}")
+    if not isinstance(value, str):
+        return node.number(expected=expected)
+    text = value.strip()
+    number = parse_number(text)
+    quantity = parse(text) if number is None else number
+    if quantity is None:
+        node.complain(f"expected {expected}, got {format_value(value)}")
+    return quantity

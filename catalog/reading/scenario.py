@@ -24,7 +24,8 @@ from eventbus.catalog.model import (
     complete_bounds,
 )
 from eventbus.catalog.reading.arrivals import read_arrivals, read_checked_profile
-from eventbus.catalog.reading.document import Members, YamlNode, nest, override, read_document
+from eventbus.catalog.reading.document import Members, YamlNode, read_document
+from eventbus.catalog.reading.overrides import nest, override
 from eventbus.catalog.reading.scalars import (
     coerce_duration,
     coerce_factor,

@@ -90,7 +90,7 @@ async def test_mistakes_end_it_before_anything_is_sent(tmp_path: Path, server: S
     file.write_text("simulation: {num_users: none at all}\nadvanced:\n  verbos: true\n")
     code, out, err = await stream(tmp_path, "--scenario", str(file), "--to", server.url, "--set", "seed=x")
     assert (code, out) == (2, "")
-    assert f"{file}:1: simulation.num_users: expected a number" in err
+    assert f"{file}:1: simulation.num_users: expected a whole number" in err
     assert f"{file}:3: advanced.verbos: unknown field 'verbos' (did you mean 'verbose'?)" in err
-    assert "--set seed=x: seed: expected a number" in err
+    assert "--set seed=x: seed: expected a whole number" in err
     assert not server.bodies

@@ -17,7 +17,8 @@ from eventbus.catalog.infer import DraftCatalog
 from eventbus.catalog.reading.document import read_document
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
-scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts)
+integers = st.integers(-(2**63), 2**63 - 1)
+scalars = st.one_of(st.none(), st.booleans(), integers, st.floats(allow_nan=False, allow_infinity=False), texts)
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=8)
 
 

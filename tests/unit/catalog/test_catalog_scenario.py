@@ -208,7 +208,7 @@ def test_an_option_changes_a_flat_key_and_a_flat_option_changes_a_section(load: 
             "already given on line 1, as simulation.num_users",
         ),
         ("num_users: 5\nnum_users: 6", 2, "num_users", "already given on line 1, as simulation.num_users"),
-        ("num_users: many", 1, "simulation.num_users", "expected a number, got 'many'"),
+        ("num_users: many", 1, "simulation.num_users", "expected a whole number, got 'many'"),
         ("simulation: 5\nnum_users: 6", 2, "num_users", "'5' has no members"),
         ("num_usres: 5", 1, "num_usres", "did you mean 'num_users'?"),
     ],
@@ -333,7 +333,7 @@ def test_no_mistake_hides_another(mistakes: Any) -> None:
         ("simulatoin: {}", "simulatoin", "did you mean 'simulation'?"),
         ("simulation: {num_users: 0}", "simulation.num_users", "expected 1 to 1,000,000 users, got 0"),
         ("simulation: {num_users: 2.5}", "simulation.num_users", "expected a whole number, got 2.5"),
-        ("simulation: {num_users: yes}", "simulation.num_users", "expected a number, got 'yes'"),
+        ("simulation: {num_users: yes}", "simulation.num_users", "expected a whole number, got 'yes'"),
         ("simulation: {duration_seconds: soon}", "simulation.duration_seconds", "expected seconds, or a duration"),
         ("simulation: {num_users: 3}\narrivals: {rate: 3}", "arrivals", "only one of arrivals, simulation"),
         ("arrivals: {rate: 3}\nprofile: office", "arrivals", "expected only one of arrivals, profile"),
@@ -379,7 +379,7 @@ def test_each_mistake_is_reported_where_it_is(mistakes: Any, text: str, where: s
 @pytest.mark.parametrize(
     ("option", "where", "problem"),
     [
-        ("simulation.num_users=many", "simulation.num_users", "expected a number, got 'many'"),
+        ("simulation.num_users=many", "simulation.num_users", "expected a whole number, got 'many'"),
         ("simulation.num_usres=3", "simulation.num_usres", "did you mean 'num_users'?"),
         ("phases[2].at=5m", "phases[2].at", "expected an item from [0] to [1] (a new one), got 2"),
         ("phases.first.at=5m", "phases.first.at", "expected an item"),
@@ -400,7 +400,7 @@ def test_a_mistake_in_an_option_names_the_option(mistakes: Any, option: str, whe
 def test_the_text_of_an_option_that_is_wrong(load: Load) -> None:
     """It replaces the file and the line."""
     with pytest.raises(
-        InvalidScenario, match="scenario has 1 mistake:\n--set seed=x: seed: expected a number, got 'x'"
+        InvalidScenario, match="scenario has 1 mistake:\n--set seed=x: seed: expected a whole number, got 'x'"
     ):
         load("description: Some", "seed=x")
 

@@ -100,7 +100,7 @@ def test_the_shipped_sets() -> None:
         ("[3, 15]", "[0, 15]  # here", "behaviour.pages_per_session", "expected 1 to 1,000, got 0"),
         ("[0, 8]", "[0, 8.5]  # here", "behaviour.clicks_per_page", "expected a whole number, got 8.5"),
         ("[60, 600]", "[60]  # here", "behaviour.session_duration", "expected [min, max], got 1 items"),
-        ("human_like_delays: true", "human_like_delays: yes  # here", "behaviour.human_like_delays", "true or false"),
+        ("human_like_delays: true", "human_like_delays: often  # here", "behaviour.human_like_delays", "true or false"),
         ("referrer: arrival.referrer", "referrer: arrival.from  # here", "visitors.referrer", "has no 'from'"),
         ("causes: agent-execution}", "causes: code-analysis}  # here", "pages.demos.clicks[0].causes", "'button'"),
         ("visit: page.title", "visit: page.titel", "payload.title.visit", "did you mean 'page.title'?"),
