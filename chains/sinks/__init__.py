@@ -3,8 +3,9 @@
 from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, analytics_body
 from eventbus.chains.sinks.fanout import Channel, FanOut
 from eventbus.chains.sinks.http import HttpSink, RetryPolicy
-from eventbus.chains.sinks.letters import DeadLetters
+from eventbus.chains.sinks.letters import DeadLetters, InvalidDeadLetters, Letter, Sending, read_letter
 from eventbus.chains.sinks.local import BusSink, JsonlSink, StdoutSink
+from eventbus.chains.sinks.resend import Resend, ResendStatistics
 from eventbus.chains.sinks.sink import Sink, SinkStatistics
 
 __all__ = [
@@ -13,12 +14,18 @@ __all__ = [
     "DeadLetters",
     "FanOut",
     "HttpSink",
+    "InvalidDeadLetters",
     "JsonDialect",
     "JsonlSink",
+    "Letter",
     "OpenPanelDialect",
+    "Resend",
+    "ResendStatistics",
     "RetryPolicy",
+    "Sending",
     "Sink",
     "SinkStatistics",
     "StdoutSink",
     "analytics_body",
+    "read_letter",
 ]

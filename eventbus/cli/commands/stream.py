@@ -158,6 +158,7 @@ def stream(
       eventbus stream --stages 10-200/s:2m,200/s:10m --spacing gamma:3
       eventbus stream --users 50 --think 2s..15s --stagger 1m
       eventbus stream --to jsonl:events.jsonl.zst --to http://127.0.0.1:3000/api/event-bus/events
+      eventbus stream --from-dead-letters dead-letters.jsonl
       eventbus stream --format cloudevents-binary --rate 100
       eventbus stream --format avro --schema-registry http://localhost:8081
       eventbus stream --fault late=0.02,max=10s --fault poison=0.001 --ledger ledger.jsonl --duration 1m
@@ -167,6 +168,8 @@ def stream(
     """
     from eventbus.chains import ChainGenerator, InvalidSetting
     from eventbus.chains.errors import SinkUnusable
+    from eventbus.chains.sinks import InvalidDeadLetters
+    from eventbus.cli.resending import refuse_generator_options, send_dead_letters
     from eventbus.cli.streaming import StreamMonitor, StreamPlan, stream_to_kafka, stream_to_sinks
     from eventbus.errors import InvalidSettings
     from eventbus.kafka import KafkaBus
@@ -187,6 +190,13 @@ def stream(
             close_timeout=CLOSE_TIMEOUT,
         )
 
+    if sinks.from_dead_letters:
+        refuse_generator_options(click.get_current_context())
+        try:
+            asyncio.run(send_dead_letters(sinks, connect, monitoring, form=form, as_json=as_json))
+        except (InvalidDeadLetters, InvalidSettings, SinkUnusable) as error:
+            raise click.UsageError(str(error)) from error
+        return
     generator = ChainGenerator(catalog, seed=seed, arrivals=arrivals, phases=phases, tenants=tenants)
     monitor = StreamMonitor(monitoring, generator, plan)
     plan.fault_options.check(generator, form)

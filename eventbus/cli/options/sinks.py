@@ -75,6 +75,7 @@ class SinkOptions:
     openpanel_client_id: str
     openpanel_client_secret: str
     dead_letters: Path
+    from_dead_letters: Path | None
 
     def check(self, form: FormatName) -> None:
         """Raises SinkUnusable: a sink cannot carry the format."""
@@ -205,6 +206,10 @@ sink_options = option_group(
     option(
         "--dead-letters", type=click.Path(dir_okay=False, path_type=Path), default="dead-letters.jsonl",
         help="File for events that an HTTP server did not accept, each with the reason.",
+    ),
+    option(
+        "--from-dead-letters", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help="Instead of generating, send the events of such a file again: to their own sink, or to that of --to.",
     ),
     into=_checked,
     argument="sinks",
