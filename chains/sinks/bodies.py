@@ -347,8 +347,7 @@ class OpenPanelDialect:
             "name": SCREEN_VIEW if name == "page_visited" else name,
             "properties": self._properties(event),
         }
-        profile = event.payload.get("user_id")
-        if isinstance(profile, str | int) and profile not in ("", True, False):
+        if _is_identity(profile := event.payload.get("user_id")):
             payload["profileId"] = profile
         return payload
 
@@ -373,9 +372,15 @@ def track_url(api_url: str) -> str:
 
 def device_id(event: Event) -> str:
     """The visitor's id; without one, OpenPanel takes all events from one address and browser for one visitor."""
-    visitor = next((value for name in VISITOR if (value := event.payload.get(name))), event.correlation_id)
+    given = (event.payload.get(name) for name in VISITOR)
+    visitor = next(filter(_is_identity, given), event.correlation_id)
     text = str(visitor)
     return text if len(text) <= MAX_DEVICE_ID else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_identity(value: Any) -> bool:
+    """Whether a value names somebody: a number, also 0 and 1, or a text that is not empty."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
 def user_agent(payload: dict[str, Any]) -> str:

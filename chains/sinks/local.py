@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import os
 import select
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import BinaryIO
 
 import cramjam
@@ -42,6 +46,8 @@ and a file that a crash cut off is readable up to its last whole one."""
 class JsonlSink(CountingSink):
     """Appends the value of each record as a line to a file, in a thread: a slow disk does not block the event loop.
 
+    A line that a crash has cut off stays as it is, and the next one begins a line. A named pipe waits for its reader.
+
     Args:
         path: compressed if it ends in `.gz` or `.zst`; such a file is written a MiB of text at a time.
         rotate_bytes: start another part when one has reached this size: `events.0001.jsonl`, `events.0002.jsonl`, …,
@@ -58,11 +64,16 @@ class JsonlSink(CountingSink):
         self._thread: ThreadPoolExecutor | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._is_seekable = True
+        self._stopping = Event()
 
     async def open(self) -> None:
         """Raises SinkUnusable: the file cannot be written."""
         try:
-            self._file = self._next_file()
+            self._file = await self._reading_end() if self._path.is_fifo() else self._next_file()
+            self._is_seekable = self._file.seekable()
+            if self._compress is None and self._rotate_bytes is None and self._is_seekable:
+                self._begin_line(self._file)
         except OSError as error:
             raise SinkUnusable(f"{self.name}: {error.strerror}") from error
         self._thread = ThreadPoolExecutor(1)
@@ -82,12 +93,7 @@ class JsonlSink(CountingSink):
         lines, self._held, self._held_bytes = self._held, [], 0
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._append, b"".join(lines))
         try:
-            await asyncio.shield(job)
-        except asyncio.CancelledError:  # a thread cannot be stopped
-            await asyncio.wait([job])
-            raise
-        except OSError:
-            pass
+            await finished(job, self._stopping)
         finally:
             self._counts.settle(len(lines), job.exception())
 
@@ -98,7 +104,10 @@ class JsonlSink(CountingSink):
             self._file.close()
 
     def _append(self, text: bytes) -> None:
-        """In the thread: writes everything, or truncates the file to what it was."""
+        """In the thread: writes everything, or truncates the file to what it was; a pipe gets what it takes."""
+        if not self._is_seekable:
+            write_to_pipe(self._open_file.fileno(), self._compress(text) if self._compress else text, self._stopping)
+            return
         if self._rotate_bytes is not None and self._open_file.tell() >= self._rotate_bytes:
             self._open_file.close()
             self._file = self._next_file()
@@ -125,6 +134,25 @@ class JsonlSink(CountingSink):
             file = part_path(self._path, self._part).open("xb", buffering=0)
         return file
 
+    async def _reading_end(self) -> BinaryIO:
+        """The named pipe, once something reads it; an ordinary `open` would hold up the whole program until then."""
+        while True:
+            try:
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                await asyncio.sleep(POLL_INTERVAL)
+            else:
+                os.set_blocking(descriptor, True)
+                return os.fdopen(descriptor, "wb", buffering=0)
+
+    def _begin_line(self, file: BinaryIO) -> None:
+        with suppress(PermissionError), self._path.open("rb") as written:
+            size = os.fstat(written.fileno()).st_size
+            if size and os.pread(written.fileno(), 1, size - 1) != b"\n":
+                file.write(b"\n")
+
 
 def part_path(path: Path, number: int) -> Path:
     """`events.jsonl.gz` → `events.0001.jsonl.gz`."""
@@ -142,6 +170,44 @@ class Stopped(Exception):
     """The sink was closed while nobody was reading."""
 
 
+async def finished(job: Future[None], stopping: Event) -> None:
+    """Wait for a job in a thread, which cannot be cancelled: however often the task is, it waits to the end.
+
+    Args:
+        stopping: set if the task is cancelled; the job may end early then.
+
+    Raises:
+        asyncio.CancelledError: the task was cancelled, once the job has ended.
+        Exception: one that the job did not expect; the expected ones are for the caller to count.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not job.done():
+        try:
+            await asyncio.wait([job])
+        except asyncio.CancelledError as error:
+            stopping.set()
+            cancelled = error
+    if cancelled:
+        raise cancelled
+    if (unexpected := job.exception()) and not isinstance(unexpected, OSError | Stopped):
+        raise unexpected
+
+
+def write_to_pipe(descriptor: int, text: bytes, stopping: Event) -> None:
+    """Writes in pieces that do not block, so that it can be stopped.
+
+    Raises:
+        Stopped: `stopping` was set while nobody was reading.
+        OSError: the pipe is closed, or broken.
+    """
+    rest = memoryview(text)
+    while rest:
+        if stopping.is_set():
+            raise Stopped("nobody was reading")
+        if select.select([], [descriptor], [], POLL_INTERVAL)[1]:
+            rest = rest[os.write(descriptor, rest[:PIPE_BUF]) :]
+
+
 class StdoutSink(CountingSink):
     """Writes the value of each record as a line to a descriptor, in a thread, which blocks while nobody reads.
 
@@ -154,7 +220,7 @@ class StdoutSink(CountingSink):
         super().__init__("stdout")
         self._descriptor = descriptor
         self._on_gone = on_gone
-        self._stopping = False
+        self._stopping = Event()
         self._thread: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
@@ -163,33 +229,20 @@ class StdoutSink(CountingSink):
     async def write(self, records: Sequence[ProducerRecord]) -> None:
         self._counts.accepted += len(records)
         text = b"".join([(record.value or b"null") + b"\n" for record in records])
-        job = asyncio.get_running_loop().run_in_executor(self._thread, self._write, text)
+        job = asyncio.get_running_loop().run_in_executor(
+            self._thread, write_to_pipe, self._descriptor, text, self._stopping
+        )
         try:
-            await asyncio.shield(job)
-        except asyncio.CancelledError:
-            self._stopping = True
-            await asyncio.wait([job])
-            raise
-        except BrokenPipeError:
-            self._on_gone()
-        except (OSError, Stopped):
-            pass
+            await finished(job, self._stopping)
         finally:
             self._counts.settle(len(records), job.exception())
+            if isinstance(job.exception(), BrokenPipeError):
+                self._on_gone()
 
     async def close(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         if self._thread:
             self._thread.shutdown()
-
-    def _write(self, text: bytes) -> None:
-        """In the thread: in pieces that do not block, so that the sink can be closed."""
-        rest = memoryview(text)
-        while rest:
-            if self._stopping:
-                raise Stopped("nobody was reading")
-            if select.select([], [self._descriptor], [], POLL_INTERVAL)[1]:
-                rest = rest[os.write(self._descriptor, rest[:PIPE_BUF]) :]
 
 
 class BusSink(CountingSink):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
+import shutil
+import sys
+import threading
+from asyncio.subprocess import PIPE
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -22,6 +27,7 @@ from eventbus.record import ProducerRecord
 from tests.sinks.conftest import records
 
 FULL = Path("/dev/full")
+BASH = shutil.which("bash")
 
 
 async def write(sink: Sink, sent: list[ProducerRecord], batch: int = 50) -> SinkStatistics:
@@ -138,6 +144,86 @@ async def test_a_line_is_never_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     await sink.close()
     assert (tmp_path / "events.jsonl").read_bytes() == lines(sent)
     assert (sink.statistics().written, sink.statistics().failed) == (len(sent), len(sent))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "jsonl.zst"])
+async def test_a_named_pipe_has_the_lines(tmp_path: Path, ending: str) -> None:
+    """What cannot be rewound is written all the same, once somebody reads, and however slowly."""
+    path, sent = tmp_path / f"pipe.{ending}", records(300)  # more than a pipe holds
+    os.mkfifo(path)
+    writing = asyncio.ensure_future(write(JsonlSink(path), sent))
+    await asyncio.sleep(0)
+    assert not writing.done()
+    received = tmp_path / f"received.{ending}"
+    received.write_bytes(await asyncio.to_thread(path.read_bytes))
+    assert await writing == SinkStatistics(accepted=len(sent), written=len(sent))
+    assert unpacked(received) == lines(sent)
+
+
+async def test_a_named_pipe_whose_reader_goes_is_counted(tmp_path: Path) -> None:
+    """What the reader did not take has failed; nothing hangs."""
+    path, sent = tmp_path / "pipe", records(300)
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonlSink(path)
+    await sink.open()
+    os.close(reading)
+    await sink.write(sent)
+    await sink.close()
+    statistics = sink.statistics()
+    assert (statistics.written, statistics.failed, statistics.pending) == (0, len(sent), 0)
+    assert statistics.reasons == {"BrokenPipeError": len(sent)}
+
+
+@pytest.mark.skipif(not BASH, reason="no bash")
+async def test_process_substitution_has_the_lines(tmp_path: Path) -> None:
+    """`--to jsonl:>(…)`, as a shell gives it."""
+    command = f"{sys.executable} -m eventbus stream --seed 3 --speed max --duration 5s --json --to jsonl:>(cat > out)"
+    done = await asyncio.create_subprocess_exec(
+        BASH or "", "-c", f"{command}; wait $!", cwd=tmp_path, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await done.communicate()
+    assert done.returncode == 0, err
+    [sink] = json.loads(out)["sinks"].values()
+    received = await asyncio.to_thread((tmp_path / "out").read_bytes)
+    assert sink["accepted"] == sink["written"] == len(received.splitlines()) > 100
+
+
+async def test_a_line_that_a_crash_cut_off_is_left_alone(tmp_path: Path) -> None:
+    """What is appended begins a line of its own: every line of this stream can be read."""
+    path, sent = tmp_path / "events.jsonl", records(3)
+    path.write_bytes(b'{"n":1}\n{"n":2,"half')
+    await write(JsonlSink(path), sent)
+    await write(JsonlSink(path), sent)
+    assert path.read_bytes() == b'{"n":1}\n{"n":2,"half\n' + lines(sent) * 2
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 3])
+async def test_a_write_may_be_cancelled_again_and_again(tmp_path: Path, cancellations: int) -> None:
+    """A thread in the middle of a file is waited for, and what it wrote is counted: nothing is pending at the end."""
+    busy, go_on = threading.Event(), threading.Event()
+    sent = records(3)
+
+    class SlowSink(JsonlSink):
+        def _append(self, text: bytes) -> None:
+            busy.set()
+            go_on.wait()
+            super()._append(text)
+
+    sink = SlowSink(tmp_path / "events.jsonl")
+    await sink.open()
+    writing = asyncio.ensure_future(sink.write(sent))
+    await asyncio.to_thread(busy.wait)
+    for _ in range(cancellations):
+        writing.cancel()
+        await asyncio.sleep(0)
+    assert not writing.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await sink.close()
+    assert sink.statistics() == SinkStatistics(accepted=len(sent), written=len(sent))
+    assert (tmp_path / "events.jsonl").read_bytes() == lines(sent)
 
 
 async def test_standard_output_has_the_lines() -> None:

@@ -103,6 +103,16 @@ async def test_trap_1_an_anonymous_visitor_has_no_profile(
     assert None not in payload["properties"].values()
 
 
+@pytest.mark.parametrize("user", [0, 1, 7, "0", "u-1"])
+async def test_every_user_has_a_profile(server: Server, panel: FakeOpenPanel, user: object) -> None:
+    """Also the users 0 and 1, which compare equal to False and True, have their profile and device."""
+    await track(server, visitor("button.clicked", user_id=user, session_id="s-1"))
+    [(_, payload)] = panel.stored
+    assert payload["profileId"] == user
+    assert type(payload["profileId"]) is type(user)
+    assert payload["properties"]["__deviceId"] == str(user)
+
+
 @pytest.mark.parametrize("what", ["session.created", "session.ended", "session.start", "session.end"])
 async def test_trap_2_sessions_are_not_sent(server: Server, panel: FakeOpenPanel, what: str) -> None:
     """The reserved names map to nothing, and that is counted, not hidden."""
