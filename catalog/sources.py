@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eventbus.catalog.errors import Location, UnknownName, did_you_mean, format_value, join_names
-from eventbus.catalog.model.chains import Chain, Variable
+from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import (
     ColumnDraw,
-    Draw,
     EventColumn,
     FallbackDraw,
     KeyedDraw,
+    NoDraw,
     Placeholder,
+    Purpose,
     UniformDraw,
+    VariableDraw,
     ZipfDraw,
 )
 from eventbus.catalog.model.events import EventType, PayloadField
@@ -136,7 +138,7 @@ class ListPick(Source):
 
     def draw(self, scope: DrawScope) -> Placeholder:
         values = list_values(scope.lists, self.reference)
-        purpose = f"{scope.chain.name}/{scope.state}/pick:{split_reference(self.reference)[0]}"
+        purpose = Purpose("pick", (scope.chain.name, scope.state, split_reference(self.reference)[0]))
         return Placeholder(UniformDraw(purpose, len(values), each_step=True), values)
 
 
@@ -297,9 +299,12 @@ class VisitAttribute(Source):
         texts = visitors.texts(self.attribute)
         if self.attribute != "referrer":
             return Placeholder(ColumnDraw(column, len(texts)), texts)
-        outside = _variable(scope, visitors.referrer) if visitors.referrer else Placeholder.constant("")
-        draw = FallbackDraw(ColumnDraw(column, len(texts) + 1), outside.draw)
-        return Placeholder(draw, (*(outside.values or ()), *texts))
+        before = ColumnDraw(column, len(texts) + 1)
+        if not visitors.referrer:
+            return Placeholder(FallbackDraw(before, NoDraw()), ("", *texts))
+        outside = variable_draw(scope.lists, scope.chain, split_reference(visitors.referrer)[0])
+        values = _variable(scope, visitors.referrer).values or ()
+        return Placeholder(FallbackDraw(before, outside), (*values, *texts))
 
     def _largest(self, visitors: Visitors) -> int:
         match self.attribute:
@@ -633,18 +638,25 @@ def _bound(type: FieldType, key: str, bound: float) -> Problems:
 def _variable(scope: DrawScope, reference: str) -> Placeholder:
     """A variable of the chain, or an attribute of one."""
     name, attribute = split_reference(reference)
-    if name not in scope.chain.variables:
-        raise UnknownName(f"no variable {name!r} in chain {scope.chain.name!r}")
-    variable = scope.chain.variables[name]
+    draw, variable = variable_draw(scope.lists, scope.chain, name), scope.chain.variables[name]
+    if variable.list is None:
+        return Placeholder(draw, low=variable.minimum or 0)
+    return Placeholder(draw, list_values(scope.lists, f"{variable.list}.{attribute}" if attribute else variable.list))
+
+
+def variable_draw(lists: Lists, chain: Chain, name: str) -> VariableDraw:
+    """How a variable of a chain is drawn: the number of an item of its list, or of its range.
+
+    Raises:
+        UnknownName: the chain has no such variable, or there is no such list.
+    """
+    if name not in chain.variables:
+        raise UnknownName(f"no variable {name!r} in chain {chain.name!r}")
+    variable = chain.variables[name]
+    count = (variable.maximum or 0) - (variable.minimum or 0) + 1
     if variable.list is not None:
-        values = list_values(scope.lists, f"{variable.list}.{attribute}" if attribute else variable.list)
-        return Placeholder(_variable_draw(scope, variable, len(values)), values)
-    low, high = variable.minimum or 0, variable.maximum or 0
-    return Placeholder(_variable_draw(scope, variable, high - low + 1), low=low)
-
-
-def _variable_draw(scope: DrawScope, variable: Variable, count: int) -> Draw:
+        count = len(list_values(lists, variable.list))
     if variable.per is not None:
-        return KeyedDraw(_variable(scope, variable.per).draw, f"var/{variable.per}/{variable.name}", count)
-    purpose = f"{scope.chain.name}/var/{variable.name}"
+        return KeyedDraw(variable_draw(lists, chain, variable.per), Purpose("per", (variable.per, name)), count)
+    purpose = Purpose("variable", (chain.name, name))
     return ZipfDraw(purpose, count) if variable.zipf else UniformDraw(purpose, count, each_step=False)

@@ -95,7 +95,7 @@ class ChainGenerator:
         self._tenancy: dict[str, Any] = {"tenant_id": tenant_id, "tenants": tenants, "namespace": namespace}
         self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
         self._block = block
-        self._root = purpose(f"seed:{seed}")
+        self._root = purpose("seed", str(seed))
         self._phases = checked_phases(phases, self.catalog)
         self._plan = Plan(self.catalog, self._envelope, phases=self._phases)
         self._plans: dict[Format, Plan] = {JSON: self._plan}

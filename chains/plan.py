@@ -21,10 +21,10 @@ from eventbus.chains.rendering.fixed import Envelope, FixedField, Tenancy
 from eventbus.chains.rendering.render import Emitter, compile_emitter
 from eventbus.chains.sampling import speed_factors
 from eventbus.chains.simulation import Simulator
-from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator
+from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, compile_step_ids
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.sessions import SessionSimulator, longest_session
-from eventbus.chains.table import SECOND
+from eventbus.chains.table import SECOND, StepIds
 
 CHAIN_PURPOSE = purpose("chain")
 MAX_SPAN = 1 << 62
@@ -129,28 +129,31 @@ class Plan:
         family = [chain, *(self._catalog.chain(name) for name in sorted(chain.caused))]
         variants = [family, *([phase.apply(member) for member in family] for phase in phases)]
         distinct = {tuple(map(id, variant)): variant for variant in variants}
-        policies = [self._policies(variant, outcome) for variant in distinct.values()]
+        step_ids = compile_step_ids(distinct.values())
+        policies = [self._policies(variant, outcome, step_ids) for variant in distinct.values()]
         parents = [parent for parent, *_ in policies]
-        emitters = [self._emitter_ids(list(variants), parents) for variants in zip(*policies, strict=True)]
+        emitters = [self._emitter_ids(list(variants), parents, step_ids) for variants in zip(*policies, strict=True)]
         numbers = dict(zip(distinct, count(len(self.simulators)), strict=False))
         for parent, *triggered in policies:
             children = {
-                policy.chain.name: StateMachineSimulator(policy, ids)
+                policy.chain.name: StateMachineSimulator(policy, ids, step_ids)
                 for policy, ids in zip(triggered, emitters[1:], strict=True)
             }
             simulator = SessionSimulator if chain.visitors else StateMachineSimulator
-            self.simulators.append(simulator(parent, emitters[0], children))
+            self.simulators.append(simulator(parent, emitters[0], step_ids, children))
         return [numbers[tuple(map(id, variant))] for variant in variants]
 
-    def _policies(self, family: Sequence[Chain], outcome: Outcome | None) -> list[TransitionPolicy]:
+    def _policies(self, family: Sequence[Chain], outcome: Outcome | None, step_ids: StepIds) -> list[TransitionPolicy]:
         """The policies of a chain and of those it triggers; only the first has to end with the outcome."""
         outcomes = [outcome, *[None] * (len(family) - 1)]
         return [
-            TransitionPolicy(chain, end, speed_factors(self._catalog, chain))
+            TransitionPolicy(chain, end, speed_factors(self._catalog, chain, step_ids))
             for chain, end in zip(family, outcomes, strict=True)
         ]
 
-    def _emitter_ids(self, policies: list[TransitionPolicy], parents: list[TransitionPolicy]) -> EmitterIds:
+    def _emitter_ids(
+        self, policies: list[TransitionPolicy], parents: list[TransitionPolicy], step_ids: StepIds
+    ) -> EmitterIds:
         """Makes the emitters that all variants of a chain share: of its first event and of each reachable state.
 
         Args:
@@ -159,11 +162,18 @@ class Plan:
         """
         chain, is_parent = policies[0].chain, policies[0] is parents[0]
         longest = 0 if is_parent else max(policy.longest_before_child(chain.name) for policy in parents)
-        root = self._add_emitter(policies, chain.start, is_root=is_parent, longest=longest)
-        return EmitterIds(root, {state: self._add_emitter(policies, state) for state in policies[0].targets()})
+        root = self._add_emitter(policies, chain.start, step_ids, is_root=is_parent, longest=longest)
+        states = {state: self._add_emitter(policies, state, step_ids) for state in policies[0].targets()}
+        return EmitterIds(root, states)
 
     def _add_emitter(
-        self, policies: list[TransitionPolicy], state: str, *, is_root: bool = False, longest: int = 0
+        self,
+        policies: list[TransitionPolicy],
+        state: str,
+        step_ids: StepIds,
+        *,
+        is_root: bool = False,
+        longest: int = 0,
     ) -> int:
         chain = policies[0].chain
         longest = max(longest, *(policy.longest_before(state) for policy in policies))
@@ -175,6 +185,7 @@ class Plan:
             state,
             is_root=is_root,
             longest=longest_session(chain) if chain.visitors else longest,
+            step_ids=step_ids,
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1

@@ -1,4 +1,4 @@
-"""Samplers of delays, and the speed factors of list items.
+"""Samplers of delays, the variables of chains, and the speed factors of list items.
 
 Delays are sampled from random words with integer arithmetic alone, so that a seed gives the same times on every
 machine. A skewed distribution is a table of its quantile function, computed when a catalog is compiled; sampling is a
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Protocol
@@ -18,8 +19,11 @@ from typing import Protocol
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog.model.draws import KeyedDraw, UniformDraw, VariableDraw, ZipfDraw
+from eventbus.catalog.sources import variable_draw
 from eventbus.chains.errors import InvalidSetting
-from eventbus.chains.randomness import Integers, Words, below, draw, purpose
+from eventbus.chains.randomness import Integers, Words, below, chain_keys, draw, fraction, purpose
+from eventbus.chains.table import StepIds, Steps
 
 CELLS = 4096
 CELL_SHIFT = np.uint64(52)
@@ -164,6 +168,54 @@ def _truncated(delay: Exponential | LogNormal, quantile: Quantile, probability: 
     return lambda p: quantile(low + (high - low) * p)
 
 
+# The variables of chains.
+
+
+def purpose_of(drawn: UniformDraw | VariableDraw) -> int:
+    """The purpose of a draw that the catalog describes."""
+    return purpose(drawn.purpose.kind, *drawn.purpose.names)
+
+
+def variable_numbers(drawn: VariableDraw, keys: Words, triggers: Steps) -> Integers:
+    """The number that each chain has drawn for a variable.
+
+    Args:
+        keys: of the chains.
+        triggers: numbers of the triggers of the chains (see `StepIds.trigger`).
+    """
+    match drawn:
+        case UniformDraw():
+            return _below(draw(keys, purpose_of(drawn), triggers), drawn.count)
+        case ZipfDraw():
+            return zipf_numbers(draw(keys, purpose_of(drawn), triggers), drawn.count)
+        case KeyedDraw():
+            return keyed_numbers(drawn, variable_numbers(drawn.owner, keys, triggers))
+
+
+def zipf_numbers(words: Words, count: int) -> Integers:
+    """Numbers below `count`; 1 is drawn half as often as 0, 2 a third as often, and so on."""
+    numbers: Integers = _zipf_edges(count).searchsorted(fraction(words), side="right")
+    return numbers
+
+
+def keyed_numbers(drawn: KeyedDraw, owners: Integers) -> Integers:
+    """The number that belongs to each number of the owner."""
+    return _below(chain_keys(purpose_of(drawn), owners), drawn.count)
+
+
+def _below(words: Words, count: int) -> Integers:
+    numbers: Integers = below(words.reshape(1, -1), np.array([[count]], np.uint64))[0]
+    return numbers
+
+
+@cache
+def _zipf_edges(count: int) -> Words:
+    """Cumulative probabilities (×2^32) of numbers whose weights are 1, 1/2, 1/3, …"""
+    reached = (1.0 / np.arange(1, count + 1)).cumsum()
+    edges: Words = np.rint(reached / reached[-1] * (1 << 32)).astype(np.uint64)
+    return edges
+
+
 # Speed factors: drawn once for a run, so that a slow item is slow in all chains.
 
 
@@ -176,18 +228,18 @@ class SpeedFactor:
 
     Args:
         items: name of the list; chains with the same list have the same slow items.
-        count: number of items.
         p95: 95th percentile of the factors, whose median is 1.
-        variable: purpose of the draw of a chain's item.
+        item: the draw of a chain's item.
+        step_ids: of the chain.
 
     Raises:
         InvalidSetting: the percentile is not above the median, or too high.
     """
 
-    def __init__(self, items: str, count: int, p95: float, variable: int) -> None:
-        self._count = np.array([[count]], np.uint64)
-        self._variable = variable
-        self._purpose = purpose(f"factor/{items}")
+    def __init__(self, items: str, p95: float, item: VariableDraw, step_ids: StepIds) -> None:
+        self._item = item
+        self._step_ids = step_ids
+        self._purpose = purpose("factor", items)
         self._sampler = sampler(LogNormal(median=1, p95=p95), unit=1 << FACTOR_BITS)
         self._root: int | None = None
         self._factors = np.empty(0, np.int64)
@@ -199,14 +251,15 @@ class SpeedFactor:
             raise InvalidSetting(f"expected a delay that can be multiplied, got up to {delay / 1000:,.0f} ms")
         return longest >> FACTOR_BITS
 
-    def times(self, delays: Integers, keys: Words, root: int) -> Integers:
+    def times(self, delays: Integers, keys: Words, steps: Steps, root: int) -> Integers:
         """Multiplies the delays of chains.
 
         Args:
             keys: of the chains.
+            steps: of their events.
             root: the random key of the run.
         """
-        items = below(draw(keys, self._variable).reshape(1, -1), self._count)[0]
+        items = variable_numbers(self._item, keys, self._step_ids.trigger(steps))
         products: Integers = delays * self._factors_of(root).take(items)
         products >>= FACTOR_BITS
         return products
@@ -214,17 +267,15 @@ class SpeedFactor:
     def _factors_of(self, root: int) -> Integers:
         """The factor of each item, cached for the next call."""
         if root != self._root:
-            words = draw(np.array([root], np.uint64), self._purpose, np.arange(int(self._count[0, 0])))
+            words = draw(np.array([root], np.uint64), self._purpose, np.arange(self._item.count))
             self._root, self._factors = root, self._sampler.at(words)
         return self._factors
 
 
-def speed_factors(catalog: Catalog, chain: Chain) -> dict[str, SpeedFactor]:
+def speed_factors(catalog: Catalog, chain: Chain, step_ids: StepIds) -> dict[str, SpeedFactor]:
     """The speed factors of a chain's variables, by variable."""
     return {
-        name: SpeedFactor(
-            variable.list, len(catalog.lists[variable.list]), variable.factor, purpose(f"{chain.name}/var/{name}")
-        )
+        name: SpeedFactor(variable.list, variable.factor, variable_draw(catalog.lists, chain, name), step_ids)
         for name, variable in chain.variables.items()
         if variable.list is not None and variable.factor is not None
     }

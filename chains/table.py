@@ -17,6 +17,9 @@ COLUMNS = 9
 
 IntegerOrColumn = TypeVar("IntegerOrColumn", Integers, int)
 
+Steps = int | Integers
+"""The step of all events of a table, or of each."""
+
 
 class BitField(NamedTuple):
     """Some bits of the column `attributes`."""
@@ -45,6 +48,32 @@ CLICKS = BitField(47, 16)
 """On the page that is closed, or in the session that ends."""
 DURATION = BitField(12, 24)
 """Milliseconds, of the event that ends a session: it has neither a previous page nor a click."""
+
+
+class StepIds(NamedTuple):
+    """Numbers the steps of chains, so that no two events with the same correlation id share a step.
+
+    The chains that a chain triggers have steps above its own. The bits of a step above `bits` are the number of its
+    trigger: 0 in the chain that was not triggered.
+    """
+
+    max_triggers: int
+    """Chains that one event may trigger."""
+    bits: int
+    """Bits of the highest step of any one of the chains."""
+
+    def first(self, causes: Integers, number: int) -> Integers:
+        """The steps of the first events of triggered chains.
+
+        Args:
+            causes: steps of the triggering events.
+            number: of the trigger among those of the event, from 0.
+        """
+        return (causes * self.max_triggers + number + 1) << self.bits
+
+    def trigger(self, steps: Steps) -> Steps:
+        """The number of the trigger of each event's chain; 0: it was not triggered."""
+        return steps >> self.bits
 
 
 class EventTable:

@@ -1,14 +1,13 @@
 """How the varying values of a payload are drawn, described as data; `chains.rendering.draws` computes them.
 
 A draw gives each event a whole number from 0 to `count` - 1, and a placeholder says what the numbers stand for. Equal
-draws give an event the same number. The `purpose` of a random draw is its name in the run's randomness: another name
-gives other numbers.
+draws give an event the same number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 EventColumn = Literal[
     "chain", "step", "delay_ms", "retries", "page", "previous_page", "click", "page_number", "clicks", "session_ms"
@@ -22,11 +21,21 @@ none), `page_number` (pages so far), `clicks` (on the page, or in the session th
 """
 
 
+class Purpose(NamedTuple):
+    """What a random number decides, which identifies it in the run: other purposes give other numbers.
+
+    `chains.randomness` specifies the names that belong to each kind.
+    """
+
+    kind: Literal["field", "pick", "variable", "per"]
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class UniformDraw:
     """A random number, all equally probable: one for the whole chain, or a new one at each step."""
 
-    purpose: str
+    purpose: Purpose
     count: int
     each_step: bool
 
@@ -35,7 +44,7 @@ class UniformDraw:
 class ZipfDraw:
     """A random number for the whole chain: 1 is drawn half as often as 0, 2 a third as often, and so on."""
 
-    purpose: str
+    purpose: Purpose
     count: int
 
 
@@ -43,8 +52,8 @@ class ZipfDraw:
 class KeyedDraw:
     """A random number for each number of another draw, the same in all chains and runs."""
 
-    owner: Draw
-    purpose: str
+    owner: VariableDraw
+    purpose: Purpose
     count: int
 
 
@@ -61,7 +70,7 @@ class FallbackDraw:
     """A column that counts from 1, or another draw where it is 0; its numbers follow those of the other draw."""
 
     first: ColumnDraw
-    otherwise: Draw
+    otherwise: VariableDraw | NoDraw
 
     @property
     def count(self) -> int:
@@ -75,7 +84,9 @@ class NoDraw:
     count: int = 1
 
 
-Draw = UniformDraw | ZipfDraw | KeyedDraw | ColumnDraw | FallbackDraw | NoDraw
+VariableDraw = UniformDraw | ZipfDraw | KeyedDraw
+"""Of a variable: a number that all events of a chain share."""
+Draw = VariableDraw | ColumnDraw | FallbackDraw | NoDraw
 
 
 @dataclass(frozen=True)

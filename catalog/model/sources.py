@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from eventbus.catalog.errors import Location
 from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.draws import Placeholder
+from eventbus.catalog.model.draws import Placeholder, Purpose
 from eventbus.catalog.model.json_types import FieldType
 
 Lists = Mapping[str, tuple[Any, ...]]
@@ -39,16 +39,16 @@ class DrawScope(NamedTuple):
     lists: Lists
     chain: Chain
     state: str
-    path: str
-    """Of the field in the payload: `/result/score`."""
+    path: tuple[str, ...]
+    """Of the field in the payload: the names of the objects around it, and its own."""
     type: FieldType
     longest: int
     """Longest delay before the state, microseconds."""
 
     @property
-    def purpose(self) -> str:
+    def purpose(self) -> Purpose:
         """Of a draw for this field alone."""
-        return f"{self.chain.name}/{self.state}{self.path}"
+        return Purpose("field", (self.chain.name, self.state, *self.path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,4 +294,4 @@ def _hold(
 
 def _purposes(fault: Fault) -> tuple[int, int]:
     """Purposes of the draws that decide how far a fault goes, and everything else."""
-    return purpose(f"fault/{fault.kind}/amount"), purpose(f"fault/{fault.kind}/word")
+    return purpose("fault-amount", fault.kind), purpose("fault-word", fault.kind)

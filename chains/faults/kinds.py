@@ -173,7 +173,7 @@ class ClockSkew(FaultKind, name="clock-skew"):
 
 @lru_cache
 def _skew(run: int, source: str, low: int, high: int) -> int:
-    word = purpose(f"{run}/fault/clock-skew/{source}")
+    word = purpose("clock-skew", str(run), source)
     amount = low + (word >> 1) % (high - low + 1)
     return amount if word & 1 else -amount
 

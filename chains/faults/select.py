@@ -1,13 +1,13 @@
 """Selects the events that faults strike, from columns, by the identity of each event.
 
-Every event has 32 random bits for all kinds of faults. Multiplied by an odd number of the kind, they become that kind's
-own draw, at a fifth of the cost of drawing anew; so no kind's selection depends on another's, nor on block boundaries.
-Two faults of one kind share the draw: the one with the lower rate selects a subset of the other's events.
+Every event has 32 random bits for all faults. Multiplied by an odd number of the fault, they become that fault's
+own draw, at a fifth of the cost of drawing anew; so no fault's selection depends on another's, nor on block boundaries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +56,25 @@ def by_precedence(faults: Sequence[Fault]) -> list[Fault]:
     for fault in faults:
         check_fault(fault)
     order = list(FAULT_KINDS)
-    return sorted(faults, key=lambda fault: (order.index(fault.kind), fault.chains, fault.event_types, fault.fields))
+    return sorted(
+        faults, key=lambda fault: (order.index(fault.kind), _scope(fault), fault.rate, fault.effective_bounds)
+    )
+
+
+def _scope(fault: Fault) -> tuple[tuple[str, str], ...]:
+    """What a fault is limited to; equal for equal scopes."""
+    limits = ("chain", fault.chains), ("event-type", fault.event_types), ("field", fault.fields)
+    return tuple((limit, name) for limit, names in limits for name in sorted(set(names)))
+
+
+def _factors(faults: Sequence[Fault]) -> Iterator[int]:
+    """The odd number of each fault, by its kind and scope; the place of a fault tells those of equal scopes apart."""
+    earlier: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+    for fault in faults:
+        scope = _scope(fault)
+        names = (name for limit in scope for name in limit)
+        yield purpose("fault-factor", fault.kind, *names, str(earlier[fault.kind, scope])) >> 32 | 1
+        earlier[fault.kind, scope] += 1
 
 
 class Selection(NamedTuple):
@@ -82,8 +100,7 @@ class FaultSelector:
         self.faults = faults
         eligible = [_eligible_emitters(fault, emitters, catalog) for fault in faults]
         self._eligible = np.array(eligible, np.bool_).reshape(-1, len(emitters))
-        factors = [purpose(f"fault/{fault.kind}") >> 32 | 1 for fault in faults]
-        self._factors = np.array(factors, np.uint32).reshape(-1, 1)
+        self._factors = np.array(list(_factors(faults)), np.uint32).reshape(-1, 1)
         # odd numbers are never 0, so that a threshold of 0 (a rate of 0) selects nothing
         thresholds = [max(round(fault.rate * (1 << 32)) - 1, 0) for fault in faults]
         self._thresholds = np.array(thresholds, np.uint32).reshape(-1, 1)

@@ -86,16 +86,16 @@ class AvroValueEncoder:
 
 
 def avro_record(
-    payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
+    payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: tuple[str, ...] = ()
 ) -> list[Segment]:
     """The segments of an object's members, in order."""
     parts: list[Segment] = []
     for field, member in zip(fields, shape.members, strict=True):
-        parts += _member(payload, field, member, f"{path}/{field.name}")
+        parts += _member(payload, field, member, (*path, field.name))
     return parts
 
 
-def _member(payload: PayloadCompiler, field: PayloadField, member: StructField, path: str) -> list[Segment]:
+def _member(payload: PayloadCompiler, field: PayloadField, member: StructField, path: tuple[str, ...]) -> list[Segment]:
     present = [PRESENT] if member.optional else []
     if field.fields is not None and isinstance(member.shape, Struct):
         return [*present, *avro_record(payload, field.fields, member.shape, path)]

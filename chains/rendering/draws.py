@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +17,9 @@ from eventbus.catalog.model.draws import (
     UniformDraw,
     ZipfDraw,
 )
-from eventbus.chains.randomness import Integers, Words, below, chain_keys, draw, draw_each, fraction, purpose
-from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, BitField, EventTable
+from eventbus.chains.randomness import Integers, Words, below, draw_each
+from eventbus.chains.sampling import keyed_numbers, purpose_of, variable_numbers
+from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, BitField, EventTable, StepIds
 
 
 class EventContext(NamedTuple):
@@ -81,23 +81,42 @@ Numbers = Mapping[Draw, Integers]
 
 
 class EmitterDraws:
-    """All draws of one emitter. Uniform draws are computed together: the calls take the time, not the numbers."""
+    """All draws of one emitter. Uniform draws are computed together: the calls take the time, not the numbers.
 
-    def __init__(self, draws: Iterable[Draw]) -> None:
+    Args:
+        step_ids: of the events; what a chain draws once, it draws at the number of its trigger.
+    """
+
+    def __init__(self, draws: Iterable[Draw], step_ids: StepIds) -> None:
+        self._step_ids = step_ids
         ordered = tuple(dict.fromkeys(part for draw in draws for part in _with_inputs(draw)))
         self._others = [draw for draw in ordered if not isinstance(draw, UniformDraw)]
         self._uniform = [draw for draw in ordered if isinstance(draw, UniformDraw)]
-        self._purposes = _column([purpose(draw.purpose) for draw in self._uniform])
+        self._purposes = _column([purpose_of(draw) for draw in self._uniform])
         self._counts = _column([draw.count for draw in self._uniform])
-        self._each_step = _column([draw.each_step for draw in self._uniform])
+        self._shifts = _column([0 if draw.each_step else step_ids.bits for draw in self._uniform])
 
     def numbers(self, context: EventContext) -> Numbers:
         """The numbers of a group of events."""
-        words = draw_each(context.keys, self._purposes, context.step.view(np.uint64) * self._each_step)
+        words = draw_each(context.keys, self._purposes, context.step.view(np.uint64) >> self._shifts)
         numbers: dict[Draw, Integers] = dict(zip(self._uniform, below(words, self._counts), strict=True))
         for other in self._others:
-            numbers[other] = _numbers(other, context, numbers)
+            numbers[other] = self._numbers(other, context, numbers)
         return numbers
+
+    def _numbers(self, drawn: Draw, context: EventContext, known: Numbers) -> Integers:
+        match drawn:
+            case ColumnDraw():
+                return context.column(drawn.column)
+            case ZipfDraw():
+                return variable_numbers(drawn, context.keys, self._step_ids.trigger(context.step))
+            case KeyedDraw():
+                return keyed_numbers(drawn, known[drawn.owner])
+            case FallbackDraw():
+                first = known[drawn.first]
+                return np.where(first > 0, first + (drawn.otherwise.count - 1), known[drawn.otherwise])
+            case NoDraw() | UniformDraw():
+                return np.zeros(context.step.size, np.int64)
 
 
 def _column(numbers: list[int]) -> Words:
@@ -113,31 +132,3 @@ def _with_inputs(draw: Draw) -> tuple[Draw, ...]:
             return draw.first, *_with_inputs(draw.otherwise), draw
         case _:
             return (draw,)
-
-
-def _numbers(drawn: Draw, context: EventContext, known: Numbers) -> Integers:
-    match drawn:
-        case ColumnDraw():
-            return context.column(drawn.column)
-        case ZipfDraw():
-            words = draw(context.keys, _purpose(drawn.purpose))
-            return _zipf_edges(drawn.count).searchsorted(fraction(words), side="right")
-        case KeyedDraw():
-            words = chain_keys(_purpose(drawn.purpose), known[drawn.owner])
-            return below(words.reshape(1, -1), _column([drawn.count])).reshape(-1)
-        case FallbackDraw():
-            first = known[drawn.first]
-            return np.where(first > 0, first + (drawn.otherwise.count - 1), known[drawn.otherwise])
-        case NoDraw() | UniformDraw():
-            return np.zeros(context.step.size, np.int64)
-
-
-_purpose = cache(purpose)
-
-
-@cache
-def _zipf_edges(count: int) -> Words:
-    """Cumulative probabilities (×2^32) of numbers whose weights are 1, 1/2, 1/3, …"""
-    reached = (1.0 / np.arange(1, count + 1)).cumsum()
-    edges: Words = np.rint(reached / reached[-1] * (1 << 32)).astype(np.uint64)
-    return edges

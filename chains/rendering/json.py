@@ -46,16 +46,18 @@ class JsonValueEncoder:
 ENCODER = JsonValueEncoder()
 
 
-def json_object(payload: PayloadCompiler, fields: tuple[PayloadField, ...], path: str = "") -> list[Segment]:
+def json_object(
+    payload: PayloadCompiler, fields: tuple[PayloadField, ...], path: tuple[str, ...] = ()
+) -> list[Segment]:
     """An object, in order."""
     parts: list[Segment] = [b"{"]
     for number, field in enumerate(fields):
         parts.append((b"," if number else b"") + orjson.dumps(field.name) + b":")
-        parts += _value(payload, field, f"{path}/{field.name}")
+        parts += _value(payload, field, (*path, field.name))
     return [*parts, b"}"]
 
 
-def _value(payload: PayloadCompiler, field: PayloadField, path: str) -> list[Segment]:
+def _value(payload: PayloadCompiler, field: PayloadField, path: tuple[str, ...]) -> list[Segment]:
     if field.fields is not None:
         return json_object(payload, field.fields, path)
     placeholder = payload.placeholder(field, path)

@@ -35,11 +35,11 @@ class PayloadCompiler:
     longest: int
     """Longest delay before the state, microseconds."""
 
-    def placeholder(self, field: PayloadField, path: str) -> Placeholder:
+    def placeholder(self, field: PayloadField, path: tuple[str, ...]) -> Placeholder:
         """The placeholder of a field that is no object.
 
         Args:
-            path: of the field in the payload: `/result/score`.
+            path: of the field in the payload: the names of the objects around it, and its own.
 
         Raises:
             InvalidSetting: its numbers have more than 62 bits.
@@ -51,7 +51,8 @@ class PayloadCompiler:
         if not -(1 << 62) <= low <= high < 1 << 62:
             scale = 10 ** (placeholder.decimals or 0)
             raise InvalidSetting(
-                f"{scope.purpose}: expected bounds within 62 bits ({placeholder.decimals or 0} decimals included),"
+                f"{'/'.join((self.chain.name, self.state, *path))}: expected bounds within 62 bits"
+                f" ({placeholder.decimals or 0} decimals included),"
                 f" got {low / scale:g} to {high / scale:g}"
             )
         return placeholder

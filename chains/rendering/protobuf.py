@@ -101,12 +101,12 @@ class ProtobufFieldEncoder:
 
 
 def protobuf_message(
-    payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: str = ""
+    payload: PayloadCompiler, fields: tuple[PayloadField, ...], shape: Struct, path: tuple[str, ...] = ()
 ) -> list[Segment]:
     """The segments of an object's fields, in order."""
     parts: list[Segment] = []
     for number, (field, member) in enumerate(zip(fields, shape.members, strict=True), 1):
-        parts += _field(payload, field, member, number, f"{path}/{field.name}")
+        parts += _field(payload, field, member, number, (*path, field.name))
     return parts
 
 
@@ -115,7 +115,9 @@ def nested(number: int, parts: list[Segment]) -> list[Segment]:
     return [tag(number, DELIMITED), length_of(parts, varint), *parts]
 
 
-def _field(payload: PayloadCompiler, field: PayloadField, member: StructField, number: int, path: str) -> list[Segment]:
+def _field(
+    payload: PayloadCompiler, field: PayloadField, member: StructField, number: int, path: tuple[str, ...]
+) -> list[Segment]:
     if field.fields is not None and isinstance(member.shape, Struct):
         return nested(number, protobuf_message(payload, field.fields, member.shape, path))
     placeholder = payload.placeholder(field, path)

@@ -39,7 +39,7 @@ from eventbus.chains.rendering.placeholders import (
     constant_slot,
     merge,
 )
-from eventbus.chains.table import EventTable
+from eventbus.chains.table import EventTable, StepIds
 
 Encode = Callable[[int], bytes]
 
@@ -153,6 +153,7 @@ def compile_emitter(
     *,
     is_root: bool,
     longest: int,
+    step_ids: StepIds,
 ) -> Emitter:
     """Compiles the emitter of a state; a start state in a loop has a second one that is not the root.
 
@@ -164,6 +165,7 @@ def compile_emitter(
         state: name of the state.
         is_root: whether its events begin a chain.
         longest: longest delay before the state, in microseconds.
+        step_ids: of the chain.
     """
     event = catalog.event_type(chain.states[state].emits)
     template = format.template(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
@@ -176,7 +178,7 @@ def compile_emitter(
         gaps=tuple(template.gaps),
         shape=template.shape,
         slots=slots,
-        draws=EmitterDraws(draw for slot in slots for draw in slot.draws),
+        draws=EmitterDraws((draw for slot in slots for draw in slot.draws), step_ids),
     )
 
 

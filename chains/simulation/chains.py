@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from eventbus.catalog import Chain
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction
 from eventbus.chains.simulation.forks import Cursor, ForkPlan, Join
-from eventbus.chains.simulation.policy import TransitionChoice, TransitionPolicy
+from eventbus.chains.simulation.policy import TransitionChoice, TransitionPolicy, max_step
 from eventbus.chains.simulation.transitions import CompiledTransition
-from eventbus.chains.table import ATTRIBUTES, CAUSE, DELAY, EMITTER, STEP, TERMINAL, TIME, EventTable
-
-Steps = int | Integers
-"""The step of all events of a table, or of each."""
+from eventbus.chains.table import ATTRIBUTES, CAUSE, DELAY, EMITTER, STEP, TERMINAL, TIME, EventTable, StepIds, Steps
 
 
 def choose(
@@ -62,7 +60,7 @@ def follow(transition: CompiledTransition, causes: EventTable, keys: Words, step
     """
     delays = transition.delay.at(draw(keys, transition.purpose, steps))
     if transition.factor:
-        delays = transition.factor.times(delays, keys, root)
+        delays = transition.factor.times(delays, keys, steps, root)
     columns = causes.columns
     columns[DELAY] = delays
     columns[TIME] += delays
@@ -130,24 +128,6 @@ class EmitterIds(NamedTuple):
     """Of the first event."""
     states: Mapping[str, int]
     """Of every later event, by its state."""
-
-
-class StepIds(NamedTuple):
-    """Numbers the steps of triggered chains, so that no two events with the same correlation id share a step."""
-
-    max_triggers: int
-    """Chains that one event may trigger."""
-    bits: int
-    """Bits of the highest step of any one of the chains."""
-
-    def first(self, causes: Integers, number: int) -> Integers:
-        """The steps of the first events of triggered chains.
-
-        Args:
-            causes: steps of the triggering events.
-            number: of the trigger, from 0.
-        """
-        return (causes * self.max_triggers + number + 1) << self.bits
 
 
 class ForkJoinSimulator:
@@ -268,16 +248,15 @@ class StateMachineSimulator:
 
     Args:
         policy: the open transitions.
+        step_ids: of the chain and of those that it may trigger.
         children: simulators of the chains that may be triggered.
-
-    Raises:
-        InvalidSetting: the steps of the events do not fit into 62 bits.
     """
 
     def __init__(
         self,
         policy: TransitionPolicy,
         emitters: EmitterIds,
+        step_ids: StepIds,
         children: Mapping[str, StateMachineSimulator] = MappingProxyType({}),
     ) -> None:
         self.chain = policy.chain
@@ -285,12 +264,7 @@ class StateMachineSimulator:
         self._policy = policy
         self._emitters = emitters
         self._children = dict(children)
-        self._step_ids = _step_ids(policy, [child._policy for child in children.values()])
-
-    @property
-    def max_step(self) -> int:
-        """No event has a higher step."""
-        return self._policy.max_step
+        self._step_ids = step_ids
 
     def triggered_events(self, first: EventTable, root: int) -> Iterator[EventTable]:
         """The events of triggered chains; none is marked as terminal.
@@ -350,11 +324,23 @@ class StateMachineSimulator:
             yield from self._children[name]._fork_join(EventTable.concatenate(first), root)
 
 
-def _step_ids(policy: TransitionPolicy, children: list[TransitionPolicy]) -> StepIds:
-    max_triggers = max(len(state.causes) for state in policy.chain.states.values())
-    step_ids = StepIds(max_triggers, max(member.max_step for member in (policy, *children)).bit_length())
-    if max_triggers and (policy.max_step * max_triggers + max_triggers).bit_length() + step_ids.bits > STEP_BITS:
+def compile_step_ids(families: Iterable[Sequence[Chain]]) -> StepIds:
+    """Numbers the steps of a chain and of those that it may trigger.
+
+    Args:
+        families: variants of the chain, each with those that it may trigger behind it.
+
+    Raises:
+        InvalidSetting: the steps of the events do not fit into 62 bits.
+    """
+    variants = list(families)
+    chain = variants[0][0]
+    # a click causes one chain at most
+    max_triggers = 1 if chain.visitors else max(len(state.causes) for state in chain.states.values())
+    highest = max(max_step(variant[0]) for variant in variants)
+    bits = max(max_step(member) for variant in variants for member in variant).bit_length()
+    if max_triggers and (highest * max_triggers + max_triggers).bit_length() + bits > STEP_BITS:
         raise InvalidSetting(
-            f"chain {policy.chain.name!r} and those that it causes have too many steps: lower their `max_steps`"
+            f"chain {chain.name!r} and those that it causes have too many steps: lower their `max_steps`"
         )
-    return step_ids
+    return StepIds(max_triggers, bits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import fsum, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +45,7 @@ def absorption_probabilities(graph: Graph, branch: Branch) -> list[float]:
 def _transition_probabilities(graph: Graph, node: GraphNode) -> Iterator[tuple[int, float]]:
     """The following nodes in the same branch, and their probabilities."""
     if node.split is None:
-        total = sum(edge.weight for edge in node.edges) + node.abandon
+        total = fsum((*(edge.weight for edge in node.edges), node.abandon))
         yield from ((edge.to, edge.weight / total) for edge in node.edges)
         return
     branches = [absorption_probabilities(graph, branch) for branch in node.split.branches]
@@ -140,9 +140,7 @@ class ForkPlanner:
         assert node.split
         plans = self._feasible(cursor, node.split)
         edges = np.array(shares([weight for weight, _ in plans]), np.uint64)
-        return ForkPlans(
-            tuple(plan for _, plan in plans), edges, purpose(f"{self._graph.chain.name}/{node.state}/next")
-        )
+        return ForkPlans(tuple(plan for _, plan in plans), edges, purpose("next", self._graph.chain.name, node.state))
 
     def _feasible(self, cursor: Cursor, split: Split) -> list[tuple[float, ForkPlan]]:
         """The plans that can reach the goal, with their weights."""

@@ -174,7 +174,7 @@ class PageModel:
     def __init__(self, chain: str, site: Site, timing: Timing, min_pages: int) -> None:
         self._site, self._timing, self._min_pages = site, timing, min_pages
         names = ("time", "clicks", "click", "leave", "way")
-        self._purposes = {name: purpose(f"{chain}/visit/{name}") for name in names}
+        self._purposes = {name: purpose("visit", chain, name) for name in names}
 
     def visits(self, sessions: OpenSessions, number: int) -> PageVisits:
         """What happens on the pages that sessions have open.

@@ -68,11 +68,6 @@ class TransitionPolicy:
         """Whether the chain has neither forks nor triggers, so that its events follow one another."""
         return not any(node.split or self._triggers[node.state] for node in self.graph.nodes)
 
-    @cached_property
-    def max_step(self) -> int:
-        """No event has a higher step."""
-        return self.chain.max_steps * max(node.fan_out for node in self.graph.nodes)
-
     def choice(self, cursor: Cursor) -> TransitionChoice:
         """The open transitions; none where the chain ends."""
         key = cursor.node, cursor.goal, min(cursor.budget, len(self.graph.nodes))
@@ -176,7 +171,12 @@ class TransitionPolicy:
         weights = [weight for weight, _ in weighted] + [node.abandon] * may_abandon
         edges = np.array(shares(weights) if weights else [], np.uint64)
         transitions = tuple(transition for _, transition in weighted)
-        return TransitionChoice(transitions, edges, purpose(f"{self.chain.name}/{node.state}/next"), may_abandon)
+        return TransitionChoice(transitions, edges, purpose("next", self.chain.name, node.state), may_abandon)
+
+
+def max_step(chain: Chain) -> int:
+    """No event of a chain has a higher step, not counting those of triggered chains."""
+    return chain.max_steps * max(node.fan_out for node in graph_of(chain).nodes)
 
 
 def _longest(transitions: Iterable[CompiledTransition], after: Mapping[int, int]) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from eventbus.catalog import Chain
 from eventbus.catalog.model import Visitors
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
-from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, StepIds, follow, mark_terminal
+from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, follow, mark_terminal
 from eventbus.chains.simulation.pages import ENDLESS, OpenSessions, PageModel, PageVisits, Timing
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.site import NONE, Site
@@ -36,6 +36,7 @@ from eventbus.chains.table import (
     TERMINAL,
     TIME,
     EventTable,
+    StepIds,
 )
 
 # Chains that clicks trigger, under the correlation id of the session.
@@ -47,11 +48,16 @@ class ClickTriggers:
     Args:
         policy: of the sessions; its states say how often a click triggers a chain, and how soon.
         visitors: which click may trigger which chain.
+        step_ids: of the sessions and of the chains that they trigger.
         children: simulators of these chains.
     """
 
     def __init__(
-        self, policy: TransitionPolicy, visitors: Visitors, children: Mapping[str, StateMachineSimulator]
+        self,
+        policy: TransitionPolicy,
+        visitors: Visitors,
+        step_ids: StepIds,
+        children: Mapping[str, StateMachineSimulator],
     ) -> None:
         by_kind = {
             kind: {trigger.chain: trigger for trigger in policy.triggers_of(kind)} for kind in ("button", "link")
@@ -63,8 +69,7 @@ class ClickTriggers:
         clicks = [numbers.get((click.kind, click.causes or ""), NONE) for _, click in visitors.clicks]
         #: By click: the number of its trigger.
         self.of_click = np.array(clicks, np.int64)
-        highest = max([policy.chain.max_steps, *(simulator.max_step for simulator in self.simulators)])
-        self.step_ids = StepIds(1, highest.bit_length())
+        self.step_ids = step_ids
 
     @property
     def span(self) -> int:
@@ -121,6 +126,7 @@ class SessionSimulator:
 
     Args:
         policy: of a chain with visitors: what clicks may trigger, and how often.
+        step_ids: of the sessions and of the chains that they trigger.
         children: simulators of the chains that clicks may trigger.
     """
 
@@ -128,6 +134,7 @@ class SessionSimulator:
         self,
         policy: TransitionPolicy,
         emitters: EmitterIds,
+        step_ids: StepIds,
         children: Mapping[str, StateMachineSimulator] = MappingProxyType({}),
     ) -> None:
         self.chain, visitors = policy.chain, policy.chain.visitors
@@ -138,7 +145,7 @@ class SessionSimulator:
         self._max_pages = visitors.max_pages
         min_pages = int(visitors.behaviour.pages_per_session.low)
         self._page_model = PageModel(self.chain.name, self._site, self._timing, min_pages)
-        self._triggers = ClickTriggers(policy, visitors, children)
+        self._triggers = ClickTriggers(policy, visitors, step_ids, children)
         self.span = longest_session(self.chain) + self._triggers.span
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
@@ -163,7 +170,7 @@ class SessionSimulator:
         """Completes the first events, and draws the sessions."""
 
         def words(name: str) -> Words:
-            return draw(keys, purpose(f"{self.chain.name}/visit/{name}"))
+            return draw(keys, purpose("visit", self.chain.name, name))
 
         timing, began, zeros = self._timing, roots.time, np.zeros(len(roots), np.int64)
         journey = self._site.edges.searchsorted(fraction(words("journey")), side="right")

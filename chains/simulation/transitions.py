@@ -65,7 +65,7 @@ class TransitionCompiler:
 
     def _compile(self, state: str, edge: Edge) -> CompiledTransition:
         target = self._graph.nodes[edge.to].state
-        delay_purpose = purpose(f"{self._graph.chain.name}/{state}/delay/{target}")
+        delay_purpose = purpose("delay", self._graph.chain.name, state, target)
         factor = self._factors[edge.scaled_by] if edge.scaled_by else None
         return CompiledTransition(edge.to, target, delay_purpose, self._sampler(edge.delay), factor, edge.is_retry)
 
@@ -74,10 +74,10 @@ class TransitionCompiler:
         chain: Chain = self._graph.chain
         triggers = []
         for cause in chain.states[state].causes:
-            name = f"{chain.name}/{state}/causes/{cause.chain}"
-            transition = CompiledTransition(0, "", purpose(f"{name}/delay"), self._sampler(cause.delay))
+            names = chain.name, state, cause.chain
+            transition = CompiledTransition(0, "", purpose("cause-delay", *names), self._sampler(cause.delay))
             edge = round(cause.weight / 100 * (1 << 32))
-            triggers.append(CompiledTrigger(cause.chain, edge, purpose(name), transition))
+            triggers.append(CompiledTrigger(cause.chain, edge, purpose("cause", *names), transition))
         return tuple(triggers)
 
     def _sampler(self, delay: Delay) -> Sampler:

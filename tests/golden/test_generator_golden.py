@@ -17,7 +17,7 @@ from eventbus.chains import ChainGenerator
 FOLDER = Path(__file__).parent
 LINES = FOLDER / "generator.jsonl"
 CHAINS = 20_000
-DIGEST = "8e03b208fa95cb56104044b56f303787d4a568fba2bc16dd12101675032d046f"
+DIGEST = "a3a2a4bb432acec93c565904c8523eb6ea9ce817e3240f74505d18466f85234c"
 
 
 def generator(block: int | None = None) -> ChainGenerator:

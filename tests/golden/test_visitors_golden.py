@@ -19,7 +19,7 @@ from eventbus.chains import ChainGenerator
 FOLDER = Path(__file__).parent
 LINES = FOLDER / "visitors.jsonl"
 SESSIONS = 5000
-DIGEST = "9ea6cb80f918b4b93975aa21f2331b5856a356e6fb03f07d292bc2eff0fdda4c"
+DIGEST = "f40c7b67c4aac3eefc2da752c312fba66289c3218ddf403642e493963b88042c"
 
 
 @cache

@@ -122,7 +122,17 @@ def payloads(draw: st.DrawFn, depth: int = 1) -> tuple[PayloadField, ...]:
             st.sampled_from(
                 [field(name, pick="things.left"), field(name, pick="things.right"), field(name, pick="words")]
             ),
-            st.sampled_from([field(name, var="thing.left"), field(name, var="thing.right"), field(name, var="count")]),
+            st.sampled_from(
+                [
+                    field(name, var="thing.left"),
+                    field(name, var="thing.right"),
+                    field(name, var="count"),
+                    field(name, var="rank"),
+                    field(name, var="rank", template="no. {}!"),
+                    field(name, var="owned"),
+                    field(name, var="lent.right"),
+                ]
+            ),
             st.just(field(name, elapsed=True, type="integer")),
             numbers(name),
         ]
@@ -148,6 +158,9 @@ def catalogs(draw: st.DrawFn) -> Catalog:
         variables = {
             "thing": Variable(name="thing", list="things"),
             "count": Variable(name="count", minimum=-3, maximum=99),
+            "rank": Variable(name="rank", minimum=5, maximum=draw(st.sampled_from([5, 6, 300])), zipf=True),
+            "owned": Variable(name="owned", list="words", per="rank"),
+            "lent": Variable(name="lent", list="things", per="owned"),
         }
         limit = draw(st.integers(count, count + 5))
         chains.append(

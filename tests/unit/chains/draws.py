@@ -1,11 +1,16 @@
-"""Random numbers and delays again, slow and obvious: what the package `chains` has to draw."""
+"""Random numbers and delays again, slow and obvious: what the package `chains` has to draw.
+
+Written from the specification in `eventbus.chains.randomness`, with no part of its code.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import NormalDist
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
@@ -14,8 +19,13 @@ GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 
 
-def purpose(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+def purpose(kind: str, *names: str) -> int:
+    text = bytearray()
+    for name in (kind, *names):
+        utf8 = name.encode("utf-8")
+        text += str(len(utf8)).encode("ascii") + b":" + utf8 + b","
+    first, *_ = struct.unpack("<Q", hashlib.blake2b(text, digest_size=8).digest())
+    return int(first)
 
 
 def mix(z: int) -> int:
@@ -36,17 +46,14 @@ class Randomness:
     root: int
     """Of the run."""
 
-    def word(self, name: str, step: int = 0) -> int:
-        return mix(self.key ^ (purpose(name) + step * GOLDEN) & MASK)
+    def word(self, kind: str, *names: str, step: int = 0) -> int:
+        return mix(self.key ^ (purpose(kind, *names) + step * GOLDEN) & MASK)
 
-    def among(self, weights: list[float], name: str, step: int = 0) -> int:
-        point = self.word(name, step) >> 32
-        reached = 0.0
-        for number, weight in enumerate(weights[:-1]):
-            reached += weight
-            if point < round(reached / sum(weights) * 2**32):
-                return number
-        return len(weights) - 1
+    def among(self, weights: list[float], kind: str, *names: str, step: int = 0) -> int:
+        point = self.word(kind, *names, step=step) >> 32
+        *reached, total = accumulate(weights)
+        edges = (round(weight / total * 2**32) for weight in reached)
+        return next((number for number, edge in enumerate(edges) if point < edge), len(weights) - 1)
 
 
 def drawn_delay(delay: Delay, word: int, unit: int = 1000) -> int:

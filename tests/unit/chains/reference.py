@@ -25,6 +25,7 @@ from eventbus.catalog.sources import (
 from eventbus.event import format_timestamp, microseconds, uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, drawn_delay, mix, purpose
 from tests.unit.chains.story import Step, Story
+from tests.unit.chains.variables import value as variable_value
 
 
 def reference(
@@ -33,7 +34,7 @@ def reference(
     """The lines that `ChainGenerator` has to make."""
     weighted = [chain for chain in catalog.chains.values() if chain.weight > 0]
     arrival, found = microseconds(start) * 1000, []
-    root = purpose(f"seed:{seed}")
+    root = purpose("seed", str(seed))
     for index in range(chains):
         random = Randomness(mix((root + index * GOLDEN) & MASK), root)
         arrival += drawn_delay(Exponential(mean=1e9 / rate), random.word("arrival"), unit=1)
@@ -48,7 +49,7 @@ def one_chain(catalog: Catalog, chain: Chain, random: Randomness, began: int) ->
     ids: dict[int | None, str | None] = {None: None}
     for step in Story(catalog, random).told(chain, began):
         event = catalog.events[step.chain.states[step.state].emits]
-        ids[step.number] = uuid7(step.time, random.word("id", step.number) >> 2)
+        ids[step.number] = uuid7(step.time, random.word("id", step=step.number) >> 2)
         yield (
             step,
             orjson.dumps(
@@ -78,48 +79,38 @@ class Payload:
     number: int
     step: Step
 
-    def object(self, fields: tuple[PayloadField, ...], path: str = "") -> dict[str, Any]:
-        return {field.name: self.value(field, f"{path}/{field.name}") for field in fields}
+    def object(self, fields: tuple[PayloadField, ...], *path: str) -> dict[str, Any]:
+        return {field.name: self.value(field, *path, field.name) for field in fields}
 
-    def value(self, field: PayloadField, path: str) -> Any:  # noqa: PLR0911 - one return for each source
-        here = f"{self.chain.name}/{self.step.state}"
+    def value(self, field: PayloadField, *path: str) -> Any:  # noqa: PLR0911 - one return for each source
+        here = self.chain.name, self.step.state
         if field.fields is not None:
-            return self.object(field.fields, path)
+            return self.object(field.fields, *path)
         match field.source:
             case ElapsedTime():
                 return self.step.delay // 1000
             case AttemptNumber():
                 return self.step.retries + 1
-            case VariableValue(reference):
-                return self.variable(*reference.split("."))
+            case VariableValue(reference, template):
+                shown = variable_value(self.catalog, self.chain, self.random, reference, self.step.trigger)
+                return template.format(shown) if template else shown
             case ListPick(reference):
                 name, _, attribute = reference.partition(".")
                 items = self.catalog.lists[name]
-                item = items[below(self.random.word(f"{here}/pick:{name}", self.number), len(items))]
+                item = items[below(self.random.word("pick", *here, name, step=self.number), len(items))]
                 return item[attribute] if attribute else item
             case Choices(choices):
-                return choices[below(self.random.word(here + path, self.number), len(choices))]
+                return choices[below(self.random.word("field", *here, *path, step=self.number), len(choices))]
             case NumberRange(minimum, maximum, decimals):
                 assert minimum is not None
                 assert maximum is not None
                 scale = 10**decimals if field.type == "number" else 1
                 low, high = round(minimum * scale), round(maximum * scale)
-                units = low + below(self.random.word(here + path, self.number), high - low + 1)
+                units = low + below(self.random.word("field", *here, *path, step=self.number), high - low + 1)
                 return units / scale if field.type == "number" else units
             case FixedValue(value):
                 return value
         raise AssertionError(f"the reference does not know {field.source}")
-
-    def variable(self, name: str, attribute: str | None = None) -> Any:
-        variable = self.chain.variables[name]
-        word = self.random.word(f"{self.chain.name}/var/{name}")
-        if variable.list is None:
-            assert variable.minimum is not None
-            assert variable.maximum is not None
-            return variable.minimum + below(word, variable.maximum - variable.minimum + 1)
-        items = self.catalog.lists[variable.list]
-        item = items[below(word, len(items))]
-        return item if attribute is None else item[attribute]
 
 
 def timestamp(time: int) -> str:

@@ -15,6 +15,7 @@ from eventbus.catalog.sources import ElapsedTime, NumberRange, VariableValue, Vi
 from eventbus.event import uuid7
 from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, mix, purpose
 from tests.unit.chains.reference import timestamp
+from tests.unit.chains.variables import value as variable
 
 LOADING, LEAVING, ENDING = Range(0.2, 1.5), Range(0.005, 0.06), Range(0.01, 0.5)
 
@@ -42,7 +43,7 @@ class Session:
     happened: list[Happening] = field(default_factory=list)
 
     def word(self, name: str, step: int = 0) -> int:
-        return self.random.word(f"{self.chain.name}/visit/{name}", step)
+        return self.random.word("visit", self.chain.name, name, step=step)
 
     def between(self, bounds: Range, word: int, unit: int = 1) -> int:
         low, high = round(bounds.low * unit), round(bounds.high * unit)
@@ -63,7 +64,7 @@ class Session:
         behaviour, human = self.visitors.behaviour, self.visitors.behaviour.human_like_delays
         every = list(self.visitors.pages.values())
         weights = [journey.weight for journey in self.visitors.active_journeys]
-        journey = self.visitors.active_journeys[self.random.among(weights, f"{self.chain.name}/visit/journey")]
+        journey = self.visitors.active_journeys[self.random.among(weights, "visit", self.chain.name, "journey")]
         duration = self.between(behaviour.session_duration, self.word("duration"), 1_000_000)
         ending = min(self.time(ENDING, self.word("ending")), duration // 4)
         shortest = self.began + round(behaviour.session_duration.low * 1_000_000) - ending
@@ -165,11 +166,11 @@ def session(catalog: Catalog, chain: Chain, *, seed: int, index: int, began: int
         began: microseconds since the Unix epoch.
     """
     assert chain.visitors is not None
-    root = purpose(f"seed:{seed}")
+    root = purpose("seed", str(seed))
     random = Randomness(mix((root + index * GOLDEN) & MASK), root)
     happened = Session(chain, chain.visitors, random, began).walk()
     for one in happened:
-        one.event_id = uuid7(one.time, random.word("id", one.step) >> 2)
+        one.event_id = uuid7(one.time, random.word("id", step=one.step) >> 2)
         event = catalog.events[chain.states[one.state].emits]
         yield {
             "event_id": one.event_id,
@@ -197,7 +198,7 @@ def value(catalog: Catalog, chain: Chain, random: Randomness, one: Happening, pa
         case NumberRange(minimum, maximum):
             assert minimum is not None
             assert maximum is not None
-            word = random.word(f"{chain.name}/{one.state}/{part.name}", one.step)
+            word = random.word("field", chain.name, one.state, part.name, step=one.step)
             return int(minimum) + below(word, int(maximum - minimum) + 1)
     raise AssertionError(f"the reference does not know {part.source}")
 
@@ -216,28 +217,3 @@ def visited(catalog: Catalog, chain: Chain, random: Randomness, one: Happening, 
     if before:
         return chain.visitors.site + before.path
     return variable(catalog, chain, random, chain.visitors.referrer) if chain.visitors.referrer else ""
-
-
-def variable(catalog: Catalog, chain: Chain, random: Randomness, reference: str) -> Any:
-    name, _, attribute = reference.partition(".")
-    number, items = drawn(catalog, chain, random, name), catalog.lists.get(chain.variables[name].list or "")
-    if items is None:
-        return number + (chain.variables[name].minimum or 0)
-    return items[number][attribute] if attribute else items[number]
-
-
-def drawn(catalog: Catalog, chain: Chain, random: Randomness, name: str) -> int:
-    """The number behind a variable, from 0."""
-    one = chain.variables[name]
-    count = len(catalog.lists[one.list or ""]) if one.list else (one.maximum or 0) - (one.minimum or 0) + 1
-    if one.per is not None:
-        owner = drawn(catalog, chain, random, one.per)
-        return below(mix((purpose(f"var/{one.per}/{name}") + owner * GOLDEN) & MASK), count)
-    word = random.word(f"{chain.name}/var/{name}")
-    if not one.zipf:
-        return below(word, count)
-    reached, edges = 0.0, []
-    for rank in range(1, count + 1):
-        reached += 1 / rank
-        edges.append(reached)
-    return next(number for number, edge in enumerate(edges) if word >> 32 < round(edge / reached * 2**32))

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from eventbus.catalog import Catalog, Chain, Delay, Fixed, LogNormal, State, Transition, Uniform
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.model import Fork, Target
-from tests.unit.chains.draws import Randomness, below, drawn_delay, quantile
+from tests.unit.chains.draws import Randomness, drawn_delay, quantile
+from tests.unit.chains.variables import drawn
 
 
 class Step(NamedTuple):
@@ -25,6 +26,8 @@ class Step(NamedTuple):
     """Events of the chain before it, where one follows another."""
     lanes: int = 1
     """What a step counts for: branches that run side by side number theirs in turns."""
+    trigger: int = 0
+    """What triggered the chain; 0: nothing."""
 
 
 @dataclass
@@ -90,7 +93,7 @@ class Story:
     def next(self, step: Step, state: State, memory: Memory) -> Step | None:
         drafts = [draft for draft in self.drafts(step, state, memory) if draft.weight > 0]
         weights = [draft.weight for draft in drafts] + ([state.abandon] if state.abandon else [])
-        number = self.random.among(weights, f"{step.chain.name}/{state.name}/next", step.number)
+        number = self.random.among(weights, "next", step.chain.name, state.name, step=step.number)
         if number == len(drafts):
             return None
         draft = drafts[number]
@@ -140,20 +143,20 @@ class Story:
         return self.effect(step, way.to, way.delay, number, by)
 
     def effect(self, step: Step, to: str, delay: Delay, number: int, by: str | None = None) -> Step:
-        word = self.random.word(f"{step.chain.name}/{step.state}/delay/{to}", step.number)
+        word = self.random.word("delay", step.chain.name, step.state, to, step=step.number)
         waited = drawn_delay(delay, word)
         if by:
-            waited = waited * self.factor(step.chain, by) >> 16
+            waited = waited * self.factor(step, by) >> 16
         return step._replace(
             state=to, time=step.time + waited, number=number, delay=waited, cause=step.number, depth=step.depth + 1
         )
 
-    def factor(self, chain: Chain, by: str) -> int:
-        variable = chain.variables[by]
+    def factor(self, step: Step, by: str) -> int:
+        variable = step.chain.variables[by]
         assert variable.list
         assert variable.factor
-        item = below(self.random.word(f"{chain.name}/var/{by}"), len(self.catalog.lists[variable.list]))
-        word = Randomness(self.random.root, 0).word(f"factor/{variable.list}", item)
+        item = drawn(self.catalog, step.chain, self.random, by, step.trigger)
+        word = Randomness(self.random.root, 0).word("factor", variable.list, step=item)
         return drawn_delay(LogNormal(median=1, p95=variable.factor), word, unit=1 << 16)
 
     def fork(self, step: Step, fork: Fork, memory: Memory) -> Step | None:
@@ -182,12 +185,13 @@ class Story:
         most = max(len(state.causes) for state in chain.states.values())
         bits = max(one.max_steps * max(node.fan_out for node in graph_of(one).nodes) for one in family).bit_length()
         for number, one in enumerate(chain.states[step.state].causes):
-            name = f"{chain.name}/{step.state}/causes/{one.chain}"
-            if self.random.word(name, step.number) >> 32 < round(one.weight / 100 * 2**32):
+            names = chain.name, step.state, one.chain
+            if self.random.word("cause", *names, step=step.number) >> 32 < round(one.weight / 100 * 2**32):
                 child = self.catalog.chains[one.chain]
-                delay = drawn_delay(one.delay, self.random.word(f"{name}/delay", step.number))
-                first = (step.number * most + number + 1) << bits
-                found.append(Step(child, child.start, step.time + delay, first, delay, step.number))
+                delay = drawn_delay(one.delay, self.random.word("cause-delay", *names, step=step.number))
+                trigger = step.number * most + number + 1
+                first = trigger << bits
+                found.append(Step(child, child.start, step.time + delay, first, delay, step.number, trigger=trigger))
         return found
 
 

@@ -18,7 +18,7 @@ SAMPLE = 200_000
 
 
 def sample(delay: Delay, size: int = SAMPLE) -> Integers:
-    return sampler(delay).at(draw(chain_keys(purpose("seed:11"), np.arange(size)), purpose("delay")))
+    return sampler(delay).at(draw(chain_keys(purpose("seed", "11"), np.arange(size)), purpose("delay")))
 
 
 @given(delay=delays, words=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50))

@@ -52,9 +52,9 @@ def test_what_is_learned_from_the_shipped_catalog_is_the_shipped_catalog(tmp_pat
     """A run of the learned catalog is a sound run of the original, figures included, and the other way round."""
     plain = [name for name, one in Catalog.default().chains.items() if one.visitors is None]
     original = Catalog.default().only(*plain)
-    recorded = generated(original, 6000)
+    recorded = generated(original, 6000, seed=2)
     learned = loaded(learn([recorded]), tmp_path)
-    assert failed(generated(learned, 6000, seed=2), original) == {}
+    assert failed(generated(learned, 6000, seed=3), original) == {}
     assert failed(recorded, learned) == {}
 
 

@@ -57,8 +57,10 @@ def test_arrivals_are_as_many_as_the_rate_says() -> None:
 
 def test_draws_are_independent() -> None:
     """No pair of purposes, of steps or of neighbouring chains shows a pattern in 2^18 chains."""
-    keys = chain_keys(purpose("seed:7"), np.arange(1 << 18))
-    columns = [draw(keys, purpose(f"p{i}")) for i in range(6)] + [draw(keys, purpose("p0"), step) for step in (1, 2, 3)]
+    keys = chain_keys(purpose("seed", "7"), np.arange(1 << 18))
+    columns = [draw(keys, purpose("field", f"p{i}")) for i in range(6)] + [
+        draw(keys, purpose("field", "p0"), step) for step in (1, 2, 3)
+    ]
     pairs = [*combinations(columns, 2), *((column[1:], column[:-1]) for column in columns)]
     for one, other in pairs:
         cells = numbers_below(one, 16) * 16 + numbers_below(other, 16)
@@ -85,5 +87,5 @@ def test_a_step_may_be_one_for_all_or_one_each() -> None:
     """Both forms of a draw give the same words."""
     keys = chain_keys(3, np.arange(100))
     for step in (0, 1, 63):
-        assert (draw(keys, purpose("x"), step) == draw(keys, purpose("x"), np.full(100, step))).all()
-    assert fraction(draw(keys, purpose("x"))).max() < 1 << 32
+        assert (draw(keys, purpose("next"), step) == draw(keys, purpose("next"), np.full(100, step))).all()
+    assert fraction(draw(keys, purpose("next"))).max() < 1 << 32

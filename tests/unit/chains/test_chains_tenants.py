@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from eventbus.catalog.export.typed import message
 from eventbus.catalog.model import Tenants
 from eventbus.chains import ChainGenerator, InvalidSetting
-from eventbus.chains.randomness import draw
+from eventbus.chains.randomness import chain_keys, purpose
 from eventbus.chains.rendering import CLOUDEVENTS, CLOUDEVENTS_BINARY, Format
 from eventbus.chains.rendering.avro import AvroFile, AvroFormat
 from eventbus.chains.rendering.fixed import HOUR, HOURS, Tenancy
@@ -27,7 +27,7 @@ from tests.unit.chains.catalogs import two_steps
 
 def drawn(tenants: Tenants, count: int, hour: int) -> Counter[int]:
     """How many of so many chains of an hour are of each tenant, by its number from 1."""
-    keys = draw(np.arange(count).astype(np.uint64), 5 + hour)
+    keys = chain_keys(purpose("seed", str(hour)), np.arange(count))
     names = Tenancy(tenants).rows(keys, np.full(count, hour * HOUR))
     return Counter(int(name[-4:]) for name in names.tolist())
 

@@ -60,7 +60,7 @@ class Draft:
 
     def way(self, to: str, *, by: bool) -> Transition:
         delay, weight = self.draw(delays), self.draw(st.integers(1, 9))
-        slow = "thing" if by and self.draw(st.booleans()) else None
+        slow = self.draw(st.sampled_from([None, "thing", "tool"])) if by else None
         return Transition(to=to, delay=delay, weight=weight, compensate=self.draw(st.booleans()), scaled_by=slow)
 
     def retry(self, to: str, end: str) -> Transition:
@@ -106,7 +106,11 @@ class Draft:
             weight=weight,
             start=start,
             states=self.states,
-            variables={"thing": Variable(name="thing", list="things", factor=2.5)},
+            variables={
+                "thing": Variable(name="thing", list="things", factor=2.5),
+                "user": Variable(name="user", minimum=1, maximum=9, zipf=True),
+                "tool": Variable(name="tool", list="tools", factor=4.0, per="user"),
+            },
             max_steps=FAR,
         )
 
@@ -117,11 +121,16 @@ def topologies(draw: st.DrawFn) -> Catalog:
     child = Draft(draw, "child").chain(0) if draw(st.booleans()) else None
     parent = Draft(draw, "parent", causes=("child",) if child else ()).chain(1)
     chains = [parent, child] if child else [parent]
-    fields = (payload_field("attempt", type="integer", attempt=True), payload_field("thing", var="thing"))
-    elapsed = payload_field("elapsed", type="integer", elapsed=True)
+    fields = (
+        payload_field("attempt", type="integer", attempt=True),
+        payload_field("elapsed", type="integer", elapsed=True),
+        payload_field("thing", var="thing"),
+        payload_field("user", type="integer", var="user"),
+        payload_field("tool", var="tool"),
+    )
     events = tuple(
-        EventType(name=state.emits, source="tester", payload=(*fields, elapsed))
+        EventType(name=state.emits, source="tester", payload=fields)
         for chain in chains
         for state in chain.states.values()
     )
-    return catalog_of(*chains, events=events, lists={"things": ("tea", "cup", "pot")})
+    return catalog_of(*chains, events=events, lists={"things": ("tea", "cup", "pot"), "tools": ("saw", "axe")})

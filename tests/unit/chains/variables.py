@@ -1,0 +1,36 @@
+"""Variables of chains again, slow and obvious: the number behind each, and its value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventbus.catalog import Catalog, Chain
+from tests.unit.chains.draws import GOLDEN, MASK, Randomness, below, mix, purpose
+
+
+def drawn(catalog: Catalog, chain: Chain, random: Randomness, name: str, trigger: int = 0) -> int:
+    """The number behind a variable, from 0.
+
+    Args:
+        trigger: number of the trigger of the chain; 0: it was not triggered.
+    """
+    variable = chain.variables[name]
+    if variable.list is not None:
+        count = len(catalog.lists[variable.list])
+    else:
+        count = (variable.maximum or 0) - (variable.minimum or 0) + 1
+    if variable.per is not None:
+        owner = drawn(catalog, chain, random, variable.per, trigger)
+        return below(mix((purpose("per", variable.per, name) + owner * GOLDEN) & MASK), count)
+    if variable.zipf:
+        return random.among([1 / rank for rank in range(1, count + 1)], "variable", chain.name, name, step=trigger)
+    return below(random.word("variable", chain.name, name, step=trigger), count)
+
+
+def value(catalog: Catalog, chain: Chain, random: Randomness, reference: str, trigger: int = 0) -> Any:
+    """The value of `variable` or `variable.attribute`."""
+    name, _, attribute = reference.partition(".")
+    number, items = drawn(catalog, chain, random, name, trigger), catalog.lists.get(chain.variables[name].list or "")
+    if items is None:
+        return number + (chain.variables[name].minimum or 0)
+    return items[number][attribute] if attribute else items[number]
