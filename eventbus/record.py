@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from eventbus.event import Event, Headers, headers_of, microseconds
@@ -24,6 +27,56 @@ class ProducerRecord(NamedTuple):
     """Milliseconds since the Unix epoch."""
     headers: Headers | None = None
     """None stands for the headers of the event in `value`, which are computed when read."""
+
+
+RECORD_OVERHEAD = 160
+"""Memory of a record in columns beside its key and value, in bytes: two object headers, an int, list slots."""
+
+
+@dataclass(slots=True)
+class RecordColumns:
+    """Records of one topic, without partition and offset: four lists of equal length."""
+
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    timestamps: list[int]
+    """Milliseconds since the Unix epoch."""
+    headers: list[Headers | None]
+    """As produced; None stands for the headers of the event in the value."""
+
+    @classmethod
+    def of(cls, records: Iterable[ProducerRecord]) -> RecordColumns:
+        """The columns of at least one record, whatever its topic."""
+        _, keys, values, timestamps, headers = zip(*records, strict=True)
+        return cls(list(keys), list(values), list(timestamps), list(headers))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def slice(self, start: int, stop: int) -> RecordColumns:
+        """A copy of the rows from `start` up to, not including, `stop`."""
+        rows = slice(start, stop)
+        return RecordColumns(self.keys[rows], self.values[rows], self.timestamps[rows], self.headers[rows])
+
+    def take(self, rows: Sequence[int]) -> RecordColumns:
+        """A copy of some rows."""
+        keys, values = map(self.keys.__getitem__, rows), map(self.values.__getitem__, rows)
+        timestamps, headers = map(self.timestamps.__getitem__, rows), map(self.headers.__getitem__, rows)
+        return RecordColumns(list(keys), list(values), list(timestamps), list(headers))
+
+    def extend(self, rows: RecordColumns) -> None:
+        self.keys.extend(rows.keys)
+        self.values.extend(rows.values)
+        self.timestamps.extend(rows.timestamps)
+        self.headers.extend(rows.headers)
+
+    def size_bytes(self) -> int:
+        """Estimated memory of these rows, in bytes (see `RECORD_OVERHEAD`)."""
+        size = len(self.keys) * RECORD_OVERHEAD
+        size += sum(map(len, filter(None, self.keys))) + sum(map(len, filter(None, self.values)))
+        for headers in filter(None, self.headers):
+            size += sum(len(name) + len(value) for name, value in headers)
+        return size
 
 
 class ConsumerRecord(NamedTuple):
@@ -64,3 +117,11 @@ class RecordMetadata(NamedTuple):
 def record_of(event: Event, topic: str) -> ProducerRecord:
     """The record of an event."""
     return ProducerRecord(topic, event.key, event.to_bytes(), microseconds(event.timestamp) // 1000)
+
+
+def columns_by_topic(records: Iterable[ProducerRecord]) -> dict[str, RecordColumns]:
+    """The columns of each topic's records, in order."""
+    by_topic: defaultdict[str, list[ProducerRecord]] = defaultdict(list)
+    for record in records:
+        by_topic[record.topic].append(record)
+    return {topic: RecordColumns.of(of_topic) for topic, of_topic in by_topic.items()}

@@ -14,7 +14,7 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.rendering.columns import UUID_WIDTH
 from eventbus.event import EPOCH
-from eventbus.record import ProducerRecord
+from eventbus.record import ProducerRecord, RecordColumns, columns_by_topic
 
 TOMBSTONE = b"null\n"
 
@@ -139,6 +139,12 @@ class FaultyBlock:
                 records.append(ProducerRecord(topics[emitter], key, value, max(time, 0) // 1000))
             next_row = row + replaced
         yield records + clean[next_row:]
+
+    def columns_by_topic(self, topics: Sequence[str]) -> dict[str, RecordColumns]:
+        """The same records as columns."""
+        if not self._edits.texts:
+            return self._block.columns_by_topic(topics)
+        return columns_by_topic(chain.from_iterable(self.records(topics)))
 
     def _key(self, text: bytes, emitter: int) -> bytes:
         """Of a line that was held, which is a whole event."""

@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 
-from eventbus.bus import EventBus, TopicStrategy
+from eventbus.bus import ColumnBus, EventBus, TopicStrategy
 from eventbus.chains.clock import AsyncClock
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.faults.inject import ENDLESS, Middleware, PassThrough
@@ -24,6 +24,7 @@ from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.table import SECOND, EventTable
+from eventbus.record import ProducerRecord
 
 MAX_BATCH = 5000
 """Events published together at most: they fill a Kafka producer's batches, and a cancellation is noticed soon."""
@@ -73,6 +74,8 @@ class Pacer:
         self._max_lag = None if max_lag is None or math.isinf(speed) else round(max_lag * SECOND)
         self._on_progress = on_progress
         self._observers = observers
+        # observers get the records, as tuples
+        self._column_bus = bus if isinstance(bus, ColumnBus) and not observers else None
         self._middleware: Middleware = PassThrough()
         self._counters = RunCounters(round(late_after * SECOND))
         #: Indices of dropped chains that may have further events.
@@ -136,8 +139,12 @@ class Pacer:
         await self._send(output, block.table)
 
     async def _send(self, block: Block | FaultyBlock, events: EventTable) -> None:
-        records = list(chain.from_iterable(block.records(self._topics)))
-        acknowledged = await self._bus.publish_many(records) if records else 0
+        records: list[ProducerRecord] = []
+        if self._column_bus:
+            acknowledged = await self._column_bus.publish_columns(block.columns_by_topic(self._topics))
+        else:
+            records = list(chain.from_iterable(block.records(self._topics)))
+            acknowledged = await self._bus.publish_many(records) if records else 0
         lags = self._lags(self._deadlines(block.due))
         self._counters.acknowledged(acknowledged, events, lags)
         for observer in self._observers:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import repeat
 
 from eventbus.errors import CorruptBatch
 from eventbus.event import Headers, headers_of
-from eventbus.record import ConsumerRecord, ProducerRecord
+from eventbus.record import ConsumerRecord, RecordColumns
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 """Base offset, length, leader epoch, magic, CRC, attributes, last offset delta, base and max timestamp, producer id,
@@ -25,49 +24,6 @@ LENGTH_FROM = 12
 
 CRC_FROM = 21
 """The checksum covers the bytes from here, so neither the base offset nor the leader epoch."""
-
-RECORD_OVERHEAD = 160
-"""Memory of a record in columns beside its key and value, in bytes: two object headers, an int, list slots."""
-
-
-@dataclass(slots=True)
-class RecordColumns:
-    """Records without topic, partition and offset: four lists of equal length."""
-
-    keys: list[bytes | None]
-    values: list[bytes | None]
-    timestamps: list[int]
-    """Milliseconds since the Unix epoch."""
-    headers: list[Headers | None]
-    """As produced; None stands for the headers of the event in the value."""
-
-    @classmethod
-    def of(cls, records: Iterable[ProducerRecord]) -> RecordColumns:
-        """The columns of at least one record, whatever its topic."""
-        _, keys, values, timestamps, headers = zip(*records, strict=True)
-        return cls(list(keys), list(values), list(timestamps), list(headers))
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def slice(self, start: int, stop: int) -> RecordColumns:
-        """A copy of the rows from `start` up to, not including, `stop`."""
-        rows = slice(start, stop)
-        return RecordColumns(self.keys[rows], self.values[rows], self.timestamps[rows], self.headers[rows])
-
-    def extend(self, rows: RecordColumns) -> None:
-        self.keys.extend(rows.keys)
-        self.values.extend(rows.values)
-        self.timestamps.extend(rows.timestamps)
-        self.headers.extend(rows.headers)
-
-    def size_bytes(self) -> int:
-        """Estimated memory of these rows, in bytes (see `RECORD_OVERHEAD`)."""
-        size = len(self.keys) * RECORD_OVERHEAD
-        size += sum(map(len, filter(None, self.keys))) + sum(map(len, filter(None, self.values)))
-        for headers in filter(None, self.headers):
-            size += sum(len(name) + len(value) for name, value in headers)
-        return size
 
 
 class RecordBatch:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from sys import maxsize
 from typing import cast
 
-from eventbus.broker.batch import RecordBatch, RecordColumns
+from eventbus.broker.batch import RecordBatch
 from eventbus.broker.groups import ConsumerGroup, GroupState
 from eventbus.broker.log import BATCH_BYTES, PartitionLog
-from eventbus.broker.partitioner import partition_for, partitions_for
+from eventbus.broker.partitioner import partition_for, partitions_for, positions_by_partition, positions_of
 from eventbus.errors import InvalidTopic, UnknownTopic
-from eventbus.record import TopicPartition
+from eventbus.record import RecordColumns, TopicPartition
 
 DEFAULT_PARTITIONS = 4
 RETENTION_BYTES = 16 * 1024 * 1024
@@ -158,6 +158,12 @@ class Broker:
         if None not in keys:
             return partitions_for(cast(Sequence[bytes], keys), count)
         return [self._next_partition(topic, count) if key is None else partition_for(key, count) for key in keys]
+
+    def rows_by_partition(self, topic: str, keys: Sequence[bytes | None]) -> dict[int, list[int]]:
+        """The records of each partition as their positions in `keys`, in order; see `route`."""
+        if None not in keys:
+            return positions_by_partition(cast(Sequence[bytes], keys), self.partitions_of(topic))
+        return positions_of(self.route(topic, keys))
 
     def reserve(self, partition: TopicPartition, size_bytes: int, now: int, *, force: bool = False) -> bool:
         """Trim old records so that a run of this size fits; False if a group with members has yet to commit them.

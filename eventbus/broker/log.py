@@ -6,8 +6,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from sys import maxsize
 
-from eventbus.broker.batch import RecordBatch, RecordColumns
+from eventbus.broker.batch import RecordBatch
 from eventbus.errors import OffsetOutOfRange
+from eventbus.record import RecordColumns
 
 BATCH_BYTES = 16 * 1024
 """Single records are collected into batches of about this size, as Kafka's producer does."""

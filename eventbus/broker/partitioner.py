@@ -8,8 +8,15 @@ which costs a twentieth as much; NumPy is imported for the first such batch.
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SEED = 0x9747B28C
 M = 0x5BD1E995
@@ -31,9 +38,33 @@ def partition_for(key: bytes, partitions: int) -> int:
 
 def partitions_for(keys: Sequence[bytes], partitions: int) -> list[int]:
     """The partition of each key."""
-    if len(keys) >= VECTOR_MIN and len(set(map(len, keys))) == 1 and keys[0]:
-        return _vector_partitions(keys, partitions)
+    if _are_vectorisable(keys):
+        numbers: list[int] = _vector_partitions(keys, partitions).tolist()
+        return numbers
     return [partition_for(key, partitions) for key in keys]
+
+
+def positions_by_partition(keys: Sequence[bytes], partitions: int) -> dict[int, list[int]]:
+    """The keys of each partition that has any, as their positions, ascending."""
+    if not _are_vectorisable(keys):
+        return positions_of([partition_for(key, partitions) for key in keys])
+    numbers = _vector_partitions(keys, partitions)
+    order = numbers.argsort(kind="stable")
+    begins = numbers.take(order).searchsorted(range(partitions + 1)).tolist()
+    positions = (order[begin:end].tolist() for begin, end in pairwise(begins))
+    return {partition: rows for partition, rows in enumerate(positions) if rows}
+
+
+def positions_of(labels: Sequence[int]) -> dict[int, list[int]]:
+    """The positions of each label, ascending."""
+    positions: defaultdict[int, list[int]] = defaultdict(list)
+    for position, label in enumerate(labels):
+        positions[label].append(position)
+    return positions
+
+
+def _are_vectorisable(keys: Sequence[bytes]) -> bool:
+    return len(keys) >= VECTOR_MIN and len(set(map(len, keys))) == 1 and len(keys[0]) > 0
 
 
 def murmur2(data: bytes) -> int:
@@ -53,7 +84,7 @@ def murmur2(data: bytes) -> int:
 _recent = lru_cache(maxsize=4096)(murmur2)  # all events of a chain share one key
 
 
-def _vector_partitions(keys: Sequence[bytes], partitions: int) -> list[int]:
+def _vector_partitions(keys: Sequence[bytes], partitions: int) -> npt.NDArray[np.uint32]:
     """`partition_for` of many keys of one length; 32-bit arrays wrap around as the hash requires."""
     import numpy as np  # noqa: PLC0415 - takes 100 ms, and small buses never need it
 
@@ -75,5 +106,6 @@ def _vector_partitions(keys: Sequence[bytes], partitions: int) -> list[int]:
     h ^= h >> 13
     h *= m
     h ^= h >> 15
-    positive: list[int] = ((h & np.uint32(POSITIVE)) % np.uint32(partitions)).tolist()
-    return positive
+    h &= np.uint32(POSITIVE)
+    h %= np.uint32(partitions)
+    return h

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, ItemsView, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
-from eventbus.broker.batch import RecordColumns
 from eventbus.broker.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
 from eventbus.broker.coordinator import OFFSETS_COMMITTED, GroupCoordinator
 from eventbus.bus import AutoOffsetReset, TopicStrategy, topic_namer
@@ -17,10 +16,15 @@ from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
 from eventbus.event import Event, new_id, now_us
 from eventbus.inprocess.consumer import InProcessConsumer, OnRebalance
 from eventbus.inprocess.subscription import InProcessSubscription
-from eventbus.record import ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition, record_of
-
-T = TypeVar("T")
-Label = TypeVar("Label", bound=Hashable)
+from eventbus.record import (
+    ConsumerRecord,
+    ProducerRecord,
+    RecordColumns,
+    RecordMetadata,
+    TopicPartition,
+    columns_by_topic,
+    record_of,
+)
 
 OnFull = Literal["block", "drop_oldest", "raise"]
 """What publishing does when a partition is full of records that a group has yet to commit: wait for that group, drop
@@ -146,12 +150,28 @@ class InProcessBus:
             await asyncio.sleep(0)  # before the chunk: when cancelled here, none of it is in the log
             self._check_open()
             records = [item if type(item) is ProducerRecord else self._record(item) for item in chunk]
-            for topic, of_topic in _grouped(records, [record.topic for record in records]):
-                partitions = self._broker.route(topic, [record.key for record in of_topic])
-                for partition, of_partition in _grouped(of_topic, partitions):
-                    await self._append(TopicPartition(topic, partition), RecordColumns.of(of_partition))
+            for topic, rows in columns_by_topic(records).items():
+                await self._append_rows(topic, rows)
             count += len(records)
         return count
+
+    async def publish_columns(self, columns: Mapping[str, RecordColumns]) -> int:
+        """Append records given as columns by topic, in order within each partition; returns their number.
+
+        Costs less than `publish_many`, which takes a tuple for each record. Yields to the event loop once, before
+        anything is in the log.
+
+        Args:
+            columns: become the log's: do not modify them.
+
+        Raises:
+            BusClosed, BufferFull, InvalidTopic: as in `publish`. A part of the records may be in the log.
+        """
+        await asyncio.sleep(0)
+        self._check_open()
+        for topic, rows in columns.items():
+            await self._append_rows(topic, rows)
+        return sum(map(len, columns.values()))
 
     # Reading
 
@@ -278,6 +298,12 @@ class InProcessBus:
             return item
         raise TypeError(f"expected an Event or a ProducerRecord, got {type(item).__name__}")
 
+    async def _append_rows(self, topic: str, rows: RecordColumns) -> None:
+        partitions = self._broker.rows_by_partition(topic, rows.keys)
+        for partition, numbers in partitions.items():
+            part = rows if len(partitions) == 1 else rows.take(numbers)
+            await self._append(TopicPartition(topic, partition), part)
+
     async def _append(self, partition: TopicPartition, rows: RecordColumns) -> int:
         """Append rows to a partition once there is room; long runs are split, since trimming drops whole batches."""
         size = rows.size_bytes()
@@ -310,13 +336,3 @@ class InProcessBus:
             consumer.reset_positions()
         for group in self._broker.groups.values():
             self._coordinator.on_rebalance(group)
-
-
-def _grouped(items: list[T], labels: Sequence[Label]) -> ItemsView[Label, list[T]]:
-    """The items by label, in order."""
-    if len(set(labels)) == 1:
-        return {labels[0]: items}.items()
-    groups: dict[Label, list[T]] = {}
-    for item, label in zip(items, labels, strict=True):
-        groups.setdefault(label, []).append(item)
-    return groups.items()

@@ -23,6 +23,8 @@ from eventbus import (
     TopicPartition,
     UnknownMember,
 )
+from eventbus.bus import ColumnBus
+from eventbus.record import columns_by_topic
 from tests.contract.conftest import PARTITIONS, BusFactory
 
 pytestmark = pytest.mark.timeout(90)
@@ -105,6 +107,34 @@ async def test_keys_go_where_kafka_sends_them(bus: EventBus, topic: str) -> None
     async with bus.subscribe(topic) as subscription:
         got = {item.key: item.partition for item in await take(subscription, len(KAFKA_HASHES))}
     assert got == {key: (value & 0x7FFFFFFF) % PARTITIONS for key, value in KAFKA_HASHES.items()}
+
+
+async def test_columns_arrive_as_the_same_records(bus: EventBus, topic: str, unique: str) -> None:
+    """`publish_columns` appends what `publish_many` does, to the same partitions and in the same order."""
+    if not isinstance(bus, ColumnBus):
+        pytest.skip("this bus takes no columns")
+    records = [record(name, number) for number in range(300) for name in (topic, f"{unique}.other")]
+    records += [ProducerRecord(topic, f"one-{number % 3}".encode(), None, NOON_MS) for number in range(3)]
+    records += [ProducerRecord(topic, b"longer key", event(1).to_bytes(), NOON_MS)]
+    assert await bus.publish_columns(columns_by_topic(records)) == len(records)
+    await bus.create_topics({f"{unique}.second": PARTITIONS})
+    await bus.publish_many(item._replace(topic=f"{unique}.second") for item in records if item.topic == topic)
+    logs = []
+    for name in (topic, f"{unique}.second"):
+        async with bus.subscribe(name) as subscription:
+            logs.append([item._replace(topic="") for item in await take(subscription, 304)])
+    assert by_partition(logs[0]) == by_partition(logs[1])
+    assert len(by_partition(logs[0])) == PARTITIONS
+
+
+async def test_columns_are_refused_by_a_closed_bus(bus_factory: BusFactory, unique: str) -> None:
+    """Nothing is lost silently: the error is that of `publish_many`."""
+    async with bus_factory() as bus:
+        if not isinstance(bus, ColumnBus):
+            pytest.skip("this bus takes no columns")
+        assert await bus.publish_columns({}) == 0
+    with pytest.raises(BusClosed):
+        await bus.publish_columns(columns_by_topic([record(unique, 1)]))
 
 
 async def test_publish_and_publish_many_agree_on_the_partition(bus: EventBus, topic: str) -> None:

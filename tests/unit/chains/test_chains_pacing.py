@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
-from eventbus.bus import EventBus
+from eventbus import InProcessBus
+from eventbus.bus import ColumnBus, EventBus
 from eventbus.catalog import Catalog, Fixed
-from eventbus.catalog.model import ClosedWorkload, OpenWorkload, Profile, Spacing
+from eventbus.catalog.model import ClosedWorkload, Fault, OpenWorkload, Profile, Spacing
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
 from eventbus.chains.randomness import Integers
@@ -69,6 +70,28 @@ async def test_unlimited_speed_never_waits(bus: ListBus) -> None:
     assert times == sorted(times)
     assert statistics.emitted == len(times) > 20_000
     assert (statistics.late, statistics.dropped, statistics.lag_p99_ms) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "faults", [(), tuple(Fault(kind=kind, rate=0.05) for kind in ("duplicate", "drop", "tombstone"))]
+)
+async def test_columns_into_the_bus_are_the_records_that_others_get(bus: ListBus, faults: tuple[Fault, ...]) -> None:
+    """The bus in process is given columns instead of records; its log is what any other bus was given."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    generator = ChainGenerator(seed=3)
+    settings = {"rate": 50, "duration": 60, "speed": math.inf, "start": start, "faults": faults}
+    await run(generator, bus, **settings)
+    async with InProcessBus(partitions=1) as in_process:
+        assert isinstance(in_process, ColumnBus)
+        statistics = await generator.run(in_process, **settings)  # type: ignore[arg-type]
+    published = defaultdict(list)
+    for _, record in bus.records:
+        published[record.topic].append((record.key, record.value, record.timestamp, record.headers))
+    appended = defaultdict(list)
+    for item in in_process.records():
+        appended[item.topic].append((item.key, item.value, item.timestamp, item.given_headers))
+    assert appended == published
+    assert statistics.emitted == len(bus.records) > 5000
 
 
 async def test_oversleeping_does_not_add_up(bus: ListBus) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import ConsumerRecord, CorruptBatch, Event
-from eventbus.broker.batch import RecordBatch, RecordColumns, encode
+from eventbus.broker.batch import RecordBatch, encode
 from eventbus.event import Headers
+from eventbus.record import RecordColumns
 
 Row = tuple[bytes | None, bytes | None, int, Headers]
 

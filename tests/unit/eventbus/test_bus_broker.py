@@ -7,9 +7,10 @@ import tracemalloc
 import pytest
 
 from eventbus import InvalidTopic, TopicPartition, UnknownMember, UnknownTopic
-from eventbus.broker.batch import RECORD_OVERHEAD, RecordColumns, encode
+from eventbus.broker.batch import encode
 from eventbus.broker.broker import TIME_CHECK_MS, Broker
 from eventbus.broker.groups import GroupState
+from eventbus.record import RECORD_OVERHEAD, RecordColumns
 
 TP = TopicPartition("t", 0)
 ROW_BYTES = RECORD_OVERHEAD + 40

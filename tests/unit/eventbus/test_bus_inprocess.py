@@ -20,8 +20,8 @@ from eventbus import (
     ProducerRecord,
     TopicPartition,
 )
-from eventbus.broker.batch import RECORD_OVERHEAD
 from eventbus.broker.groups import GroupState
+from eventbus.record import RECORD_OVERHEAD
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOON_MS = 1767268800000

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from eventbus import OffsetOutOfRange
-from eventbus.broker.batch import RECORD_OVERHEAD, RecordColumns, encode
+from eventbus.broker.batch import encode
 from eventbus.broker.log import PartitionLog
+from eventbus.record import RECORD_OVERHEAD, RecordColumns
 
 Row = tuple[bytes | None, bytes | None, int]
 
