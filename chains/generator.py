@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
+from eventbus.catalog.errors import join_names
 from eventbus.catalog.model import Arrivals as Model
 from eventbus.catalog.model import Fault, Outcome, Phase, Tenants
+from eventbus.catalog.model.workload import AT_END, AtEnd
 from eventbus.chains.arrivals.compile import INITIAL_CHAINS, compile_arrivals, compile_paced_arrivals, poisson
 from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
@@ -57,6 +59,8 @@ class ChainGenerator:
         tenants: several tenants instead of `tenant_id`; each chain belongs to one of them.
         namespace: of all events.
         phases: periods in which chains fail more often or take longer, in order.
+        at_end: what happens to chains that are under way at the end of a duration: `end` ends sessions, whose open page
+            is closed, and lets other chains run to their end; `finish` lets all of them do so; `cut` breaks off all.
         block: chains in a batch; affects speed and memory, not the events. None: depends on the rate.
 
     Raises:
@@ -77,10 +81,13 @@ class ChainGenerator:
         tenants: Tenants | None = None,
         namespace: str = DEFAULT_NAMESPACE,
         phases: Sequence[Phase] = (),
+        at_end: AtEnd = "finish",
         block: int | None = None,
     ) -> None:
         if start.tzinfo is None or not EARLIEST <= start < LATEST:
             raise InvalidSetting(f"expected a start with a time zone, from 1970 to 2199, got {start}")
+        if at_end not in AT_END:
+            raise InvalidSetting(f"expected at_end to be one of {join_names(AT_END)}, got {at_end!r}")
         if block is not None and block < 1:
             raise InvalidSetting(f"expected a block of at least 1 chain, got {block}")
         self.catalog = Catalog.default() if catalog is None else catalog
@@ -94,6 +101,7 @@ class ChainGenerator:
         self._rate = rate
         self._tenancy: dict[str, Any] = {"tenant_id": tenant_id, "tenants": tenants, "namespace": namespace}
         self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
+        self.at_end = at_end
         self._block = block
         self._root = purpose("seed", str(seed))
         self._phases = checked_phases(phases, self.catalog)
@@ -105,6 +113,8 @@ class ChainGenerator:
         self._run_injector: Injector | None = None
         #: Of a run that is repeated, what its record says besides the arguments of the constructor.
         self._like: dict[str, Any] | None = None
+        #: When the sessions of such a run ended because it was stopped, microseconds since the Unix epoch.
+        self._stopped_at: int | None = None
         self._paced: ChainStream | None = None
 
     @classmethod
@@ -122,16 +132,19 @@ class ChainGenerator:
         """
         chosen = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
         arrivals = None if "rate" in settings else chosen.arrivals
-        defaults = {"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases}
+        defaults = {
+            **{"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases, "at_end": chosen.at_end}
+        }
         seed = {} if chosen.seed is None else {"seed": chosen.seed}
         return cls(**(defaults | seed | settings))
 
     @classmethod
-    def like(cls, record: RunRecord, catalog: Catalog) -> ChainGenerator:
+    def like(cls, record: RunRecord, catalog: Catalog, stopped_at: datetime | None = None) -> ChainGenerator:
         """The generator of a recorded run, in virtual time also if that was paced (see `repeat.RepeatedRun`).
 
         Args:
             catalog: that of the run.
+            stopped_at: when the sessions of the run ended because it was stopped.
 
         Raises:
             InvalidSetting: as for a generator.
@@ -145,9 +158,11 @@ class ChainGenerator:
             tenants=record.tenants,
             namespace=record.namespace,
             phases=record.phases,
+            at_end=record.at_end,
             rate=DEFAULT_RATE if record.rate is None else record.rate,
         )
         generator._like = record.run
+        generator._stopped_at = _instant(stopped_at)
         if record.speed is not None:
             generator._arrivals = compile_paced_arrivals(
                 record.arrivals,
@@ -166,13 +181,13 @@ class ChainGenerator:
         workers: int = 1,
         format: Format = JSON,
     ) -> Iterator[Block]:
-        """All events in the order of time, rendered in blocks; every chain runs to its end.
+        """All events in the order of time, rendered in blocks.
 
         The memory of a block is reused: consume a block before asking for the next one. Each call begins a new run.
 
         Args:
             chains: how many; None: no bound.
-            duration: seconds of virtual time in which chains begin; None: no bound.
+            duration: seconds of virtual time, at whose end `at_end` applies; None: no bound.
             workers: processes that generate the events; the bytes do not depend on their number.
             format: the form of the events, one of `chains.rendering`.
 
@@ -198,14 +213,14 @@ class ChainGenerator:
             since: no earlier event; None: from the beginning.
             until: only earlier events; None: to the end of the run.
             chains: how many the run has; None: no bound.
-            duration: seconds of virtual time in which chains of the run begin; None: no bound.
+            duration: as for `blocks`, of the run.
             workers, format: as for `blocks`.
 
         Raises:
             InvalidSetting: a time has no zone, or a number is out of range.
             WorkerDied: as for `blocks`.
         """
-        extent = Extent(chains, duration, _instant(since), _instant(until))
+        extent = Extent(chains, duration, _instant(since), _instant(until), self.at_end, self._stopped_at)
         return in_parallel(self._stream(self._plan_for(format)), extent, workers)
 
     def alone(self, index: int, *, format: Format = JSON) -> Block:
@@ -220,14 +235,18 @@ class ChainGenerator:
         """
         return self._stream(self._plan_for(format)).chain(_at_least_0(index))
 
-    def explain(self, event_id: str) -> Explanation:
+    def explain(self, event_id: str, duration: float | None = None) -> Explanation:
         """The origin of an event of the run: its chain, its step, and all events of the chain.
+
+        Args:
+            event_id: of the event.
+            duration: of the run, whose end may have ended the chain; None: no bound.
 
         Raises:
             InvalidSetting: the id is not a UUID of version 7.
             UnknownEvent: the run has no such event.
         """
-        return explain(self._kept(None, None), event_id)
+        return explain(self._kept(None, None), event_id, Extent(duration=duration, at_end=self.at_end))
 
     def injector(
         self,
@@ -331,7 +350,7 @@ class ChainGenerator:
             interval: seconds between the beginnings of further chains.
             rate: further chains per second, as a Poisson process, instead of `interval`.
             arrivals: when further chains begin, instead of `interval`. None: those of the generator, if it has any.
-            duration: seconds in which chains begin; chains in flight run to their end. None: until cancelled.
+            duration: seconds, at whose end `at_end` applies. None: until stopped.
             speed: factor by which intervals, delays and durations are shortened; `math.inf`: publish without waiting.
             topic_strategy: how the topic of an event type is chosen.
             max_lag: seconds; a chain that would begin later than this after its intended time is left out and
@@ -392,8 +411,17 @@ class ChainGenerator:
         block = int(min(max(begins.rate * speed / 4, begins.initial_chains, 16), 4096))
         self._run_injector = injector
         self._pacer, self._paced = pacer, self._stream(self._plan_for(format), begins, pacer.start, block)
-        await pacer.run(self._paced.blocks(Extent(duration=duration)), injector)
+        extent = Extent(duration=duration, at_end=self.at_end)
+        await pacer.run(self._paced.blocks(extent), injector, None if self.at_end == "cut" else self._paced.ending())
         return pacer.statistics()
+
+    def stop(self) -> None:
+        """Stops the current paced run: its open sessions close their page and end, and `run` returns its figures.
+
+        The events are those of a run that had this length from the start. With `at_end="cut"` nothing is completed.
+        """
+        if self._pacer:
+            self._pacer.stop()
 
     def summary(self) -> RunSummary:
         """A summary for this generator's events: an observer of `run`, or to be given the tables of blocks."""
@@ -425,7 +453,13 @@ class ChainGenerator:
 
     def _record(self, faults: Sequence[Fault], **run: Any) -> RunRecord:
         return RunRecord.of(
-            self.catalog, seed=self.seed, phases=self._phases, faults=tuple(faults), **self._tenancy, **run
+            self.catalog,
+            seed=self.seed,
+            phases=self._phases,
+            faults=tuple(faults),
+            at_end=self.at_end,
+            **self._tenancy,
+            **run,
         )
 
     def _plan_for(self, format: Format) -> Plan:

@@ -22,6 +22,7 @@ from eventbus.chains.rendering.render import Emitter, compile_emitter
 from eventbus.chains.sampling import speed_factors
 from eventbus.chains.simulation import Simulator
 from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, compile_step_ids
+from eventbus.chains.simulation.ending import SessionEmitters, SessionEndings
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.sessions import SessionSimulator, longest_session
 from eventbus.chains.table import SECOND, StepIds
@@ -81,6 +82,7 @@ class Plan:
             raise NothingToGenerate
         self.emitters: list[Emitter] = []
         self.simulators: list[Simulator] = []
+        self._sessions: list[SessionEmitters] = []
         self._edges = np.array(shares([chain.weight for chain in weighted]), np.uint64)
         self._phases = np.array([round(phase.at * SECOND) for phase in phases], np.int64)
         if outcome:  # the outcome is settled, so the factors of failure do not apply
@@ -97,6 +99,11 @@ class Plan:
     def widest(self) -> int:
         """Bytes of the longest event."""
         return max(emitter.width for emitter in self.emitters)
+
+    @cached_property
+    def endings(self) -> SessionEndings:
+        """Ends the sessions of the plan's chains."""
+        return SessionEndings(self._sessions, len(self.emitters))
 
     @cached_property
     def spans(self) -> Integers:
@@ -133,6 +140,8 @@ class Plan:
         policies = [self._policies(variant, outcome, step_ids) for variant in distinct.values()]
         parents = [parent for parent, *_ in policies]
         emitters = [self._emitter_ids(list(variants), parents, step_ids) for variants in zip(*policies, strict=True)]
+        if chain.visitors:
+            self._sessions.append(SessionEmitters(*emitters[0]))
         numbers = dict(zip(distinct, count(len(self.simulators)), strict=False))
         for parent, *triggered in policies:
             children = {

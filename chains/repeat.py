@@ -6,6 +6,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class RepeatedRun:
                 replace(origin, paths=tuple(map(str, paths)) or origin.paths, scenario=scenario or origin.scenario)
             )
         self._check(catalog)
-        self.generator = ChainGenerator.like(self.record, catalog)
+        stopped_at = None if totals is None or "stopped_at" not in totals else _instant(totals["stopped_at"])
+        self.generator = ChainGenerator.like(self.record, catalog, stopped_at)
         chains, duration = self.record.chains, self.record.duration
         #: By index of a chain: whether the run had it. None: it had all that its bounds say.
         self._kept: NDArray[np.bool_] | None = None
@@ -177,6 +179,17 @@ def _count(totals: Mapping[str, Any] | None, name: str) -> int | None:
     if not isinstance(totals.get(name), int):
         raise InvalidLedger(f"the ledger's last line has no number of {name}")
     return int(totals[name])
+
+
+def _instant(text: object) -> datetime:
+    """Raises InvalidLedger: the text is not a time with a zone."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        time = datetime.min
+    if time.tzinfo is None:
+        raise InvalidLedger(f"the ledger's last line has {text!r}, which is not the time at which its run was stopped")
+    return time
 
 
 def _described(record: RunRecord) -> str:

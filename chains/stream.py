@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import chain as flatten
 from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 
+from eventbus.catalog.model.workload import AtEnd
 from eventbus.chains.arrivals.process import (
     ArrivalProcess,
     ClosedArrivalProcess,
@@ -25,10 +27,15 @@ from eventbus.chains.randomness import Integers, chain_keys
 from eventbus.chains.rendering.block import Block, decoded
 from eventbus.chains.rendering.columns import Memory
 from eventbus.chains.rendering.render import Renderer
+from eventbus.chains.simulation.ending import LONGEST_ENDING, OpenSessions
 from eventbus.chains.table import EventTable
 from eventbus.event import Event
 
 # The engine: which events happen when, in virtual time, for any number of overlapping chains.
+
+
+ChangeEvents = Callable[[EventTable], EventTable]
+"""Changes the events of whole chains, in no order; they do not end later, and do not depend on other chains."""
 
 
 class Engine:
@@ -53,20 +60,27 @@ class Engine:
             self._arrivals = OpenArrivalProcess(arrivals, root=root, start=start)
 
     def tables(
-        self, chains: int | None = None, until: int | None = None, size: int = 4096, since: int | None = None
+        self,
+        chains: int | None = None,
+        until: int | None = None,
+        size: int = 4096,
+        since: int | None = None,
+        change: ChangeEvents | None = None,
     ) -> Iterator[EventTable]:
-        """Tables of events in order; all chains run to their end.
+        """Tables of events in order.
 
         Args:
             chains: how many; None: no bound.
             until: no chain begins at or after this time, nanoseconds since the Unix epoch.
             size: chains in a batch; does not change the events.
             since: leave out chains that are over by this time, microseconds since the Unix epoch.
+            change: changes the events of whole chains. None: all chains run to their end.
         """
         longest = 0 if since is None else int(self.plan.spans.max())
         carried = EventTable.concatenate([])
         for events, complete in self._arrivals.batches(self.expand, RunBounds(chains, until, since, longest, size)):
-            ready, carried = EventTable.concatenate([carried, events]).split(complete)
+            changed = change(events) if change else events
+            ready, carried = EventTable.concatenate([carried, changed]).split(complete)
             if len(ready):
                 yield ready.ordered()
 
@@ -74,9 +88,11 @@ class Engine:
         self,
         since: int | None,
         until: int | None,
+        *,
         chains: int | None = None,
         end: int | None = None,
         size: int = 4096,
+        change: ChangeEvents | None = None,
     ) -> Iterator[EventTable]:
         """Tables of the events in a window of time, as in the run, without making chains that are over before it.
 
@@ -86,8 +102,9 @@ class Engine:
             chains: how many the run has; None: no bound.
             end: no chain of the run begins at or after this time, nanoseconds since the Unix epoch.
             size: chains in a batch; does not change the events.
+            change: as for `tables`.
         """
-        for table in self.tables(chains, end, size, since):
+        for table in self.tables(chains, end, size, since, change):
             inside = table.between(since, until)
             if len(inside):
                 yield inside
@@ -152,11 +169,18 @@ class Extent(NamedTuple):
     chains: int | None = None
     """How many; None: no bound."""
     duration: float | None = None
-    """Seconds in which chains begin; None: no bound."""
+    """Seconds; no chain begins later. None: no bound."""
     since: int | None = None
     """No earlier event, microseconds since the Unix epoch. None: from the beginning."""
     until: int | None = None
     """Only earlier events. None: to the end."""
+    at_end: AtEnd = "finish"
+    """What happens at the end of the duration to chains that are under way."""
+    stopped_at: int | None = None
+    """When the run was stopped, microseconds since the Unix epoch: sessions end then, other chains break off."""
+
+
+WHOLE = Extent()
 
 
 class ChainStream:
@@ -202,8 +226,11 @@ class ChainStream:
             if bound is not None and bound < 0:
                 raise InvalidSetting(f"expected at least 0 chains and 0 seconds, got {bound}")
         keep_freed_memory()
-        end = None if extent.duration is None else self._start + round(extent.duration * 1e9)
-        return self._split(self._engine.window(extent.since, extent.until, extent.chains, end, self._batch))
+        end, change = self._end(extent)
+        window = self._engine.window(
+            extent.since, extent.until, chains=extent.chains, end=end, size=self._batch, change=change
+        )
+        return self._split(window)
 
     def render(self, events: EventTable, memory: Memory | None = None) -> Block:
         """Renders ordered events.
@@ -213,13 +240,42 @@ class ChainStream:
         """
         return self._renderer.render(events, memory)
 
-    def chain(self, index: int) -> Block:
-        """One chain, as in the run."""
-        return self.render(self._engine.chain(index))
+    def chain(self, index: int, extent: Extent = WHOLE) -> Block:
+        """One chain, as in a run of some length."""
+        events, (_, change) = self._engine.chain(index), self._end(extent)
+        return self.render(change(events).ordered() if change else events)
+
+    def ended(self, begun: EventTable, time: int) -> Iterator[Block]:
+        """The events from a time on of sessions that end then.
+
+        Args:
+            begun: their first events.
+            time: microseconds since the Unix epoch.
+        """
+        events = self.plan.endings.end_at(self._engine.expand(begun.chain, begun.time), time)
+        return map(self.render, self._split(iter([events.split(time)[1].ordered()])))
+
+    def ending(self) -> StreamEnding | None:
+        """Completes the sessions of a run that is stopped; None: there are none."""
+        return StreamEnding(self) if self.plan.endings.has_sessions else None
 
     def expected(self, time: int) -> float:
         """The expected number of chains that begin before a time, microseconds since the Unix epoch."""
         return self._engine.expected(time)
+
+    def _end(self, extent: Extent) -> tuple[int | None, ChangeEvents | None]:
+        """When the last chain may begin, nanoseconds since the Unix epoch, and what the end of the run changes."""
+        if extent.stopped_at is not None:
+            return extent.stopped_at * 1000, partial(self.plan.endings.stop_at, time=extent.stopped_at)
+        if extent.duration is None:
+            return None, None
+        end = self._start + round(extent.duration * 1e9)
+        if extent.at_end == "finish":
+            return end, None
+        if extent.at_end == "cut":
+            return end, partial(_cut, time=-(-end // 1000))
+        time = max(end // 1000 - LONGEST_ENDING, self._start // 1000)
+        return time * 1000, partial(self.plan.endings.end_at, time=time)
 
     def _split(self, tables: Iterator[EventTable]) -> Iterator[EventTable]:
         """Cuts tables into even parts of at most `max_rows` events; a small remainder would take as long to render."""
@@ -228,6 +284,22 @@ class ChainStream:
             size = -(-len(table) // parts)
             for first in range(0, len(table), size):
                 yield table[first : first + size]
+
+
+class StreamEnding:
+    """Follows a run, to complete its open sessions when it is stopped, as if it had this length from the start."""
+
+    def __init__(self, stream: ChainStream) -> None:
+        self._stream = stream
+        self._open = OpenSessions(stream.plan.endings)
+
+    def add(self, events: EventTable) -> None:
+        """The next events of the run have happened."""
+        self._open.add(events)
+
+    def blocks(self, time: int) -> Iterator[Block]:
+        """The events that are left when the open sessions end at a time, microseconds since the Unix epoch."""
+        return self._stream.ended(self._open.begun(), time)
 
 
 # Explanations: an event id contains its time, so that only the run around this time needs to be made again.
@@ -262,8 +334,11 @@ class Explanation:
     """The whole chain, in order."""
 
 
-def explain(stream: ChainStream, event_id: str) -> Explanation:
+def explain(stream: ChainStream, event_id: str, extent: Extent = WHOLE) -> Explanation:
     """Finds the chain and the step of an event.
+
+    Args:
+        extent: of the run.
 
     Raises:
         InvalidSetting: the id is not a UUID of version 7.
@@ -274,11 +349,16 @@ def explain(stream: ChainStream, event_id: str) -> Explanation:
     since = milliseconds * MILLISECOND
     if milliseconds < LATEST_MS:
         head = b'{"event_id":"%b"' % str(uuid).encode()
-        for block in stream.blocks(Extent(since=since, until=since + MILLISECOND)):
+        for block in stream.blocks(extent._replace(since=since, until=since + MILLISECOND)):
             for row, line in enumerate(flatten.from_iterable(block.lines())):
                 if line.startswith(head):
-                    return _explanation(stream, int(block.table.chain[row]), int(block.table.step[row]))
+                    return _explanation(stream, int(block.table.chain[row]), int(block.table.step[row]), extent)
     raise UnknownEvent(f"the run has no event {uuid}; were its seed, start, rate, chains and catalog the same?")
+
+
+def _cut(events: EventTable, time: int) -> EventTable:
+    """The events before a time, microseconds since the Unix epoch."""
+    return events.split(time)[0]
 
 
 def _version_7(event_id: str) -> UUID:
@@ -291,8 +371,8 @@ def _version_7(event_id: str) -> UUID:
     return uuid
 
 
-def _explanation(stream: ChainStream, index: int, step: int) -> Explanation:
-    block = stream.chain(index)
+def _explanation(stream: ChainStream, index: int, step: int, extent: Extent) -> Explanation:
+    block = stream.chain(index, extent)
     events = [event for lines in block.lines() for event in decoded(lines)]
     emitters = [stream.plan.emitters[number] for number in block.table.emitter.tolist()]
     position = {number: row for row, number in enumerate(block.table.step.tolist())}

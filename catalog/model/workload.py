@@ -16,6 +16,13 @@ from eventbus.catalog.model.delays import Delay, Fixed, scale
 from eventbus.catalog.model.faults import Fault
 
 SpacingName = Literal["poisson", "regular", "even", "gamma"]
+AtEnd = Literal["end", "finish", "cut"]
+"""What happens at the end of a run's duration to chains that are under way.
+
+`end`: sessions close their page and end; other chains run to their end. `finish`: all chains run to their end, also
+sessions. `cut`: all chains break off.
+"""
+AT_END: tuple[AtEnd, ...] = ("end", "finish", "cut")
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 THINK = Fixed(value=1000)
 """The default of `ClosedWorkload.think`."""
@@ -223,7 +230,9 @@ class ScenarioSettings:
     description: str = ""
     seed: int | None = None
     duration: float | None = None
-    """Seconds in which chains start; None: endless."""
+    """Length of the run in seconds; None: endless."""
+    at_end: AtEnd = "finish"
+    """What then happens to chains that are under way."""
     api_url: str | None = None
     """Where events are sent over HTTP."""
     arrivals: Arrivals | None = None

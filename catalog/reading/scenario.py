@@ -23,6 +23,7 @@ from eventbus.catalog.model import (
     Spacing,
     complete_bounds,
 )
+from eventbus.catalog.model.workload import AT_END, AtEnd
 from eventbus.catalog.reading.arrivals import read_arrivals, read_checked_profile
 from eventbus.catalog.reading.document import Members, YamlNode, read_document
 from eventbus.catalog.reading.overrides import nest, override
@@ -34,7 +35,12 @@ from eventbus.catalog.reading.scalars import (
     is_null,
     read_names,
 )
-from eventbus.catalog.reading.scenario_visitors import BEHAVIOUR, apply_visitor_sections, read_probabilities
+from eventbus.catalog.reading.scenario_visitors import (
+    BEHAVIOUR,
+    apply_visitor_sections,
+    is_about_visitors,
+    read_probabilities,
+)
 from eventbus.catalog.validation.workload import MAX_USERS
 from eventbus.catalog.visitors_by_chance import warnings
 
@@ -42,7 +48,7 @@ SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
     *("arrivals", "profile", "chains", "journeys", "faults", "phases"),
 )
-SIMULATION = ("num_users", "duration_seconds", "api_url")
+SIMULATION = ("num_users", "duration_seconds", "at_end", "api_url")
 ADVANCED = (
     *("save_to_file", "output_file", "verbose", "retry_on_failure", "max_retries", "stats_interval"),
     "human_like_delays",
@@ -67,6 +73,7 @@ class Simulation(NamedTuple):
 
     users: int | None
     duration: float | None
+    at_end: AtEnd | None
     api_url: str | None
 
 
@@ -92,11 +99,13 @@ def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettin
     advanced = _advanced(output)
     human = advanced.human_like_delays is not False
     shares = read_probabilities(members["event_probabilities"])
-    changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=simulation.users is not None)
+    users = simulation.users is not None
+    changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=users)
     settings = ScenarioSettings(
         description=members["description"].text() or "",
         seed=coerce_integer(members["seed"]),
         duration=simulation.duration,
+        at_end=simulation.at_end or ("end" if is_about_visitors(members, users=users) else "finish"),
         api_url=simulation.api_url,
         arrivals=_arrivals(members, simulation.users, human=human),
         faults=read_faults(members["faults"], catalog),
@@ -118,6 +127,7 @@ def _present(node: YamlNode, allowed: tuple[str, ...]) -> Members:
 def _simulation(members: Members) -> Simulation:
     users = coerce_integer(members["num_users"])
     duration = coerce_duration(members["duration_seconds"])
+    at_end = members["at_end"].one_of(AT_END) if "at_end" in members else None
     url = members["api_url"].text()
     if users is not None and not 1 <= users <= MAX_USERS:
         members["num_users"].complain(f"expected 1 to {MAX_USERS:,} users, got {users:,}")
@@ -125,7 +135,7 @@ def _simulation(members: Members) -> Simulation:
         members["duration_seconds"].complain(f"expected 0 (endless) or more seconds, got {duration:g}")
     if url and not url.startswith(("http://", "https://")):
         members["api_url"].complain(f"expected an address that begins with http:// or https://, got {url!r}")
-    return Simulation(users, duration or None, url)
+    return Simulation(users, duration or None, at_end, url)
 
 
 def _arrivals(members: Members, users: int | None, *, human: bool) -> Arrivals | None:

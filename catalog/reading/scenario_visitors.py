@@ -51,12 +51,18 @@ def apply_visitor_sections(
     names = [chain.name for chain in changed]
     if "chains" in members:
         return _with_weights(members["chains"], catalog)
-    return catalog.only(*names) if names and (users or _is_about_visitors(members)) else catalog
+    return catalog.only(*names) if names and is_about_visitors(members, users=users) else catalog
 
 
-def _is_about_visitors(members: Members) -> bool:
-    """Whether a scenario without chains and users is about visitors alone."""
-    if any(name in members for name in VISITOR_SECTIONS):
+def is_about_visitors(members: Members, *, users: bool) -> bool:
+    """Whether a scenario is about visitors alone.
+
+    Args:
+        users: whether it sets their number.
+    """
+    if "chains" in members:
+        return False
+    if users or any(name in members for name in VISITOR_SECTIONS):
         return True
     return any(name in members for name in SIMULATOR_SECTIONS) and not any(name in members for name in CHAIN_SECTIONS)
 

@@ -49,8 +49,12 @@ class Middleware(Protocol):
         """Held lines that are due up to a time, without further events."""
         ...
 
-    def close(self) -> None:
-        """The run has ended; what is still held is never sent."""
+    def close(self, stopped_at: int | None = None) -> None:
+        """The run has ended; what is still held is never sent.
+
+        Args:
+            stopped_at: when the sessions of a stopped run ended, microseconds since the Unix epoch.
+        """
         ...
 
 
@@ -68,7 +72,7 @@ class PassThrough:
     def release(self, until: int) -> Block:
         raise AssertionError("nothing is held")
 
-    def close(self) -> None:
+    def close(self, stopped_at: int | None = None) -> None:
         """Nothing is held."""
 
 
@@ -222,10 +226,10 @@ class Injector:
         """Held lines that are due up to a time, without further events."""
         return self.inject(self._empty, until)
 
-    def close(self) -> None:
+    def close(self, stopped_at: int | None = None) -> None:
         """Complete the ledger, which lists what is still held as unsent."""
         if self._ledger:
-            self._ledger.close(self.written, self.injected, self._queue)
+            self._ledger.close(self.written, self.injected, self._queue, stopped_at)
 
     def _strike(self, block: Block) -> list[Edits]:
         """Edits in place of the events that are struck; lines to be sent later are held."""

@@ -7,6 +7,7 @@ for each fault, and one for each line that was held back when the run was cut of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
@@ -39,6 +40,7 @@ from eventbus.chains.rendering.lines import (
 )
 from eventbus.chains.rendering.render import ID_AT
 from eventbus.chains.table import EventTable
+from eventbus.event import EPOCH
 
 TIME_ROW, ID_ROW = np.dtype(f"V{TIMESTAMP_WIDTH + 3}"), np.dtype(f"V{UUID_WIDTH + 3}")
 """With quotes and a comma."""
@@ -257,13 +259,16 @@ class Ledger:
         if sum(len(part.chain) for part in self._added) >= max(MIN_FLUSH, len(self._open.chain)):
             self._flush()
 
-    def close(self, lines: int, faults: Mapping[str, int], unsent: Iterable[bytes]) -> None:
+    def close(
+        self, lines: int, faults: Mapping[str, int], unsent: Iterable[bytes], stopped_at: int | None = None
+    ) -> None:
         """Write the chains that have not ended (of a run that was cut off), and the totals.
 
         Args:
             lines: how many were sent.
             faults: how many events each kind struck.
             unsent: lines that were held back and never sent.
+            stopped_at: when the sessions of a stopped run ended, microseconds since the Unix epoch.
         """
         self._flush()
         self._write_out(self._records.written(self._open))
@@ -271,7 +276,8 @@ class Ledger:
             self._write("unsent", {"event_id": line[ID].decode()})
         counts = {kind: faults[kind] for kind in FAULT_KINDS if kind in faults}
         totals = {"chains": self.chains, "events": self.events, "lines": lines, "faults": counts}
-        self._write("totals", totals)
+        stopped = {} if stopped_at is None else {"stopped_at": EPOCH + timedelta(microseconds=stopped_at)}
+        self._write("totals", totals | stopped)
 
     def _flush(self) -> None:
         events = EventColumns.joined([self._open, *self._added]).by_chain()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from eventbus.catalog import Catalog
 from eventbus.catalog.catalog import CatalogOrigin
 from eventbus.catalog.model import Arrivals, Fault, Phase, Tenants
+from eventbus.catalog.model.workload import AtEnd
 from eventbus.chains.errors import InvalidLedger
 
 FORMAT = 1
@@ -54,6 +55,7 @@ class RunRecord:
     chains: int | None = None
     duration: float | None = None
     """Without `chains` and `duration`, the totals say how far the run came."""
+    at_end: AtEnd = "finish"
     tenant_id: str
     tenants: Tenants | None = None
     namespace: str

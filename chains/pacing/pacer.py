@@ -7,9 +7,11 @@ whole chains are dropped and counted.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 
@@ -28,6 +30,19 @@ from eventbus.record import ProducerRecord
 
 MAX_BATCH = 5000
 """Events published together at most: they fill a Kafka producer's batches, and a cancellation is noticed soon."""
+
+
+class Ending(Protocol):
+    """Completes what a run that is stopped leaves open."""
+
+    def add(self, events: EventTable) -> None:
+        """The next events have been published."""
+        ...
+
+    def blocks(self, time: int) -> Iterator[Block]:
+        """The events from a virtual time on that complete the run; microseconds since the Unix epoch."""
+        ...
+
 
 OnProgress = Callable[[RunStatistics], None]
 
@@ -86,32 +101,56 @@ class Pacer:
         self.start = self.began if start is None else start
         self._reported = self.began
         self._end: int | None = None
+        self._ending: Ending | None = None
+        #: Whether the run is to stop; the task that sleeps until the next event is due.
+        self._stopping = False
+        #: When sessions ended because the run was stopped, microseconds since the Unix epoch.
+        self._stopped_at: int | None = None
+        #: Time of the last event that was published or dropped.
+        self._published_until = self.start
+        self._sleeper: asyncio.Task[None] | None = None
 
-    async def run(self, blocks: Iterator[Block], middleware: Middleware | None = None) -> None:
+    async def run(
+        self, blocks: Iterator[Block], middleware: Middleware | None = None, ending: Ending | None = None
+    ) -> None:
         """Publishes blocks that begin at `start`; raises errors of the bus, and cancellation.
 
         Args:
             middleware: changes, drops or delays events when they are due; it is closed at the end, also after an error.
+            ending: completes what a stopped run leaves open. None: nothing.
         """
+        self._ending = ending
         self._middleware = middleware or self._middleware
         try:
             for block in blocks:
-                await self._publish_when_due(block)
+                left = await self._publish_when_due(block)
+                if left is not None:
+                    await self._publish_ending(left)
+                    return
             await self._publish_held()
         finally:
             self._end = self._clock.time_us()
-            self._middleware.close()
+            self._middleware.close(self._stopped_at)
             self._report()
+
+    def stop(self) -> None:
+        """Ends the run now: events that are being published are published, then what is open is completed at once."""
+        self._stopping = True
+        if self._sleeper:
+            self._sleeper.cancel()
 
     def statistics(self) -> RunStatistics:
         """The current figures, or those of the end."""
         now = self._clock.time_us() if self._end is None else self._end
         return self._counters.statistics((now - self.began) / SECOND, start=self.start, began=self.began)
 
-    async def _publish_when_due(self, block: Block) -> None:
+    async def _publish_when_due(self, block: Block) -> int | None:
+        """Publishes a block; if the run stops before its end, returns the time of the first event that is left."""
         deadlines = self._deadlines(block.table.time)
         published, last = 0, len(block) - 1
         while published < len(block):
+            if self._stopping:
+                return await self._publish_tied(block[published:])
             now = self._clock.time_us()
             due = min(int(deadlines.searchsorted(now, side="right")), published + MAX_BATCH)
             until = min(int(block.table.time[min(due, last)]) - 1, self._virtual_now(now))
@@ -119,17 +158,43 @@ class Pacer:
                 await self._publish(block[published:due], deadlines[published:due], now, until)
                 published = due
             await self._wait(int(deadlines[min(published, last)]))
+        return None
+
+    async def _publish_tied(self, block: Block) -> int:
+        """Publishes the events at the time of the last one that was published; returns the time of the next one."""
+        tied = int(block.table.time.searchsorted(self._published_until, side="right"))
+        if tied:
+            await self._publish_now(block[:tied])
+        return self._published_until + 1 if tied == len(block) else int(block.table.time[tied])
+
+    async def _publish_ending(self, left: int) -> None:
+        """Publishes at once what completes a stopped run.
+
+        Args:
+            left: time of the first event that is not published; sessions end then, or now if that is earlier.
+        """
+        if self._ending is None:
+            return
+        self._stopped_at = min(self._virtual_now(self._clock.time_us()) + 1, left)
+        for block in self._ending.blocks(self._stopped_at):
+            for first in range(0, len(block), MAX_BATCH):
+                await self._publish_now(block[first : first + MAX_BATCH])
+
+    async def _publish_now(self, block: Block) -> None:
+        times = block.table.time
+        await self._publish(block, self._deadlines(times), self._clock.time_us(), int(times[-1]) - 1)
 
     async def _publish_held(self) -> None:
         """Publishes what the middleware still holds, when it is due."""
         self._middleware.finish()
-        while (held := self._middleware.next_due) is not None:
+        while not self._stopping and (held := self._middleware.next_due) is not None:
             await self._wait(None)
             released = self._middleware.release(max(self._virtual_now(self._clock.time_us()), held))
             self._counters.scheduled(len(released))
             await self._send(released, EventTable.concatenate([]))
 
     async def _publish(self, block: Block, deadlines: Integers, now: int, until: int) -> None:
+        self._published_until = int(block.table.time[-1]) if len(block) else self._published_until
         rows = self._rows_to_publish(block.table, deadlines, now)
         dropped = len(block) - rows.size
         if dropped:
@@ -147,6 +212,8 @@ class Pacer:
             acknowledged = await self._bus.publish_many(records) if records else 0
         lags = self._lags(self._deadlines(block.due))
         self._counters.acknowledged(acknowledged, events, lags)
+        if self._ending:
+            self._ending.add(events)
         for observer in self._observers:
             observer.published(PublishedBatch(records, block.emitters, events, lags, self._clock.time_us()))
         if self._clock.time_us() - self._reported >= SECOND // 10:
@@ -162,7 +229,20 @@ class Pacer:
         held = self._middleware.next_due
         held_deadlines = [] if held is None else [int(self._deadlines(np.array([held]))[0])]
         first = min(held_deadlines if deadline is None else [deadline, *held_deadlines])
-        await self._clock.sleep(max(0, first - self._clock.time_us()) / SECOND)
+        await self._sleep(max(0, first - self._clock.time_us()) / SECOND)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, or returns at once when the run is to stop."""
+        if self._stopping:
+            return
+        self._sleeper = asyncio.current_task()
+        try:
+            await self._clock.sleep(seconds)
+        except asyncio.CancelledError:
+            if not self._stopping or self._sleeper is None or self._sleeper.uncancel():
+                raise  # the caller has cancelled the run
+        finally:
+            self._sleeper = None
 
     def _rows_to_publish(self, events: EventTable, deadlines: Integers, now: int) -> Integers:
         """All rows but those of chains that are dropped because they would begin too late."""

@@ -15,6 +15,7 @@ from eventbus.api import Server, StatsSources, create_app
 from eventbus.bus import EventBus, Subscription
 from eventbus.catalog import Catalog, Phase
 from eventbus.catalog.model import Arrivals
+from eventbus.catalog.model.workload import AtEnd
 from eventbus.chains import ChainGenerator
 from eventbus.cli.errors import WRONG_USAGE, Failure
 from eventbus.cli.options.common import partitions_by_topic
@@ -22,7 +23,7 @@ from eventbus.cli.options.faults import FaultOptions, format_counts
 from eventbus.cli.options.kafka import faust_credentials
 from eventbus.cli.render.dashboard import DashboardData, Display, display
 from eventbus.cli.render.terminal import new_console
-from eventbus.cli.running import stop_on_signals, until_first
+from eventbus.cli.running import run_until, stop_on_signals, until_first
 from eventbus.errors import BrokerUnreachable
 from eventbus.inprocess import InProcessBus
 from eventbus.processors.errors import StoreError
@@ -62,6 +63,9 @@ class Configuration:
     arrivals: Arrivals | None
     """When chains begin; replaces `interval` and `rate`."""
     phases: tuple[Phase, ...]
+    duration: float | None
+    """Length of the run in virtual seconds; None: no end."""
+    at_end: AtEnd
     speed: float
     seed: int
     fault_options: FaultOptions
@@ -86,6 +90,7 @@ class Application:
             seed=configuration.seed,
             arrivals=configuration.arrivals,
             phases=configuration.phases,
+            at_end=configuration.at_end,
         )
         self.processor: Processor | None = None
         self._parts = AsyncExitStack()
@@ -126,24 +131,27 @@ class Application:
         """
         topics = partitions_by_topic(self.configuration.catalog)
         async with self.bus.subscribe(topics, auto_offset_reset="latest") as newest:
-            endless = [_show_events(newest, shown), self._show_figures(shown), stop.wait()]
-            if self.configuration.generate:
-                endless.append(self._generate(stop))
+            until_stopped = self._generate(shown, stop) if self.configuration.generate else stop.wait()
+            endless = [_show_events(newest, shown), self._show_figures(shown), until_stopped]
             if self.processor:
                 endless.append(self.processor.wait())
             await until_first(*endless)
 
-    async def _generate(self, stop: asyncio.Event) -> None:
-        """Runs the generator; the application goes on when its arrivals come to an end."""
+    async def _generate(self, shown: Display, stop: asyncio.Event) -> None:
+        """Runs the generator until `stop` is set; the application goes on when the run comes to its end."""
         configuration = self.configuration
         with self.configuration.fault_options.with_faults(self.bus) as arguments:
-            await self.generator.run(
+            run = self.generator.run(
                 **arguments,
                 initial_chains=configuration.initial_chains,
                 interval=configuration.interval,
                 rate=configuration.rate,
+                duration=configuration.duration,
                 speed=configuration.speed,
             )
+            await run_until(stop, run, self.generator.stop)
+        if not stop.is_set():
+            shown.note("the run is over: no further events are generated; the application goes on")
         await stop.wait()
 
     async def _show_figures(self, shown: Display) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+COMPLETE_WITHIN = 0.7
+"""Seconds that a stopped run gets to end its sessions: Ctrl-C ends the program within 3."""
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -33,6 +36,32 @@ def interrupted_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+async def run_until(
+    stop: asyncio.Event, run: Awaitable[Any], complete: Callable[[], None], *, timeout: float | None = None
+) -> None:
+    """Runs a generator until it is done, or is told to complete what is open, because of `stop` or the time.
+
+    Args:
+        complete: makes the run end soon; one that takes longer than `COMPLETE_WITHIN` is cancelled.
+        timeout: seconds; None means no limit.
+
+    Raises:
+        Exception: the error that ended the run.
+    """
+    task, stopping = asyncio.ensure_future(run), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            complete()
+            await asyncio.wait({task}, timeout=COMPLETE_WITHIN)
+    finally:
+        task.cancel()
+        stopping.cancel()
+        results = await asyncio.gather(task, stopping, return_exceptions=True)
+    if isinstance(results[0], Exception):
+        raise results[0]
 
 
 async def until_first(*awaitables: Awaitable[Any], timeout: float | None = None) -> None:

@@ -27,7 +27,7 @@ from eventbus.cli.render.account import Delivery, KafkaDelivery, SinkDelivery, S
 from eventbus.cli.render.stream import EventLines, StreamStatistics, statistics_lines, stream_panel
 from eventbus.cli.render.tables import summary_document, summary_text
 from eventbus.cli.reporting import expected_chains, time_zone, write_report
-from eventbus.cli.running import stop_on_signals, until_first
+from eventbus.cli.running import run_until, stop_on_signals, until_first
 from eventbus.inprocess import InProcessBus
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ async def _run(
 
 
 async def _generate(output: Output, monitor: StreamMonitor, stop: asyncio.Event, format: Format) -> None:
-    """Runs the generator until it is done or fails, the time of an unpaced plan is over, or `stop` is set."""
+    """Runs the generator until it is done or fails; ends it when an unpaced plan's time is over or `stop` is set."""
     plan, generator = monitor.plan, monitor.generator
     rate = plan.rate / monitor.events_per_chain if plan.is_paced else UNPACED_CHAINS
     model = plan.arrivals.model(rate)
@@ -317,7 +317,7 @@ async def _generate(output: Output, monitor: StreamMonitor, stop: asyncio.Event,
             start=plan.start,
             observers=monitor.observers,
         )
-        await until_first(run, stop.wait(), timeout=None if plan.is_paced else plan.duration)
+        await run_until(stop, run, generator.stop, timeout=None if plan.is_paced else plan.duration)
 
 
 async def _grace_period(stop: asyncio.Event) -> None:

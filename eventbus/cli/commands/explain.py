@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from eventbus.cli import types
 from eventbus.cli.command import Command, option, option_group
 from eventbus.cli.options.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.options.common import (
     Paths,
+    at_end_option,
     catalog_option,
     chain_option,
     chosen_generator,
@@ -25,6 +27,7 @@ from eventbus.cli.options.scenario import scenario_option, set_option, with_scen
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
+    from eventbus.catalog.model.workload import AtEnd
     from eventbus.chains.stream import Explanation
 
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     set_option,
     catalog_option,
     chain_option,
+    option("--duration", type=types.duration, help="Length of the run, at whose end chains may have ended early."),
+    at_end_option,
     fixed_seed_option,
     start_option,
     tenants_option,
@@ -47,6 +52,8 @@ def explain(
     *,
     scenario: Scenario | None,
     event_id: str,
+    duration: float | None,
+    at_end: AtEnd,
     seed: int,
     start: datetime,
     rate: float,
@@ -67,10 +74,18 @@ def explain(
     from eventbus.chains import InvalidSetting
 
     generator = chosen_generator(
-        paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=arrivals.model(rate), tenants=tenants
+        paths,
+        names,
+        scenario,
+        seed=seed,
+        start=start,
+        rate=rate,
+        arrivals=arrivals.model(rate),
+        tenants=tenants,
+        at_end=at_end,
     )
     try:
-        explanation = generator.explain(event_id)
+        explanation = generator.explain(event_id, duration)
     except InvalidSetting as error:
         raise click.UsageError(str(error)) from error
     if as_json:

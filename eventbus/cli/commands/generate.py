@@ -20,6 +20,7 @@ from eventbus.cli.files import output_file
 from eventbus.cli.options.arrivals import ArrivalOptions, arrival_options
 from eventbus.cli.options.common import (
     Paths,
+    at_end_option,
     catalog_option,
     chain_option,
     chosen_generator,
@@ -38,6 +39,7 @@ from eventbus.cli.running import interrupted_by_sigterm
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
+    from eventbus.catalog.model.workload import AtEnd
     from eventbus.chains import Block, ChainGenerator
     from eventbus.chains.faults import Fault
     from eventbus.chains.faults.splice import FaultyBlock
@@ -75,7 +77,8 @@ DEFAULT_CHAINS = 100
         type=click.IntRange(min=0),
         help=f"Number of chains.  [default: {DEFAULT_CHAINS}, unless another option ends the run]",
     ),
-    option("--duration", type=types.duration, help="Virtual time in which chains begin: 30s, 5m, 1h, 2d."),
+    option("--duration", type=types.duration, help="Length of the run in virtual time: 30s, 5m, 1h, 2d."),
+    at_end_option,
     start_option,
     fixed_seed_option,
     tenants_option,
@@ -119,6 +122,7 @@ def generate(
     scenario: Scenario | None,
     chains: int | None,
     duration: float | None,
+    at_end: AtEnd,
     seed: int,
     start: datetime,
     rate: float,
@@ -177,7 +181,15 @@ def generate(
         repeated.generator
         if repeated is not None
         else chosen_generator(
-            paths, names, scenario, seed=seed, start=start, rate=rate, arrivals=model, tenants=tenants
+            paths,
+            names,
+            scenario,
+            seed=seed,
+            start=start,
+            rate=rate,
+            arrivals=model,
+            tenants=tenants,
+            at_end=at_end,
         )
     )
     if progress is None:

@@ -180,6 +180,8 @@ def configuration(settings: Settings, options: dict[str, Any], *, process: bool 
         initial_chains=options["initial_chains"],
         arrivals=scenario.arrivals if scenario else None,
         phases=scenario.phases if scenario else (),
+        duration=scenario.duration if scenario else None,
+        at_end=scenario.at_end if scenario else "finish",
         interval=options["interval"],
         rate=options["rate"],
         speed=options["speed"],

@@ -15,6 +15,7 @@ from eventbus.cli.command import Command, option, option_group
 from eventbus.cli.options.arrivals import arrival_options
 from eventbus.cli.options.common import (
     Paths,
+    at_end_option,
     catalog_option,
     chain_option,
     chosen_catalog,
@@ -37,6 +38,7 @@ from eventbus.cli.options.sinks import SinkOptions, sink_options
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
+    from eventbus.catalog.model.workload import AtEnd
     from eventbus.chains.rendering import FormatName
     from eventbus.kafka import Compression, KafkaBus, KafkaSecurity
 
@@ -92,9 +94,9 @@ class Speed(types.Finite):
     option("--initial-chains", type=click.IntRange(min=0), default=0, help="Chains that begin at once."),
     option(
         "--duration", type=types.duration,
-        help="Time in which chains begin (30s, 5m, 1h); afterwards those that have begun run to their end.  "
-        "[default: no end]",
+        help="Length of the run (30s, 5m, 1h).  [default: no end]",
     ),
+    at_end_option,
     option(
         "--max-lag", type=types.duration,
         help="Drop a chain, and count it, if it would begin later than intended by more than this.  [default: never]",
@@ -141,6 +143,7 @@ def stream(
     monitoring: MonitorOptions,
     form: FormatName,
     registry: RegistryOptions,
+    at_end: AtEnd,
     **options: Any,
 ) -> None:
     """Stream generated chains of events into Kafka, or into other sinks, at a chosen pace.
@@ -197,7 +200,7 @@ def stream(
         except (InvalidDeadLetters, InvalidSettings, SinkUnusable) as error:
             raise click.UsageError(str(error)) from error
         return
-    generator = ChainGenerator(catalog, seed=seed, arrivals=arrivals, phases=phases, tenants=tenants)
+    generator = ChainGenerator(catalog, seed=seed, arrivals=arrivals, phases=phases, tenants=tenants, at_end=at_end)
     monitor = StreamMonitor(monitoring, generator, plan)
     plan.fault_options.check(generator, form)
     try:

@@ -44,6 +44,13 @@ start_option = option(
     default="2026-01-01T00:00:00Z",
     help="Virtual time at which the run begins, in ISO 8601; UTC unless it names a zone.",
 )
+at_end_option = option(
+    "--at-end",
+    type=click.Choice(["end", "finish", "cut"]),
+    default="finish",
+    help="Chains under way at the end of the duration. end: sessions close their page and end, others break off. "
+    "finish: all run to their end. cut: all break off.  [default: finish; of scenarios about visitors, end]",
+)
 speed_option = option(
     "--speed",
     type=types.Finite(min=0, min_open=True),
@@ -112,6 +119,7 @@ def chosen_generator(
 
     catalog = chosen_catalog(paths, names, scenario)
     if scenario:
+        settings.setdefault("at_end", scenario.at_end)
         settings |= {"arrivals": settings["arrivals"] or scenario.arrivals, "phases": scenario.phases}
     try:
         return ChainGenerator(catalog, **settings)

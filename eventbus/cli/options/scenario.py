@@ -72,10 +72,8 @@ def _resolved(options: dict[str, Any], scenario: Scenario | None) -> dict[str, A
         resolved |= _sink_values(resolved, scenario)
     command = click.get_current_context().info_name
     if scenario and command in RUNNING and (unused := list(_without_effect(scenario, resolved))):
-        from eventbus.catalog.errors import join_names
-
         has = "has" if len(unused) == 1 else "have"
-        click.echo(f"note: {join_names(unused)} {has} no effect on eventbus {command}", err=True)
+        click.echo(f"note: {', '.join(unused)} {has} no effect on eventbus {command}", err=True)
     return resolved
 
 
@@ -86,6 +84,7 @@ def _scenario_values(scenario: Scenario, options: dict[str, Any]) -> Iterator[tu
         yield "seed", scenario.seed
     if scenario.duration is not None and not is_given(options, *EXTENTS):
         yield "duration", scenario.duration
+    yield "at_end", scenario.at_end
     if scenario.faults:
         yield "faults", scenario.faults
     if advanced.verbose is not None:

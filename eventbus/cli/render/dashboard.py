@@ -48,6 +48,9 @@ class Display(Protocol):
 
     def events(self, records: Iterable[ConsumerRecord]) -> None: ...
     def show(self, data: DashboardData) -> None: ...
+    def note(self, text: str) -> None:
+        """Shows a line from now on, or once."""
+        ...
 
 
 class LivePanel:
@@ -61,6 +64,9 @@ class LivePanel:
 
     def events(self, records: Iterable[ConsumerRecord]) -> None:
         self._newest.extend(records)
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
 
     def show(self, data: DashboardData) -> None:
         figures = Group(
@@ -99,6 +105,9 @@ class PlainLines:
             self._console.print(event_line(event), soft_wrap=True)
         self._unshown += max(0, len(records) - self._room)
         self._room = max(0, self._room - len(records))
+
+    def note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
     def show(self, data: DashboardData) -> None:
         if self._unshown:
