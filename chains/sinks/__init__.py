@@ -1,6 +1,6 @@
 """Destinations of a stream: files, standard output, HTTP servers, buses, and several at once."""
 
-from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, analytics_body
+from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, all_types, analytics_body, is_visitor_event
 from eventbus.chains.sinks.fanout import Channel, FanOut
 from eventbus.chains.sinks.http import HttpSink, RetryPolicy
 from eventbus.chains.sinks.letters import DeadLetters, InvalidDeadLetters, Letter, Sending, read_letter
@@ -26,6 +26,8 @@ __all__ = [
     "Sink",
     "SinkStatistics",
     "StdoutSink",
+    "all_types",
     "analytics_body",
+    "is_visitor_event",
     "read_letter",
 ]

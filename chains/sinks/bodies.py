@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import orjson
 
 from eventbus.catalog.model import short_name
+from eventbus.catalog.model.visitors import VISITOR_PREFIX
 from eventbus.chains.errors import SinkUnusable
 from eventbus.event import Event, format_timestamp
 from eventbus.record import ProducerRecord
@@ -80,6 +81,15 @@ class Rejection(NamedTuple):
     reason: str
 
 
+class Unsendable(NamedTuple):
+    """Why a record is not sent."""
+
+    kind: str
+    """Statistics count by it."""
+    problem: str | None = None
+    """What is wrong with the record; None: nothing, but the server is not to have records of this kind."""
+
+
 class Dialect(Protocol):
     """What a kind of server expects in requests, and how to read its responses."""
 
@@ -92,8 +102,8 @@ class Dialect(Protocol):
         """Records with the same key are sent in order."""
         ...
 
-    def accepts(self, record: ProducerRecord) -> bool | str:
-        """Whether the server takes such a record; a text says what is wrong with it."""
+    def unsendable(self, record: ProducerRecord) -> Unsendable | None:
+        """Why the server does not get such a record; None: it does."""
         ...
 
     def request(self, records: Sequence[ProducerRecord]) -> HttpRequest: ...
@@ -110,11 +120,27 @@ class Dialect(Protocol):
 Body = Callable[[ProducerRecord], bytes]
 
 
+TakesType = Callable[[str], bool]
+"""Whether a server is to have events of a type."""
+
+BACK_END = Unsendable("back-end events")
+
+
+def is_visitor_event(event_type: str) -> bool:
+    """Whether an event is a visitor's own, and not one of the back end that a click has caused."""
+    return event_type.startswith(VISITOR_PREFIX)
+
+
+def all_types(event_type: str) -> bool:
+    return True
+
+
 class JsonDialect:
     """JSON: the event, or what `body` makes of it; one in a request, or several as a list.
 
     Args:
         body: the JSON of one record. None: its value.
+        takes: the event types to send; with it, every record must be an event. None: all records.
         batch: maximum number in a request. 1: an object; more: always a list.
         headers: sent with every request.
         cloudevents: whether the records are structured CloudEvents, which have a content type of their own.
@@ -124,11 +150,13 @@ class JsonDialect:
         self,
         body: Body | None = None,
         *,
+        takes: TakesType | None = None,
         batch: int = 1,
         headers: Mapping[str, str] | None = None,
         cloudevents: bool = False,
     ) -> None:
         self.batch = batch
+        self._takes = takes
         self._body = body or _value
         kind = ("cloudevents-batch+json" if batch > 1 else "cloudevents+json") if cloudevents else "json"
         self._headers = {"content-type": f"application/{kind}", **(headers or {})}
@@ -136,19 +164,21 @@ class JsonDialect:
     def partition_key(self, record: ProducerRecord) -> bytes:
         return record.key or b""
 
-    def accepts(self, record: ProducerRecord) -> bool | str:
+    def unsendable(self, record: ProducerRecord) -> Unsendable | None:
         """A single record may be anything; in a list it must be JSON, or the whole list would be invalid.
 
         Raises:
             InvalidEvent: the body needs an event.
         """
+        if self._takes and not self._takes(_event(record).event_type):
+            return BACK_END
         item = self._body(record)
         if self.batch > 1:
             try:
                 orjson.loads(item)
             except orjson.JSONDecodeError as error:
-                return f"not JSON: {error}"
-        return True
+                return Unsendable("not JSON", f"not JSON: {error}")
+        return None
 
     def request(self, records: Sequence[ProducerRecord]) -> HttpRequest:
         bodies = list(map(self._body, records))
@@ -279,6 +309,7 @@ class OpenPanelDialect:
         client_id: of a client with write access, a UUID of version 4.
         client_secret: without it OpenPanel takes the sink for a bot, answers 202 and stores nothing.
         site: prefix of paths, which makes them addresses.
+        takes: the event types to send; those of the back end would count as visitors with devices of their own.
 
     Raises:
         SinkUnusable: the client id is not one, or there is no secret.
@@ -286,12 +317,20 @@ class OpenPanelDialect:
 
     batch = 1
 
-    def __init__(self, client_id: str, client_secret: str, *, site: str = "https://demo.example") -> None:
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        *,
+        site: str = "https://demo.example",
+        takes: TakesType = is_visitor_event,
+    ) -> None:
         if not CLIENT_ID.fullmatch(client_id):
             raise SinkUnusable(f"expected OpenPanel's client id, a lower-case UUID of version 4, got {client_id!r}")
         if not client_secret:
             raise SinkUnusable("expected OpenPanel's client secret: without it events are taken for a bot's")
         self._site = site.rstrip("/")
+        self._takes = takes
         self._headers = {
             "content-type": "application/json",
             "openpanel-client-id": client_id,
@@ -303,16 +342,19 @@ class OpenPanelDialect:
     def partition_key(self, record: ProducerRecord) -> bytes:
         return device_id(_event(record)).encode()
 
-    def accepts(self, record: ProducerRecord) -> bool | str:
-        """Everything but the starts and ends of sessions.
+    def unsendable(self, record: ProducerRecord) -> Unsendable | None:
+        """Leaves out the events of the back end, and the starts and ends of sessions.
 
         Raises:
             InvalidEvent: the record is no event.
         """
-        name = short_name(_event(record).event_type)
+        event_type = _event(record).event_type
+        name = short_name(event_type)
+        if not self._takes(event_type):
+            return BACK_END
         if len(name) > MAX_NAME:
-            return f"expected a name of at most {MAX_NAME} characters, got {name!r}"
-        return name not in SESSIONS
+            return Unsendable("name too long", f"expected a name of at most {MAX_NAME} characters, got {name!r}")
+        return Unsendable("starts and ends of sessions") if name in SESSIONS else None
 
     def request(self, records: Sequence[ProducerRecord]) -> HttpRequest:
         [record] = records

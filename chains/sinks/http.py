@@ -14,7 +14,7 @@ import aiohttp
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks.bodies import UNKNOWN, Dialect, HttpRequest, HttpResponse, Rejection
+from eventbus.chains.sinks.bodies import UNKNOWN, Dialect, HttpRequest, HttpResponse, Rejection, Unsendable
 from eventbus.chains.sinks.letters import DeadLetters
 from eventbus.chains.sinks.sink import NEVER_SENT, STREAM_ENDED, BoundedQueue, CountingSink, SinkStatistics
 from eventbus.chains.table import SECOND
@@ -220,8 +220,9 @@ class HttpSink(CountingSink):
             await self._session.close()
 
     async def reject(self, records: Sequence[ProducerRecord], reason: str) -> None:
-        """Count records as dead, if they can be kept, or as failed."""
+        """Count records as dead, if they can be kept, or as failed; not those that would not be sent anyway."""
         self._counts.accepted += len(records)
+        records = [record for record in records if self._accepts(record)]
         self._lose(records, NEVER_SENT, f"{NEVER_SENT}: {reason}")
 
     def statistics(self) -> SinkStatistics:
@@ -237,14 +238,17 @@ class HttpSink(CountingSink):
     def _accepts(self, record: ProducerRecord) -> bool:
         """Whether to send a record; counts it if not."""
         try:
-            verdict, kind = self._dialect.accepts(record), "not sendable"
+            unsendable = self._dialect.unsendable(record)
         except InvalidEvent as error:
-            verdict, kind = f"not an event: {error}", "not an event"
-        if verdict is False:
+            unsendable = Unsendable("not an event", f"not an event: {error}")
+        if unsendable is None:
+            return True
+        if unsendable.problem is None:
             self._counts.omitted += 1
-        elif isinstance(verdict, str):
-            self._lose([record], kind, verdict)
-        return verdict is True
+            self._counts.omissions[unsendable.kind] = self._counts.omissions.get(unsendable.kind, 0) + 1
+        else:
+            self._lose([record], unsendable.kind, unsendable.problem)
+        return False
 
     async def _enqueue(self, partition: BoundedQueue, records: Sequence[ProducerRecord]) -> None:
         rest = partition.offer(records)

@@ -24,7 +24,7 @@ class SinkStatistics:
     written: int = 0
     """Records that the destination has."""
     omitted: int = 0
-    """Records that the destination does not take by its own rules."""
+    """Records that the destination is not to have, by its own rules."""
     dead: int = 0
     """Records that could not be written and are kept in the dead-letter file."""
     failed: int = 0
@@ -40,6 +40,8 @@ class SinkStatistics:
     last_error: str | None = None
     failures: dict[str, int] = field(default_factory=dict)
     """Failed requests by what failed: a status, or the network. Most of them are repeated."""
+    omissions: dict[str, int] = field(default_factory=dict)
+    """Records that are omitted, by kind."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Records that are dead or failed, by the kind of reason."""
 
@@ -68,7 +70,7 @@ class SinkStatistics:
 
     def copy(self) -> SinkStatistics:
         """The figures of this moment, which stay as they are."""
-        return replace(self, failures=dict(self.failures), reasons=dict(self.reasons))
+        return replace(self, failures=dict(self.failures), omissions=dict(self.omissions), reasons=dict(self.reasons))
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -85,6 +87,7 @@ class SinkStatistics:
             "down_seconds": round(self.down_seconds, 3),
             "last_error": self.last_error,
             "failures": dict(self.failures),
+            "omissions": dict(self.omissions),
             "reasons": dict(self.reasons),
         }
 

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from eventbus.chains.clock import WallClock
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks import BusSink, DeadLetters, Resend, Sending
+from eventbus.chains.sinks import BusSink, DeadLetters, Resend, Sending, all_types
 from eventbus.cli.options.kafka import CONNECTION
 from eventbus.cli.options.monitoring import MonitorOptions
 from eventbus.cli.options.sinks import SinkOptions, sink_spec
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SECTIONS = ("Sinks", CONNECTION)
 NAMES = {"form", "partitions", "compression", "stats_interval", "plain", "as_json"}
 """Options that go with `--from-dead-letters`: those of these sections, and these."""
-WITHOUT_EFFECT = {"when_full"}
+WITHOUT_EFFECT = {"when_full", "include_caused"}
 SHOWN_NAMES = 5
 
 
@@ -125,7 +125,7 @@ def _sink(
         bus = connect()
         return BusSink(bus, name="kafka", prepare=lambda: bus.prepare(sending.topics))
 
-    [(sink, _)] = options.sinks(form, dead_letters, bus_sink, on_reader_gone)
+    [(sink, _)] = options.sinks(form, dead_letters, bus_sink, on_reader_gone, takes=all_types)
     return sink
 
 

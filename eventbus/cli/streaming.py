@@ -254,7 +254,7 @@ async def stream_to_sinks(
         stop.set()
 
     stop, dead_letters = stop_on_signals(), DeadLetters(options.dead_letters)
-    sinks = options.sinks(form, dead_letters, bus_sink, on_reader_gone)
+    sinks = options.sinks(form, dead_letters, bus_sink, on_reader_gone, takes=options.takes(catalog))
     output = SinksOutput(sinks, options.when_full or ("wait" if math.isinf(plan.rate * plan.speed) else "drop"))
     prints_events = any(spec.kind == "stdout" for spec in options.to)
     format = JSON if options.takes_json_only else format

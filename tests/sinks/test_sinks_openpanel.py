@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks import HttpSink, OpenPanelDialect, SinkStatistics
-from eventbus.chains.sinks.bodies import track_url, user_agent
+from eventbus.chains.sinks import HttpSink, OpenPanelDialect, SinkStatistics, all_types, is_visitor_event
+from eventbus.chains.sinks.bodies import TakesType, track_url, user_agent
 from eventbus.event import Event
 from eventbus.record import ProducerRecord, record_of
 from tests.sinks.conftest import Server, after, records, says
@@ -48,8 +48,14 @@ def visitor(what: str = "page.visited", **payload: Any) -> ProducerRecord:
     return record_of(event, "omninode.visitor")
 
 
-async def track(server: Server, *sent: ProducerRecord, client: str = CLIENT, secret: str = SECRET) -> SinkStatistics:
-    sink = HttpSink(track_url(server.url), OpenPanelDialect(client, secret), clock=ManualClock())
+async def track(
+    server: Server,
+    *sent: ProducerRecord,
+    client: str = CLIENT,
+    secret: str = SECRET,
+    takes: TakesType = is_visitor_event,
+) -> SinkStatistics:
+    sink = HttpSink(track_url(server.url), OpenPanelDialect(client, secret, takes=takes), clock=ManualClock())
     await sink.open()
     await sink.write(sent)
     await sink.flush()
@@ -118,7 +124,7 @@ async def test_trap_2_sessions_are_not_sent(server: Server, panel: FakeOpenPanel
     """The reserved names map to nothing, and that is counted, not hidden."""
     statistics = await track(server, visitor(what), visitor("link.clicked"))
     assert [payload["name"] for _, payload in panel.stored] == ["link_clicked"]
-    assert statistics == SinkStatistics(accepted=2, written=1, omitted=1)
+    assert statistics == SinkStatistics(accepted=2, written=1, omitted=1, omissions={"starts and ends of sessions": 1})
 
 
 async def test_trap_3_a_name_may_be_too_long(server: Server, panel: FakeOpenPanel) -> None:
@@ -132,7 +138,7 @@ async def test_trap_3_a_name_may_be_too_long(server: Server, panel: FakeOpenPane
 async def test_trap_3_other_names_are_refused_by_the_server(server: Server, panel: FakeOpenPanel) -> None:
     """A name on OpenPanel's blocklist comes back as 400, and is accounted for with its words."""
     event = Event.new("omninode.cmd.exe.v1", {}, timestamp=NOON)
-    statistics = await track(server, record_of(event, "omninode.cmd"))
+    statistics = await track(server, record_of(event, "omninode.cmd"), takes=all_types)
     assert (statistics.written, statistics.failed) == (0, 1)
     assert "blocked content" in (statistics.last_error or "")
 
@@ -140,7 +146,7 @@ async def test_trap_3_other_names_are_refused_by_the_server(server: Server, pane
 async def test_trap_3_every_name_of_the_catalog_passes(server: Server, panel: FakeOpenPanel) -> None:
     """The chains that ship with the package can be tracked under their event types."""
     sent = records(200)
-    statistics = await track(server, *sent)
+    statistics = await track(server, *sent, takes=all_types)
     assert statistics.written == len(panel.stored) == len(sent)
 
 

@@ -14,10 +14,11 @@ from eventbus.cli import types
 from eventbus.cli.command import option, option_group
 
 if TYPE_CHECKING:
+    from eventbus.catalog import Catalog
     from eventbus.chains.rendering import FormatName
     from eventbus.chains.rendering.json import Convert
     from eventbus.chains.sinks import DeadLetters, HttpSink, Sink
-    from eventbus.chains.sinks.bodies import Dialect
+    from eventbus.chains.sinks.bodies import Dialect, TakesType
     from eventbus.chains.sinks.fanout import WhenFull
 
 KINDS = {"kafka": None, "bus": None, "stdout": None, "jsonl": "PATH", "http": "URL", "openpanel": "URL"}
@@ -72,6 +73,7 @@ class SinkOptions:
     http_attempts: int
     http_timeout: float
     http_outage: float
+    include_caused: bool
     openpanel_client_id: str
     openpanel_client_secret: str
     dead_letters: Path
@@ -98,6 +100,8 @@ class SinkOptions:
         dead_letters: DeadLetters,
         bus_sink: Callable[[str], Sink],
         on_reader_gone: Callable[[], None],
+        *,
+        takes: TakesType,
     ) -> list[tuple[Sink, Convert | None]]:
         """The sinks in the order of the command line, each with the conversion of JSON records that it needs.
 
@@ -105,6 +109,7 @@ class SinkOptions:
             dead_letters: takes records that no HTTP server accepted.
             bus_sink: makes a sink of the kind `kafka` or `bus`.
             on_reader_gone: called when nothing reads standard output any more.
+            takes: the event types for sinks of web analytics.
 
         Raises:
             SinkUnusable: a URL or a setting is invalid.
@@ -120,20 +125,39 @@ class SinkOptions:
             if spec.kind == "jsonl":
                 return JsonlSink(Path(spec.location), rotate_bytes=self.rotate)
             if spec.kind == "http":
-                return self._http_sink(spec.location, self._json_dialect(form), name, dead_letters)
+                return self._http_sink(spec.location, self._json_dialect(form, takes), name, dead_letters)
             if spec.kind == "openpanel":
-                dialect = OpenPanelDialect(self.openpanel_client_id, self.openpanel_client_secret)
+                dialect = OpenPanelDialect(self.openpanel_client_id, self.openpanel_client_secret, takes=takes)
                 return self._http_sink(track_url(spec.location), dialect, name, dead_letters)
             return bus_sink(spec.kind)
 
         convert = CONVERSIONS.get(form) if self.takes_json_only else None
         return [(sink(spec), None if spec.kind == "openpanel" else convert) for spec in self.to]
 
-    def _json_dialect(self, form: FormatName) -> Dialect:
-        from eventbus.chains.sinks import JsonDialect, analytics_body
+    def takes(self, catalog: Catalog) -> TakesType:
+        """The event types for sinks of web analytics: those of visitors, unless the back end's are asked for too.
 
-        body = analytics_body if self.http_body == "analytics" else None
-        return JsonDialect(body, batch=self.http_batch, headers=dict(self.http_headers), cloudevents=form != "json")
+        All types, if no chain of the catalog is about visitors.
+        """
+        from eventbus.chains.sinks import all_types, is_visitor_event
+
+        sessions = [chain for chain in catalog.active if chain.visitors]
+        if self.include_caused or not sessions:
+            return all_types
+        own = {_unversioned(state.emits) for chain in sessions for state in chain.states.values()}
+        return lambda event_type: is_visitor_event(event_type) or _unversioned(event_type) in own
+
+    def _json_dialect(self, form: FormatName, takes: TakesType) -> Dialect:
+        from eventbus.chains.sinks import JsonDialect, all_types, analytics_body
+
+        is_analytics = self.http_body == "analytics"
+        return JsonDialect(
+            analytics_body if is_analytics else None,
+            takes=takes if is_analytics and takes is not all_types else None,
+            batch=self.http_batch,
+            headers=dict(self.http_headers),
+            cloudevents=form != "json",
+        )
 
     def _http_sink(self, url: str, dialect: Dialect, name: str, dead_letters: DeadLetters) -> HttpSink:
         from eventbus.chains.sinks import HttpSink, RetryPolicy
@@ -147,6 +171,10 @@ class SinkOptions:
             retry=RetryPolicy(attempts=self.http_attempts, outage=self.http_outage),
             timeout=self.http_timeout,
         )
+
+
+def _unversioned(event_type: str) -> str:
+    return event_type.rpartition(".v")[0]
 
 
 def _checked(**values: Any) -> SinkOptions:
@@ -202,6 +230,10 @@ sink_options = option_group(
         "--openpanel-client-secret", default="", envvar="EVENTBUS_OPENPANEL_CLIENT_SECRET", secret=True,
         metavar="SECRET",
         help="Its secret. Prefer the environment variable: other users can see command lines.",
+    ),
+    option(
+        "--include-caused", is_flag=True,
+        help="Send openpanel:URL and --http-body analytics the events of the back end, too, which are no visitors.",
     ),
     option(
         "--dead-letters", type=click.Path(dir_okay=False, path_type=Path), default="dead-letters.jsonl",

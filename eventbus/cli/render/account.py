@@ -99,10 +99,11 @@ class SinkDelivery:
         parts = []
         for name, statistics in self.sinks.items():
             lost = f", {statistics.lost:,} lost{_brackets(statistics.reasons)}" if statistics.lost else ""
+            omitted = f", omitted: {format_kinds(statistics.omissions)}" if statistics.omissions else ""
             failed = f", failed requests: {format_kinds(statistics.failures)}" if statistics.failures else ""
             down = f", down for {statistics.down_seconds:.0f} s: {statistics.last_error}"
             parts.append(
-                f"{name}: {statistics.written:,} written, {statistics.pending:,} pending{lost}{failed}"
+                f"{name}: {statistics.written:,} written, {statistics.pending:,} pending{omitted}{lost}{failed}"
                 f"{down if statistics.down_seconds else ''}"
             )
         return " · ".join(parts)
@@ -173,6 +174,7 @@ def _sentence(name: str, statistics: SinkStatistics) -> str:
     ]
     sum_of = " + ".join(f"{count:,} {word}" for word, count in counts if count or word == "written")
     remarks = [
+        (bool(statistics.omissions), f"omitted: {format_kinds(statistics.omissions)}"),
         (bool(statistics.reasons), f"lost: {format_kinds(statistics.reasons)}"),
         (bool(statistics.failures), f"failed requests: {format_kinds(statistics.failures)}"),
         (statistics.retried > 0, f"{statistics.retried:,} retried"),
