@@ -113,7 +113,7 @@ class Sending:
     """
 
     def __init__(self, path: Path) -> None:
-        self._source = path
+        path = self._source = path.resolve()
         self.path = path.with_name(f"{path.name}.sending")
         """Where the file is once it is claimed."""
         self.is_continued = self.is_claimed = self.path.exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 
 import pytest
@@ -51,6 +53,33 @@ async def test_the_producer_is_idempotent_and_waits_for_all_replicas(
         [producer] = started
         assert producer._txn_manager.has_pid()
         assert producer._sender._acks == -1
+
+
+STOCK_CONSUMER = """
+import asyncio, sys
+sys.modules["cramjam"] = None  # as after `pip install aiokafka`, without extras
+from aiokafka import AIOKafkaConsumer
+
+async def main(bootstrap, topic, count):
+    async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+        for _ in range(int(count)):
+            print((await consumer.getone()).value.decode())
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_client_without_extras_reads_what_is_sent_by_default(kafka_bootstrap: str, kafka_topic: str) -> None:
+    """Records are not compressed unless asked: stock aiokafka, and so stock Faust, reads them."""
+    async with KafkaBus(kafka_bootstrap, partitions=1) as bus:
+        await bus.publish_many(numbered(kafka_topic, 500))
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STOCK_CONSUMER, kafka_bootstrap, kafka_topic, "500", stdout=PIPE, stderr=PIPE
+    )
+    async with asyncio.timeout(60):
+        out, err = await reader.communicate()
+    assert reader.returncode == 0, err.decode()
+    assert list(map(int, out.split())) == list(range(500))
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus import KafkaBus
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks import (
     DeadLetters,
@@ -35,7 +36,10 @@ from eventbus.chains.sinks.resend import CHUNK
 from eventbus.chains.sinks.sink import CountingSink
 from eventbus.cli import cli
 from eventbus.record import ProducerRecord
+from tests.kafka.server import KafkaServer
+from tests.kafka.test_kafka_stream import size
 from tests.sinks.conftest import Server, kept, says, until
+from tests.sinks.test_sinks_cli import SHORT, account, outcome
 from tests.unit.chains.clocks import ManualClock
 
 Folders = pytest.TempPathFactory
@@ -69,8 +73,12 @@ def filled(path: Path, records: Sequence[ProducerRecord], sink: str = "http:ther
     return path
 
 
+def listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def is_empty(folder: Path) -> bool:
-    return not list(folder.iterdir())
+    return not listed(folder)
 
 
 def numbers(server: Server) -> list[int]:
@@ -212,6 +220,20 @@ async def test_a_torn_line_is_kept_and_the_others_are_sent(server: Server, tmp_p
     assert (resend.statistics.sent, resend.statistics.again) == (3, 1)
 
 
+async def test_a_link_stays_a_link(server: Server, tmp_path: Path) -> None:
+    """The file that a link points to is sent and removed; what fails again is behind the same link."""
+    target = filled(tmp_path / "target.jsonl", numbered(2))
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(target)
+    server.replies = [says(400)]
+    dead = DeadLetters(link)
+    sink = HttpSink(server.url, JsonDialect(), connections=1, name="http:there", dead_letters=dead)
+    await resent(link, sink, dead)
+    assert numbers(server) == [0, 1]
+    assert [letter["event"]["n"] for letter in kept(DeadLetters(target))] == [0]
+    assert {entry.name for entry in listed(tmp_path)} == {"target.jsonl", "link.jsonl"}
+
+
 def test_letters_after_a_torn_line_begin_a_line(tmp_path: Path) -> None:
     """A stream that appends to the file of a killed one does not spoil its own first letter."""
     path = tmp_path / "dead.jsonl"
@@ -305,12 +327,6 @@ async def start(folder: Path, *arguments: str) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, *STREAM, *arguments, stdout=PIPE, stderr=PIPE, cwd=folder
     )
-
-
-async def outcome(process: Process) -> tuple[int | None, str, str]:
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
 
 
 async def test_the_command_survives_a_kill(server: Server, tmp_path: Path) -> None:
@@ -413,3 +429,28 @@ def test_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments:
     sent = CliRunner().invoke(cli, ["stream", "--from-dead-letters", "dead.jsonl"])
     assert sent.exit_code == 0, sent.stderr
     assert Path("out.jsonl").read_bytes() == b'{"n":0}\n{"n":1}\n{"n":2}\n'
+
+
+@pytest.mark.kafka
+async def test_dead_letters_into_kafka(tmp_path: Path, kafka_server: KafkaServer, server: Server) -> None:
+    """What a server refused can be sent to Kafka: each record with its key and value, once, and the file is gone."""
+    server.replies = [says(400, "never")] * 100_000
+    code, figures = await account(tmp_path, *SHORT, "--to", f"http:{server.url}", "--topics", "single")
+    letters = [json.loads(line) for line in (tmp_path / "dead-letters.jsonl").read_text().splitlines()]
+    assert code == 1
+    assert len(letters) == figures["scheduled"] > 100
+    (tmp_path / ".env").write_text(f"KAFKA_BROKERS={kafka_server.bootstrap}\n")
+    async with KafkaBus(kafka_server.bootstrap) as bus:
+        await size(kafka_server.bootstrap)
+        async with bus.subscribe("omninode.events", auto_offset_reset="latest") as news:
+            reading = asyncio.ensure_future(anext(news))
+            code, out, err = await outcome(
+                await start(tmp_path, "--from-dead-letters", "dead-letters.jsonl", "--to", "kafka", "--json")
+            )
+            async with asyncio.timeout(30):
+                record = await reading
+    assert code == 0, err
+    assert json.loads(out)["sent"] == len(letters)
+    assert not (tmp_path / "dead-letters.jsonl").exists()
+    sent = {letter["event"]["event_id"]: letter for letter in letters}
+    assert sent[record.event.event_id]["key"] == (record.key or b"").decode()
