@@ -14,6 +14,7 @@ import numpy as np
 from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog, Chain
 from eventbus.catalog.model import Outcome, Phase
+from eventbus.catalog.validation.visitors import behaviour_problems
 from eventbus.chains.errors import InvalidSetting, NothingToGenerate
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from eventbus.chains.rendering import JSON, Format
@@ -36,7 +37,8 @@ def checked_phases(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ..
     """Returns valid phases.
 
     Raises:
-        InvalidSetting: their moments do not rise from 0 or more, or a factor is out of range.
+        InvalidSetting: their moments do not rise from 0 or more, a factor is out of range, or sessions would be longer
+            than sessions can be.
         UnknownName: a phase names a chain that the catalog does not have.
     """
     for phase in phases:
@@ -44,6 +46,10 @@ def checked_phases(phases: Sequence[Phase], catalog: Catalog) -> tuple[Phase, ..
             raise InvalidSetting(f"expected factors that are finite, of 0 or more (delay: above 0), got {phase}")
         for name in phase.chains:
             catalog.chain(name)
+        for chain in catalog.chains.values():
+            slowed = chain.visitors and phase.apply(chain).visitors
+            for (setting, *_), problem in behaviour_problems((), slowed.behaviour) if slowed else ():
+                raise InvalidSetting(f"{setting} of {chain.name}, {phase.delay:g} times as long in a phase: {problem}")
     moments = [phase.at for phase in phases]
     if not all(0 <= moment < math.inf for moment in moments) or any(b <= a for a, b in pairwise(moments)):
         raise InvalidSetting(f"expected phases whose moments rise from 0 or more, got {moments}")
@@ -186,6 +192,8 @@ class Plan:
     ) -> int:
         chain = policies[0].chain
         longest = max(longest, *(policy.longest_before(state) for policy in policies))
+        if chain.visitors:
+            longest = max(longest_session(policy.chain) for policy in policies)
         emitter = compile_emitter(
             self._catalog,
             self._envelope,
@@ -193,7 +201,7 @@ class Plan:
             chain,
             state,
             is_root=is_root,
-            longest=longest_session(chain) if chain.visitors else longest,
+            longest=longest,
             step_ids=step_ids,
         )
         self.emitters.append(emitter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -48,6 +48,11 @@ class Backoff:
         if self.jitter == 0:
             return Fixed(value=length)
         return Uniform(minimum=length * (1 - self.jitter), maximum=length * (1 + self.jitter))
+
+    def slowed(self, factor: float) -> Backoff:
+        """With all delays multiplied by a factor."""
+        maximum = None if self.maximum is None else self.maximum * factor
+        return replace(self, initial=self.initial * factor, maximum=maximum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 ClickKind = Literal["button", "link"]
@@ -70,6 +70,10 @@ class Range(NamedTuple):
         """The range with both bounds capped at a maximum."""
         return Range(min(self.low, maximum), min(self.high, maximum))
 
+    def scaled(self, factor: float) -> Range:
+        """The range with both bounds multiplied by a factor."""
+        return Range(self.low * factor, self.high * factor)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
@@ -121,6 +125,10 @@ class Journey:
     time_per_page: Range | None = None
     """Seconds; replaces the behaviour's, capped at its maximum."""
 
+    def slowed(self, factor: float) -> Journey:
+        """With the time on pages multiplied by a factor."""
+        return replace(self, time_per_page=self.time_per_page and self.time_per_page.scaled(factor))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
@@ -139,6 +147,15 @@ class Behaviour:
     human_like_delays: bool = True
     """False: actions follow each other in order, one millisecond apart."""
 
+    def slowed(self, factor: float) -> Behaviour:
+        """With all times multiplied by a factor."""
+        return replace(
+            self,
+            session_duration=self.session_duration.scaled(factor),
+            time_per_page=self.time_per_page.scaled(factor),
+            action_delay=self.action_delay.scaled(factor),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Visitors:
@@ -154,6 +171,13 @@ class Visitors:
     """The address that precedes every path: `https://demo.example`."""
     referrer: str | None = None
     """`variable.attribute` of the chain that holds where a visitor came from."""
+
+    def slowed(self, factor: float) -> Visitors:
+        """With all times that visitors take multiplied by a factor; the same value if it is 1."""
+        if factor == 1:
+            return self
+        sets = {name: tuple(journey.slowed(factor) for journey in journeys) for name, journeys in self.sets.items()}
+        return replace(self, sets=sets, behaviour=self.behaviour.slowed(factor))
 
     @property
     def clicks(self) -> list[tuple[Page, Click]]:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from eventbus.catalog.model.chains import Chain, Fork, State, Target
+from eventbus.catalog.model.chains import Chain, Fork, State, Target, Transition
 from eventbus.catalog.model.delays import Delay, Fixed, scale
 from eventbus.catalog.model.faults import Fault
 
@@ -145,7 +145,9 @@ class Phase:
     failed: float = 1.0
     """Factor, 0 or more, of the weights of transitions that can only end in failure."""
     delay: float = 1.0
-    """Factor, 0 or more, of the delays of transitions, forks, joins and caused chains."""
+    """Factor, above 0, of all delays: of transitions, retries and what replaces them, compensations, forks, joins and
+    caused chains, and of the times that visitors take. Timeouts stay: more transitions exceed them.
+    """
     chains: tuple[str, ...] = ()
     """Only these; none: all."""
 
@@ -154,7 +156,8 @@ class Phase:
         if (self.failed == self.delay == 1) or (self.chains and chain.name not in self.chains):
             return chain
         doomed = chain.states.keys() - _can_succeed(chain)
-        return replace(chain, states={name: self._state(state, doomed) for name, state in chain.states.items()})
+        states = {name: self._state(state, doomed) for name, state in chain.states.items()}
+        return replace(chain, states=states, visitors=chain.visitors and chain.visitors.slowed(self.delay))
 
     def _state(self, state: State, doomed: set[str]) -> State:
         """The state with other weights and delays.
@@ -162,19 +165,28 @@ class Phase:
         The weights keep their sum, and are unchanged if every transition leads to failure, or none does.
         """
         original = [transition.weight for transition in state.next]
-        weights = [transition.weight * (self.failed if transition.to in doomed else 1) for transition in state.next]
-        if state.name in doomed or not sum(weights):
+        factors = [self.failed if doomed.issuperset(_targets(transition)) else 1 for transition in state.next]
+        weights = [weight * factor for weight, factor in zip(original, factors, strict=True)]
+        if state.name in doomed or not any(weights):
             weights = original
-        normalise = sum(original) / (sum(weights) or 1)
+        normalise = math.fsum(original) / (math.fsum(weights) or 1)
         return replace(
             state,
             next=tuple(
-                replace(transition, weight=weight * normalise, delay=scale(transition.delay, self.delay))
+                self._transition(transition, weight * normalise)
                 for transition, weight in zip(state.next, weights, strict=True)
             ),
             fork=state.fork and self._fork(state.fork),
+            compensation=state.compensation and self._target(state.compensation),
             causes=tuple(replace(cause, delay=scale(cause.delay, self.delay)) for cause in state.causes),
         )
+
+    def _transition(self, transition: Transition, weight: float) -> Transition:
+        retry = transition.retry
+        if retry:
+            backoff = retry.backoff and retry.backoff.slowed(self.delay)
+            retry = replace(retry, otherwise=self._target(retry.otherwise), backoff=backoff)
+        return replace(transition, weight=weight, delay=scale(transition.delay, self.delay), retry=retry)
 
     def _fork(self, fork: Fork) -> Fork:
         return replace(
@@ -198,9 +210,14 @@ def _can_succeed(chain: Chain) -> set[str]:
     return names
 
 
+def _targets(transition: Transition) -> set[str]:
+    """The states that a transition may lead to: its own, and the one that replaces it after the last retry."""
+    return {transition.to, transition.retry.otherwise.to} if transition.retry else {transition.to}
+
+
 def _successors(state: State) -> set[str]:
     """The states that may come next; of a fork, those after its join."""
-    successors = {transition.to for transition in state.next if transition.weight > 0}
+    successors = {to for transition in state.next if transition.weight > 0 for to in _targets(transition)}
     if state.timeout:
         successors.add(state.timeout.to)
     if state.fork:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from eventbus import Event
-from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, Uniform, UnknownName
-from eventbus.catalog.model import CausedChain, Fork, JoinRule, Phase, Target, scale
+from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, Transition, Uniform, UnknownName
+from eventbus.catalog.model import Backoff, CausedChain, Fork, JoinRule, Phase, Retry, Target, Timeout, scale
 from eventbus.chains import ChainGenerator, InvalidSetting
 from tests.unit.chains.catalogs import catalog_of, chain, state, way
+from tests.unit.chains.topologies import topologies
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -123,6 +127,132 @@ def test_an_outcome_that_is_asked_for_holds_in_every_phase() -> None:
     asked, *_, failed = made.chain("work", outcome="failed")
     assert failed.event_type == "test.thing.failed.v1"
     assert failed.timestamp - asked.timestamp in (timedelta(seconds=0.4), timedelta(seconds=0.8))
+
+
+RETRIES = """
+alone: true
+domain: my.shop
+source: shop
+events: {my.shop.pay.requested.v1: {}, my.shop.pay.tried.v1: {}, my.shop.pay.undone.v1: {}, my.shop.pay.ended.v1: {}}
+chains:
+  pay:
+    weight: 1
+    start: requested
+    states:
+      requested: {emits: my.shop.pay.requested.v1, next: [{to: tried, delay: {fixed: 100}}]}
+      tried:
+        emits: my.shop.pay.tried.v1
+        compensation: {state: undone, delay: {fixed: 70}}
+        next:
+          - to: tried
+            retry:
+              limit: 2
+              backoff: {initial: 100, factor: 4, max: 300}
+              else: {to: ended, delay: {fixed: 50}, compensate: true}
+      undone: {emits: my.shop.pay.undone.v1}
+      ended: {emits: my.shop.pay.ended.v1, outcome: %s}
+"""
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_a_phase_reaches_retries_what_replaces_them_and_compensations(factor: int, tmp_path: Path) -> None:
+    """Back-off with its maximum, `else` and what undoes a state take as many times longer as every other delay."""
+    file = tmp_path / "retries.yaml"
+    file.write_text(RETRIES % "failed", encoding="utf-8")
+    made = ChainGenerator(Catalog.load(file, extend=False), phases=[Phase(at=0, delay=factor)]).chain()
+    delays = [(later.timestamp - event.timestamp) / timedelta(milliseconds=1) for event, later in pairwise(made)]
+    assert delays == [factor * delay for delay in (100, 100, 300, 70, 50)]
+
+
+@given(catalog=topologies())
+@settings(max_examples=40, deadline=None)
+def test_a_phase_reaches_every_delay_of_a_chain(catalog: Catalog) -> None:
+    """Whatever has a delay, wherever in a chain; only timeouts keep their time."""
+    for original in catalog.chains.values():
+        slowed = Phase(at=0, delay=2).apply(original)
+        delays = [*parts(original.states, Delay)]
+        assert len(delays) >= 1
+        assert [*parts(slowed.states, Delay)] == [scale(delay, 2) for delay in delays]
+        backoffs = [*parts(original.states, Backoff)]
+        assert [backoff.delay(5) for backoff in parts(slowed.states, Backoff)] == [
+            scale(backoff.delay(5), 2) for backoff in backoffs
+        ]
+        assert [*parts(slowed.states, Timeout)] == [*parts(original.states, Timeout)]
+
+
+def parts(value: Any, kind: Any) -> Iterator[Any]:
+    """All values of a type in nested dataclasses, tuples and mappings."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (part for member in value.values() for part in parts(member, kind))
+    elif isinstance(value, tuple):
+        yield from (part for member in value for part in parts(member, kind))
+    elif is_dataclass(value):
+        yield from (part for field in fields(value) for part in parts(getattr(value, field.name), kind))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(0, 0), (1, 0.1), (5, 50 / 140)])
+def test_failures_weigh_more_where_success_is_what_replaces_a_retry(factor: float, expected: float) -> None:
+    """A state that only `else` leads out of can still succeed."""
+    again = Transition(
+        to="tried",
+        delay=Fixed(value=1),
+        weight=100,
+        retry=Retry(limit=2, otherwise=Target(to="done", delay=Fixed(value=1))),
+    )
+    only = catalog_of(
+        chain(
+            "pay",
+            state("asked", way("tried", 1, 90), way("failed", 1, 10)),
+            state("tried", again),
+            state("done"),
+            state("failed", failed=True),
+        )
+    )
+    made = ChainGenerator(only, seed=3, phases=[Phase(at=0, failed=factor)])
+    failed = sum(event.event_type == "test.thing.failed.v1" for event in made.events(chains=4000))
+    assert failed / 4000 == pytest.approx(expected, abs=0.03 * (factor > 0))
+
+
+@pytest.mark.parametrize("human", [True, False])
+def test_visitors_take_as_many_times_longer(human: bool) -> None:
+    """Sessions, pages and the time between clicks stretch; visitors who do not wait keep not waiting."""
+    usual, slow = (lengths(human, *phases) for phases in ((), (Phase(at=0, delay=3),)))
+    assert len(usual) == len(slow) == 200
+    if human:
+        assert sum(slow) / sum(usual) == pytest.approx(3, rel=0.1)
+        assert max(slow) <= 3 * 600
+        assert max(slow) > 600
+    else:
+        assert sum(slow) == pytest.approx(sum(usual), rel=0.01)
+
+
+def lengths(human: bool, *phases: Phase) -> list[float]:
+    """Seconds of 200 sessions, until the last event of the visitor; what it says about its length is true."""
+    catalog = Catalog.default().only("visitor-session")
+    session = catalog.chains["visitor-session"]
+    assert session.visitors
+    behaviour = replace(session.visitors.behaviour, human_like_delays=human)
+    changed = replace(session, visitors=replace(session.visitors, behaviour=behaviour))
+    catalog = replace(catalog, chains={**catalog.chains, session.name: changed})
+    begun: dict[str, datetime] = {}
+    lengths = []
+    for event in ChainGenerator(catalog, seed=4, phases=phases).events(chains=200):
+        begun.setdefault(event.correlation_id, event.timestamp)
+        if event.event_type == session.states["ended"].emits:
+            length = event.timestamp - begun[event.correlation_id]
+            assert event.payload["duration_ms"] == length // timedelta(milliseconds=1)
+            lengths.append(length.total_seconds())
+    return lengths
+
+
+def test_a_phase_that_makes_sessions_too_long_is_refused() -> None:
+    """The session's length has to fit its field: the sentence names the chain, the factor and the bound."""
+    with pytest.raises(
+        InvalidSetting, match=r"session_duration of visitor-session, 30 times as long .* 14,400, got 18000"
+    ):
+        ChainGenerator(phases=[Phase(at=0, delay=30)])
 
 
 def test_a_phase_reaches_forks_and_causes_and_leaves_what_is_given_up() -> None:
