@@ -69,7 +69,7 @@ def explain(
 
     \b
     Example:
-      eventbus explain 019b76da-c7e6-7cb0-9ac9-0aac07622d4a
+      eventbus explain 019b76da-ac3f-76e9-9d6b-e015eb91ec1c
     """
     from eventbus.chains import InvalidSetting
 
