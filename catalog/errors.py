@@ -53,6 +53,9 @@ def format_path(path: Location) -> str:
 class CatalogError(Exception):
     """The catalog could not be used."""
 
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
 
 class UnknownName(CatalogError):
     """The catalog has no chain, event type or list of the requested name."""

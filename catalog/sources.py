@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from eventbus.catalog.errors import Location, UnknownName, did_you_mean, format_value, join_names
@@ -477,8 +478,8 @@ class NumberRange(Source):
         low, high = self.minimum, self.maximum
         if self.decimals and type != "number":
             yield ("decimals",), "decimals belong to a number drawn between min and max"
-        elif not 0 <= self.decimals <= 9:
-            yield ("decimals",), f"expected 0 to 9 decimals, got {self.decimals}"
+        elif not 0 <= self.decimals <= MAX_DECIMALS:
+            yield ("decimals",), f"expected 0 to {MAX_DECIMALS} decimals, got {self.decimals}"
         if low is None or high is None:
             yield (), "min and max are both required"
         elif type not in {"integer", "number"}:
@@ -487,6 +488,22 @@ class NumberRange(Source):
             yield ("min",), f"min {low:g} is above max {high:g}"
         else:
             yield from (problem for key, bound in (("min", low), ("max", high)) for problem in _bound(type, key, bound))
+            yield from self._unit_problems(type)
+
+    def _unit_problems(self, type: FieldType) -> Problems:
+        if not 0 <= self.decimals <= MAX_DECIMALS:
+            return
+        first, last = self._units(type)
+        if first > last:
+            yield ("min",), f"no number with {self.decimals} decimals is from {self.minimum!r} to {self.maximum!r}"
+        elif max(abs(first), abs(last)) >= MAX_UNITS:
+            yield ("decimals",), f"expected numbers of at most 18 digits, {self.decimals} decimals included"
+
+    def _units(self, type: FieldType) -> tuple[int, int]:
+        """The smallest and the largest number between the bounds, in units of the last decimal."""
+        digits = self.decimals if type == "number" else 0
+        low, high = (Decimal(repr(bound or 0)).scaleb(digits) for bound in (self.minimum, self.maximum))
+        return int(low.to_integral_value(ROUND_CEILING)), int(high.to_integral_value(ROUND_FLOOR))
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
@@ -502,11 +519,13 @@ class NumberRange(Source):
 
     def draw(self, scope: DrawScope) -> Placeholder:
         decimals = self.decimals if scope.type == "number" else None
-        scale = 10 ** (decimals or 0)
-        low, high = round((self.minimum or 0) * scale), round((self.maximum or 0) * scale)
+        low, high = self._units(scope.type)
         draw = UniformDraw(scope.purpose, high - low + 1, each_step=True)
         return Placeholder(draw, low=low, decimals=decimals)
 
+
+MAX_DECIMALS, MAX_UNITS = 9, 1 << 62
+"""The generator writes numbers of at most 62 bits."""
 
 SOURCES: tuple[type[Source], ...] = (
     FixedValue,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 
 class ChainError(Exception):
-    """Base class of the errors."""
+    """Chains could not be generated, delivered, verified or learned."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
 
 
 class NothingToGenerate(ChainError):
-    """Every chain of the catalog has a weight of 0."""
+    """No chain of the catalog has a weight above 0."""
 
 
 class ImpossibleChain(ChainError):

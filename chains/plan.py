@@ -14,6 +14,7 @@ import numpy as np
 from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog, Chain
 from eventbus.catalog.model import Outcome, Phase
+from eventbus.catalog.validation import NOTHING_TO_GENERATE
 from eventbus.catalog.validation.visitors import behaviour_problems
 from eventbus.chains.errors import InvalidSetting, NothingToGenerate
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
@@ -85,7 +86,7 @@ class Plan:
         self._format = format
         weighted = catalog.weighted
         if not weighted:
-            raise NothingToGenerate
+            raise NothingToGenerate(NOTHING_TO_GENERATE)
         self.emitters: list[Emitter] = []
         self.simulators: list[Simulator] = []
         self._sessions: list[SessionEmitters] = []

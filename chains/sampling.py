@@ -9,35 +9,26 @@ CPU.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
-from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
 
-from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, Uniform
+from eventbus.catalog import Catalog, Chain, Delay, Fixed, Uniform
+from eventbus.catalog.model.delays import CELLS, OPEN_END, Quantile, quantile, speed_factor
 from eventbus.catalog.model.draws import KeyedDraw, UniformDraw, VariableDraw, ZipfDraw
 from eventbus.catalog.sources import variable_draw
+from eventbus.catalog.validation.workload import delay_problems
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, below, chain_keys, draw, fraction, purpose
 from eventbus.chains.table import StepIds, Steps
 
-CELLS = 4096
 CELL_SHIFT = np.uint64(52)
 """The upper 12 bits of a word select the cell, ..."""
 INSIDE_SHIFT, INSIDE_BITS = np.uint64(32), 20
 """... the next 20 bits the position in the cell ..."""
 TAIL_BITS = 8
 """... of which, in the last cell, 12 bits select a cell of the tail and 8 the position in it."""
-MAX_UNITS, MAX_CELL_WIDTH = 1 << 55, 1 << 43
-"""Units in a delay, and in a cell; more would overflow 63 bits when multiplied by the position."""
-OPEN_END = 1 - 2.0**-25
-"""The quantile at which a distribution without an upper bound is cut."""
-
-Quantile = Callable[[float], float]
 
 
 class Sampler(Protocol):
@@ -61,27 +52,16 @@ def sampler(delay: Delay, unit: int = 1000) -> Sampler:
         unit: units per millisecond; 1000 for microseconds.
 
     Raises:
-        InvalidSetting: the delay is too long, or its bounds exclude the whole distribution.
+        InvalidSetting: the delay has a problem that a catalog may not have either.
     """
+    for problem in delay_problems(delay):
+        raise InvalidSetting(problem)
     match delay:
         case Fixed(value=value):
-            return ConstantSampler(_units(value, unit))
+            return ConstantSampler(round(value * unit))
         case Uniform(minimum=low, maximum=high):
-            return UniformSampler(_units(low, unit), _units(high, unit))
-        case Exponential(mean=mean):
-            return QuantileTable(
-                _truncated(delay, lambda p: -mean * math.log1p(-p), lambda x: -math.expm1(-x / mean)), unit
-            )
-        case LogNormal(median=median, p95=p95):
-            if p95 <= median:
-                raise InvalidSetting(f"expected a 95th percentile above the median, got {delay}")
-            normal = NormalDist(math.log(median), math.log(p95 / median) / NormalDist().inv_cdf(0.95))
-            quantile = _truncated(
-                delay,
-                lambda p: math.exp(normal.inv_cdf(p)) if p > 0 else 0.0,
-                lambda x: normal.cdf(math.log(x)) if x > 0 else 0.0,
-            )
-            return QuantileTable(quantile, unit)
+            return UniformSampler(round(low * unit), round(high * unit))
+    return QuantileTable(quantile(delay), unit)
 
 
 class ConstantSampler:
@@ -114,7 +94,7 @@ class QuantileTable:
     """Delays by a quantile function: 4,096 cells, the last of which, the tail, is divided into another 4,096."""
 
     def __init__(self, quantile: Quantile, unit: int) -> None:
-        self.maximum = _units(quantile(OPEN_END), unit)
+        self.maximum = round(quantile(OPEN_END) * unit)
         self._edges, self._widths = _cells([quantile(i / CELLS) for i in range(CELLS)], self.maximum, unit)
         tail = [quantile(1 - (1 - i / CELLS) / CELLS) for i in range(CELLS)]
         self._tail_edges, self._tail_widths = _cells(tail, self.maximum, unit)
@@ -141,31 +121,10 @@ class QuantileTable:
         return inside
 
 
-def _units(ms: float, unit: int) -> int:
-    units = round(ms * unit)
-    if units >= MAX_UNITS:
-        raise InvalidSetting(f"expected a delay below {MAX_UNITS // unit:,} ms, got {ms:,}")
-    return units
-
-
 def _cells(edges_ms: list[float], end: int, unit: int) -> tuple[Integers, Integers]:
     """The lower edges and the widths of cells."""
-    edges = [*(round(edge * unit) for edge in edges_ms), end]
-    if any(after - before >= MAX_CELL_WIDTH for before, after in pairwise(edges[:-1])):
-        raise InvalidSetting(
-            f"expected delays that lie within some {MAX_CELL_WIDTH // unit:,} ms, got up to {end // unit:,}"
-        )
-    array = np.array(edges, np.int64)
+    array = np.array([*(round(edge * unit) for edge in edges_ms), end], np.int64)
     return array[:-1].copy(), np.diff(array)
-
-
-def _truncated(delay: Exponential | LogNormal, quantile: Quantile, probability: Quantile) -> Quantile:
-    """A quantile function in milliseconds, truncated to the bounds of the delay."""
-    low = probability(delay.minimum)
-    high = 1.0 if delay.maximum is None else probability(delay.maximum)
-    if high - low < 1e-9:
-        raise InvalidSetting(f"expected bounds that leave some of the distribution, got {delay}")
-    return lambda p: quantile(low + (high - low) * p)
 
 
 # The variables of chains.
@@ -228,19 +187,17 @@ class SpeedFactor:
 
     Args:
         items: name of the list; chains with the same list have the same slow items.
-        p95: 95th percentile of the factors, whose median is 1.
+        p95: 95th percentile of the factors, whose median is 1; at most `MAX_FACTOR`.
         item: the draw of a chain's item.
         step_ids: of the chain.
 
-    Raises:
-        InvalidSetting: the percentile is not above the median, or too high.
     """
 
     def __init__(self, items: str, p95: float, item: VariableDraw, step_ids: StepIds) -> None:
         self._item = item
         self._step_ids = step_ids
         self._purpose = purpose("factor", items)
-        self._sampler = sampler(LogNormal(median=1, p95=p95), unit=1 << FACTOR_BITS)
+        self._sampler = QuantileTable(quantile(speed_factor(p95)), unit=1 << FACTOR_BITS)
         self._root: int | None = None
         self._factors = np.empty(0, np.int64)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eventbus.catalog import Delay, Exponential, Fixed, LogNormal, Uniform
-from eventbus.chains.sampling import CELLS, OPEN_END
+from eventbus.catalog.model.delays import CELLS, OPEN_END
 
 # The incomplete gamma function.
 

@@ -42,7 +42,7 @@ class Backoff:
         """The delay before a retry, counted from 1."""
         maximum = float("inf") if self.maximum is None else self.maximum
         try:
-            length = min(self.initial * self.factor ** (number - 1), maximum)
+            length = min(self.initial * float(self.factor) ** (number - 1), maximum)
         except OverflowError:
             length = maximum
         if self.jitter == 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from eventbus.catalog.errors import InvalidCatalog, Mistake, did_you_mean, format_path, join_names
+from eventbus.catalog.errors import InvalidCatalog, Location, Mistake, did_you_mean, format_path, join_names
 from eventbus.catalog.model import DEFAULT_PARTITIONS, Sections
 from eventbus.catalog.reading.chains import read_chain
 from eventbus.catalog.reading.document import YamlNode, read_document
@@ -21,11 +21,12 @@ SECTIONS = ("partitions", "lists", "events", "chains")
 
 @dataclass(slots=True)
 class DraftSections:
-    """The definitions read so far: of each section by name, and the node of each."""
+    """The definitions read so far: of each section by name, the node of each, and the files read."""
 
     mistakes: list[Mistake] = field(default_factory=list)
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     nodes: dict[tuple[str, str], YamlNode] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
     def define(self, section: str, name: str, value: Any, node: YamlNode, defined: set[tuple[str, str]]) -> None:
         """Add a definition, or replace the one of an earlier path.
@@ -41,6 +42,14 @@ class DraftSections:
         defined.add(key)
         self.sections[section][name] = value
         self.nodes[key] = node
+
+    def place(self, loc: Location) -> tuple[str, int]:
+        """The file and line of a location in the catalog; of a section that no file has, the last file."""
+        node = self.nodes.get((str(loc[0]), str(loc[1]))) if len(loc) > 1 else None
+        if node is None:
+            return (self.files[-1], 1) if self.files else ("no file", 0)
+        node = node.at(loc[2:])
+        return node.file, node.line
 
     def keep_only(self, kept: set[tuple[str, str]]) -> None:
         """Drop all definitions but these."""
@@ -58,13 +67,16 @@ def load_sections(paths: Sequence[Path]) -> Sections:
     for path in paths:
         defined: set[tuple[str, str]] = set()
         for file in _files(path, draft.mistakes):
+            draft.files.append(str(file))
             document = read_document(file, draft.mistakes)
             if document is not None:
                 _read_file(document, draft, defined)
     sections = Sections(**draft.sections)
+    unread = bool(draft.mistakes)
     for loc, problem in validate(sections):
-        node = draft.nodes[str(loc[0]), str(loc[1])].at(loc[2:])
-        draft.mistakes.append(Mistake(node.file, node.line, format_path(loc), problem))
+        if len(loc) == 1 and unread:  # a section is empty: perhaps only because it could not be read
+            continue
+        draft.mistakes.append(Mistake(*draft.place(loc), format_path(loc), problem))
     if draft.mistakes:
         raise InvalidCatalog(_in_order(draft.mistakes))
     domains = dict.fromkeys(sorted(event.domain for event in sections.events.values()), DEFAULT_PARTITIONS)

@@ -19,6 +19,7 @@ from eventbus.catalog.validation.workload import delay_problems
 
 MAX_NUMBERS = 1_000_000
 """Maximum size of a range that other variables follow, or that has a Zipf distribution."""
+NOTHING_TO_GENERATE = "expected at least one chain with a weight above 0: there is nothing to generate"
 
 event_name = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*){2,}\.v[1-9][0-9]*")
 dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
@@ -47,9 +48,9 @@ def validate(sections: Sections) -> Iterator[LocatedProblem]:
         yield from emission_problems(chain, sections.events, is_caused=chain.name in caused)
     yield from role_problems(sections.chains)
     yield from _cause_problems(sections.chains)
-    chains = list(sections.chains.values())
-    if chains and all(chain.weight == 0 for chain in chains):
-        yield ("chains", chains[0].name, "weight"), "the weight of every chain is 0: at least one must be above 0"
+    if all(chain.weight == 0 for chain in sections.chains.values()):
+        first = next(iter(sections.chains), None)
+        yield ("chains",) if first is None else ("chains", first, "weight"), NOTHING_TO_GENERATE
 
 
 # Lists.

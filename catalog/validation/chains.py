@@ -10,7 +10,8 @@ from eventbus.catalog.errors import LocatedProblem, Location, TooManyPaths, did_
 from eventbus.catalog.graph.conformance import MAX_TYPES, Role, accepted_sets, role_of
 from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Graph, located_targets, targets
-from eventbus.catalog.model import Backoff, Chain, EventType, State, Target, Transition, Variable
+from eventbus.catalog.model import Backoff, Chain, Delay, EventType, State, Target, Transition, Variable
+from eventbus.catalog.model.delays import MAX_FACTOR, longest, speed_factor
 from eventbus.catalog.model.json_types import SAFE
 from eventbus.catalog.validation.workload import delay_problems
 
@@ -25,8 +26,8 @@ def topology_problems(loc: Location, state: State, chain: Chain) -> Iterator[Loc
         yield (*loc, "outcome"), "an outcome belongs to a state that ends the chain; this one has branches"
     if state.outcome and state.compensation:
         yield (*loc, "compensation"), "compensations do not run after the chain has ended"
-    if state.abandon < 0:
-        yield (*loc, "abandon"), f"expected a weight of 0 or more, got {state.abandon:g}"
+    for problem in weight_problems(state.abandon):
+        yield (*loc, "abandon"), problem
     for name in ("abandon", "timeout"):
         if getattr(state, name) and not state.next:
             yield (*loc, name), f"`{name}` requires `next` (transitions), which this state does not have"
@@ -42,25 +43,42 @@ def _transition_problems(loc: Location, transition: Transition, state: State, ch
         if transition.retry.limit < 1:
             yield (*loc, "retry", "limit"), f"expected a limit of at least 1, got {transition.retry.limit}"
         if transition.retry.backoff:
-            yield from _backoff_problems((*loc, "retry", "backoff"), transition.retry.backoff)
-    if transition.scaled_by is None:
-        return
+            yield from _backoff_problems((*loc, "retry", "backoff"), transition.retry.backoff, transition.retry.limit)
+    if transition.scaled_by is not None:
+        yield from _scaling_problems((*loc, "scaled_by"), transition.scaled_by, transition.delay, state, chain)
+
+
+def _scaling_problems(
+    loc: Location, scaled_by: str, delay: Delay, state: State, chain: Chain
+) -> Iterator[LocatedProblem]:
     candidates = [variable.name for variable in chain.variables.values() if variable.factor is not None]
-    if transition.scaled_by not in candidates:
-        near = did_you_mean(transition.scaled_by, candidates)
+    if scaled_by not in candidates:
+        near = did_you_mean(scaled_by, candidates)
         yield (
-            (*loc, "scaled_by"),
-            f"expected a variable with a `factor`, got {transition.scaled_by!r}{near}; "
-            f"there are {join_names(candidates)}",
+            loc,
+            f"expected a variable with a `factor`, got {scaled_by!r}{near}; there are {join_names(candidates)}",
         )
     if state.timeout:
         yield (
-            (*loc, "scaled_by"),
+            loc,
             "a scaled delay cannot have a timeout: remove `scaled_by` or `timeout`",
         )
+    if (variable := chain.variables.get(scaled_by)) and not any(delay_problems(delay)):
+        ms = longest(delay) * _max_factor(variable)
+        if ms > MAX_SCALED:
+            yield (
+                loc,
+                f"expected a product of delay and factor up to {MAX_SCALED:,.0f} ms, got {ms:,.0f}",
+            )
 
 
-def _backoff_problems(loc: Location, backoff: Backoff) -> Iterator[LocatedProblem]:
+def _max_factor(variable: Variable) -> float:
+    """The largest speed factor of a variable's items; 1 if it has none, or none that can be."""
+    p95 = variable.factor
+    return 1.0 if p95 is None or not 1 < p95 <= MAX_FACTOR else longest(speed_factor(p95))
+
+
+def _backoff_problems(loc: Location, backoff: Backoff, limit: int) -> Iterator[LocatedProblem]:
     if backoff.initial < 0:
         yield (*loc, "initial"), f"expected a delay of 0 ms or more, got {backoff.initial:g}"
     if backoff.factor <= 0:
@@ -69,6 +87,9 @@ def _backoff_problems(loc: Location, backoff: Backoff) -> Iterator[LocatedProble
         yield (*loc, "max"), f"expected a delay of 0 ms or more, got {backoff.maximum:g}"
     if not 0 <= backoff.jitter <= 1:
         yield (*loc, "jitter"), f"expected a share between 0 and 1, got {backoff.jitter:g}"
+    elif backoff.initial >= 0 and backoff.factor > 0 and limit > 1:  # the first delay is checked with the transition
+        for problem in delay_problems(backoff.delay(limit)):
+            yield loc, f"the delay before retry {limit}: {problem}"
 
 
 def _compensation_problems(loc: Location, state: State, chain: Chain) -> Iterator[LocatedProblem]:
@@ -156,14 +177,32 @@ def _region(chain: Chain, first: str) -> dict[str, None]:
 
 # Chains, variables and states.
 
+MAX_WEIGHT = 1e12
+MAX_STEPS = 10_000
+"""Of a chain without visitors, whose number of events their behaviour bounds."""
+MAX_EVENTS = 1 << 20
+"""Of a chain with all its branches: the generator numbers the events of a chain and of those it causes in 62 bits."""
+MAX_SCALED = ((1 << 63) - 1) / 2**16 / 1000
+"""Milliseconds: the generator multiplies microseconds by factors in units of 2^-16, in 63 bits."""
+MAX_YEARS, YEAR = 3000, 366 * 86_400_000.0
+"""How long a chain may last, so that it and the chains that it causes end before the year 10,000; milliseconds."""
+
+
+def weight_problems(weight: float) -> Iterator[str]:
+    """The problems of a weight."""
+    if weight < 0:
+        yield f"expected a weight of 0 or more, got {weight:g}"
+    elif weight > MAX_WEIGHT:
+        yield f"expected a weight of at most {MAX_WEIGHT:g}, got {weight:g}"
+
 
 def chain_problems(
     chain: Chain, events: Mapping[str, EventType], lists: Mapping[str, tuple[Any, ...]]
 ) -> Iterator[LocatedProblem]:
     """The problems of one chain."""
     loc: Location = ("chains", chain.name)
-    if chain.weight < 0:
-        yield (*loc, "weight"), f"expected a weight of 0 or more, got {chain.weight:g}"
+    for problem in weight_problems(chain.weight):
+        yield (*loc, "weight"), problem
     for variable in chain.variables.values():
         yield from _variable_problems((*loc, "variables", variable.name), variable, lists)
     for state in chain.states.values():
@@ -184,6 +223,8 @@ def _variable_problems(loc: Location, variable: Variable, lists: Mapping[str, An
         yield (*loc, "factor"), "a factor belongs to a variable with a list: each item has its own"
     elif variable.factor is not None and variable.factor <= 1:
         yield (*loc, "factor", "p95"), f"expected a 95th percentile above 1 (the median), got {variable.factor:g}"
+    elif variable.factor is not None and variable.factor > MAX_FACTOR:
+        yield (*loc, "factor", "p95"), f"expected a 95th percentile up to {MAX_FACTOR:g}, got {variable.factor:g}"
     low, high = variable.minimum, variable.maximum
     if low is None or high is None:
         return
@@ -207,8 +248,8 @@ def _state_problems(
     for path, target in located_targets(state):
         yield from _target_problems((*loc, *path), target, chain)
     for index, transition in enumerate(state.next):
-        if transition.weight < 0:
-            yield (*loc, "next", index, "weight"), f"expected a weight of 0 or more, got {transition.weight:g}"
+        for problem in weight_problems(transition.weight):
+            yield (*loc, "next", index, "weight"), problem
     yield from _total_problems(loc, state)
     yield from topology_problems(loc, state, chain)
 
@@ -281,6 +322,7 @@ def _size_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
     ends = graph_of(chain).ends()
     if not ends:  # a state that lacks its outcome is reported where it stands
         return
+    yield from _length_problems(loc, chain)
     shortest = graph_of(chain).distances(ends).get(0, 0) + 1
     if shortest == 1:
         yield (*loc, "start"), "the start state ends the chain: a chain has at least two events"
@@ -294,6 +336,31 @@ def _size_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
         accepted_sets(chain)
     except TooManyPaths as error:
         yield loc, str(error)
+
+
+def _length_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
+    """Chains with more events than can be numbered, or that may outlast the calendar."""
+    if chain.visitors:
+        return
+    if chain.max_steps > MAX_STEPS:
+        yield (*loc, "max_steps"), f"expected at most {MAX_STEPS:,} events, got {chain.max_steps:,}"
+        return
+    nodes = graph_of(chain).nodes
+    events = chain.max_steps * max(node.fan_out for node in nodes)
+    if events > MAX_EVENTS:
+        yield (*loc, "max_steps"), f"expected at most {MAX_EVENTS:,} events in all branches, got up to {events:,}"
+    edges = [edge for node in nodes for edge in node.edges]
+    if any(any(delay_problems(edge.delay)) for edge in edges):
+        return
+    factor = max(map(_max_factor, chain.variables.values()), default=1.0)
+    delay = max((longest(edge.delay) * (factor if edge.scaled_by else 1.0) for edge in edges), default=0.0)
+    years = chain.max_steps * delay / YEAR
+    if years > MAX_YEARS:
+        yield (
+            loc,
+            f"expected a chain of at most {MAX_YEARS:,} years, but max_steps {chain.max_steps:,} times its longest "
+            f"delay are {years:,.0f} years: shorten the delay, or lower `max_steps`",
+        )
 
 
 def reachable(chain: Chain) -> set[str]:

@@ -21,6 +21,7 @@ from eventbus.catalog.model import (
     split_reference,
 )
 from eventbus.catalog.model.sources import Lists
+from eventbus.catalog.validation.chains import weight_problems
 
 MAX_SECONDS, MAX_PAGES, MAX_CLICKS = 14_400, 1000, 60
 """Of a session, in a session and on a page: the limits of the bit fields that the generator keeps for an event."""
@@ -137,8 +138,8 @@ def _journey_problems(loc: Location, visitors: Visitors) -> Iterator[LocatedProb
 
 
 def _single_journey_problems(loc: Location, journey: Journey, visitors: Visitors) -> Iterator[LocatedProblem]:
-    if journey.weight < 0:
-        yield (*loc, "weight"), f"expected a weight of 0 or more, got {journey.weight:g}"
+    for problem in weight_problems(journey.weight):
+        yield (*loc, "weight"), problem
     for name, maximum in (("clicks_per_page", MAX_CLICKS), ("time_per_page", MAX_SECONDS)):
         if bounds := getattr(journey, name):
             yield from (((*loc, name), problem) for problem in _range_problems(name, bounds, 0, maximum))

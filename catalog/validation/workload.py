@@ -14,12 +14,13 @@ from eventbus.catalog.model import (
     Delay,
     Exponential,
     Fixed,
+    LogNormal,
     OpenWorkload,
     Profile,
     Spacing,
     Stages,
-    Uniform,
 )
+from eventbus.catalog.model.delays import MIN_PROBABILITY, longest, mass, widest_cell
 
 MIN_RATE, MAX_RATE = 1e-6, 1e7
 """Chains per second."""
@@ -33,8 +34,19 @@ MAX_USERS = 1_000_000
 HOURS, DAYS = 24, 7
 
 
+MAX_DELAY = MAX_DURATION * 1000.0
+"""Milliseconds: a century."""
+MAX_CELL = (1 << 43) / 1000
+"""Milliseconds between neighbouring quantiles of a delay: the generator's tables have 43 bits for microseconds."""
+
+
 def delay_problems(delay: Delay) -> Iterator[str]:
-    """The problems of a delay."""
+    """The problems of a delay; the generator can sample one that has none."""
+    problems = [*_parameter_problems(delay)]
+    yield from problems or _sampling_problems(delay)
+
+
+def _parameter_problems(delay: Delay) -> Iterator[str]:
     if isinstance(delay, Fixed):
         if delay.value < 0:
             yield f"expected a delay of 0 ms or more, got {delay.value:g}"
@@ -44,15 +56,34 @@ def delay_problems(delay: Delay) -> Iterator[str]:
         yield f"expected a delay of 0 ms or more, got min {low:g}"
     if high is not None and high < low:
         yield f"delay max {high:g} is below min {low:g}"
-    if isinstance(delay, Uniform):
-        return
-    if isinstance(delay, Exponential):
-        if delay.mean <= 0:
-            yield f"expected a mean above 0 ms, got {delay.mean:g}"
-    elif delay.median <= 0:
+    if isinstance(delay, Exponential) and delay.mean <= 0:
+        yield f"expected a mean above 0 ms, got {delay.mean:g}"
+    if isinstance(delay, LogNormal) and delay.median <= 0:
         yield f"expected a median above 0 ms, got {delay.median:g}"
-    elif delay.p95 <= delay.median:
-        yield f"p95 {delay.p95:g} must be above the median {delay.median:g}"
+    elif isinstance(delay, LogNormal) and not 1 < delay.p95 / delay.median < math.inf:
+        yield f"expected a p95 above the median {delay.median:g}, got {delay.p95:g}"
+
+
+def _sampling_problems(delay: Delay) -> Iterator[str]:
+    """Why a delay whose parameters are in order cannot be sampled."""
+    if isinstance(delay, Exponential | LogNormal):
+        yield from _quantile_problems(delay)
+    elif (top := longest(delay)) > MAX_DELAY:
+        yield f"expected a delay of at most a century, got up to {top:.3g} ms"
+
+
+def _quantile_problems(delay: Exponential | LogNormal) -> Iterator[str]:
+    if mass(delay) < MIN_PROBABILITY:
+        yield f"expected bounds that leave some of the distribution, got {_describe_bounds(delay)}"
+    elif (top := longest(delay)) > MAX_DELAY:
+        yield f"expected a delay of at most a century, got up to {top:.3g} ms: give it a `max`"
+    elif (width := widest_cell(delay)) >= MAX_CELL:
+        days, limit = width / 86_400_000, MAX_CELL / 86_400_000
+        yield f"expected neighbouring values less than {limit:.0f} days apart, got {days:,.0f} days: give it a `max`"
+
+
+def _describe_bounds(delay: Exponential | LogNormal) -> str:
+    return f"min {delay.minimum:g}" + ("" if delay.maximum is None else f" and max {delay.maximum:g}")
 
 
 def arrivals_problems(arrivals: Arrivals) -> Iterator[LocatedProblem]:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import cramjam
 
 from eventbus.bus import EventBus
-from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.errors import ChainError, SinkUnusable
 from eventbus.chains.sinks.sink import CountingSink
 from eventbus.errors import DeliveryFailed, EventBusError
 from eventbus.record import ProducerRecord
@@ -166,7 +166,7 @@ POLL_INTERVAL = 0.1
 """Seconds between two checks for a stop while nobody reads."""
 
 
-class Stopped(Exception):
+class Stopped(ChainError):
     """The sink was closed while nobody was reading."""
 
 

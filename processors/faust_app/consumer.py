@@ -14,14 +14,14 @@ from typing import Any, cast
 from faust.transport.consumer import Consumer
 from faust.types import TP, ConsumerMessage, Message
 
-from eventbus.processors.errors import UnsupportedFaust
+from eventbus.processors.errors import ProcessorError, UnsupportedFaust
 from eventbus.processors.ingest.router import FetchedBatch, OffsetRange, PartitionRouter
 from eventbus.record import TopicPartition
 
 FAUST_VERSION = "0.15.3"
 
 
-class OffsetReset(Exception):
+class OffsetReset(ProcessorError):
     """The client moved a position backwards, because the log no longer has the requested offset."""
 
 

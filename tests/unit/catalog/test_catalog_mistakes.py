@@ -83,7 +83,7 @@ CASES = {
     # weights
     "weight below 0": Case("weight: 1\n", "weight: -1  # here\n", "chains.order.weight", "0 or more, got -1"),
     "all weights 0": Case(
-        "weight: 1\n", "weight: 0  # here\n", "chains.order.weight", "the weight of every chain is 0"
+        "weight: 1\n", "weight: 0  # here\n", "chains.order.weight", "expected at least one chain with a weight above 0"
     ),
     "weight missing": Case("    weight: 1\n", "", "chains.order", "'weight' is required, but missing"),
     "weight of a wrong type": Case(
@@ -194,7 +194,7 @@ CASES = {
         DELAY_TEXT,
         "delay: {lognormal: {median: 40, p95: 40}}}]",
         f"{PLACED}.next[0].delay",
-        "p95 40 must be above the median 40",
+        "expected a p95 above the median 40, got 40",
     ),
     "median of 0": Case(
         DELAY_TEXT, "delay: {lognormal: {median: 0, p95: 4}}}]", f"{PLACED}.next[0].delay", "a median above 0 ms"

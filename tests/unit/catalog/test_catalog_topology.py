@@ -155,7 +155,7 @@ CASES = {
         "{to: room, weight: 60, delay: {uniform: [0, 100]}}",
         "{to: room, weight: 60, delay: {lognormal: {median: 100, p95: 10}}}",
         f"{STATES}.hotel.next[0].delay",
-        "p95 10 must be above the median 100",
+        "expected a p95 above the median 100, got 10",
     ),
     "timeout that is a number": Case(
         "timeout: {after: 50, to: room}", "timeout: 50", f"{STATES}.hotel.timeout", "a mapping with after, to, got 50"
