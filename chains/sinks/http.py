@@ -45,6 +45,8 @@ class RetryPolicy:
     """The wait between two requests to a server that is down, seconds."""
     outage: float = 30.0
     """For how long a flush waits for a server that is down, seconds."""
+    suspicion: float = 30.0
+    """Seconds of an outage after which the request that probes may be what the server fails at."""
 
     def wait(self, attempt: int, asked: float | None, draw: float) -> float | None:
         """Seconds until the next attempt; None: there is none.
@@ -129,7 +131,7 @@ class HttpSink(CountingSink):
 
     Without a response, or with a status of `DOWN`, the server counts as down: everything waits, and one request a
     second, or as seldom as `Retry-After` asks, finds out whether it is back. No record is given up meanwhile, unless
-    its own request may be what brings the server down: then, after all its attempts, one in `retry.outage` seconds.
+    its own request may be what brings the server down: then, after all its attempts, one in `retry.suspicion` seconds.
     `flush` waits for as long for the server to come back. What is not sent by then, or when the sink is closed, is
     rejected as "never sent".
 
@@ -296,15 +298,15 @@ class HttpSink(CountingSink):
 
     def _is_given_up(self, outage: Outage, tries: Tries, asked: float | None) -> bool:
         """Whether to end with a request that has just found the server down."""
-        now, limit = self._clock.time_us(), round(self._retry.outage * SECOND)
+        now = self._clock.time_us()
         if self._flushing_since is not None:
             waited = now - max(outage.since, self._flushing_since)
-            if waited >= limit or (asked or 0) > self._retry.patience:
+            if waited >= self._retry.outage * SECOND or (asked or 0) > self._retry.patience:
                 self._abandoned = f"the server is down: {outage.reason}"
                 return True
         if tries.made and self._retry.attempts == 1:
             return True  # nothing is to be repeated
-        if tries.made < self._retry.attempts or now - outage.suspected_since < limit:
+        if tries.made < self._retry.attempts or now - outage.suspected_since < self._retry.suspicion * SECOND:
             return False
         outage.suspected_since = now
         return True
@@ -371,17 +373,18 @@ class HttpSink(CountingSink):
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
         """The body, and why its rest is missing if it is. Only after the whole is the connection used again."""
-        body = bytearray()
+        pieces, size, missing = list[bytes](), 0, None
         try:
-            async for piece in response.content.iter_any():
-                body += piece
-                if len(body) > MAX_RESPONSE_BYTES:
-                    return bytes(body), f"it is longer than {MAX_RESPONSE_BYTES:,} bytes"
+            while missing is None and (piece := await response.content.readany()):
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_RESPONSE_BYTES:
+                    missing = f"it is longer than {MAX_RESPONSE_BYTES:,} bytes"
         except TimeoutError:
-            return bytes(body), f"it did not end within {self._timeout:g} s"
+            missing = f"it did not end within {self._timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
-            return bytes(body), str(error) or type(error).__name__
-        return bytes(body), None
+            missing = str(error) or type(error).__name__
+        return b"".join(pieces), missing
 
     def _settle(self, records: Sequence[ProducerRecord], rejections: Sequence[Rejection]) -> None:
         self._counts.written += len(records) - len(rejections)

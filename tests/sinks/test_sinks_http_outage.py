@@ -282,6 +282,20 @@ async def test_an_event_that_brings_the_server_down_is_given_up_alone(
     assert numbers(server).count(7) >= 6
 
 
+async def test_an_end_that_does_not_wait_gives_up_nothing_before(server: Server, clock: TimedClock) -> None:
+    """With an outage of 0 seconds events wait all the same while the stream goes on; only its end is not held up."""
+    server.replies = [away(clock, 20, says(503), [])] * 1000
+    sink = HttpSink(server.url, JsonDialect(), retry=RetryPolicy(attempts=2, outage=0), connections=1, clock=clock)
+    await sink.open()
+    await sink.write(numbered(4))
+    await until(lambda: sink.statistics().pending == 0)
+    await sink.close()
+    assert sink.statistics().written == 4
+    clock.begin = clock.now
+    statistics = await write_all(sink, numbered(4))
+    assert (statistics.written, statistics.failed, clock.passed) == (4, 4, 0)
+
+
 async def test_with_a_single_attempt_nothing_is_sent_twice(server: Server, clock: TimedClock) -> None:
     """Whoever turned retries off gets none: the events that found the server down have failed, the others waited."""
     asked: list[float] = []
