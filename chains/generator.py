@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
 from eventbus.catalog.errors import join_names
 from eventbus.catalog.model import Arrivals as Model
-from eventbus.catalog.model import Fault, Outcome, Phase, Tenants
+from eventbus.catalog.model import ClosedWorkload, Fault, Outcome, Phase, Tenants
 from eventbus.catalog.model.workload import AT_END, AtEnd
 from eventbus.chains.arrivals.compile import INITIAL_CHAINS, compile_arrivals, compile_paced_arrivals, poisson
 from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
@@ -42,6 +43,8 @@ DEFAULT_RATE = 10.0
 """Chains per second of a virtual run, where nothing else says when they begin."""
 INTERVAL = 5.0
 """Seconds between the beginnings of chains in a paced run, where nothing else says when they begin."""
+ESTIMATE_ROOT = purpose("seed", "throughput")
+"""The random key of the sessions from which the throughput of users is estimated: the same in every run."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Bounds of `start`: virtual time is counted in nanoseconds since 1970, and 63 bits hold 292 years."""
 
@@ -61,6 +64,8 @@ class ChainGenerator:
         phases: periods in which chains fail more often or take longer, in order.
         at_end: what happens to chains that are under way at the end of a duration: `end` ends sessions, whose open page
             is closed, and lets other chains run to their end; `finish` lets all of them do so; `cut` breaks off all.
+        events_per_second: what the users of a closed workload make together: all times of visitors are divided by the
+            factor that gives this rate. None: as many as come of their behaviour.
         block: chains in a batch; affects speed and memory, not the events. None: depends on the rate.
 
     Raises:
@@ -82,6 +87,7 @@ class ChainGenerator:
         namespace: str = DEFAULT_NAMESPACE,
         phases: Sequence[Phase] = (),
         at_end: AtEnd = "finish",
+        events_per_second: float | None = None,
         block: int | None = None,
     ) -> None:
         if start.tzinfo is None or not EARLIEST <= start < LATEST:
@@ -95,9 +101,6 @@ class ChainGenerator:
         self.start = start.astimezone(UTC)
         #: When chains begin; None: a Poisson process with a constant rate.
         self.arrivals = arrivals
-        self._arrivals = (
-            poisson(rate) if arrivals is None else compile_arrivals(arrivals, microseconds(self.start) * 1000)
-        )
         self._rate = rate
         self._tenancy: dict[str, Any] = {"tenant_id": tenant_id, "tenants": tenants, "namespace": namespace}
         self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
@@ -105,7 +108,15 @@ class ChainGenerator:
         self._block = block
         self._root = purpose("seed", str(seed))
         self._phases = checked_phases(phases, self.catalog)
-        self._plan = Plan(self.catalog, self._envelope, phases=self._phases)
+        #: Of visitors whose times are scaled.
+        self._paced_catalog, self._model = self.catalog, arrivals
+        self.events_per_second = events_per_second
+        if events_per_second is not None:
+            self._paced_catalog, self._model = self._scaled(events_per_second)
+        self._arrivals = (
+            poisson(rate) if self._model is None else compile_arrivals(self._model, microseconds(self.start) * 1000)
+        )
+        self._plan = Plan(self._paced_catalog, self._envelope, phases=self._phases)
         self._plans: dict[Format, Plan] = {JSON: self._plan}
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
@@ -133,7 +144,11 @@ class ChainGenerator:
         chosen = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
         arrivals = None if "rate" in settings else chosen.arrivals
         defaults = {
-            **{"catalog": chosen.catalog, "arrivals": arrivals, "phases": chosen.phases, "at_end": chosen.at_end}
+            "catalog": chosen.catalog,
+            "arrivals": arrivals,
+            "phases": chosen.phases,
+            "at_end": chosen.at_end,
+            "events_per_second": None if {"rate", "arrivals"} & settings.keys() else chosen.events_per_second,
         }
         seed = {} if chosen.seed is None else {"seed": chosen.seed}
         return cls(**(defaults | seed | settings))
@@ -159,13 +174,14 @@ class ChainGenerator:
             namespace=record.namespace,
             phases=record.phases,
             at_end=record.at_end,
+            events_per_second=record.events_per_second,
             rate=DEFAULT_RATE if record.rate is None else record.rate,
         )
         generator._like = record.run
         generator._stopped_at = _instant(stopped_at)
         if record.speed is not None:
             generator._arrivals = compile_paced_arrivals(
-                record.arrivals,
+                generator._model,
                 microseconds(generator.start) * 1000,
                 initial_chains=record.initial_chains or 0,
                 interval=record.interval or INTERVAL,
@@ -386,7 +402,8 @@ class ChainGenerator:
             start=_instant(start),
             observers=observers,
         )
-        model = arrivals or (self.arrivals if rate is None else None)
+        intended = arrivals or (self.arrivals if rate is None else None)
+        model = arrivals or (self._model if rate is None else None)
         if initial_chains is None:
             initial_chains = INITIAL_CHAINS if model is None else 0
         begins = compile_paced_arrivals(
@@ -398,7 +415,7 @@ class ChainGenerator:
                 faults,
                 ledger,
                 start=EPOCH + timedelta(microseconds=pacer.start),
-                arrivals=model,
+                arrivals=intended,
                 initial_chains=initial_chains,
                 interval=interval if model is None and rate is None else None,
                 rate=rate if model is None else None,
@@ -446,6 +463,32 @@ class ChainGenerator:
         stream = self._paced or self._kept(None, None)
         return stream.expected(microseconds(_zoned(until))) - stream.expected(microseconds(_zoned(since)))
 
+    def throughput(self) -> float | None:
+        """About how many events per second the users make together in the long run; None without users."""
+        return self._kept(None, None).throughput()
+
+    def _scaled(self, events_per_second: float) -> tuple[Catalog, ClosedWorkload]:
+        """The catalog and the users with the times of visitors scaled.
+
+        Raises:
+            InvalidSetting: there are no users or no visitors, or they cannot make as many events.
+        """
+        from eventbus.chains.throughput import scaled  # noqa: PLC0415 - rarely needed
+
+        visitors = [chain.visitors for chain in self.catalog.weighted if chain.visitors]
+        if not isinstance(self.arrivals, ClosedWorkload) or not visitors:
+            raise InvalidSetting("expected visitors and a number of users where there are events per second")
+        if not all(site.behaviour.human_like_delays for site in visitors):
+            raise InvalidSetting("expected no events per second where visitors do not wait (human_like_delays: false)")
+        if not 0 < events_per_second < math.inf:
+            raise InvalidSetting(f"expected events per second above 0, got {events_per_second}")
+
+        def estimate(catalog: Catalog, users: ClosedWorkload) -> float:
+            plan = Plan(catalog, self._envelope, phases=self._phases)
+            return ChainStream(plan, ClosedArrivals(users), root=ESTIMATE_ROOT, start=0).throughput() or 0.0
+
+        return scaled(self.catalog, self.arrivals, events_per_second, estimate)
+
     def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, **run: Any) -> Injector:
         emitters = emitter_infos(self._plan)
         recorder = None if ledger is None else Ledger(ledger, emitters, self._record(by_precedence(faults), **run))
@@ -458,6 +501,7 @@ class ChainGenerator:
             phases=self._phases,
             faults=tuple(faults),
             at_end=self.at_end,
+            events_per_second=self.events_per_second,
             **self._tenancy,
             **run,
         )
@@ -465,7 +509,7 @@ class ChainGenerator:
     def _plan_for(self, format: Format) -> Plan:
         """The plan for a format, cached."""
         if format not in self._plans:
-            self._plans[format] = Plan(self.catalog, self._envelope, phases=self._phases, format=format)
+            self._plans[format] = Plan(self._paced_catalog, self._envelope, phases=self._phases, format=format)
         return self._plans[format]
 
     def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
@@ -488,7 +532,7 @@ class ChainGenerator:
 
     def _plan_of(self, name: str | None, outcome: Outcome | None) -> Plan:
         if name is not None:
-            return Plan(self.catalog.only(name), self._envelope, outcome=outcome, phases=self._phases)
+            return Plan(self._paced_catalog.only(name), self._envelope, outcome=outcome, phases=self._phases)
         if outcome is None:
             return self._plan
         names = [
@@ -498,7 +542,7 @@ class ChainGenerator:
         ]
         if not names:
             raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
-        return Plan(self.catalog.only(*names), self._envelope, outcome=outcome, phases=self._phases)
+        return Plan(self._paced_catalog.only(*names), self._envelope, outcome=outcome, phases=self._phases)
 
     def __repr__(self) -> str:
         start = self.start.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -124,6 +124,10 @@ class Engine:
         """The expected number of chains that begin before a time, microseconds since the Unix epoch."""
         return self._arrivals.expected(self.expand, time)
 
+    def throughput(self) -> float | None:
+        """Estimates the events per second of the closed model in the long run; None in the open one."""
+        return self._arrivals.throughput(self.expand) if isinstance(self._arrivals, ClosedArrivalProcess) else None
+
     def expand(self, chain: Integers, begins: Integers, since: int | None = None) -> EventTable:
         """All events of some chains, in no order.
 
@@ -244,6 +248,10 @@ class ChainStream:
         """One chain, as in a run of some length."""
         events, (_, change) = self._engine.chain(index), self._end(extent)
         return self.render(change(events).ordered() if change else events)
+
+    def throughput(self) -> float | None:
+        """Estimates the events per second of the closed model in the long run; None in the open one."""
+        return self._engine.throughput()
 
     def ended(self, begun: EventTable, time: int) -> Iterator[Block]:
         """The events from a time on of sessions that end then.

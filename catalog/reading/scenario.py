@@ -32,6 +32,7 @@ from eventbus.catalog.reading.scalars import (
     coerce_factor,
     coerce_flag,
     coerce_integer,
+    coerce_number,
     is_null,
     read_names,
 )
@@ -48,7 +49,7 @@ SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
     *("arrivals", "profile", "chains", "journeys", "faults", "phases"),
 )
-SIMULATION = ("num_users", "duration_seconds", "at_end", "api_url")
+SIMULATION = ("num_users", "duration_seconds", "at_end", "events_per_second", "api_url")
 ADVANCED = (
     *("save_to_file", "output_file", "verbose", "retry_on_failure", "max_retries", "stats_interval"),
     "human_like_delays",
@@ -59,6 +60,7 @@ SECTION_OF = {
     **dict.fromkeys(ADVANCED, "advanced"),
 }
 """The section of each key that may also stand at the top level of a file."""
+MAX_EVENTS_PER_SECOND = 10_000_000
 MAX_RAMP_UP = 60.0
 """Maximum ramp-up time of users, in seconds."""
 USER_INTERVAL = 0.5
@@ -74,6 +76,7 @@ class Simulation(NamedTuple):
     users: int | None
     duration: float | None
     at_end: AtEnd | None
+    events_per_second: float | None
     api_url: str | None
 
 
@@ -98,6 +101,8 @@ def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettin
     output = _present(members["advanced"], ADVANCED)
     advanced = _advanced(output)
     human = advanced.human_like_delays is not False
+    if simulation.events_per_second is not None and not human:
+        output["human_like_delays"].complain("expected true where events_per_second scales the delays, got false")
     shares = read_probabilities(members["event_probabilities"])
     users = simulation.users is not None
     changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=users)
@@ -105,6 +110,7 @@ def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettin
         description=members["description"].text() or "",
         seed=coerce_integer(members["seed"]),
         duration=simulation.duration,
+        events_per_second=simulation.events_per_second,
         at_end=simulation.at_end or ("end" if is_about_visitors(members, users=users) else "finish"),
         api_url=simulation.api_url,
         arrivals=_arrivals(members, simulation.users, human=human),
@@ -135,7 +141,19 @@ def _simulation(members: Members) -> Simulation:
         members["duration_seconds"].complain(f"expected 0 (endless) or more seconds, got {duration:g}")
     if url and not url.startswith(("http://", "https://")):
         members["api_url"].complain(f"expected an address that begins with http:// or https://, got {url!r}")
-    return Simulation(users, duration or None, at_end, url)
+    return Simulation(users, duration or None, at_end, _events_per_second(members, users), url)
+
+
+def _events_per_second(members: Members, users: int | None) -> float | None:
+    node = members["events_per_second"]
+    rate = coerce_number(node)
+    if rate is None:
+        return None
+    if not 0 < rate <= MAX_EVENTS_PER_SECOND:
+        node.complain(f"expected above 0 to {MAX_EVENTS_PER_SECOND:,} events per second, got {rate:g}")
+    if users is None:
+        node.complain("expected num_users as well: the times of that many users are scaled to this rate")
+    return rate
 
 
 def _arrivals(members: Members, users: int | None, *, human: bool) -> Arrivals | None:

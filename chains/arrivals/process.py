@@ -16,7 +16,7 @@ from eventbus.chains.arrivals.rates import NEVER
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw, purpose
 from eventbus.chains.sampling import Sampler, sampler
-from eventbus.chains.table import EventTable
+from eventbus.chains.table import SECOND, EventTable
 
 FIRST_BATCH = 16
 GROWTH = 8
@@ -227,6 +227,10 @@ MAX_TURNS = 256
 """Turns that are made together for one user; chains that are sampled to estimate the length of a turn."""
 
 
+SAMPLED_TURNS = 4096
+"""Turns that are sampled to estimate how many events users make."""
+
+
 class ClosedArrivals:
     """Users who have one chain at a time, compiled."""
 
@@ -318,6 +322,13 @@ class ClosedArrivalProcess:
             self._mean_turn = float((lengths + self._think_times(sample)).mean())
         elapsed = time - self._begins[self._begins < time]
         return float(np.maximum(elapsed / self._mean_turn + 0.5, 1).sum())
+
+    def throughput(self, expand: ExpandChains) -> float:
+        """Estimates the events per second that all users make in the long run, from a sample of turns."""
+        sample, begins = np.arange(SAMPLED_TURNS), np.full(SAMPLED_TURNS, self._begins[0])
+        events = expand(sample, begins)
+        turns = _ends(events, sample, begins) - begins + self._think_times(sample)
+        return self._closed.users * len(events) / float(turns.sum()) * SECOND
 
     def _advance(
         self, expand: ExpandChains, chain: Integers, begins: Integers, turns: int, limits: TurnLimits

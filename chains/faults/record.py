@@ -56,6 +56,8 @@ class RunRecord:
     duration: float | None = None
     """Without `chains` and `duration`, the totals say how far the run came."""
     at_end: AtEnd = "finish"
+    events_per_second: float | None = None
+    """To which the times of visitors were scaled."""
     tenant_id: str
     tenants: Tenants | None = None
     namespace: str

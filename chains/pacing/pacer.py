@@ -135,6 +135,8 @@ class Pacer:
 
     def stop(self) -> None:
         """Ends the run now: events that are being published are published, then what is open is completed at once."""
+        if self._stopping:
+            return
         self._stopping = True
         if self._sleeper:
             self._sleeper.cancel()

@@ -21,6 +21,7 @@ from eventbus.cli.errors import WRONG_USAGE, Failure
 from eventbus.cli.options.common import partitions_by_topic
 from eventbus.cli.options.faults import FaultOptions, format_counts
 from eventbus.cli.options.kafka import faust_credentials
+from eventbus.cli.options.scenario import note_throughput
 from eventbus.cli.render.dashboard import DashboardData, Display, display
 from eventbus.cli.render.terminal import new_console
 from eventbus.cli.running import run_until, stop_on_signals, until_first
@@ -66,6 +67,7 @@ class Configuration:
     duration: float | None
     """Length of the run in virtual seconds; None: no end."""
     at_end: AtEnd
+    events_per_second: float | None
     speed: float
     seed: int
     fault_options: FaultOptions
@@ -91,7 +93,10 @@ class Application:
             arrivals=configuration.arrivals,
             phases=configuration.phases,
             at_end=configuration.at_end,
+            events_per_second=configuration.events_per_second,
         )
+        if configuration.generate:
+            note_throughput(self.generator)
         self.processor: Processor | None = None
         self._parts = AsyncExitStack()
 

@@ -31,7 +31,7 @@ from eventbus.cli.options.common import (
 from eventbus.cli.options.faults import SECTION as FAULTS
 from eventbus.cli.options.faults import fault_option, ledger_option
 from eventbus.cli.options.monitoring import SUMMARY, report_option, summary_option
-from eventbus.cli.options.scenario import is_given, scenario_option, set_option, with_scenario
+from eventbus.cli.options.scenario import is_given, note_throughput, scenario_option, set_option, with_scenario
 from eventbus.cli.render.progress import ProgressBar, progress_bar
 from eventbus.cli.reporting import RunReporter
 from eventbus.cli.running import interrupted_by_sigterm
@@ -192,6 +192,8 @@ def generate(
             at_end=at_end,
         )
     )
+    if scenario:
+        note_throughput(generator)
     if progress is None:
         progress = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     written = file_format(form, generator.catalog, with_faults=with_faults)

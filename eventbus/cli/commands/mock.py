@@ -182,6 +182,7 @@ def configuration(settings: Settings, options: dict[str, Any], *, process: bool 
         phases=scenario.phases if scenario else (),
         duration=scenario.duration if scenario else None,
         at_end=scenario.at_end if scenario else "finish",
+        events_per_second=scenario.events_per_second if scenario else None,
         interval=options["interval"],
         rate=options["rate"],
         speed=options["speed"],

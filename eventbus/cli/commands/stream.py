@@ -32,7 +32,7 @@ from eventbus.cli.options.kafka import (
     security_options,
 )
 from eventbus.cli.options.monitoring import MonitorOptions, monitor_options
-from eventbus.cli.options.scenario import scenario_option, set_option, with_scenario
+from eventbus.cli.options.scenario import note_throughput, scenario_option, set_option, with_scenario
 from eventbus.cli.options.sinks import SinkOptions, sink_options
 
 if TYPE_CHECKING:
@@ -200,7 +200,16 @@ def stream(
         except (InvalidDeadLetters, InvalidSettings, SinkUnusable) as error:
             raise click.UsageError(str(error)) from error
         return
-    generator = ChainGenerator(catalog, seed=seed, arrivals=arrivals, phases=phases, tenants=tenants, at_end=at_end)
+    generator = ChainGenerator(
+        catalog,
+        seed=seed,
+        arrivals=arrivals,
+        phases=phases,
+        tenants=tenants,
+        at_end=at_end,
+        events_per_second=scenario.events_per_second if scenario else None,
+    )
+    note_throughput(generator)
     monitor = StreamMonitor(monitoring, generator, plan)
     plan.fault_options.check(generator, form)
     try:

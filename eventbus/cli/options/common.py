@@ -120,6 +120,7 @@ def chosen_generator(
     catalog = chosen_catalog(paths, names, scenario)
     if scenario:
         settings.setdefault("at_end", scenario.at_end)
+        settings["events_per_second"] = scenario.events_per_second
         settings |= {"arrivals": settings["arrivals"] or scenario.arrivals, "phases": scenario.phases}
     try:
         return ChainGenerator(catalog, **settings)

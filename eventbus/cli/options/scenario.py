@@ -16,6 +16,7 @@ from eventbus.cli.options.sinks import SinkSpec
 
 if TYPE_CHECKING:
     from eventbus.catalog import Scenario
+    from eventbus.chains import ChainGenerator
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -23,6 +24,8 @@ ARRIVALS = ("rate", "interval", "profile", "users", "stages", "spacing")
 """Options that say when chains begin: any of them replaces the scenario's arrivals."""
 EXTENTS = ("chains", "duration", "index")
 """Options that say how long a run is: any of them replaces the scenario's duration."""
+PROMISED = 1.75
+"""Events per second of one user of older simulators."""
 RUNNING = ("generate", "stream", "mock", "serve")
 """Commands that run a scenario; others only need to know what the run was."""
 DEFAULTS = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
@@ -56,10 +59,26 @@ def with_scenario(command: C) -> C:
         for note in scenario.notes:
             click.echo(f"note: {note}", err=True)
         if is_given(options, *ARRIVALS):
-            scenario = replace(scenario, arrivals=None)
+            scenario = replace(scenario, arrivals=None, events_per_second=None)
         return command(scenario=scenario, **_resolved(options, scenario))
 
     return cast("C", resolved)
+
+
+def note_throughput(generator: ChainGenerator) -> None:
+    """Says how many events per second to expect of the visitors of a closed workload, unless they are scaled to it."""
+    from eventbus.catalog.model import ClosedWorkload
+
+    sites = [chain.visitors for chain in generator.catalog.weighted if chain.visitors]
+    is_human = bool(sites) and all(site.behaviour.human_like_delays for site in sites)
+    if not isinstance(generator.arrivals, ClosedWorkload) or generator.events_per_second is not None or not is_human:
+        return
+    users, rate = generator.arrivals.users, generator.throughput()
+    click.echo(
+        f"note: {users:,} users make about {rate:.2g} events/s; simulation.events_per_second: "
+        f"{round(users * PROMISED) or 1:,} would scale their times to that rate",
+        err=True,
+    )
 
 
 def _resolved(options: dict[str, Any], scenario: Scenario | None) -> dict[str, Any]:
