@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -65,50 +66,64 @@ class Counts:
     """By chain and state: how often each chain was caused."""
     visits: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By chain and state."""
-    delays: dict[Passage, list[int]] = field(default_factory=lambda: defaultdict(list))
+    delays: dict[Passage, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
     """Microseconds."""
 
 
-def checks(traces: Sequence[Trace], phased: PhasedCatalog, wrong: Collection[str], significance: float) -> list[Check]:
+class FrequencyChecks:
     """The three statistical checks; only traces that match exactly one walk are counted.
 
     Args:
-        wrong: ids of events with a wrong timestamp, whose delays are ignored.
         significance: probability that any test fails by chance; each gets an equal share of it (Bonferroni).
     """
-    tests = [test for number in range(len(phased.catalogs)) for test in _tests(traces, phased, number, wrong)]
-    limit = significance / max(len(tests), 1)
-    rules = {
-        "shares": "chains begin in the catalog's shares (chi-square)",
-        "branches": "chains branch in the catalog's shares (chi-square)",
-        "delays": "delays have the catalog's distributions (Kolmogorov–Smirnov)",
-    }
-    return [
-        Check(
-            name,
-            rule,
-            sum(test.check == name for test in tests),
-            [
-                Finding(None, None, (), f"{test.sentence}; by chance in {test.p_value:.1e} of all runs")
-                for test in tests
-                if test.check == name and test.p_value < limit
-            ],
-        )
-        for name, rule in rules.items()
-    ]
 
+    def __init__(self, phased: PhasedCatalog, significance: float) -> None:
+        self._phased = phased
+        self._significance = significance
+        #: Of the chains that each catalog applies to.
+        self._totals = [Counts() for _ in phased.catalogs]
 
-def _tests(traces: Sequence[Trace], phased: PhasedCatalog, number: int, wrong: Collection[str]) -> Iterator[FitTest]:
-    """The tests of the chains that one catalog applies to."""
-    catalog, totals = phased.catalogs[number], Counts()
-    for trace in traces:
-        if trace.catalog == number and len(trace.walks) == 1:
-            totals.chains[trace.walks[0].chain] += 1
-            totals.landings[trace.walks[0].chain][trace.events[0].landing] += 1
-            _count(totals, trace, trace.walks[0], catalog, wrong)
-    for group in (_shares, _landings, _branches, _causes, _delays):
-        for test in group(totals, catalog):
-            yield test._replace(sentence=test.sentence + phased.suffixes[number])
+    def add(self, traces: Iterable[Trace], wrong: Collection[str]) -> None:
+        """Count traces.
+
+        Args:
+            wrong: ids of events with a wrong timestamp, whose delays are ignored.
+        """
+        for trace in traces:
+            if trace.catalog is not None and len(trace.walks) == 1:
+                totals, (walk,) = self._totals[trace.catalog], trace.walks
+                totals.chains[walk.chain] += 1
+                totals.landings[walk.chain][trace.events[0].landing] += 1
+                _count(totals, trace, walk, self._phased.catalogs[trace.catalog], wrong)
+
+    def checks(self) -> list[Check]:
+        """The checks of everything that was added."""
+        tests = [test for number in range(len(self._totals)) for test in self._tests(number)]
+        limit = self._significance / max(len(tests), 1)
+        rules = {
+            "shares": "chains begin in the catalog's shares (chi-square)",
+            "branches": "chains branch in the catalog's shares (chi-square)",
+            "delays": "delays have the catalog's distributions (Kolmogorov–Smirnov)",
+        }
+        return [
+            Check(
+                name,
+                rule,
+                sum(test.check == name for test in tests),
+                [
+                    Finding(None, None, (), f"{test.sentence}; by chance in {test.p_value:.1e} of all runs")
+                    for test in tests
+                    if test.check == name and test.p_value < limit
+                ],
+            )
+            for name, rule in rules.items()
+        ]
+
+    def _tests(self, number: int) -> Iterator[FitTest]:
+        """The tests of the chains that one catalog applies to."""
+        for group in (_shares, _landings, _branches, _causes, _delays):
+            for test in group(self._totals[number], self._phased.catalogs[number]):
+                yield test._replace(sentence=test.sentence + self._phased.suffixes[number])
 
 
 def _count(totals: Counts, trace: Trace, walk: MatchedWalk, catalog: Catalog, wrong: Collection[str]) -> None:
@@ -155,7 +170,7 @@ def _shares(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
 
 def _landings(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
     """Where sessions begin: on the first page of their journey, or on any page if it has none."""
-    for name, counts in totals.landings.items():
+    for name, counts in sorted(totals.landings.items()):
         visitors = catalog.chain(name).visitors
         if visitors is None:
             continue
@@ -169,7 +184,7 @@ def _landings(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
 
 
 def _branches(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    for (name, number), counts in totals.next_nodes.items():
+    for (name, number), counts in sorted(totals.next_nodes.items()):
         graph = graph_of(catalog.chain(name))
         node = graph.nodes[number]
         weights: dict[int, float] = defaultdict(float, {ABANDONED: node.abandon} if node.abandon else {})
@@ -183,7 +198,7 @@ def _branches(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
 
 
 def _causes(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    for (name, state), visits in totals.visits.items():
+    for (name, state), visits in sorted(totals.visits.items()):
         causes = catalog.chain(name).states[state].causes
         occurrences = Counter(caused.chain for caused in causes)
         for caused in causes:
@@ -207,7 +222,7 @@ def _fit(check: str, label: str, cells: Sequence[Cell]) -> Iterator[FitTest]:
 
 
 def _delays(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
-    for passage, delays in totals.delays.items():
+    for passage, delays in sorted(totals.delays.items(), key=lambda item: repr(item[0])):
         edges = passage.edges
         label = f"from {passage.state} to {passage.to} of {passage.chain}"
         if len(edges) == 1 and isinstance(edges[0][1], Fixed):
@@ -216,13 +231,13 @@ def _delays(totals: Counts, catalog: Catalog) -> Iterator[FitTest]:
             yield _test_distribution(label, delays, edges)
 
 
-def _test_fixed(label: str, delays: list[int], fixed: Fixed) -> FitTest:
+def _test_fixed(label: str, delays: Sequence[int], fixed: Fixed) -> FitTest:
     deviating = sum(abs(delay - fixed.value * 1000) > 1 for delay in delays)
     sentence = f"{label}: {deviating:,} of {len(delays):,} delays are not {fixed.value:g} ms"
     return FitTest("delays", 0.0 if deviating else 1.0, sentence)
 
 
-def _test_distribution(label: str, delays: list[int], mixture: Mixture) -> FitTest:
+def _test_distribution(label: str, delays: Sequence[int], mixture: Mixture) -> FitTest:
     statistic = ks_distance(delays, mixture)
     median = float(np.median(delays)) / 1000
     sentence = (

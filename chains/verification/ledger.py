@@ -15,16 +15,23 @@ from eventbus.chains.errors import InvalidLedger
 from eventbus.chains.faults import KINDS
 from eventbus.chains.faults.record import FORMAT
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.streams import EventSummary, Reading
+from eventbus.chains.verification.spool import EventSummary, Spool, bucket_of
+from eventbus.chains.verification.streams import Reading
+from eventbus.chains.verification.structure import Bucket
 from eventbus.event import EPOCH, format_timestamp
+
+COPIED = ("record", "event_id", "event_type", "name", "chain")
+"""Fields of a fault that repeat what the chain's record says."""
 
 
 @dataclass
 class LedgerIndex:
-    """The records of a ledger by the ids of their events."""
+    """The records of a ledger."""
 
-    times: dict[str, str] = field(default_factory=dict)
-    """The intended timestamp of each event, by id."""
+    times: Spool
+    """By bucket of the chain: the number of the ledger's line, ids of events, and their intended timestamps."""
+    events: int = 0
+    """How many those are."""
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By event id."""
     unsent: set[str] = field(default_factory=set)
@@ -42,7 +49,7 @@ def read_ledger(lines: Iterable[bytes]) -> LedgerIndex:
     Raises:
         InvalidLedger: a line is not a record of a ledger, or the first or the last record is missing.
     """
-    index = LedgerIndex()
+    index = LedgerIndex(Spool())
     for number, line in enumerate(lines, 1):
         try:
             _add(index, number, orjson.loads(line))
@@ -55,20 +62,27 @@ def read_ledger(lines: Iterable[bytes]) -> LedgerIndex:
     return index
 
 
-def _add(index: LedgerIndex, number: int, record: Mapping[str, Any]) -> None:
+def _add(index: LedgerIndex, number: int, record: dict[str, Any]) -> None:
     kind = record["record"]
     if (kind == "run") != (number == 1) or (kind == "run" and record["format"] != FORMAT):
         raise ValueError(f"expected it to begin with a run of format {FORMAT}, got {kind!r}")
     if kind == "run" and "start" in record:
         index.start = datetime.fromisoformat(record["start"])
     if kind == "chain":
-        index.times.update(zip(record["event_ids"], record["times"], strict=True))
+        event_ids, times = record["event_ids"], record["times"]
+        if len(event_ids) != len(times):
+            raise ValueError(f"{len(event_ids)} event ids and {len(times)} times")
+        index.times.add(bucket_of(record["correlation_id"] or event_ids[0]), (number, event_ids, times))
+        index.events += len(event_ids)
         if record["outcome"] is None:
-            index.cut.update(record["event_ids"])
+            index.cut.update(event_ids)
     elif kind == "fault":
         if record["fault"] not in KINDS:
             raise ValueError(f"unknown fault {record['fault']!r}")
-        index.faults[record["event_id"]] = record
+        event_id = record["event_id"]
+        for name in COPIED:
+            record.pop(name, None)
+        index.faults[event_id] = record
     elif kind == "unsent":
         index.unsent.add(record["event_id"])
     elif kind == "totals":
@@ -76,19 +90,15 @@ def _add(index: LedgerIndex, number: int, record: Mapping[str, Any]) -> None:
 
 
 class LedgerCheck:
-    """Compares what was read of a stream with its ledger.
+    """Compares a stream with its ledger: bucket by bucket, then as a whole.
 
     Args:
-        checks: the other checks; each of their findings must come from a fault of the ledger.
+        reading: the stream.
     """
 
-    def __init__(self, index: LedgerIndex, reading: Reading, checks: Sequence[Check]) -> None:
+    def __init__(self, index: LedgerIndex, reading: Reading) -> None:
         self._index = index
         self._reading = reading
-        self._checks = [self._without_cut_chains(check) for check in checks]
-        self._copies: dict[str, list[EventSummary]] = {}
-        for event in reading.events:
-            self._copies.setdefault(event.event_id, []).append(event)
         self._refused = Counter(event_id for finding in reading.unfit for event_id in finding.events)
         self._gone = {
             fault["correlation_id"]: str(fault["fault"])
@@ -104,18 +114,49 @@ class LedgerCheck:
         #: The kind of fault that an unreadable line comes from, by its number.
         self._kind_of_line: dict[int, str] = {}
         self._unreadable = list(self._match_unreadable())
+        #: About intended events, each with the line of the ledger.
+        self._intended: list[tuple[int, Finding]] = []
+        #: By id: the first line of events that the ledger's bucket does not have.
+        self._extra: dict[str, int] = {}
+        #: Ids of intended events that are in another bucket than that of their chain.
+        self._moved: set[str] = set()
 
-    def check(self) -> Check:
-        """The comparison as a check."""
+    def add(self, bucket: Bucket) -> None:
+        """Compare the events of a bucket."""
+        copies: dict[str, list[EventSummary]] = {}
+        for event in bucket.events:
+            copies.setdefault(event.event_id, []).append(event)
+        extra = {event_id: events[0].line for event_id, events in copies.items()}
+        for number, event_ids, times in self._index.times.bucket(bucket.number):
+            for event_id, time in zip(event_ids, times, strict=True):
+                extra.pop(event_id, None)
+                events = copies.get(event_id, [])
+                if not events or self._reading.events.is_elsewhere(event_id):
+                    moved = self._reading.events.elsewhere(event_id, bucket.number)
+                    if moved:
+                        self._moved.add(event_id)
+                        events = sorted([*events, *moved], key=lambda event: self._reading.events.rank(event.line))
+                finding = self._compare(event_id, time, events)
+                if finding is not None:
+                    self._intended.append((number, finding))
+        for event_id, line in extra.items():
+            self._extra[event_id] = min(line, self._extra.get(event_id, line))
+
+    def check(self, checks: Sequence[Check]) -> Check:
+        """The comparison as a check, after all buckets.
+
+        Args:
+            checks: the other checks; each of their findings must come from a fault of the ledger.
+        """
         findings = [
-            *self._intended_events(),
+            *(finding for _, finding in sorted(self._intended, key=lambda pair: pair[0])),
             *self._repeats(),
             *self._unreadable,
             *self._extra_events(),
-            *self._unexplained_findings(),
+            *self._unexplained_findings(map(self._without_cut_chains, checks)),
         ]
         rule = "what the ledger says is in the stream, and nothing else is"
-        return Check("ledger", rule, len(self._index.times) + len(self._index.faults), findings)
+        return Check("ledger", rule, self._index.events + len(self._index.faults), findings)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """By kind of fault: how many are in the ledger, and how many of those in the stream; call after `check`."""
@@ -148,22 +189,23 @@ class LedgerCheck:
             return next((kind for kind in REPEATING if kind in listed), finding.fault)
         return kinds[0] if kinds else finding.fault
 
-    def _intended_events(self) -> Iterator[Finding]:
-        for event_id, time in self._index.times.items():
-            fault = self._index.faults.get(event_id)
-            problem = self._problem(event_id, time, fault)
-            if problem is None:
-                continue
-            kind = None if fault is None else fault["fault"]
-            if kind:
-                self._missed[kind] += 1
-            line = self._copies[event_id][0].line if event_id in self._copies else None
-            yield Finding(kind, line, (event_id,), f"{event_id}{f' ({kind})' if kind else ''}: {problem}")
+    def _compare(self, event_id: str, time: str, copies: Sequence[EventSummary]) -> Finding | None:
+        """A finding if the lines of an event differ from what the ledger says."""
+        fault = self._index.faults.get(event_id)
+        problem = self._problem(event_id, time, fault, copies)
+        if problem is None:
+            return None
+        kind = None if fault is None else fault["fault"]
+        if kind:
+            self._missed[kind] += 1
+        line = copies[0].line if copies else None
+        return Finding(kind, line, (event_id,), f"{event_id}{f' ({kind})' if kind else ''}: {problem}")
 
-    def _problem(self, event_id: str, time: str, fault: Mapping[str, Any] | None) -> str | None:
+    def _problem(
+        self, event_id: str, time: str, fault: Mapping[str, Any] | None, copies: Sequence[EventSummary]
+    ) -> str | None:
         """How the lines of an event differ from what the ledger says; None if they do not."""
         kind = None if fault is None else KINDS[fault["fault"]]
-        copies = self._copies.get(event_id, [])
         if kind and kind.breaks_schema and not self._refused[event_id]:
             return "it should not fit the catalog, but does"
         expected = (1 if kind is None else kind.copies) - (event_id in self._index.unsent)
@@ -224,17 +266,18 @@ class LedgerCheck:
                 yield Finding(looks, None, (), f"{looks}: {plural(len(lines), 'line')} not in the ledger")
 
     def _extra_events(self) -> Iterator[Finding]:
-        for event_id in self._copies.keys() - self._index.times.keys():
-            line = self._copies[event_id][0].line
+        for event_id, line in sorted(self._extra.items(), key=lambda pair: pair[1]):
+            if event_id in self._moved:
+                continue
             yield Finding(None, line, (event_id,), f"{event_id} is not in the ledger")
         lines = (self._index.totals or {})["lines"]
         if lines != self._reading.lines:
             yield Finding(None, None, (), f"the stream should have {lines:,} lines, and has {self._reading.lines:,}")
 
-    def _unexplained_findings(self) -> Iterator[Finding]:
+    def _unexplained_findings(self, checks: Iterable[Check]) -> Iterator[Finding]:
         """Findings of other checks that look like a fault of an event or chain without one."""
         chains = {fault["correlation_id"] for fault in self._index.faults.values()}
-        for check in self._checks:
+        for check in checks:
             for finding in check.findings:
                 if finding.events and not any(
                     event_id in self._index.faults or event_id in chains for event_id in finding.events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import orjson
 
 from eventbus.catalog import Catalog
 from eventbus.chains.verification.report import BY_LINE, Check, Finding
+from eventbus.chains.verification.spool import EventSummary, SpooledEvents
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, microseconds
 from eventbus.record import ConsumerRecord, TopicPartition
@@ -19,23 +21,6 @@ INCOMPLETE_UTF8 = getincrementaldecoder("utf-8")
 """Decodes text that may end inside a character."""
 TOLERANCE = 1000
 """Microseconds by which a timestamp may differ from the time in the event's id, which is slightly less precise."""
-
-
-class EventSummary(NamedTuple):
-    """An event of the stream, without its payload."""
-
-    line: int
-    event_id: str
-    event_type: str
-    time: int
-    """Microseconds since the Unix epoch."""
-    correlation_id: str
-    causation_id: str | None
-    tenant_id: str
-    digest: int
-    """Of the whole line."""
-    landing: str | None = None
-    """Of the first event of a visitor's session: the path of its page."""
 
 
 class UnreadableLine(NamedTuple):
@@ -52,8 +37,8 @@ class Reading:
     """What was read of a stream."""
 
     lines: int = 0
-    events: list[EventSummary] = field(default_factory=list)
-    """In the order of the stream, copies included."""
+    events: SpooledEvents = field(default_factory=SpooledEvents)
+    """Copies included."""
     unreadable: list[UnreadableLine] = field(default_factory=list)
     not_events: list[Finding] = field(default_factory=list)
     unfit: list[Finding] = field(default_factory=list)
@@ -81,6 +66,7 @@ def read(lines: Iterable[bytes], catalog: Catalog) -> Reading:
     reader = LineReader(catalog)
     for line in lines:
         reader.add(line.rstrip(b"\r\n"))
+    reader.reading.events.complete()
     return reader.reading
 
 
@@ -106,8 +92,9 @@ class LineReader:
             self._add_invalid(number, text, fields, error)
             return None
         self._validate(number, event)
-        self.reading.events.append(_summary(number, event, text))
-        return self.reading.events[-1]
+        summary = _summary(number, event, text)
+        self.reading.events.add(summary)
+        return summary
 
     def _add_unreadable(self, number: int, text: bytes, looks_like: str, sentence: str) -> None:
         self.reading.unreadable.append(UnreadableLine(number, looks_like, text))
@@ -173,13 +160,15 @@ class RecordReader:
 
     def __init__(self, catalog: Catalog) -> None:
         self._lines = LineReader(catalog)
-        self._positions: list[tuple[TopicPartition, int]] = []
-        """Partition and offset of each record."""
+        self._names: dict[TopicPartition, int] = {}
+        """The number of each partition."""
+        self._positions = array("H"), array("q")
+        """The number of the partition, and the offset, of each record."""
         self._reached: dict[TopicPartition, int] = {}
-        self._sent: list[int] = []
-        """The earliest time at which each event can have been sent."""
-        self._partitions: dict[tuple[str, bytes], int] = {}
-        """The first partition that each key of a topic was seen in."""
+        self._sent = array("q")
+        """The earliest time at which the event of each record can have been sent."""
+        self._partitions: dict[int, int] = {}
+        """The first partition that each key of a topic was seen in, by a hash of the two."""
         self._misplaced: list[Finding] = []
         self._mismatched: list[Finding] = []
 
@@ -187,19 +176,19 @@ class RecordReader:
         """Read further records."""
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
-            self._positions.append((partition, record.offset))
+            for column, value in zip(self._positions, (self._number(partition), record.offset), strict=True):
+                column.append(value)
             event = self._lines.add(b"null" if record.value is None else record.value)
             if event is not None:
                 self._reached[partition] = max(self._reached.get(partition, 0), _creation_time(event))
-                self._sent.append(self._reached[partition])
+            self._sent.append(self._reached.get(partition, 0))
             self._check_key(record, event)
             self._check_partition(record, event)
 
     def reading(self) -> Reading:
         """Everything that was read, with the checks of keys and partitions."""
         reading = self._lines.reading
-        order = sorted(range(len(self._sent)), key=self._sent.__getitem__)
-        reading.events = [reading.events[number] for number in order]
+        reading.events.complete(self._sent)
         reading.place = self._place
         reading.source_checks = [
             Check("keys", "a record's key is its chain", reading.lines, self._mismatched),
@@ -217,15 +206,19 @@ class RecordReader:
         key = event.correlation_id.encode() if event else record.key
         if key is None:
             return
-        first = self._partitions.setdefault((record.topic, key), record.partition)
+        first = self._partitions.setdefault(hash((record.topic, key)), record.partition)
         if first != record.partition:
             sentence = f"chain {key.decode(errors='backslashreplace')} is in partition {first} as well"
             events = (event.event_id,) if event else ()
-            self._misplaced.append(Finding(None, len(self._positions), events, sentence))
+            self._misplaced.append(Finding(None, len(self._sent), events, sentence))
+
+    def _number(self, partition: TopicPartition) -> int:
+        return self._names.setdefault(partition, len(self._names))
 
     def _place(self, line: int) -> str:
-        (topic, partition), offset = self._positions[line - 1]
-        return f"{topic}[{partition}]@{offset}"
+        numbers, offsets = self._positions
+        topic, partition = list(self._names)[numbers[line - 1]]
+        return f"{topic}[{partition}]@{offsets[line - 1]}"
 
 
 def _creation_time(event: EventSummary) -> int:
@@ -270,6 +263,7 @@ class StoreReader:
             places.append(place)
             self._lines.add(b"null" if value is None else value)
         reading.source_checks = [_check_counts(counts, stored, reading.lines - stored), _check_repeats(counts)]
+        reading.events.complete()
         reading.repeated = sum(partition.duplicates for partition in counts)
         reading.lines += reading.repeated
         reading.is_ordered = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -11,62 +10,162 @@ from eventbus.catalog.errors import plural
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.model import FAULT_KINDS
 from eventbus.chains.verification.report import Check, Finding
-from eventbus.chains.verification.streams import TOLERANCE, EventSummary, id_time
+from eventbus.chains.verification.spool import EventSummary, SpooledEvents
+from eventbus.chains.verification.streams import TOLERANCE, id_time
 from eventbus.chains.verification.traces import Trace
 
 REORDERED = FAULT_KINDS["reorder"].bounds[1]
 """Later events that may precede an event which looks reordered rather than late."""
 
 
-def checks(
-    events: Sequence[EventSummary], first: Mapping[str, EventSummary], traces: Sequence[Trace], catalog: Catalog
-) -> list[Check]:
-    """All structural checks.
+RULES = {
+    "identity": "event ids are unique",
+    "order": "events come by time",
+    "clocks": "an event's time is the one in its id",
+    "causality": "causation is a tree, and causes come before effects",
+    "tenants": "a chain has one tenant",
+    "paths": "every chain is a complete walk of the catalog",
+}
+
+
+class Bucket:
+    """The events of some chains, and what other buckets have of the same ids.
 
     Args:
-        events: in the order of the stream, copies included.
-        first: the first event of each id.
-        traces: the chains.
+        events: of the stream.
+        number: of the bucket.
     """
-    causes, clocks = list(_causality(first, traces, catalog)), list(_clocks(first))
-    early = {finding.events[0] for finding in causes if finding.fault == "completed-before-started"}
-    clocks = [finding for finding in clocks if finding.events[0] not in early]
-    wrong = early | {finding.events[0] for finding in clocks}
-    effects = sum(event.causation_id is not None for event in first.values())
-    return [
-        Check("identity", "event ids are unique", len(events), list(_identity(events, first))),
-        Check("order", "events come by time", len(first), list(_order(first.values(), wrong))),
-        Check("clocks", "an event's time is the one in its id", len(first), clocks),
-        Check("causality", "causation is a tree, and causes come before effects", effects, causes),
-        Check("tenants", "a chain has one tenant", len(traces), list(_tenants(traces))),
-        Check("paths", "every chain is a complete walk of the catalog", len(traces), list(_paths(traces, catalog))),
-    ]
+
+    def __init__(self, events: SpooledEvents, number: int) -> None:
+        self._stream = events
+        self.number = number
+        #: In the order of the stream, copies included.
+        self.events = events.bucket(number)
+        #: The first event of each id whose first event is here.
+        self.first: dict[str, EventSummary] = {}
+        #: Later events, each with the first one of its id.
+        self.repeated: list[tuple[EventSummary, EventSummary]] = []
+        self._firsts_elsewhere: dict[str, EventSummary] = {}
+        for event in self.events:
+            original = self.find(event.event_id, elsewhere=False) or self._original(event)
+            if original is event:
+                self.first[event.event_id] = event
+            else:
+                self.repeated.append((event, original))
+
+    def find(self, event_id: str, *, elsewhere: bool = True) -> EventSummary | None:
+        """The first event with an id.
+
+        Args:
+            elsewhere: whether to look for it in other buckets, if none with the id is here.
+        """
+        event = self.first.get(event_id) or self._firsts_elsewhere.get(event_id)
+        if event is None and elsewhere:
+            return next(iter(self._stream.elsewhere(event_id, self.number)), None)
+        return event
+
+    def _original(self, event: EventSummary) -> EventSummary:
+        """The first event with the id of one that is the first with it here."""
+        if not self._stream.is_elsewhere(event.event_id):
+            return event
+        copies = [event, *self._stream.elsewhere(event.event_id, self.number)]
+        original = min(copies, key=lambda copy: self._stream.rank(copy.line))
+        if original is not event:
+            self._firsts_elsewhere[event.event_id] = original
+        return original
 
 
-def _identity(events: Sequence[EventSummary], first: Mapping[str, EventSummary]) -> Iterator[Finding]:
-    for event in events:
-        original = first[event.event_id]
-        if event is not original:
-            differs = event.digest != original.digest
-            fault, verb = ("changed-duplicate", "comes again and differs") if differs else ("duplicate", "comes again")
-            sentence = f"{event.event_id} {verb}: first in line {original.line}"
-            yield Finding(fault, event.line, (event.event_id,), sentence)
+class StructureChecks:
+    """All structural checks, bucket by bucket.
+
+    Args:
+        events: of the stream.
+    """
+
+    def __init__(self, events: SpooledEvents, catalog: Catalog, *, is_ordered: bool) -> None:
+        self._events = events
+        self._catalog = catalog
+        self._is_ordered = is_ordered
+        self._ends = {
+            state.emits for chain in catalog.chains.values() for state in chain.states.values() if state.outcome
+        }
+        #: How many events there are of which no copy came before, and how many of those have a cause.
+        self.first = self._effects = 0
+        self.traces = 0
+        #: By check: findings, with their positions in the report.
+        self._findings: dict[str, list[tuple[int, Finding]]] = {name: [] for name in RULES}
+        #: By line, from 0: 1 if its event is a copy, or has a wrong timestamp.
+        self._is_left_out = bytearray(events.lines)
+        self._differences: dict[tuple[str, ...], tuple[str | None, str]] = {}
+
+    def add(self, bucket: Bucket, traces: Sequence[Trace]) -> set[str]:
+        """Check the events of a bucket; returns the ids of those with a wrong timestamp."""
+        rank = self._events.rank
+        for event, original in bucket.repeated:
+            self._is_left_out[event.line - 1] = 1
+            self._add("identity", rank(event.line), _repetition(event, original))
+        causes: list[Finding] = []
+        for trace in traces:
+            position = min(rank(event.line) for event in trace.events)
+            found = list(_causality(bucket, trace, self._ends))
+            causes += found
+            self._add("causality", position, *found)
+            self._add("tenants", position, *_tenants(trace))
+            self._add("paths", position, *self._paths(trace))
+        early = {finding.events[0] for finding in causes if finding.fault == "completed-before-started"}
+        clocks = [finding for finding in _clocks(bucket.first) if finding.events[0] not in early]
+        for finding in clocks:
+            self._add("clocks", rank(bucket.first[finding.events[0]].line), finding)
+        for event_id in early | {finding.events[0] for finding in clocks}:
+            self._is_left_out[bucket.first[event_id].line - 1] = 1
+        self.first += len(bucket.first)
+        self._effects += sum(event.causation_id is not None for event in bucket.first.values())
+        self.traces += len(traces)
+        return {finding.events[0] for finding in (*causes, *clocks)}
+
+    def checks(self) -> list[Check]:
+        """The checks of everything that was added."""
+        tested = dict.fromkeys(RULES, self.first)
+        tested |= {"identity": len(self._events), "causality": self._effects}
+        tested |= dict.fromkeys(("tenants", "paths"), self.traces)
+        if self._is_ordered:
+            self._findings["order"] = list(enumerate(self._order()))
+        else:
+            tested["order"] = 0
+        return [Check(name, rule, tested[name], self._sorted(name)) for name, rule in RULES.items()]
+
+    def _add(self, check: str, position: int, *findings: Finding) -> None:
+        self._findings[check] += [(position, finding) for finding in findings]
+
+    def _sorted(self, check: str) -> list[Finding]:
+        return [finding for _, finding in sorted(self._findings[check], key=lambda pair: pair[0])]
+
+    def _order(self) -> Iterator[Finding]:
+        """Events with a wrong timestamp are skipped."""
+        late = list(self._events.late(self._is_left_out))
+        events = self._events.with_lines(line for line, _, _ in late)
+        for line, places, microseconds in late:
+            event_id, fault = events[line].event_id, "reorder" if places <= REORDERED else "late"
+            seconds = microseconds / 1e6
+            sentence = f"{event_id} comes after {plural(places, 'later event')}, the latest by {seconds:,.6g} s"
+            yield Finding(fault, line, (event_id,), sentence)
+
+    def _paths(self, trace: Trace) -> Iterator[Finding]:
+        if trace.walks:
+            return
+        if trace.types not in self._differences:
+            self._differences[trace.types] = _difference(trace, self._catalog)
+        fault, difference = self._differences[trace.types]
+        chain = trace.events[0].correlation_id
+        involved = (chain, *(event.event_id for event in trace.events))
+        yield Finding(fault, trace.events[0].line, involved, f"chain {chain}: {difference}")
 
 
-def _order(events: Collection[EventSummary], wrong: Collection[str]) -> Iterator[Finding]:
-    """Events with a wrong timestamp are skipped."""
-    times: list[int] = []  # of those in order: never falls
-    for event in events:
-        if event.event_id in wrong:
-            continue
-        if not times or event.time >= times[-1]:
-            times.append(event.time)
-            continue
-        places = len(times) - bisect_right(times, event.time)
-        fault = "reorder" if places <= REORDERED else "late"
-        late = (times[-1] - event.time) / 1e6
-        sentence = f"{event.event_id} comes after {plural(places, 'later event')}, the latest by {late:,.6g} s"
-        yield Finding(fault, event.line, (event.event_id,), sentence)
+def _repetition(event: EventSummary, original: EventSummary) -> Finding:
+    differs = event.digest != original.digest
+    fault, verb = ("changed-duplicate", "comes again and differs") if differs else ("duplicate", "comes again")
+    sentence = f"{event.event_id} {verb}: first in line {original.line}"
+    return Finding(fault, event.line, (event.event_id,), sentence)
 
 
 def _clocks(first: Mapping[str, EventSummary]) -> Iterator[Finding]:
@@ -77,21 +176,20 @@ def _clocks(first: Mapping[str, EventSummary]) -> Iterator[Finding]:
             yield Finding("clock-skew", event.line, (event.event_id,), sentence)
 
 
-def _causality(first: Mapping[str, EventSummary], traces: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
-    ends = {state.emits for chain in catalog.chains.values() for state in chain.states.values() if state.outcome}
-    for trace in traces:
-        if not trace.whole:
-            yield from _broken(trace, first)
-        for event in trace.events:
-            cause = first.get(event.causation_id or "")
-            if cause is not None and event.time < cause.time:
-                is_wrong = abs(event.time - id_time(event.event_id)) > TOLERANCE
-                fault = "completed-before-started" if is_wrong and event.event_type in ends else "clock-skew"
-                sentence = f"{event.event_id} is {(cause.time - event.time) / 1e6:,.6g} s earlier than its cause"
-                yield Finding(fault, event.line, (event.event_id, cause.event_id), sentence)
+def _causality(bucket: Bucket, trace: Trace, ends: Collection[str]) -> Iterator[Finding]:
+    """Args: ends: types of events that end a chain."""
+    if not trace.whole:
+        yield from _broken(trace, bucket)
+    for event in trace.events:
+        cause = bucket.find(event.causation_id) if event.causation_id else None
+        if cause is not None and event.time < cause.time:
+            is_wrong = abs(event.time - id_time(event.event_id)) > TOLERANCE
+            fault = "completed-before-started" if is_wrong and event.event_type in ends else "clock-skew"
+            sentence = f"{event.event_id} is {(cause.time - event.time) / 1e6:,.6g} s earlier than its cause"
+            yield Finding(fault, event.line, (event.event_id, cause.event_id), sentence)
 
 
-def _broken(trace: Trace, first: Mapping[str, EventSummary]) -> Iterator[Finding]:
+def _broken(trace: Trace, bucket: Bucket) -> Iterator[Finding]:
     """Events of a trace without a cause in it."""
     rooted: set[str] = set()
     for event in trace.events:
@@ -102,11 +200,13 @@ def _broken(trace: Trace, first: Mapping[str, EventSummary]) -> Iterator[Finding
                     None, event.line, (event_id, event.correlation_id), f"{event_id} is a second root of its chain"
                 )
             rooted.add(event_id)
-        elif cause not in first:
+            continue
+        causing = bucket.find(cause)
+        if causing is None:
             fault = "orphan-causation" if trace.walks else None  # else the check of paths says what is missing
             yield Finding(fault, event.line, (event_id, cause), f"{event_id} has a cause that is not here: {cause}")
             rooted.add(event_id)
-        elif first[cause].correlation_id != event.correlation_id:
+        elif causing.correlation_id != event.correlation_id:
             yield Finding(None, event.line, (event_id, cause), f"{event_id} has a cause in another chain: {cause}")
             rooted.add(event_id)
     yield from _loops(trace, rooted)
@@ -121,29 +221,15 @@ def _loops(trace: Trace, rooted: set[str]) -> Iterator[Finding]:
         yield Finding(None, event.line, (event.event_id,), f"{event.event_id} is among its own causes")
 
 
-def _tenants(traces: Sequence[Trace]) -> Iterator[Finding]:
-    for trace in traces:
-        counts = Counter(event.tenant_id for event in trace.events)
-        if len(counts) == 1:
-            continue
-        ((usual, _),) = counts.most_common(1)
-        for event in trace.events:
-            if event.tenant_id != usual:
-                sentence = f"{event.event_id} is of {event.tenant_id!r}, its chain of {usual!r}"
-                yield Finding("wrong-tenant", event.line, tuple(e.event_id for e in trace.events), sentence)
-
-
-def _paths(traces: Sequence[Trace], catalog: Catalog) -> Iterator[Finding]:
-    differences: dict[tuple[str, ...], tuple[str | None, str]] = {}
-    for trace in traces:
-        if trace.walks:
-            continue
-        if trace.types not in differences:
-            differences[trace.types] = _difference(trace, catalog)
-        fault, difference = differences[trace.types]
-        chain = trace.events[0].correlation_id
-        involved = (chain, *(event.event_id for event in trace.events))
-        yield Finding(fault, trace.events[0].line, involved, f"chain {chain}: {difference}")
+def _tenants(trace: Trace) -> Iterator[Finding]:
+    counts = Counter(event.tenant_id for event in trace.events)
+    if len(counts) == 1:
+        return
+    ((usual, _),) = counts.most_common(1)
+    for event in trace.events:
+        if event.tenant_id != usual:
+            sentence = f"{event.event_id} is of {event.tenant_id!r}, its chain of {usual!r}"
+            yield Finding("wrong-tenant", event.line, tuple(e.event_id for e in trace.events), sentence)
 
 
 def _difference(trace: Trace, catalog: Catalog) -> tuple[str | None, str]:

@@ -14,7 +14,8 @@ from eventbus.catalog.graph.expand import graph_of
 from eventbus.catalog.graph.graph import Edge, Graph, Split
 from eventbus.catalog.model import Phase
 from eventbus.chains.table import SECOND
-from eventbus.chains.verification.streams import EventSummary, id_time
+from eventbus.chains.verification.spool import EventSummary
+from eventbus.chains.verification.streams import id_time
 
 CACHE_SIZE = 20_000
 """Shapes whose walks are cached."""
@@ -221,6 +222,8 @@ class PhasedCatalog:
         self.catalogs = [catalog, *(_in_phase(catalog, phase) for phase in phases)]
         #: Of each catalog: what to append to a sentence about its chains.
         self.suffixes = ["", *(f" from {phase.at:g} s on" for phase in phases)]
+        #: Of each catalog.
+        self.matchers = [Matcher(catalog) for catalog in self.catalogs]
         self._starts = [start + round(phase.at * SECOND) for phase in phases]
         self._doubt = doubt
 
@@ -264,11 +267,10 @@ def group_traces(events: Iterable[EventSummary], phased: PhasedCatalog) -> list[
     groups: dict[str, list[EventSummary]] = {}
     for event in events:
         groups.setdefault(event.correlation_id, []).append(event)
-    matchers = [Matcher(catalog) for catalog in phased.catalogs]
     traces = []
     for correlation_id, group in groups.items():
         numbers = phased.candidates(id_time(correlation_id))
-        matches = [_match(group, matchers[number])._replace(catalog=number) for number in numbers]
+        matches = [_match(group, phased.matchers[number])._replace(catalog=number) for number in numbers]
         best = next((trace for trace in matches if trace.walks), matches[0])
         traces.append(best if len(matches) == 1 else best._replace(catalog=None))
     return traces

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from eventbus.catalog import Catalog, Phase
-from eventbus.chains.verification import frequencies, structure
+from eventbus.chains.verification.frequencies import FrequencyChecks
 from eventbus.chains.verification.ledger import LedgerCheck, LedgerIndex, read_ledger
 from eventbus.chains.verification.report import Report
-from eventbus.chains.verification.streams import EventSummary, Reading, id_time, read
+from eventbus.chains.verification.spool import BUCKETS, SpooledEvents
+from eventbus.chains.verification.streams import Reading, id_time, read
+from eventbus.chains.verification.structure import Bucket, StructureChecks
 from eventbus.chains.verification.traces import PhasedCatalog, Trace, group_traces
 from eventbus.event import microseconds
 
 SIGNIFICANCE = 1e-3
 """Default probability that a sound run fails some statistical check by chance."""
-TIME_CHECKS = "clocks", "causality"
-"""The checks that find events with a wrong timestamp."""
-FIRST_CHAINS = 25
-"""Chains from which the start of a run is estimated."""
 
 
 def verify(
@@ -30,10 +27,12 @@ def verify(
     significance: float = SIGNIFICANCE,
     phases: Sequence[Phase] = (),
     start: datetime | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Report:
     """Check a whole run against the catalog that it was made from, and against its ledger.
 
-    All events are kept in memory, without their payloads.
+    A long stream is kept in a temporary file, without its payloads; what stays in memory are some 25 bytes for each
+    event, and every fault and finding.
 
     Args:
         stream: JSON events, a line each, with or without line ends; or what a reader of topics or a store has read.
@@ -42,47 +41,55 @@ def verify(
         significance: probability that a sound run fails some statistical check by chance; all tests share it.
         phases: of the run.
         start: of the run, for its phases. None: from the ledger, or else estimated from the first chains.
+        on_progress: is called with the share of the chains that are checked, after all events are read.
 
     Raises:
         InvalidLedger: it is not a ledger, or it is incomplete.
+        OSError: the temporary file cannot be written.
     """
     reading = stream if isinstance(stream, Reading) else read(stream, catalog)
     index = None if ledger is None else read_ledger(ledger)
-    first: dict[str, EventSummary] = {}
-    for event in reading.events:
-        first.setdefault(event.event_id, event)
     if start is None and index is not None:
         start = index.start
-    begin, doubt = _estimated_start(first.values()) if start is None else (microseconds(start), 0)
+    begin, doubt = _estimated_start(reading.events) if start is None else (microseconds(start), 0)
     phased = PhasedCatalog(catalog, phases, begin, doubt)
-    traces = group_traces(first.values(), phased)
-    structural = structure.checks(reading.events, first, traces, catalog)
-    if not reading.is_ordered:
-        structural = [replace(check, tested=0, findings=()) if check.name == "order" else check for check in structural]
-    wrong = {finding.events[0] for check in structural if check.name in TIME_CHECKS for finding in check.findings}
-    checks = [*reading.checks(), *structural]
-    counted = traces if index is None else _before_the_cut(traces, index)
-    report = [*checks, *frequencies.checks(counted, phased, wrong, significance)]
-    ledger_counts = None
-    if index is not None:
-        ledger_check = LedgerCheck(index, reading, checks)
-        report = [*map(ledger_check.named, report), ledger_check.check()]
-        ledger_counts = ledger_check.counts()
-    return Report(reading.lines, len(first), len(traces), report, ledger_counts, reading.place)
+    structure = StructureChecks(reading.events, catalog, is_ordered=reading.is_ordered)
+    frequencies = FrequencyChecks(phased, significance)
+    comparison = None if index is None else LedgerCheck(index, reading)
+    cut = _cut_from(index)
+    for number in range(BUCKETS):
+        bucket = Bucket(reading.events, number)
+        traces = group_traces(bucket.first.values(), phased)
+        wrong = structure.add(bucket, traces)
+        frequencies.add((trace for trace in traces if cut is None or _begin(trace) < cut), wrong)
+        if comparison is not None:
+            comparison.add(bucket)
+        on_progress((number + 1) / BUCKETS)
+    checks = [*reading.checks(), *structure.checks()]
+    report = [*checks, *frequencies.checks()]
+    if comparison is not None:
+        report = [*map(comparison.named, report), comparison.check(checks)]
+    counts = None if comparison is None else comparison.counts()
+    return Report(reading.lines, structure.first, structure.traces, report, counts, reading.place)
 
 
-def _before_the_cut(traces: Sequence[Trace], index: LedgerIndex) -> Sequence[Trace]:
-    """The traces that began before any chain that the end of the run cut off: later ones are short more often."""
-    if not index.cut:
-        return traces
-    cut = min(map(id_time, index.cut))
-    return [trace for trace in traces if id_time(trace.events[0].correlation_id) < cut]
+def _begin(trace: Trace) -> int:
+    """When a chain began by its id, microseconds since the Unix epoch."""
+    return id_time(trace.events[0].correlation_id)
 
 
-def _estimated_start(events: Iterable[EventSummary]) -> tuple[int, int]:
+def _cut_from(index: LedgerIndex | None) -> int | None:
+    """When the first chain began that the end of the run cut off: later ones are short more often.
+
+    None: no chain was cut off.
+    """
+    return min(map(id_time, index.cut)) if index and index.cut else None
+
+
+def _estimated_start(events: SpooledEvents) -> tuple[int, int]:
     """When the first chain began, and by how much earlier the run may have started, judged by the chains after it.
 
     From ids, because timestamps may be wrong; microseconds.
     """
-    times = [id_time(chain) for chain in sorted({event.correlation_id for event in events})[:FIRST_CHAINS]]
+    times = [id_time(chain) for chain in events.earliest]
     return (times[0], times[-1] - times[0]) if times else (0, 0)

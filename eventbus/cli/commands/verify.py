@@ -98,6 +98,9 @@ def verify(
     partitions. The store has each event once and no order: repeated records, and records that were no events, are
     checked against the processor's counts.
 
+    Memory: about 150 MB, 40 MB for a million events, and 1 kB for each fault and finding. From 100,000 events on there
+    is a temporary file (TMPDIR) of about 200 MB for a million events, and 150 MB more with a ledger.
+
     \b
     Examples:
       eventbus verify events.jsonl
@@ -115,7 +118,10 @@ def verify(
     name, reading = _read(file, topics, catalog, **options)
     try:
         phases = scenario.phases if scenario else ()
-        report = verify_stream(reading, catalog, ledger=ledger, significance=significance, phases=phases)
+        with progress_bar("checking", 1.0) as bar:
+            report = verify_stream(
+                reading, catalog, ledger=ledger, significance=significance, phases=phases, on_progress=bar.move_to
+            )
     except InvalidLedger as error:
         raise click.UsageError(str(error)) from error
     if as_json:
