@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain as flatten
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -236,7 +237,7 @@ class ChainGenerator:
             InvalidSetting: a time has no zone, or a number is out of range.
             WorkerDied: as for `blocks`.
         """
-        extent = Extent(chains, duration, _instant(since), _instant(until), self.at_end, self._stopped_at)
+        extent = self._extent(chains, duration, since, until)
         return in_parallel(self._stream(self._plan_for(format)), extent, workers)
 
     def alone(self, index: int, *, format: Format = JSON) -> Block:
@@ -308,8 +309,7 @@ class ChainGenerator:
 
     def events(self, chains: int | None = None, duration: float | None = None) -> Iterator[Event]:
         """The events of `blocks` as objects."""
-        for lines in self.lines(chains, duration):
-            yield from decoded(lines)
+        return flatten.from_iterable(self._stream(self._plan).events(self._extent(chains, duration)))
 
     def chain(
         self, name: str | None = None, *, outcome: Outcome | None = None, index: int | None = None
@@ -488,6 +488,16 @@ class ChainGenerator:
             return ChainStream(plan, ClosedArrivals(users), root=ESTIMATE_ROOT, start=0).throughput() or 0.0
 
         return scaled(self.catalog, self.arrivals, events_per_second, estimate)
+
+    def _extent(
+        self,
+        chains: int | None,
+        duration: float | None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Extent:
+        """Of the run in virtual time."""
+        return Extent(chains, duration, _instant(since), _instant(until), self.at_end, self._stopped_at)
 
     def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, **run: Any) -> Injector:
         emitters = emitter_infos(self._plan)

@@ -82,7 +82,8 @@ class Plan:
         format: Format = JSON,
     ) -> None:
         self._catalog = catalog
-        self._envelope = envelope
+        #: The fields that all events share.
+        self.envelope = envelope
         self._format = format
         weighted = catalog.weighted
         if not weighted:
@@ -100,7 +101,7 @@ class Plan:
     @property
     def tenancy(self) -> Tenancy | None:
         """The tenants, if there are several."""
-        return self._envelope.tenancy
+        return self.envelope.tenancy
 
     @property
     def widest(self) -> int:
@@ -197,7 +198,7 @@ class Plan:
             longest = max(longest_session(policy.chain) for policy in policies)
         emitter = compile_emitter(
             self._catalog,
-            self._envelope,
+            self.envelope,
             self._format,
             chain,
             state,

@@ -26,6 +26,7 @@ from eventbus.chains.plan import Plan
 from eventbus.chains.randomness import Integers, chain_keys
 from eventbus.chains.rendering.block import Block, decoded
 from eventbus.chains.rendering.columns import Memory
+from eventbus.chains.rendering.objects import EventBuilder
 from eventbus.chains.rendering.render import Renderer
 from eventbus.chains.simulation.ending import LONGEST_ENDING, OpenSessions
 from eventbus.chains.table import EventTable
@@ -204,6 +205,7 @@ class ChainStream:
         self.max_rows = max(1, min(ROWS_PER_BLOCK, BYTES_PER_BLOCK // plan.widest))
         #: Bytes of memory that a block may need: rendering may write beyond the end of the last event.
         self.max_bytes = (self.max_rows + 1) * plan.widest
+        self._root = root
         self._start = start
         self._engine = Engine(plan, arrivals, root=root, start=start)
         self._renderer = Renderer(plan.emitters, root=root, tenancy=plan.tenancy)
@@ -235,6 +237,15 @@ class ChainStream:
             extent.since, extent.until, chains=extent.chains, end=end, size=self._batch, change=change
         )
         return self._split(window)
+
+    def events(self, extent: Extent) -> Iterator[list[Event]]:
+        """Lists of the same events as objects.
+
+        Raises:
+            InvalidSetting: a bound is negative.
+        """
+        builder = EventBuilder(self.plan.emitters, root=self._root, envelope=self.plan.envelope)
+        return map(builder.events, self.tables(extent))
 
     def render(self, events: EventTable, memory: Memory | None = None) -> Block:
         """Renders ordered events.
@@ -288,8 +299,8 @@ class ChainStream:
     def _split(self, tables: Iterator[EventTable]) -> Iterator[EventTable]:
         """Cuts tables into even parts of at most `max_rows` events; a small remainder would take as long to render."""
         for table in tables:
-            parts = -(-len(table) // self.max_rows)
-            size = -(-len(table) // parts)
+            parts = -(-len(table) // self.max_rows) or 1
+            size = -(-len(table) // parts) or 1
             for first in range(0, len(table), size):
                 yield table[first : first + size]
 

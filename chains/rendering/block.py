@@ -139,20 +139,29 @@ class MutableEvent:
 
     __slots__ = Event.__slots__
 
-    def __init__(self, *fields: Any) -> None:
-        (
-            self.event_id,
-            self.event_type,
-            timestamp,
-            self.correlation_id,
-            self.causation_id,
-            self.tenant_id,
-            self.namespace,
-            self.source,
-            self.schema_version,
-            self.payload,
-        ) = fields
-        self.timestamp = datetime.fromisoformat(timestamp)
+    def __init__(  # noqa: PLR0917 - passing names would double the time
+        self,
+        event_id: str,
+        event_type: str,
+        timestamp: datetime,
+        correlation_id: str,
+        causation_id: str | None,
+        tenant_id: str,
+        namespace: str,
+        source: str,
+        schema_version: str,
+        payload: dict[str, Any],
+    ) -> None:
+        self.event_id = event_id
+        self.event_type = event_type
+        self.timestamp = timestamp
+        self.correlation_id = correlation_id
+        self.causation_id = causation_id
+        self.tenant_id = tenant_id
+        self.namespace = namespace
+        self.source = source
+        self.schema_version = schema_version
+        self.payload = payload
 
 
 def decoded(lines: list[bytes]) -> Iterator[Event]:
@@ -163,6 +172,7 @@ def decoded(lines: list[bytes]) -> Iterator[Event]:
     """
     for first in range(0, len(lines), TOGETHER):
         for fields in orjson.loads(b"[%b]" % b",".join(lines[first : first + TOGETHER])):
+            fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
             draft = MutableEvent(*fields.values())
             draft.__class__ = Event  # type: ignore[assignment]  # the same slots
             yield draft  # type: ignore[misc]

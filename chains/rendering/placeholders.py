@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from eventbus.catalog import Catalog, Chain, PayloadField
+from eventbus.catalog import Catalog, Chain, EventType, PayloadField
 from eventbus.catalog.model.draws import Draw, NoDraw, Placeholder
 from eventbus.catalog.model.sources import DrawScope
 from eventbus.chains.errors import InvalidSetting
@@ -34,6 +34,11 @@ class PayloadCompiler:
     state: str
     longest: int
     """Longest delay before the state, microseconds."""
+
+    @property
+    def event(self) -> EventType:
+        """The type of the events."""
+        return self.catalog.event_type(self.chain.states[self.state].emits)
 
     def placeholder(self, field: PayloadField, path: tuple[str, ...]) -> Placeholder:
         """The placeholder of a field that is no object.

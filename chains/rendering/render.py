@@ -113,6 +113,7 @@ class Emitter:
     """The fixed fields in the head."""
     shape: RecordShape
     slots: tuple[Slot, ...]
+    payload: PayloadCompiler
     draws: EmitterDraws
     """The draws of the slots."""
 
@@ -167,8 +168,8 @@ def compile_emitter(
         longest: longest delay before the state, in microseconds.
         step_ids: of the chain.
     """
-    event = catalog.event_type(chain.states[state].emits)
-    template = format.template(EventSpec(event, envelope, is_root, PayloadCompiler(catalog, chain, state, longest)))
+    payload = PayloadCompiler(catalog, chain, state, longest)
+    template = format.template(EventSpec(payload.event, envelope, is_root, payload))
     head, slots = _lay_out(template.head, template.parts)
     return Emitter(
         chain=chain.name,
@@ -178,6 +179,7 @@ def compile_emitter(
         gaps=tuple(template.gaps),
         shape=template.shape,
         slots=slots,
+        payload=payload,
         draws=EmitterDraws((draw for slot in slots for draw in slot.draws), step_ids),
     )
 

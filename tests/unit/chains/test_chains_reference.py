@@ -38,7 +38,9 @@ def test_the_shipped_catalog_gives_the_reference_bytes(everything: Catalog, rate
 def test_any_catalog_gives_the_reference_bytes(catalog: Catalog, seed: int, block: int, rate: float) -> None:
     """Every payload source, delay, loop and step limit means the same to the columns as to a dict."""
     generator = ChainGenerator(catalog, seed=seed, rate=rate, block=block)
-    assert lines(generator, 30) == reference(catalog, seed=seed, chains=30, rate=rate)
+    expected = reference(catalog, seed=seed, chains=30, rate=rate)
+    assert lines(generator, 30) == expected
+    assert [event.to_bytes() for event in generator.events(chains=30)] == expected
 
 
 @given(catalog=topologies(), seed=st.integers(), block=st.integers(1, 40), rate=st.sampled_from([0.5, 20.0, 1e6]))
