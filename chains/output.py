@@ -32,8 +32,8 @@ class FileFormat(NamedTuple):
 
     format: Format
     """The format in which the generator renders the blocks."""
-    encode: Callable[[Block | FaultyBlock], bytes]
-    """The bytes to write for a block."""
+    encode: Callable[[Block | FaultyBlock], bytes | memoryview]
+    """The bytes to write for a block, which are valid as long as the block."""
     header: bytes = b""
     """Written before all blocks."""
 
@@ -53,9 +53,9 @@ def file_format(name: str, catalog: Catalog, *, with_faults: bool = False) -> Fi
         raise InvalidSetting(f"faults and a ledger need JSON events: expected json or cloudevents, got {name}")
     match name:
         case "json":
-            return FileFormat(JSON, _copied)
+            return FileFormat(JSON, _as_rendered)
         case "cloudevents":
-            return FileFormat(JSON, _to_cloudevents) if with_faults else FileFormat(CLOUDEVENTS, _copied)
+            return FileFormat(JSON, _to_cloudevents) if with_faults else FileFormat(CLOUDEVENTS, _as_rendered)
         case "avro":
             return _avro(catalog)
         case "protobuf":
@@ -78,11 +78,11 @@ def _protobuf(catalog: Catalog) -> FileFormat:
     from eventbus.chains.rendering.protobuf import ProtobufFormat  # noqa: PLC0415
 
     union = message(catalog, list(catalog.events))
-    return FileFormat(ProtobufFormat(dict.fromkeys(catalog.events, union)), _copied)
+    return FileFormat(ProtobufFormat(dict.fromkeys(catalog.events, union)), _as_rendered)
 
 
-def _copied(block: Block | FaultyBlock) -> bytes:
-    return bytes(block.buffer)
+def _as_rendered(block: Block | FaultyBlock) -> bytes | memoryview:
+    return block.buffer
 
 
 def _to_cloudevents(block: Block | FaultyBlock) -> bytes:
@@ -119,9 +119,10 @@ class EventWriter:
         file: BinaryIO,
         on_progress: Callable[[Block | FaultyBlock], None] = _no_progress,
     ) -> None:
-        """Writes the header and all blocks; a second thread computes the digest.
+        """Writes the header and all blocks; a second thread computes the digest while the next block is rendered.
 
         Args:
+            blocks: each valid until the one after the next is asked for.
             on_progress: is called with each block after it is written.
         """
         self.include(self._format.header, events=0, chains=0)

@@ -9,7 +9,7 @@ CPU.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -44,8 +44,9 @@ class Sampler(Protocol):
         ...
 
 
+@lru_cache(maxsize=1024)
 def sampler(delay: Delay, unit: int = 1000) -> Sampler:
-    """Compiles a delay of the catalog.
+    """Compiles a delay of the catalog; equal delays share a sampler.
 
     Args:
         delay: in milliseconds.

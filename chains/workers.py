@@ -116,7 +116,7 @@ MAX_WORKERS = 64
 
 
 def in_parallel(stream: ChainStream, extent: Extent, workers: int) -> Iterator[Block]:
-    """The blocks of a stream, rendered by several processes. Consume a block before asking for the next one.
+    """The blocks of a stream, rendered by several processes; valid as long as those of the stream.
 
     The processes start with the first block and end with the iterator, also after an error.
 
@@ -135,12 +135,15 @@ def in_parallel(stream: ChainStream, extent: Extent, workers: int) -> Iterator[B
 def _in_turn(jobs: list[WorkerShare]) -> Iterator[Block]:
     with ExitStack() as stack:
         pool = [stack.enter_context(Worker(job)) for job in jobs]
+        previous: Worker | None = None
         for worker in cycle(pool):
             block = worker.block()
             if block is None:  # blocks are dealt in turn, so the other workers have none left either
                 return
             yield block
-            worker.free()
+            if previous:
+                previous.free()
+            previous = worker
 
 
 class Worker:

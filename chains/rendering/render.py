@@ -7,7 +7,7 @@ event. Heads are written last and have their exact width.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -227,7 +227,8 @@ class Renderer:
         self._emitters = emitters
         self._tenancy = tenancy
         self._root = root
-        self._memory: Memory = np.empty(0, np.uint8)
+        #: Used in turn, so that one block can be read while the next one is rendered.
+        self._memories: deque[Memory] = deque([np.empty(0, np.uint8)] * 2)
         self._head_widths = np.array([e.head_width for e in emitters])
         self._gaps = FieldColumn.of(emitters)
         self.slicer = RecordSlicer([emitter.shape for emitter in emitters])
@@ -241,7 +242,7 @@ class Renderer:
 
         Args:
             events: the events.
-            memory: a buffer that is large enough; by default the renderer's own, which the next call overwrites.
+            memory: a buffer that is large enough; by default one of the renderer's own two, which take turns.
         """
         keys = chain_keys(self._root, events.chain)
         order, groups = self._groups(events, EventContext.of(events, keys))
@@ -275,9 +276,10 @@ class Renderer:
     def _room(self, size: int, groups: list[EmitterRows]) -> Memory:
         """A buffer for the text and what its last event may spill."""
         spill = max((c.rows.dtype.itemsize for group in groups for c in group.columns), default=0)
-        if self._memory.size < size + spill:
-            self._memory = np.empty((size + spill) * 5 // 4, np.uint8)
-        return self._memory
+        self._memories.rotate()
+        if self._memories[0].size < size + spill:
+            self._memories[0] = np.empty((size + spill) * 5 // 4, np.uint8)
+        return self._memories[0]
 
     def _write_slots(self, memory: Memory, at: Integers, columns: list[TextColumn]) -> None:
         for column in columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from eventbus.catalog import Chain, Delay
+from eventbus.catalog import Chain
 from eventbus.catalog.graph.graph import Edge, Graph
 from eventbus.chains.randomness import purpose
 from eventbus.chains.sampling import Sampler, SpeedFactor, sampler
@@ -44,7 +44,7 @@ class CompiledTrigger(NamedTuple):
 
 
 class TransitionCompiler:
-    """Compiles the edges of a graph; equal delays share a sampler.
+    """Compiles the edges of a graph.
 
     Args:
         factors: by variable.
@@ -54,7 +54,6 @@ class TransitionCompiler:
         self._graph = graph
         self._factors = dict(factors)
         self._transitions: dict[tuple[str, Edge], CompiledTransition] = {}
-        self._samplers: dict[Delay, Sampler] = {}
 
     def transition(self, state: str, edge: Edge) -> CompiledTransition:
         """The compiled form of an edge that leaves a node of a state."""
@@ -67,7 +66,7 @@ class TransitionCompiler:
         target = self._graph.nodes[edge.to].state
         delay_purpose = purpose("delay", self._graph.chain.name, state, target)
         factor = self._factors[edge.scaled_by] if edge.scaled_by else None
-        return CompiledTransition(edge.to, target, delay_purpose, self._sampler(edge.delay), factor, edge.is_retry)
+        return CompiledTransition(edge.to, target, delay_purpose, sampler(edge.delay), factor, edge.is_retry)
 
     def triggers(self, state: str) -> tuple[CompiledTrigger, ...]:
         """The chains that the event of a state may trigger."""
@@ -75,12 +74,7 @@ class TransitionCompiler:
         triggers = []
         for cause in chain.states[state].causes:
             names = chain.name, state, cause.chain
-            transition = CompiledTransition(0, "", purpose("cause-delay", *names), self._sampler(cause.delay))
+            transition = CompiledTransition(0, "", purpose("cause-delay", *names), sampler(cause.delay))
             edge = round(cause.weight / 100 * (1 << 32))
             triggers.append(CompiledTrigger(cause.chain, edge, purpose("cause", *names), transition))
         return tuple(triggers)
-
-    def _sampler(self, delay: Delay) -> Sampler:
-        if delay not in self._samplers:
-            self._samplers[delay] = sampler(delay)
-        return self._samplers[delay]
