@@ -3,7 +3,14 @@
 from eventbus.chains.sinks.bodies import JsonDialect, OpenPanelDialect, all_types, analytics_body, is_visitor_event
 from eventbus.chains.sinks.fanout import Channel, FanOut
 from eventbus.chains.sinks.http import HttpSink, RetryPolicy
-from eventbus.chains.sinks.letters import DeadLetters, InvalidDeadLetters, Letter, Sending, read_letter
+from eventbus.chains.sinks.letters import (
+    DeadLetters,
+    DeadLettersUnwritable,
+    InvalidDeadLetters,
+    Letter,
+    Sending,
+    read_letter,
+)
 from eventbus.chains.sinks.local import BusSink, JsonlSink, StdoutSink
 from eventbus.chains.sinks.resend import Resend, ResendStatistics
 from eventbus.chains.sinks.sink import Sink, SinkStatistics
@@ -12,6 +19,7 @@ __all__ = [
     "BusSink",
     "Channel",
     "DeadLetters",
+    "DeadLettersUnwritable",
     "FanOut",
     "HttpSink",
     "InvalidDeadLetters",

@@ -399,5 +399,7 @@ class HttpSink(CountingSink):
         self._counts.count_reason(kind, len(records))
         if self._dead_letters and self._dead_letters.put(self.name, records, reason):
             self._counts.dead += len(records)
-        else:
-            self._counts.failed += len(records)
+            return
+        self._counts.failed += len(records)
+        if self._dead_letters:
+            self._counts.last_error = f"{reason}; {self._dead_letters.last_error}"

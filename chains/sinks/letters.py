@@ -25,6 +25,10 @@ class InvalidDeadLetters(ChainError):
     """The file has no dead letters, or another program uses it."""
 
 
+class DeadLettersUnwritable(ChainError):
+    """Letters that have failed again cannot be kept."""
+
+
 class Letter(NamedTuple):
     """A dead letter as it is read back."""
 
@@ -48,6 +52,7 @@ class DeadLetters:
         self._file: BinaryIO | None = None
         #: Whether the file may end within a line.
         self._torn = False
+        self.last_error: str | None = None
 
     def put(self, sink: str, records: Sequence[ProducerRecord], reason: str) -> bool:
         """Append records; returns whether that worked."""
@@ -61,7 +66,8 @@ class DeadLetters:
             self._torn = True
             while text:
                 text = text[self._file.write(text) :]
-        except OSError:
+        except OSError as error:
+            self.last_error = f"{self.path} cannot be written: {error.strerror or error}"
             return False
         self._torn = False
         return True

@@ -117,8 +117,9 @@ class JsonlSink(CountingSink):
             while rest:
                 rest = rest[file.write(rest) :]
         except OSError:
-            file.truncate(start)
-            file.seek(start)
+            with suppress(OSError):  # a device has no size
+                file.truncate(start)
+                file.seek(start)
             raise
 
     @property

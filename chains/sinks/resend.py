@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks.letters import DeadLetters, Letter, Sending, read_letter
+from eventbus.chains.sinks.letters import DeadLetters, DeadLettersUnwritable, Letter, Sending, read_letter
 from eventbus.chains.sinks.sink import NEVER_SENT, Sink, SinkStatistics
 
 CHUNK = 500
@@ -85,7 +85,7 @@ class Resend:
 
         Raises:
             SinkUnusable, EventBusError: the sink cannot be opened.
-            OSError: the file of new letters cannot be written; what is not settled stays in the old file.
+            DeadLettersUnwritable: what fails again cannot be kept; what is not settled stays in the file.
         """
         await self._sink.open()
         try:
@@ -137,14 +137,14 @@ class Resend:
         if after.failed > before.failed:
             reason = f"one of {len(records):,} of which some failed: {after.last_error}"
             if not self._dead_letters.put(self._sink.name, records, reason):
-                raise OSError(f"{self._dead_letters.path} cannot be written")
+                raise DeadLettersUnwritable(self._dead_letters.last_error)
             self.statistics.again += len(records)
         else:
             self.statistics.sent += after.written - before.written
             self.statistics.omitted += after.omitted - before.omitted
             self.statistics.again += after.dead - before.dead
         if kept and not self._dead_letters.put_lines(kept):
-            raise OSError(f"{self._dead_letters.path} cannot be written")
+            raise DeadLettersUnwritable(self._dead_letters.last_error)
         self._dead_letters.sync()
         self._sending.settle(place)
         nothing_sent = after.written == before.written and after.failed > before.failed

@@ -62,7 +62,7 @@ class SinkStatistics:
         else:
             self.failed += records
             self.last_error = str(error)
-            self.count_reason(type(error).__name__, records)
+            self.count_reason(getattr(error, "strerror", None) or type(error).__name__, records)
 
     def count_reason(self, kind: str, records: int) -> None:
         """Count records that are dead or failed under a kind of reason."""

@@ -144,6 +144,7 @@ async def test_ctrl_c_accounts_for_what_a_silent_server_holds(
         (("--to", "bus", "--http-header", "x"), "expected 'name: value', got 'x'"),
         (("--to", "stdout", "--format", "cloudevents-binary"), "needs record headers: kafka or bus, not stdout"),
         (("--to", "http://host", "--http-body", "analytics", "--format", "cloudevents"), "not both"),
+        (("--to", "http://host", "--dead-letters", "no/such/file"), "--dead-letters: expected a file in a folder"),
         (("--to", "openpanel:http://host"), "expected OpenPanel's client id"),
     ],
 )

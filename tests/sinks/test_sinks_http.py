@@ -257,6 +257,7 @@ async def test_without_room_for_dead_letters_events_have_failed(server: Server, 
     dead = DeadLetters(tmp_path / "no" / "such" / "folder.jsonl")
     statistics = await send(HttpSink(server.url, JsonDialect(), dead_letters=dead), records(1)[:1])
     assert (statistics.dead, statistics.failed) == (0, 1)
+    assert "folder.jsonl cannot be written: No such file or directory" in (statistics.last_error or "")
 
 
 @pytest.mark.parametrize("url", ["ftp://host/", "localhost:80", ""])

@@ -23,6 +23,7 @@ from eventbus import KafkaBus
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks import (
     DeadLetters,
+    DeadLettersUnwritable,
     HttpSink,
     InvalidDeadLetters,
     JsonDialect,
@@ -206,6 +207,20 @@ async def test_a_sink_without_letters_of_its_own_loses_none(tmp_path: Path) -> N
     resend = await resent(path, HalfSink(), dead)
     assert [letter["event"]["n"] for letter in kept(dead)] == list(range(10))
     assert resend.statistics.again == 10
+
+
+async def test_without_room_for_new_letters_the_old_ones_stay(server: Server, tmp_path: Path) -> None:
+    """Letters that fail again and can be kept nowhere are not settled: they wait in the file."""
+    path = filled(tmp_path / "dead.jsonl", numbered(3))
+    server.replies = [says(400)] * 3
+    dead = DeadLetters(tmp_path / "no" / "folder.jsonl")
+    sink = HttpSink(server.url, JsonDialect(), name="http:there", dead_letters=dead)
+    with pytest.raises(DeadLettersUnwritable, match=r"folder\.jsonl cannot be written: No such file"):
+        await resent(path, sink, dead)
+    dead = DeadLetters(path)
+    await resent(path, HttpSink(server.url, JsonDialect(), name="http:there", dead_letters=dead), dead)
+    assert sorted(numbers(server)) == [0, 0, 1, 1, 2, 2]
+    assert is_empty(tmp_path)
 
 
 async def test_a_torn_line_is_kept_and_the_others_are_sent(server: Server, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class SinkOptions:
     from_dead_letters: Path | None
 
     def check(self, form: FormatName) -> None:
-        """Raises SinkUnusable: a sink cannot carry the format."""
+        """Raises SinkUnusable: a sink cannot carry the format, or has no place for its dead letters."""
         from eventbus.chains.errors import SinkUnusable
 
         for spec in self.to:
@@ -88,6 +88,10 @@ class SinkOptions:
                 raise SinkUnusable(f"{form} needs record headers: kafka or bus, not {spec.kind}")
             if form != "json" and spec.kind == "http" and self.http_body == "analytics":
                 raise SinkUnusable("expected --format cloudevents or --http-body analytics, not both")
+            if spec.kind in ("http", "openpanel") and not self.dead_letters.parent.is_dir():
+                raise SinkUnusable(
+                    f"--dead-letters: expected a file in a folder that exists, got '{self.dead_letters}'"
+                )
 
     @property
     def takes_json_only(self) -> bool:
