@@ -57,9 +57,9 @@ class ChainGenerator:
         catalog: the chains and their events; chains begin in proportion to their weights. None: the shipped catalog.
         seed: identifies the run; all random draws follow from it.
         start: when virtual time begins.
-        rate: chains per second of virtual time, as a Poisson process.
+        rate: chains per second, as a Poisson process. None: 10, or as `arrivals` say.
         arrivals: when chains begin, instead of `rate`.
-        tenant_id: of all events.
+        tenant_id: of all events. None: `default-tenant`, or one of `tenants`.
         tenants: several tenants instead of `tenant_id`; each chain belongs to one of them.
         namespace: of all events.
         phases: periods in which chains fail more often or take longer, in order.
@@ -72,7 +72,7 @@ class ChainGenerator:
     Raises:
         NothingToGenerate: every chain of the catalog has a weight of 0.
         ImpossibleChain: a chain of the catalog cannot end within its `max_steps`.
-        InvalidSetting: an argument is out of range.
+        InvalidSetting: an argument is out of range, or two contradict each other.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class ChainGenerator:
         *,
         seed: int = 0,
         start: datetime = START,
-        rate: float = DEFAULT_RATE,
+        rate: float | None = None,
         arrivals: Model | None = None,
-        tenant_id: str = DEFAULT_TENANT,
+        tenant_id: str | None = None,
         tenants: Tenants | None = None,
         namespace: str = DEFAULT_NAMESPACE,
         phases: Sequence[Phase] = (),
@@ -91,6 +91,8 @@ class ChainGenerator:
         events_per_second: float | None = None,
         block: int | None = None,
     ) -> None:
+        _refuse_both(rate=rate, arrivals=arrivals)
+        _refuse_both(tenant_id=tenant_id, tenants=tenants)
         if start.tzinfo is None or not EARLIEST <= start < LATEST:
             raise InvalidSetting(f"expected a start with a time zone, from 1970 to 2199, got {start}")
         if at_end not in AT_END:
@@ -102,7 +104,9 @@ class ChainGenerator:
         self.start = start.astimezone(UTC)
         #: When chains begin; None: a Poisson process with a constant rate.
         self.arrivals = arrivals
+        #: Of that process; None: nothing was said, so that it is `DEFAULT_RATE` in virtual time.
         self._rate = rate
+        tenant_id = DEFAULT_TENANT if tenant_id is None else tenant_id
         self._tenancy: dict[str, Any] = {"tenant_id": tenant_id, "tenants": tenants, "namespace": namespace}
         self._envelope = Envelope(tenant_id, namespace, None if tenants is None else Tenancy(tenants))
         self.at_end = at_end
@@ -114,9 +118,7 @@ class ChainGenerator:
         self.events_per_second = events_per_second
         if events_per_second is not None:
             self._paced_catalog, self._model = self._scaled(events_per_second)
-        self._arrivals = (
-            poisson(rate) if self._model is None else compile_arrivals(self._model, microseconds(self.start) * 1000)
-        )
+        self._arrivals = self._virtual_arrivals()
         self._plan = Plan(self._paced_catalog, self._envelope, phases=self._phases)
         self._plans: dict[Format, Plan] = {JSON: self._plan}
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
@@ -170,23 +172,23 @@ class ChainGenerator:
             seed=record.seed,
             start=record.start,
             arrivals=record.arrivals,
-            tenant_id=record.tenant_id,
+            tenant_id=None if record.tenants else record.tenant_id,
             tenants=record.tenants,
             namespace=record.namespace,
             phases=record.phases,
             at_end=record.at_end,
             events_per_second=record.events_per_second,
-            rate=DEFAULT_RATE if record.rate is None else record.rate,
+            rate=record.rate,
         )
         generator._like = record.run
         generator._stopped_at = _instant(stopped_at)
         if record.speed is not None:
             generator._arrivals = compile_paced_arrivals(
-                generator._model,
-                microseconds(generator.start) * 1000,
-                initial_chains=record.initial_chains or 0,
-                interval=record.interval or INTERVAL,
+                start=microseconds(generator.start) * 1000,
+                arrivals=generator._model,
                 rate=record.rate,
+                interval=record.interval,
+                initial_chains=record.initial_chains or 0,
             )
         return generator
 
@@ -286,7 +288,8 @@ class ChainGenerator:
         """
         if self._like is not None:
             return self._injector(faults, ledger, **self._like)
-        arrivals = {"rate": self._rate} if self.arrivals is None else {"arrivals": self.arrivals}
+        rate = (DEFAULT_RATE if self._rate is None else self._rate) if self.arrivals is None else None
+        arrivals = {"rate": rate, "arrivals": self.arrivals}
         return self._injector(faults, ledger, start=self.start, chains=chains, duration=duration, **arrivals)
 
     def lines(self, chains: int | None = None, duration: float | None = None) -> Iterator[list[bytes]]:
@@ -339,7 +342,7 @@ class ChainGenerator:
         bus: EventBus,
         *,
         initial_chains: int | None = None,
-        interval: float = INTERVAL,
+        interval: float | None = None,
         rate: float | None = None,
         arrivals: Model | None = None,
         duration: float | None = None,
@@ -362,10 +365,11 @@ class ChainGenerator:
 
         Args:
             bus: must be entered, and its topics created.
-            initial_chains: chains that begin at once. None: 20, or 0 if there are `arrivals`.
+            initial_chains: chains that begin at once. None: 0, or 20 where chains begin at intervals.
             interval: seconds between the beginnings of further chains.
-            rate: further chains per second, as a Poisson process, instead of `interval`.
-            arrivals: when further chains begin, instead of `interval`. None: those of the generator, if it has any.
+            rate: further chains per second, as a Poisson process.
+            arrivals: when further chains begin. Without these three, chains begin as those of the generator do, or at
+                intervals of 5 s if that was given neither a rate nor arrivals.
             duration: seconds, at whose end `at_end` applies. None: until stopped.
             speed: factor by which intervals, delays and durations are shortened; `math.inf`: publish without waiting.
             topic_strategy: how the topic of an event type is chosen.
@@ -381,7 +385,8 @@ class ChainGenerator:
             ledger: as for `injector`; it records what was published, also after a cancellation.
 
         Raises:
-            InvalidSetting: an argument is out of range, or a fault applies to no event of the run.
+            InvalidSetting: an argument is out of range, two contradict each other, or a fault applies to no event of
+                the run.
         """
         # imported here, so that generating events in virtual time does not import asyncio
         from eventbus.chains.clock import WallClock  # noqa: PLC0415
@@ -389,6 +394,7 @@ class ChainGenerator:
 
         if (faults or ledger) and format is not JSON:
             raise InvalidSetting("only JSON events can have faults or a ledger: convert the records after the faults")
+        beginnings = self._beginnings(initial_chains, interval, rate, arrivals)
         clock = clock or WallClock()
         pacer = Pacer(
             self._plan,
@@ -402,26 +408,17 @@ class ChainGenerator:
             start=_instant(start),
             observers=observers,
         )
-        intended = arrivals or (self.arrivals if rate is None else None)
-        model = arrivals or (self._model if rate is None else None)
-        if initial_chains is None:
-            initial_chains = INITIAL_CHAINS if model is None else 0
-        begins = compile_paced_arrivals(
-            model, pacer.start * 1000, initial_chains=initial_chains, interval=interval, rate=rate
-        )
+        begins = compile_paced_arrivals(start=pacer.start * 1000, **self._scaled_arrivals(beginnings))
         injector = None
         if faults or ledger:
             injector = self._injector(
                 faults,
                 ledger,
                 start=EPOCH + timedelta(microseconds=pacer.start),
-                arrivals=intended,
-                initial_chains=initial_chains,
-                interval=interval if model is None and rate is None else None,
-                rate=rate if model is None else None,
                 duration=duration,
                 speed=speed,
                 max_lag=max_lag,
+                **beginnings,
             )
         # A batch of a quarter of a second is generated in a few milliseconds, in which no other task runs. Chains that
         # begin at once are carried from batch to batch until all of them are made, so these batches must be few.
@@ -499,6 +496,28 @@ class ChainGenerator:
         """Of the run in virtual time."""
         return Extent(chains, duration, _instant(since), _instant(until), self.at_end, self._stopped_at)
 
+    def _virtual_arrivals(self) -> OpenArrivals | ClosedArrivals:
+        if self._model is not None:
+            return compile_arrivals(self._model, microseconds(self.start) * 1000)
+        return poisson(DEFAULT_RATE if self._rate is None else self._rate)
+
+    def _beginnings(
+        self, initial_chains: int | None, interval: float | None, rate: float | None, arrivals: Model | None
+    ) -> dict[str, Any]:
+        """When chains of a paced run begin, before times are scaled, as arguments of `compile_paced_arrivals`."""
+        _refuse_both(interval=interval, rate=rate, arrivals=arrivals)
+        if interval is None and rate is None and arrivals is None:
+            rate, arrivals = self._rate, self.arrivals
+        if rate is None and arrivals is None:
+            interval = INTERVAL if interval is None else interval
+            initial_chains = INITIAL_CHAINS if initial_chains is None else initial_chains
+        return {"arrivals": arrivals, "rate": rate, "interval": interval, "initial_chains": initial_chains or 0}
+
+    def _scaled_arrivals(self, beginnings: Mapping[str, Any]) -> dict[str, Any]:
+        """The same with the generator's own arrivals as scaled as the times of its visitors."""
+        is_own = beginnings["arrivals"] is self.arrivals
+        return {**beginnings, "arrivals": self._model if is_own else beginnings["arrivals"]}
+
     def _injector(self, faults: Sequence[Fault], ledger: BinaryIO | None, **run: Any) -> Injector:
         emitters = emitter_infos(self._plan)
         recorder = None if ledger is None else Ledger(ledger, emitters, self._record(by_precedence(faults), **run))
@@ -557,6 +576,13 @@ class ChainGenerator:
     def __repr__(self) -> str:
         start = self.start.strftime("%Y-%m-%dT%H:%M:%SZ")
         return f"<ChainGenerator seed={self.seed} chains={len(self._plan.simulators)} start={start}>"
+
+
+def _refuse_both(**arguments: object) -> None:
+    """Raises InvalidSetting if more than one of these arguments is given."""
+    given = [name for name, value in arguments.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidSetting(f"{' and '.join(given)} contradict each other: expected one of them")
 
 
 def _at_least_0(index: int) -> int:

@@ -204,15 +204,31 @@ def compile_arrivals(arrivals: Arrivals, start: int) -> OpenArrivals | ClosedArr
 
 
 def compile_paced_arrivals(
-    model: Arrivals | None, start: int, *, initial_chains: int, interval: float, rate: float | None
+    *, start: int, initial_chains: int, arrivals: Arrivals | None, rate: float | None, interval: float | None
 ) -> OpenArrivals | ClosedArrivals:
-    """The arrivals of a paced run (arguments: see `ChainGenerator.run`)."""
-    if model is None:
-        following = constant(interval) if rate is None else poisson(rate)
-        return InitialBurst(initial_chains, following)
-    arrivals = compile_arrivals(model, start)
-    if not isinstance(arrivals, ClosedArrivals):
-        return InitialBurst(initial_chains, arrivals)
+    """The arrivals of a paced run: some chains at once, then as one of the other arguments says.
+
+    Args:
+        start: of the run, nanoseconds since the Unix epoch.
+        initial_chains: chains that begin at once.
+        rate: further chains per second, as a Poisson process.
+        interval: seconds between further chains.
+
+    Raises:
+        InvalidSetting: an argument is out of range, or users are to have chains that begin at once.
+    """
+    if arrivals is not None:
+        compiled = compile_arrivals(arrivals, start)
+    elif rate is not None:
+        compiled = poisson(rate)
+    else:
+        assert interval is not None
+        compiled = constant(interval)
+    if not isinstance(compiled, ClosedArrivals):
+        return InitialBurst(initial_chains, compiled)
     if initial_chains:
-        raise InvalidSetting(f"expected no initial chains where there are users, got {initial_chains}")
-    return arrivals
+        raise InvalidSetting(
+            f"initial_chains and users contradict each other: each user has one chain at a time, got {initial_chains}"
+            " initial chains"
+        )
+    return compiled

@@ -56,13 +56,13 @@ class Configuration:
     port: int
     generate: bool
     initial_chains: int | None
-    """Chains that begin at once; None means 20, or none if there are `arrivals`."""
-    interval: float
-    """Seconds between the beginnings of further chains."""
+    """Chains that begin at once; None: 20, or none with a `rate` or `arrivals`."""
+    interval: float | None
+    """Seconds between the beginnings of further chains; None: 5, or as `rate` or `arrivals` say."""
     rate: float | None
-    """Further chains per second; replaces `interval`."""
+    """Further chains per second."""
     arrivals: Arrivals | None
-    """When chains begin; replaces `interval` and `rate`."""
+    """When chains begin; `interval` and `rate` replace them."""
     phases: tuple[Phase, ...]
     duration: float | None
     """Length of the run in virtual seconds; None: no end."""

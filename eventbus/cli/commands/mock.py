@@ -56,11 +56,11 @@ def application_options(command: Any) -> Any:
                 "When chains begin",
                 option(
                     "--initial-chains", type=click.IntRange(min=0),
-                    help="Chains that begin at once.  [default: 20, or as the scenario says]",
+                    help="Chains that begin at once.  [default: 20; 0 with --rate or a scenario's arrivals]",
                 ),
                 option(
-                    "--interval", type=types.Finite(1e-7, 1000), default=5.0, metavar="SECONDS",
-                    help="Seconds between the beginnings of further chains.",
+                    "--interval", type=types.Finite(1e-7, 1000), metavar="SECONDS",
+                    help="Seconds between the beginnings of further chains.  [default: 5]",
                 ),
                 option(
                     "--rate", type=types.Finite(0.001, 10_000_000), metavar="RATE",
@@ -168,6 +168,8 @@ def configuration(settings: Settings, options: dict[str, Any], *, process: bool 
     from eventbus.chains import ChainGenerator
     from eventbus.cli.application import Configuration
 
+    if None not in (options["rate"], options["interval"]):
+        raise click.UsageError("--rate and --interval contradict each other: expected one of them")
     scenario: Scenario | None = options["scenario"]
     catalog = chosen_catalog(options["paths"], options["names"], scenario)
     options["fault_options"].check(ChainGenerator(catalog))

@@ -122,6 +122,8 @@ def chosen_generator(
         settings.setdefault("at_end", scenario.at_end)
         settings["events_per_second"] = scenario.events_per_second
         settings |= {"arrivals": settings["arrivals"] or scenario.arrivals, "phases": scenario.phases}
+    if settings.get("arrivals"):
+        settings["rate"] = None  # the arrivals have it, where it means anything
     try:
         return ChainGenerator(catalog, **settings)
     except InvalidSetting as error:

@@ -6,14 +6,14 @@ import asyncio
 import math
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from eventbus import InProcessBus
 from eventbus.bus import ColumnBus, EventBus
 from eventbus.catalog import Catalog, Fixed
-from eventbus.catalog.model import ClosedWorkload, Fault, OpenWorkload, Profile, Spacing
+from eventbus.catalog.model import ClosedWorkload, ConstantRate, Fault, OpenWorkload, Profile, Spacing, Tenants
 from eventbus.catalog.reading.arrivals import load_profile
 from eventbus.chains import ChainGenerator, InvalidSetting, RunStatistics
 from eventbus.chains.randomness import Integers
@@ -238,6 +238,67 @@ async def test_bad_settings_are_refused(bus: ListBus, settings: dict[str, float]
     assert not bus.records
 
 
+POISSON = OpenWorkload(rate=ConstantRate(rate=50))
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"rate": 50, "arrivals": POISSON}, "rate and arrivals"),
+        ({"rate": 50, "interval": 1}, "interval and rate"),
+        ({"interval": 1, "arrivals": POISSON}, "interval and arrivals"),
+        ({"interval": 1, "rate": 50, "arrivals": POISSON}, "interval and rate and arrivals"),
+    ],
+)
+async def test_settings_of_a_run_that_contradict_each_other_are_refused(
+    bus: ListBus, settings: dict[str, object], names: str
+) -> None:
+    """None of them is ignored in silence: the sentence names both."""
+    with pytest.raises(InvalidSetting, match=f"^{names} contradict each other: expected one of them$"):
+        await run(ChainGenerator(two_steps()), bus, **settings)
+    assert not bus.records
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"rate": 50, "arrivals": POISSON}, "rate and arrivals"),
+        ({"tenant_id": "a", "tenants": Tenants(count=2)}, "tenant_id and tenants"),
+    ],
+)
+def test_settings_of_a_generator_that_contradict_each_other_are_refused(settings: dict[str, Any], names: str) -> None:
+    """None of them is ignored in silence: the sentence names both."""
+    with pytest.raises(InvalidSetting, match=f"^{names} contradict each other: expected one of them$"):
+        ChainGenerator(two_steps(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("own", "settings", "expected"),
+    [
+        ({"rate": 50}, {}, (0, 500)),
+        ({"arrivals": POISSON}, {}, (0, 500)),
+        ({"rate": 50}, {"initial_chains": 7}, (7, 507)),
+        ({"rate": 50}, {"rate": 5}, (0, 50)),
+        ({"arrivals": POISSON}, {"rate": 5}, (0, 50)),
+        ({"rate": 50}, {"interval": 2.0}, (20, 24)),
+        ({}, {"rate": 50}, (0, 500)),
+        ({}, {"interval": 0.1}, (20, 119)),
+        ({}, {}, (20, 21)),
+    ],
+)
+async def test_chains_of_a_run_begin_as_the_run_says_or_else_as_the_generator_says(
+    bus: ListBus, own: dict[str, Any], settings: dict[str, object], expected: tuple[int, int]
+) -> None:
+    """Ten seconds: how many chains begin at once, and altogether (within four standard deviations if by chance)."""
+    began = bus.clock.now
+    await run(ChainGenerator(two_steps(), seed=2, **own), bus, duration=10, **settings)
+    roots = [at for at, one in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
+    initial, chains = expected
+    assert roots.count(began) == initial
+    by_chance = "rate" in settings or ("interval" not in settings and own)
+    assert len(roots) == pytest.approx(chains, abs=4 * chains**0.5 if by_chance else 0)
+
+
 def test_statistics_before_any_run() -> None:
     """All figures are 0."""
     assert ChainGenerator(two_steps()).statistics() == RunStatistics()
@@ -299,5 +360,5 @@ async def test_users_begin_again_when_they_are_done(bus: ListBus) -> None:
     roots = [at - start for (at, one) in zip(bus.published_at, bus.events, strict=True) if one.causation_id is None]
     assert roots[:15] == sorted(user * 1_000_000 + turn * 1_000_000 for user in range(5) for turn in range(5))[:15]
     assert len(roots) == 30 + 29 + 28 + 27 + 26
-    with pytest.raises(InvalidSetting, match="expected no initial chains where there are users, got 3"):
+    with pytest.raises(InvalidSetting, match=r"initial_chains and users contradict each other: .* got 3"):
         await run(ChainGenerator(two_steps()), bus, arrivals=users, initial_chains=3)

@@ -30,6 +30,13 @@ def test_numbers_out_of_bounds_are_wrong_usage(command: list[str]) -> None:
     assert command[2] in result.stderr
 
 
+def test_options_that_contradict_each_other_are_wrong_usage() -> None:
+    """Chains begin at a rate or at intervals; neither option is ignored in silence."""
+    result = CliRunner().invoke(cli, ["mock", "--rate", "50", "--interval", "2"])
+    assert result.exit_code == 2
+    assert "--rate and --interval contradict each other: expected one of them" in result.stderr
+
+
 @pytest.mark.parametrize("address", ["postgresql://[::1/x", "nonsense", "mysql://localhost/x"])
 def test_an_address_that_is_none_is_said_in_one_line(address: str) -> None:
     """A database URL that cannot be read is an error like a server that does not answer."""
