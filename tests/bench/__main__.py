@@ -37,7 +37,7 @@ def main(parts: list[str]) -> int:
         return 2
     console = Console(width=None if sys.stdout.isatty() else 150)
     table = Table(title=f"Python {platform.python_version()}, {os.cpu_count()} cores")
-    for heading in ("what", "ours", "unit", "baseline", "", "ratio", "target"):
+    for heading in ("what", "ours", "unit", "baseline", "", "ratio", "bar", "missed"):
         table.add_column(heading, justify="right" if heading in ("ours", "baseline", "ratio") else "left")
     for part in parts or PARTS:
         console.print(f"[dim]measuring {part} …[/dim]")
@@ -50,8 +50,9 @@ def main(parts: list[str]) -> int:
 
 def cells(row: Row) -> tuple[str, ...]:
     baseline = "" if row.baseline is None else number(row.baseline)
-    ratio = "" if not row.baseline else f"{row.ours / row.baseline:.2f}"
-    return row.name, number(row.ours), row.unit, baseline, row.baseline_name, ratio, row.target
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    missed = "[red]missed[/red]" if row.misses else ""
+    return row.name, number(row.ours), row.unit, baseline, row.baseline_name, ratio, row.target, missed
 
 
 def number(value: float) -> str:

@@ -34,7 +34,7 @@ def rows() -> Iterator[Row]:
     found = [[best_rate(work, repeat=1) for work in (clean, *works.values())] for _ in range(ROUNDS)]
     baseline, *rates = map(max, zip(*found, strict=True))
     for name, rate in zip(works, rates, strict=True):
-        yield Row(name, rate, baseline, CLEAN, target="" if "ledger" in name else "≥ 0.7")
+        yield Row(name, rate, baseline, CLEAN, target="≥ 0.6" if "ledger" in name else "≥ 0.7")
     few, many = (best_rate_of_the_ledger(sessions) for sessions in (1_000, 40_000))
     yield Row("ledger alone, 40,000 sessions in flight", many, few, "1,000 in flight", target="≥ 0.7")
     yield Row("verify, one core", best_rate(verified(), repeat=2))
