@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
@@ -336,7 +337,7 @@ class OpenPanelDialect:
             "openpanel-client-id": client_id,
             "openpanel-client-secret": client_secret,
             "openpanel-sdk-name": "event-bus-mock",
-            "openpanel-sdk-version": "0.1.0",
+            "openpanel-sdk-version": version("eventbus-mock"),
         }
 
     def partition_key(self, record: ProducerRecord) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
 from random import Random
 from zlib import crc32
 
@@ -87,7 +88,7 @@ REQUESTS_AHEAD = 4
 """Requests' worth of records that wait for each connection."""
 DOWN = frozenset({429, 502, 503, 504})
 """Status codes that say more about the server than about the request; so does a missing response."""
-USER_AGENT = "eventbus-mock/0.1.0"
+USER_AGENT = f"eventbus-mock/{version('eventbus-mock')}"
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from eventbus.chains.pacing.observers import Digest
 from eventbus.chains.rendering import JSON
 from eventbus.chains.sinks import BusSink, Channel, DeadLetters, FanOut
 from eventbus.cli.command import invocation
+from eventbus.cli.errors import INTERRUPTED
 from eventbus.cli.options.arrivals import ArrivalOptions
 from eventbus.cli.options.faults import FaultOptions, format_counts
 from eventbus.cli.options.monitoring import MonitorOptions
@@ -277,7 +278,7 @@ async def _run(
 
     Raises:
         SinkUnusable, EventBusError: a sink cannot be opened; or Kafka, as the only sink, fails.
-        click.exceptions.Exit: some events were not delivered.
+        click.exceptions.Exit: some events were not delivered, or `stop` was set before the sinks were open.
     """
 
     def account() -> StreamAccount:
@@ -287,7 +288,9 @@ async def _run(
         await _generate(output, monitor, stop, format)
         await until_first(output.flush(), _grace_period(stop))
 
-    await output.open()
+    await until_first(output.open(), stop.wait())
+    if stop.is_set():  # a pipe may wait for its reader for ever
+        raise click.exceptions.Exit(INTERRUPTED)
     try:
         await until_first(publish(), _show(monitor, account, prints_events=prints_events))
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 from eventbus import KafkaBus
 from tests.kafka.server import KafkaServer
 from tests.kafka.test_kafka_stream import size
-from tests.sinks.conftest import Reply, Server, says
+from tests.sinks.conftest import Reply, Server, says, until
 
 STREAM = ("-m", "eventbus", "stream", "--seed", "3")
 SHORT = ("--rate", "500", "--speed", "10", "--duration", "10s")
@@ -129,6 +130,16 @@ async def test_ctrl_c_accounts_for_what_a_silent_server_holds(
     assert code == 1
     assert sink["accepted"] == sink["dead"] > 0
     assert len((tmp_path / "dead-letters.jsonl").read_text().splitlines()) == sink["dead"]
+
+
+async def test_ctrl_c_ends_the_wait_for_the_reader_of_a_pipe(tmp_path: Path) -> None:
+    """A named pipe that nobody reads holds up the beginning of a stream, but not its end."""
+    os.mkfifo(tmp_path / "pipe")
+    process = await start(tmp_path, "--to", "jsonl:first.jsonl", "--to", "jsonl:pipe")
+    await until((tmp_path / "first.jsonl").exists)
+    process.send_signal(signal.SIGINT)
+    code, out, _ = await outcome(process)
+    assert (code, out) == (130, "")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import aiohttp
@@ -93,7 +94,7 @@ async def test_a_page_is_a_screen_view(server: Server, panel: FakeOpenPanel) -> 
     assert headers["openpanel-client-id"] == CLIENT
     assert headers["openpanel-client-secret"] == SECRET
     assert headers["openpanel-sdk-name"] == "event-bus-mock"
-    assert headers["openpanel-sdk-version"] == "0.1.0"
+    assert headers["openpanel-sdk-version"] == version("eventbus-mock")
     assert headers["content-type"] == "application/json"
 
 
