@@ -33,12 +33,16 @@ key of that one. The step "event" is the step of the event (see `table.StepIds`)
     cause         chain, state, caused      event     whether an event causes a chain: a share of 2^32
     cause-delay   chain, state, caused      cause     the delay before the first event of the caused chain
     field         chain, state, path...     event     a payload field: a number below its count. The path is the names
-                                                      of the objects around it, then its own
+                                                      of the objects around it, then its own, and then, of a
+                                                      number computed from another, `times` or `plus`
     pick          chain, state, list        event     the item of all picks of the list in one event
+    order         chain, list, quantity     trigger   the `start` and the `stride` of the order in which distinct items
+                                                      of the list are picked, each a number below its count
     variable      chain, variable           trigger   a variable: the step is 0, and in a triggered chain the number of
                                                       its trigger, which is (step of an event >> `StepIds.bits`)
     per           owner, variable           -         a variable `per` another, the owner: mix(purpose + n × G), where
                                                       n is the owner's number. The same in all chains and runs
+    counter       variable, quantity        -         the `period` and the `phase` of a counter, in the same way
     factor        list                      item      the speed factor of an item. The key is the root of the run
     visit         chain, quantity           page      what visitors do (see `simulation.sessions` and `.pages`): the
                                                       step is the number of the page, from 0; of a click (`click`),
@@ -60,6 +64,7 @@ Numbers from words.
     share         the first alternative whose edge is above (word >> 32); the edge of an alternative is the sum of its
                   weight and those before it, divided by the sum of all weights, × 2^32, rounded. Of a `zipf` range, the
                   weights are 1, 1/2, 1/3, ...
+    one of n      where n depends on the event: (word >> 32) × n >> 32, of the items that match, or from the lower bound
     delay         see `sampling`
 """
 
@@ -98,6 +103,8 @@ Kind = Literal[
     "pick",
     "variable",
     "per",
+    "order",
+    "counter",
     "factor",
     "visit",
     "fault",
@@ -161,6 +168,17 @@ def below(words: Words, counts: Words) -> Integers:
     for row in np.flatnonzero(counts > 1 << 32):  # the bias is count / 2^64, which no sample can show
         numbers[row] = words[row] % counts[row]
     return numbers.view(np.int64)
+
+
+def among(choices: Integers, counts: Integers) -> Integers:
+    """Integers from 0 to `counts` - 1, a part of each count.
+
+    Args:
+        choices: the parts, in units of 2^-32.
+    """
+    high, low = counts >> 32, counts & (1 << 32) - 1
+    part: Integers = (choices.view(np.uint64) * low.view(np.uint64) >> HALF).view(np.int64)
+    return part + choices * high if high.any() else part
 
 
 def fraction(words: Words) -> Words:

@@ -16,11 +16,11 @@ import numpy as np
 
 from eventbus.catalog import Catalog, Chain, Delay, Fixed, Uniform
 from eventbus.catalog.model.delays import CELLS, OPEN_END, Quantile, quantile, speed_factor
-from eventbus.catalog.model.draws import KeyedDraw, UniformDraw, VariableDraw, ZipfDraw
+from eventbus.catalog.model.draws import KeyedDraw, MatchedDraw, UniformDraw, VariableDraw, ZipfDraw
 from eventbus.catalog.sources import variable_draw
 from eventbus.catalog.validation.workload import delay_problems
 from eventbus.chains.errors import InvalidSetting
-from eventbus.chains.randomness import Integers, Words, below, chain_keys, draw, fraction, purpose
+from eventbus.chains.randomness import Integers, Words, among, below, chain_keys, draw, fraction, purpose
 from eventbus.chains.table import StepIds, Steps
 
 CELL_SHIFT = np.uint64(52)
@@ -131,7 +131,7 @@ def _cells(edges_ms: list[float], end: int, unit: int) -> tuple[Integers, Intege
 # The variables of chains.
 
 
-def purpose_of(drawn: UniformDraw | VariableDraw) -> int:
+def purpose_of(drawn: UniformDraw | ZipfDraw | KeyedDraw) -> int:
     """The purpose of a draw that the catalog describes."""
     return purpose(drawn.purpose.kind, *drawn.purpose.names)
 
@@ -150,6 +150,9 @@ def variable_numbers(drawn: VariableDraw, keys: Words, triggers: Steps) -> Integ
             return zipf_numbers(draw(keys, purpose_of(drawn), triggers), drawn.count)
         case KeyedDraw():
             return keyed_numbers(drawn, variable_numbers(drawn.owner, keys, triggers))
+        case MatchedDraw():
+            owners = variable_numbers(drawn.owner, keys, triggers)
+            return matched_numbers(drawn, owners, variable_numbers(drawn.choice, keys, triggers))
 
 
 def zipf_numbers(words: Words, count: int) -> Integers:
@@ -161,6 +164,22 @@ def zipf_numbers(words: Words, count: int) -> Integers:
 def keyed_numbers(drawn: KeyedDraw, owners: Integers) -> Integers:
     """The number that belongs to each number of the owner."""
     return _below(chain_keys(purpose_of(drawn), owners), drawn.count)
+
+
+def matched_numbers(drawn: MatchedDraw, owners: Integers, choices: Integers) -> Integers:
+    """One of the numbers that match each number of the owner."""
+    matches, starts, counts = _flattened(drawn.groups)
+    groups = np.array(drawn.group, np.int64).take(owners)
+    numbers: Integers = matches.take(starts.take(groups) + among(choices, counts.take(groups)))
+    return numbers
+
+
+@cache
+def _flattened(groups: tuple[tuple[int, ...], ...]) -> tuple[Integers, Integers, Integers]:
+    """Groups of numbers one after the other, and where each group begins and how many it has."""
+    counts = np.array([len(group) for group in groups], np.int64)
+    starts: Integers = counts.cumsum() - counts
+    return np.array([number for group in groups for number in group], np.int64), starts, counts
 
 
 def _below(words: Words, count: int) -> Integers:

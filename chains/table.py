@@ -75,6 +75,10 @@ class StepIds(NamedTuple):
         """The number of the trigger of each event's chain; 0: it was not triggered."""
         return steps >> self.bits
 
+    def within(self, steps: Integers) -> Integers:
+        """The step of each event within its own chain."""
+        return steps & (1 << self.bits) - 1
+
 
 class EventTable:
     """Events as rows; each property is a column, a view that may be modified."""

@@ -7,14 +7,16 @@ emit its event, and `x-chains` at the root describes the chains. `x-source` and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from eventbus.catalog.catalog import Catalog
 from eventbus.catalog.export.jsonschema import event_schema
 from eventbus.catalog.export.yaml import chain_document, delay_document, state_document
 from eventbus.catalog.graph.conformance import Role
-from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, PayloadField, State, Transition
+from eventbus.catalog.model import DEFAULT_PARTITIONS, Chain, EventType, PayloadField, State, Transition, every_field
+from eventbus.catalog.model.events import dotted
+from eventbus.catalog.sources.texts import TextTemplate, filled
 
 ROOT_ID = "019b76da-a800-7000-8000-000000000001"
 EFFECT_ID = "019b76da-a87d-7000-8000-000000000002"
@@ -49,7 +51,8 @@ def example_event(event: EventType, *, root: bool) -> dict[str, Any]:
 
 def example_payload(event: EventType) -> dict[str, Any]:
     """An example payload, valid for the event type."""
-    return {field.name: _example(field) for field in event.payload}
+    fields = {dotted(path): field for path, field in every_field(event.payload)}
+    return {field.name: _example(field, fields) for field in event.payload}
 
 
 def example_headers(event: EventType, *, root: bool) -> dict[str, str]:
@@ -62,14 +65,19 @@ def example_headers(event: EventType, *, root: bool) -> dict[str, str]:
     return {**headers, "traceparent": f"00-{ROOT_ID.replace('-', '')}-{span}-01"}
 
 
-def _example(field: PayloadField) -> Any:
+def _example(field: PayloadField, fields: Mapping[str, PayloadField]) -> Any:
+    """The example of a field, which may need those of the other fields of the payload."""
+
+    def other(path: str) -> Any:
+        return _example(fields[path], fields)
+
     if field.fields is not None:
-        return {member.name: _example(member) for member in field.fields}
+        return {member.name: _example(member, fields) for member in field.fields}
     if field.examples:
         return field.examples[0]
     if field.allowed:
-        return field.allowed[0]
-    example = field.source.example(field.type)
+        return filled(field.allowed[0], other) if isinstance(field.source, TextTemplate) else field.allowed[0]
+    example = field.source.example(field.type, other)
     return PLACEHOLDERS[field.type] if example is None else example
 
 

@@ -351,7 +351,11 @@ def variable_document(variable: Variable) -> Document:
     is_list = variable.list is not None
     bounds = {"list": variable.list} if is_list else {"min": variable.minimum, "max": variable.maximum}
     factor = {} if variable.factor is None else {"factor": {"p95": variable.factor}}
-    return {**bounds, **_without_empty({"per": variable.per, "zipf": variable.zipf}), **factor}
+    return {
+        **bounds,
+        **_without_empty({"where": dict(variable.where), "per": variable.per, "zipf": variable.zipf}),
+        **factor,
+    }
 
 
 def _domain(catalog: Catalog) -> Document:

@@ -267,9 +267,9 @@ class ChainInference:
             return None
         name = unique_name(slug(first.name), taken)
         match first.source:
-            case NumberRange(minimum, maximum):
-                return Variable(name=name, minimum=int(minimum or 0), maximum=int(maximum or 0))
-            case ListPick(reference):
+            case NumberRange(int() | float() as minimum, int() | float() as maximum):
+                return Variable(name=name, minimum=int(minimum), maximum=int(maximum))
+            case ListPick(reference, (), False):
                 items = reference
             case Choices(choices):
                 items = name if self.lists.get(name, choices) == choices else unique_name(name, self.lists)
@@ -346,7 +346,8 @@ def _may_be_shared(field: PayloadField) -> bool:
     if _last_word(field) in VARYING_FIELDS or field.fields is not None or field.type in {"array", "object", "boolean"}:
         return False
     if isinstance(field.source, NumberRange):
-        return field.type == "integer" and _last_word(field) in IDENTIFYING_FIELDS
+        bounds = field.source.bounds
+        return None not in bounds and field.type == "integer" and _last_word(field) in IDENTIFYING_FIELDS
     return isinstance(field.source, ListPick | Choices)
 
 

@@ -159,6 +159,8 @@ class Variable:
     list: str | None = None
     per: str | None = None
     """Another variable: each of its values has one item of the list, the same in all chains."""
+    where: tuple[tuple[str, str], ...] = ()
+    """Only items whose attributes match those of another variable: `cluster` and `statement.cluster`, for example."""
     zipf: bool = False
     """Of a range: its second number is drawn half as often as the first, the third a third as often, and so on."""
     minimum: int | None = None
@@ -188,6 +190,11 @@ class Chain(Cached):
     def root(self) -> str:
         """The event type that starts it."""
         return self.states[self.start].emits
+
+    @property
+    def is_branched(self) -> bool:
+        """Whether its events do not simply follow each other: with forks or visitors."""
+        return bool(self.visitors or any(state.fork for state in self.states.values()))
 
     @cached_property
     def caused(self) -> frozenset[str]:

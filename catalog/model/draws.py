@@ -6,18 +6,29 @@ draws give an event the same number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 EventColumn = Literal[
-    "chain", "step", "delay_ms", "retries", "page", "previous_page", "click", "page_number", "clicks", "session_ms"
+    "chain",
+    "step",
+    "time_s",
+    "delay_ms",
+    "retries",
+    "page",
+    "previous_page",
+    "click",
+    "page_number",
+    "clicks",
+    "session_ms",
 ]
 """What the simulation knows about an event:
 
 `chain`: index of the chain in the run, from 0. `step`: place of the event in its chain, from 0; with forks, triggered
-chains and visitor sessions steps are skipped. `delay_ms`: time since the causing event. `retries`: in the chain so far.
-In visitor sessions `page` and `click` (indices in the order of the site), `previous_page` (1 more than its index; 0:
-none), `page_number` (pages so far), `clicks` (on the page, or in the session that ends) and `session_ms` (its length).
+chains and visitor sessions steps are skipped. `time_s`: seconds since the Unix epoch. `delay_ms`: time since the
+causing event. `retries`: in the chain so far. In visitor sessions `page` and `click` (indices in the order of the
+site), `previous_page` (1 more than its index; 0: none), `page_number` (pages so far), `clicks` (on the page, or in the
+session that ends) and `session_ms` (its length).
 """
 
 
@@ -27,7 +38,7 @@ class Purpose(NamedTuple):
     `chains.randomness` specifies the names that belong to each kind.
     """
 
-    kind: Literal["field", "pick", "variable", "per"]
+    kind: Literal["field", "pick", "variable", "per", "order", "counter"]
     names: tuple[str, ...]
 
 
@@ -57,11 +68,48 @@ class KeyedDraw:
     count: int
 
 
+CHOICES = 1 << 32
+"""Numbers of a draw that chooses among as many others as only the event tells: k of n is number × n / `CHOICES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedDraw:
+    """An item of a list, one of those that match an item of another list; all of these are equally probable."""
+
+    owner: VariableDraw
+    """Gives the item of the other list."""
+    choice: UniformDraw
+    """Of `CHOICES`."""
+    where: tuple[tuple[str, str], ...]
+    """What makes an item match."""
+    count: int
+    groups: tuple[tuple[int, ...], ...] = field(compare=False)
+    """Items that match alike; these and `group` follow from `where`."""
+    group: tuple[int, ...] = field(compare=False)
+    """Of each item of the other list: the index of those that match it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnDraw:
     """A number that the simulation knows."""
 
     column: EventColumn
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedDraw:
+    """The numbers in an order that each chain draws for itself, the next one at each step: none twice in `count` steps.
+
+    It is (`start` + step × stride) modulo `count`, with the step of the event within its chain. Strides have no factor
+    in common with `count`.
+    """
+
+    start: UniformDraw
+    """One of `count` for the chain."""
+    choice: UniformDraw
+    """Of `strides`, for the chain."""
+    strides: tuple[int, ...]
     count: int
 
 
@@ -84,9 +132,103 @@ class NoDraw:
     count: int = 1
 
 
-VariableDraw = UniformDraw | ZipfDraw | KeyedDraw
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A whole number that depends on an event: an operand of a draw."""
+
+    draw: Draw
+    values: tuple[int, ...] | None = None
+    """By number of the draw. None: `low` + the number."""
+    low: int = 0
+    scale: int = 1
+    """Multiplies the value."""
+
+    @classmethod
+    def constant(cls, value: int) -> Quantity:
+        return cls(NoDraw(), low=value)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest value."""
+        low, high = self.low, self.low + self.draw.count - 1
+        if self.values is not None:
+            low, high = min(self.values), max(self.values)
+        return low * self.scale, high * self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDraw:
+    """A number from `low` to `high`, or `low` where that is above `high`; counted from the smallest `low`."""
+
+    choice: UniformDraw
+    """Of `CHOICES`."""
+    low: Quantity
+    high: Quantity
+
+    @property
+    def origin(self) -> int:
+        """What number 0 stands for."""
+        return self.low.bounds[0]
+
+    @property
+    def count(self) -> int:
+        return max(self.low.bounds[1], self.high.bounds[1]) - self.origin + 1
+
+
+@dataclass(frozen=True, slots=True)
+class LinearDraw:
+    """`base` × `factor` / `divisor`, rounded to the nearest number, halves up, + `addend`; from the smallest result."""
+
+    base: Quantity
+    factor: Quantity
+    addend: Quantity
+    divisor: int = 1
+
+    @property
+    def products(self) -> tuple[int, int]:
+        """The smallest and the largest `base` × `factor`."""
+        products = [base * factor for base in self.base.bounds for factor in self.factor.bounds]
+        return min(products), max(products)
+
+    @property
+    def origin(self) -> int:
+        """What number 0 stands for."""
+        return self.rounded(self.products[0]) + self.addend.bounds[0]
+
+    @property
+    def count(self) -> int:
+        return self.rounded(self.products[1]) + self.addend.bounds[1] - self.origin + 1
+
+    def rounded(self, product: int) -> int:
+        """A product divided."""
+        return (2 * product + self.divisor) // (2 * self.divisor)
+
+
+@dataclass(frozen=True, slots=True)
+class CounterDraw:
+    """Periods of time that have ended since a moment; each item of a list has a period and a phase of its own.
+
+    With the period p and the phase f, in seconds, it is (t - `since` + f) / p at the time t, rounded down, and 0 before
+    `since`.
+    """
+
+    period: KeyedDraw
+    """Seconds above `shortest`."""
+    phase: KeyedDraw
+    """Of `CHOICES`: what part of the period had passed at `since`."""
+    shortest: int
+    since: int
+    """Seconds since the Unix epoch."""
+    count: int
+
+
+VariableDraw = UniformDraw | ZipfDraw | KeyedDraw | MatchedDraw
 """Of a variable: a number that all events of a chain share."""
-Draw = VariableDraw | ColumnDraw | FallbackDraw | NoDraw
+Draw = VariableDraw | ColumnDraw | OrderedDraw | FallbackDraw | RangeDraw | LinearDraw | CounterDraw | NoDraw
+
+
+MAX_NUMBER = 1 << 62
+"""Above all numbers that are computed with."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +261,20 @@ class Placeholder:
         return self.values[0]
 
     @property
+    def bounds_problem(self) -> str | None:
+        """Why its numbers cannot be computed: they take more than 62 bits."""
+        bounds = [self.low, self.low + self.draw.count - 1]
+        if isinstance(self.draw, LinearDraw):  # is rounded after a multiplication by 2
+            bounds += [2 * product for product in self.draw.products]
+        if -MAX_NUMBER <= min(bounds) <= max(bounds) < MAX_NUMBER:
+            return None
+        scale = 10 ** (self.decimals or 0)
+        return (
+            f"expected bounds within 62 bits ({self.decimals or 0} decimals included),"
+            f" got {min(bounds) / scale:g} to {max(bounds) / scale:g}"
+        )
+
+    @property
     def around(self) -> tuple[str, str]:
         """The text before the number, and the text after it."""
         before, _, after = (self.template or "{}").partition("{}")
@@ -127,3 +283,13 @@ class Placeholder:
     def without_template(self) -> Placeholder:
         """The number alone."""
         return replace(self, template=None)
+
+
+@dataclass(frozen=True)
+class FilledText:
+    """A text with values of other fields in it: the draw of a text, and where the values stand."""
+
+    draw: Draw
+    texts: tuple[tuple[str | int, ...], ...]
+    """By number: the parts of the text; a number is the index of a field."""
+    fields: tuple[Placeholder, ...]

@@ -6,13 +6,13 @@ there are. `catalog.sources` has the sources themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from eventbus.catalog.errors import Location
+from eventbus.catalog.errors import Location, UnknownName
 from eventbus.catalog.model.chains import Chain
-from eventbus.catalog.model.draws import Placeholder, Purpose
+from eventbus.catalog.model.draws import FilledText, Placeholder, Purpose
 from eventbus.catalog.model.json_types import FieldType
 
 Lists = Mapping[str, tuple[Any, ...]]
@@ -31,6 +31,7 @@ class FieldEntry(Protocol):
     def integer(self, key: str) -> int | None: ...
     def flag(self, key: str) -> bool | None: ...
     def values(self, key: str) -> tuple[Any, ...] | None: ...
+    def texts(self, key: str) -> dict[str, str] | None: ...
 
 
 class DrawScope(NamedTuple):
@@ -44,11 +45,35 @@ class DrawScope(NamedTuple):
     type: FieldType
     longest: int
     """Longest delay before the state, microseconds."""
+    other: Callable[[str], Placeholder | FilledText]
+    """The placeholder of another field of the payload, by its dotted path; raises `UnknownName` if there is none."""
+
+    def number(self, path: str) -> Placeholder:
+        """The placeholder of another field, which is a number.
+
+        Raises:
+            UnknownName: there is no such field, or it is a text made of others.
+        """
+        placeholder = self.other(path)
+        if isinstance(placeholder, FilledText):
+            raise UnknownName(f"{self.chain.name}/{self.state}: expected a number, but {path!r} is a text")
+        return placeholder
 
     @property
     def purpose(self) -> Purpose:
         """Of a draw for this field alone."""
         return Purpose("field", (self.chain.name, self.state, *self.path))
+
+
+class FieldUse(NamedTuple):
+    """Another field of the payload that a field needs the value of."""
+
+    key: Location
+    """Where the entry of the field names it."""
+    path: str
+    """`result.score`."""
+    types: tuple[FieldType, ...]
+    """Types that it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +110,15 @@ class Source:
         """
         return iter(())
 
+    def uses(self, type: FieldType, lists: Lists, chains: list[Chain]) -> Iterator[FieldUse]:
+        """The other fields of the payload that it needs the values of.
+
+        Args:
+            type: of the field.
+            chains: those that emit the event.
+        """
+        return iter(())
+
     def emission_problem(self, chain: Chain, state: str, *, is_caused: bool) -> str | None:
         """Why it has no value when a state of a chain emits the event: `takes the variable …, which …`.
 
@@ -112,15 +146,19 @@ class Source:
         low, high = self.bounds
         return ({} if low is None else {"minimum": low}) | ({} if high is None else {"maximum": high})
 
-    def example(self, type: FieldType) -> Any:
-        """An example value where no values are listed; None if any value of the type will do."""
+    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+        """An example value where no values are listed; None if any value of the type will do.
+
+        Args:
+            other: gives the example of another field of the payload, by its dotted path.
+        """
         return None
 
     def describe(self) -> str:
         """One phrase for people: `from list city`."""
         return ""
 
-    def draw(self, scope: DrawScope) -> Placeholder:
+    def draw(self, scope: DrawScope) -> Placeholder | FilledText:
         """How the generator draws its values.
 
         Raises:

@@ -37,11 +37,12 @@ from eventbus.catalog.model import (
     Visitors,
 )
 from eventbus.catalog.reading.document import AbsentNode, Members, YamlNode
+from eventbus.catalog.reading.scalars import read_texts
 
 CHAIN = ("description", "weight", "start", "variables", "states", "max_steps", "visitors")
 STATE = ("emits", "next", "total", "abandon", "timeout", "fork", "compensation", "causes", "outcome")
 TRANSITION = ("to", "weight", "delay", "retry", "compensate", "scaled_by")
-VARIABLE = ("list", "min", "max", "factor", "per", "zipf")
+VARIABLE = ("list", "where", "min", "max", "factor", "per", "zipf")
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 DELAYS: Mapping[str, tuple[str, ...]] = {
     "uniform": (),
@@ -88,6 +89,7 @@ def _variable(name: str, node: YamlNode) -> Variable:
         maximum=members["max"].integer(),
         factor=factor["p95"].number(),
         per=members["per"].text(),
+        where=tuple(read_texts(members["where"]).items()) if "where" in members else (),
         zipf=members["zipf"].flag(False),
     )
 

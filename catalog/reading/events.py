@@ -10,7 +10,8 @@ from eventbus.catalog.model.events import EventType, PayloadField
 from eventbus.catalog.model.json_types import FIELD_TYPES
 from eventbus.catalog.model.sources import NO_SOURCE, Source
 from eventbus.catalog.reading.document import YamlNode, text_of, values_of
-from eventbus.catalog.sources import KEYS, SOURCES, named_sources
+from eventbus.catalog.reading.scalars import read_texts
+from eventbus.catalog.sources import KEYS, SOURCES, TextTemplate, named_sources
 
 EVENT = ("description", "source", "schema_version", "payload")
 FIELD = ("type", "description", "required", "examples", "fields", *KEYS)
@@ -77,8 +78,9 @@ def _source(entry: _Entry, node: YamlNode, *, has_fields: bool) -> Source:
             f"got {' and '.join(source.name for source in sources) or 'none'}"
         )
         return NO_SOURCE
+    source = sources[0].source if isinstance(sources[0], TextTemplate) else sources[0]
     for kind in SOURCES:
-        if not isinstance(sources[0], kind):
+        if not isinstance(source, kind):
             for key, problem in kind.stray_keys(entry):
                 node.at((key,)).complain(problem)
     return sources[0]
@@ -107,3 +109,6 @@ class _Entry:
 
     def values(self, key: str) -> tuple[Any, ...] | None:
         return values_of(self._members, key)
+
+    def texts(self, key: str) -> dict[str, str] | None:
+        return read_texts(self._members[key]) if key in self._members else None

@@ -82,6 +82,12 @@ def read_names(node: YamlNode, known: Mapping[str, object], kind: str) -> tuple[
     return tuple(str(item.plain()) for item in items)
 
 
+def read_texts(node: YamlNode) -> dict[str, str]:
+    """A mapping of names to texts; what is no text is a mistake, and left out."""
+    texts = {name: member.text() for name, member in node.mapping().items()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
 def _quantity(node: YamlNode, parse: Callable[[str], float | None], expected: str) -> float | None:
     value = node.plain()
     if not isinstance(value, str):

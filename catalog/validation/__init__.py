@@ -12,8 +12,10 @@ from typing import Any
 from eventbus.catalog.errors import LocatedProblem, Location, did_you_mean, format_value, join_names
 from eventbus.catalog.graph.conformance import types_of
 from eventbus.catalog.model import CausedChain, Chain, Sections, Variable, emitters
+from eventbus.catalog.model.sources import split_reference
+from eventbus.catalog.sources.lists import condition_problems
 from eventbus.catalog.validation.chains import chain_problems, role_problems
-from eventbus.catalog.validation.payloads import emission_problems, payload_problems
+from eventbus.catalog.validation.payloads import emission_problems, payload_problems, size_problems
 from eventbus.catalog.validation.visitors import visitor_problems
 from eventbus.catalog.validation.workload import delay_problems
 
@@ -27,6 +29,13 @@ dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 def validate(sections: Sections) -> Iterator[LocatedProblem]:
     """All problems of a catalog, section by section."""
+    problems = [*_problems(sections)]
+    yield from problems
+    for chain in () if problems else sections.chains.values():
+        yield from size_problems(chain, sections.events, sections.lists)
+
+
+def _problems(sections: Sections) -> Iterator[LocatedProblem]:
     for name, items in sections.lists.items():
         yield from _list_problems(name, items)
     emitting = emitters(sections.chains)
@@ -43,7 +52,7 @@ def validate(sections: Sections) -> Iterator[LocatedProblem]:
         if not dashed_name.fullmatch(chain.name):
             yield ("chains", chain.name), f"expected a name such as agent-execution, got {chain.name!r}"
         yield from chain_problems(chain, sections.events, sections.lists)
-        yield from _dependent_variable_problems(chain)
+        yield from _dependent_variable_problems(chain, sections.lists)
         yield from visitor_problems(chain, sections.lists)
         yield from emission_problems(chain, sections.events, is_caused=chain.name in caused)
     yield from role_problems(sections.chains)
@@ -88,13 +97,15 @@ def _describe(attributes: frozenset[str] | None) -> str:
 # Variables: those that follow another one or have a Zipf distribution, and those that payloads use.
 
 
-def _dependent_variable_problems(chain: Chain) -> Iterator[LocatedProblem]:
+def _dependent_variable_problems(chain: Chain, lists: Mapping[str, tuple[Any, ...]]) -> Iterator[LocatedProblem]:
     for variable in chain.variables.values():
         loc: Location = ("chains", chain.name, "variables", variable.name)
         if variable.zipf:
             yield from ((loc, problem) for problem in _zipf_problems(variable))
         if variable.per is not None:
             yield from (((*loc, "per"), problem) for problem in _per_problems(variable, chain))
+        if variable.where:
+            yield from (((*loc, "where"), problem) for problem in _where_problems(variable, chain, lists))
 
 
 def _zipf_problems(variable: Variable) -> Iterator[str]:
@@ -113,6 +124,23 @@ def _per_problems(variable: Variable, chain: Chain) -> Iterator[str]:
         yield f"expected a variable that follows no other one, got {owner.name!r}"
     elif variable.list is None:
         yield "expected `list` too: each value of the other variable has an item of it"
+
+
+def _where_problems(variable: Variable, chain: Chain, lists: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:
+    if variable.list is None or variable.per is not None:
+        yield "where belongs to a variable with `list` and without `per`"
+        return
+    seen, follower = {variable.name}, variable
+    while follower.where:
+        name = split_reference(follower.where[0][1])[0]
+        if name in seen:
+            yield f"{variable.name!r} depends on itself"
+            return
+        if name not in chain.variables:
+            break
+        seen.add(name)
+        follower = chain.variables[name]
+    yield from condition_problems(variable.where, variable.list, lists, chain)
 
 
 # Caused chains: they exist, cause no others, and share no event types with the chains that cause them.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from eventbus.catalog.errors import Location
+from eventbus.catalog.errors import Location, did_you_mean, join_names
 from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.draws import Placeholder
 from eventbus.catalog.model.events import EventType, PayloadField, dotted, every_field
 from eventbus.catalog.model.sources import Lists
-from eventbus.catalog.sources import misfits
+from eventbus.catalog.sources import ComputedNumber, ListPick, NumberRange, PayloadDraws, TextTemplate, misfits
 
 Problems = Iterator[tuple[Location, str]]
 
@@ -18,6 +20,10 @@ def payload_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Pro
     for path, field in every_field(event.payload):
         for key, problem in _field_problems(field, lists, chains):
             yield ("events", event.name, "payload", *path, *key), problem
+    yield from (
+        (("events", event.name, "payload", *key), problem) for key, problem in _use_problems(event, lists, chains)
+    )
+    yield from _pick_problems(event)
 
 
 def _field_problems(field: PayloadField, lists: Lists, chains: list[Chain]) -> Problems:
@@ -26,6 +32,65 @@ def _field_problems(field: PayloadField, lists: Lists, chains: list[Chain]) -> P
     yield from field.source.problems(field.type, lists, chains)
     for index, problem in misfits(field.type, field.examples):
         yield ("examples", index), problem
+
+
+def _use_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Problems:
+    """References to other fields that lead nowhere, to a value of another type, or in a circle."""
+    fields = {dotted(path): (path, field) for path, field in every_field(event.payload)}
+    needed: dict[str, list[str]] = {}
+    for name, (path, field) in fields.items():
+        for use in field.source.uses(field.type, lists, chains):
+            target = fields[use.path][1] if use.path in fields else None
+            if target is None:
+                near = did_you_mean(use.path, fields)
+                yield (*path, *use.key), f"no field {use.path!r} in the payload{near}; it has {join_names(fields)}"
+            elif target.type not in use.types:
+                expected = join_names(use.types)
+                yield (*path, *use.key), f"expected a field of type {expected}, but {use.path!r} is {target.type}"
+            elif isinstance(target.source, TextTemplate):
+                yield (*path, *use.key), f"{use.path!r} is filled from other fields itself"
+            else:
+                needed.setdefault(name, []).append(use.path)
+    for name in needed:
+        if name in _reachable(name, needed):
+            yield fields[name][0], f"the value of {name!r} depends on itself"
+
+
+def _reachable(name: str, needed: Mapping[str, list[str]]) -> set[str]:
+    """The fields that a field needs, and those that these need."""
+    reached: set[str] = set()
+    pending = [*needed.get(name, ())]
+    while pending:
+        field = pending.pop()
+        if field not in reached:
+            reached.add(field)
+            pending += needed.get(field, ())
+    return reached
+
+
+def _pick_problems(event: EventType) -> Problems:
+    """Picks of one list with different conditions: they could not be of one item."""
+    conditions: dict[str, Any] = {}
+    for path, field in every_field(event.payload):
+        source = field.source.source if isinstance(field.source, TextTemplate) else field.source
+        if not isinstance(source, ListPick):
+            continue
+        condition = source.where, source.distinct
+        if conditions.setdefault(source.list_name, condition) != condition:
+            place: Location = ("events", event.name, "payload", *path, "pick")
+            yield place, f"all picks of list {source.list_name!r} in one event need the same `where` and `distinct`"
+
+
+def size_problems(chain: Chain, events: Mapping[str, EventType], lists: Lists) -> Problems:
+    """Numbers that depend on others and may be too large to be computed; everything else has to be right."""
+    for state in chain.states.values():
+        payload = events[state.emits].payload if state.emits in events else ()
+        draws = PayloadDraws(lists, chain, state.name, payload, longest=0)
+        for path, field in every_field(payload):
+            if isinstance(field.source, NumberRange | ComputedNumber):
+                placeholder = draws.placeholder(field, path[::2])
+                if isinstance(placeholder, Placeholder) and placeholder.bounds_problem:
+                    yield ("events", state.emits, "payload", *path), placeholder.bounds_problem
 
 
 def emission_problems(chain: Chain, events: Mapping[str, EventType], *, is_caused: bool) -> Problems:

@@ -17,10 +17,19 @@ import orjson
 from eventbus.catalog import PayloadField
 from eventbus.catalog.export.typed import Array, Message, Scalar, ScalarKind, Shape, Struct, StructField
 from eventbus.catalog.export.typed_text import avro_schema
+from eventbus.catalog.model.draws import FilledText
 from eventbus.chains.rendering.columns import varint, varints, zigzag
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
 from eventbus.chains.rendering.json import ENCODER as DIGITS
-from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
+from eventbus.chains.rendering.json import PLAIN_TEXT
+from eventbus.chains.rendering.placeholders import (
+    PayloadCompiler,
+    PlaceholderField,
+    Segment,
+    TextColumn,
+    filled_segments,
+    is_listed,
+)
 from eventbus.chains.rendering.render import length_of
 
 NULL, PRESENT = varint(zigzag(0)), varint(zigzag(1))
@@ -100,6 +109,9 @@ def _member(payload: PayloadCompiler, field: PayloadField, member: StructField, 
     if field.fields is not None and isinstance(member.shape, Struct):
         return [*present, *avro_record(payload, field.fields, member.shape, path)]
     placeholder = payload.placeholder(field, path)
+    if isinstance(placeholder, FilledText):
+        parts = filled_segments(placeholder, PLAIN_TEXT)
+        return [*present, length_of(parts, avro_long), *parts]
     if placeholder.is_constant:
         return [avro_member(member, placeholder.constant_value)]
     if placeholder.values is not None:

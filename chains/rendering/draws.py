@@ -9,17 +9,23 @@ import numpy as np
 
 from eventbus.catalog.model.draws import (
     ColumnDraw,
+    CounterDraw,
     Draw,
     EventColumn,
     FallbackDraw,
     KeyedDraw,
+    LinearDraw,
+    MatchedDraw,
     NoDraw,
+    OrderedDraw,
+    Quantity,
+    RangeDraw,
     UniformDraw,
     ZipfDraw,
 )
-from eventbus.chains.randomness import Integers, Words, below, draw_each
-from eventbus.chains.sampling import keyed_numbers, purpose_of, variable_numbers
-from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, BitField, EventTable, StepIds
+from eventbus.chains.randomness import Integers, Words, among, below, draw_each
+from eventbus.chains.sampling import keyed_numbers, matched_numbers, purpose_of, variable_numbers
+from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, SECOND, BitField, EventTable, StepIds
 
 
 class EventContext(NamedTuple):
@@ -33,11 +39,13 @@ class EventContext(NamedTuple):
     attributes: Integers
     """See `EventTable.attributes`."""
     chain: Integers
+    time: Integers
+    """Microseconds since the Unix epoch."""
 
     @classmethod
     def of(cls, events: EventTable, keys: Words) -> EventContext:
         """Of events and the keys of their chains."""
-        return cls(keys, events.step, events.delay, events.attributes, events.chain)
+        return cls(keys, events.step, events.delay, events.attributes, events.chain, events.time)
 
     def take(self, rows: Integers) -> EventContext:
         return EventContext(
@@ -46,17 +54,27 @@ class EventContext(NamedTuple):
             self.delay.take(rows),
             self.attributes.take(rows),
             self.chain.take(rows),
+            self.time.take(rows),
         )
 
     def part(self, begin: int, end: int) -> EventContext:
         rows = slice(begin, end)
-        return EventContext(self.keys[rows], self.step[rows], self.delay[rows], self.attributes[rows], self.chain[rows])
+        return EventContext(
+            self.keys[rows],
+            self.step[rows],
+            self.delay[rows],
+            self.attributes[rows],
+            self.chain[rows],
+            self.time[rows],
+        )
 
     def column(self, name: EventColumn) -> Integers:
         """The numbers of a column."""
         match name:
             case "delay_ms":
                 return self.delay // 1000
+            case "time_s":
+                return self.time // SECOND
             case "retries":
                 return self.attributes
             case "chain":
@@ -107,16 +125,42 @@ class EmitterDraws:
     def _numbers(self, drawn: Draw, context: EventContext, known: Numbers) -> Integers:
         match drawn:
             case ColumnDraw():
-                return context.column(drawn.column)
+                numbers = context.column(drawn.column)
             case ZipfDraw():
-                return variable_numbers(drawn, context.keys, self._step_ids.trigger(context.step))
+                numbers = variable_numbers(drawn, context.keys, self._step_ids.trigger(context.step))
             case KeyedDraw():
-                return keyed_numbers(drawn, known[drawn.owner])
+                numbers = keyed_numbers(drawn, known[drawn.owner])
+            case MatchedDraw():
+                numbers = matched_numbers(drawn, known[drawn.owner], known[drawn.choice])
             case FallbackDraw():
                 first = known[drawn.first]
-                return np.where(first > 0, first + (drawn.otherwise.count - 1), known[drawn.otherwise])
+                numbers = np.where(first > 0, first + (drawn.otherwise.count - 1), known[drawn.otherwise])
+            case OrderedDraw():
+                strides = np.array(drawn.strides, np.int64).take(known[drawn.choice])
+                numbers = (known[drawn.start] + self._step_ids.within(context.step) * strides) % drawn.count
+            case RangeDraw():
+                low = _values(drawn.low, known)
+                widths = _values(drawn.high, known) - low
+                numbers = among(known[drawn.choice], np.maximum(widths, 0) + 1) + (low - drawn.origin)
+            case LinearDraw():
+                numbers = _values(drawn.base, known) * _values(drawn.factor, known)
+                if drawn.divisor > 1:
+                    numbers = (2 * numbers + drawn.divisor) // (2 * drawn.divisor)
+                numbers = numbers + (_values(drawn.addend, known) - drawn.origin)
+            case CounterDraw():
+                period = known[drawn.period] + drawn.shortest
+                elapsed = np.maximum(context.column("time_s") - drawn.since, 0)
+                numbers = (elapsed + among(known[drawn.phase], period)) // period
             case NoDraw() | UniformDraw():
-                return np.zeros(context.step.size, np.int64)
+                numbers = np.zeros(context.step.size, np.int64)
+        return numbers
+
+
+def _values(quantity: Quantity, known: Numbers) -> Integers:
+    """What a quantity is in each event."""
+    numbers = known[quantity.draw]
+    numbers = numbers + quantity.low if quantity.values is None else np.array(quantity.values, np.int64).take(numbers)
+    return numbers if quantity.scale == 1 else numbers * quantity.scale
 
 
 def _column(numbers: list[int]) -> Words:
@@ -125,10 +169,20 @@ def _column(numbers: list[int]) -> Words:
 
 def _with_inputs(draw: Draw) -> tuple[Draw, ...]:
     """The draws that a draw depends on, and the draw."""
+    inputs: tuple[Draw, ...] = ()
     match draw:
         case KeyedDraw():
-            return *_with_inputs(draw.owner), draw
+            inputs = (draw.owner,)
         case FallbackDraw():
-            return draw.first, *_with_inputs(draw.otherwise), draw
-        case _:
-            return (draw,)
+            inputs = (draw.first, draw.otherwise)
+        case MatchedDraw():
+            inputs = (draw.owner, draw.choice)
+        case OrderedDraw():
+            inputs = (draw.start, draw.choice)
+        case RangeDraw():
+            inputs = (draw.choice, draw.low.draw, draw.high.draw)
+        case LinearDraw():
+            inputs = (draw.base.draw, draw.factor.draw, draw.addend.draw)
+        case CounterDraw():
+            inputs = (draw.period, draw.phase)
+    return *(part for each in inputs for part in _with_inputs(each)), draw

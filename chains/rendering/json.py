@@ -17,9 +17,17 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
+from eventbus.catalog.model.draws import FilledText
 from eventbus.chains.rendering.columns import json_numbers, windows
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder
-from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
+from eventbus.chains.rendering.placeholders import (
+    PayloadCompiler,
+    PlaceholderField,
+    Segment,
+    TextColumn,
+    filled_segments,
+    is_listed,
+)
 from eventbus.errors import InvalidEvent
 from eventbus.event import Event, Header, format_timestamp
 from eventbus.record import ProducerRecord
@@ -46,6 +54,24 @@ class JsonValueEncoder:
 ENCODER = JsonValueEncoder()
 
 
+class InnerTextEncoder(JsonValueEncoder):
+    """Values as they stand within a text.
+
+    Args:
+        escape: encodes a part of the text.
+    """
+
+    def __init__(self, escape: Callable[[str], bytes]) -> None:
+        self._escape = escape
+
+    def text(self, value: Any) -> bytes:
+        return self._escape(value if isinstance(value, str) else orjson.dumps(value).decode())
+
+
+JSON_TEXT = InnerTextEncoder(lambda text: orjson.dumps(text)[1:-1])
+PLAIN_TEXT = InnerTextEncoder(str.encode)
+
+
 def json_object(
     payload: PayloadCompiler, fields: tuple[PayloadField, ...], path: tuple[str, ...] = ()
 ) -> list[Segment]:
@@ -61,6 +87,8 @@ def _value(payload: PayloadCompiler, field: PayloadField, path: tuple[str, ...])
     if field.fields is not None:
         return json_object(payload, field.fields, path)
     placeholder = payload.placeholder(field, path)
+    if isinstance(placeholder, FilledText):
+        return [b'"', *filled_segments(placeholder, JSON_TEXT), b'"']
     if placeholder.is_constant:
         return [orjson.dumps(placeholder.constant_value)]
     if is_listed(placeholder) or placeholder.template is None:

@@ -15,13 +15,13 @@ import numpy as np
 import orjson
 
 from eventbus.catalog import PayloadField
-from eventbus.catalog.model.draws import Placeholder
+from eventbus.catalog.model.draws import FilledText, Placeholder
 from eventbus.chains.randomness import Integers, chain_keys
 from eventbus.chains.rendering.block import MutableEvent
 from eventbus.chains.rendering.columns import Rows, identifiers
 from eventbus.chains.rendering.draws import EventContext, Numbers
 from eventbus.chains.rendering.fixed import Envelope
-from eventbus.chains.rendering.json import ENCODER
+from eventbus.chains.rendering.json import ENCODER, PLAIN_TEXT
 from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, is_listed, shown_numbers
 from eventbus.chains.rendering.render import Emitter
 from eventbus.chains.table import EventTable
@@ -139,6 +139,8 @@ class PayloadExpression:
         if field.fields is not None:
             return self._object(field.fields, path)
         placeholder = self._payload.placeholder(field, path)
+        if isinstance(placeholder, FilledText):
+            return self._text(placeholder)
         if placeholder.is_constant:
             return repr(orjson.loads(orjson.dumps(placeholder.constant_value)))
         name = f"value{len(self.columns)}"
@@ -155,10 +157,34 @@ class PayloadExpression:
         self.columns.append(lambda numbers: shown.take(numbers[placeholder.draw]).tolist())
         return name if is_shared else f"loads({name})"  # each event has its own
 
+    def _text(self, filled: FilledText) -> str:
+        if not filled.fields and len(filled.texts) == 1:
+            return repr("".join(map(str, filled.texts[0])))
+        self.columns.append(partial(_filled, filled))
+        return f"value{len(self.columns) - 1}"
+
 
 def _numbers(placeholder: Placeholder, numbers: Numbers) -> list[Any]:
     values: list[Any] = shown_numbers(placeholder, numbers[placeholder.draw]).tolist()
     return values
+
+
+def _filled(filled: FilledText, numbers: Numbers) -> list[Any]:
+    fields = [_texts(placeholder, numbers) for placeholder in filled.fields]
+    texts = numbers[filled.draw].tolist() if len(filled.texts) > 1 else [0] * len(fields[0])
+    return [
+        "".join(part if isinstance(part, str) else fields[part][event] for part in filled.texts[text])
+        for event, text in enumerate(texts)
+    ]
+
+
+def _texts(placeholder: Placeholder, numbers: Numbers) -> list[str]:
+    """The values of a placeholder as they stand within a text."""
+    if not is_listed(placeholder):
+        return _templates(placeholder, numbers)
+    texts = np.array([text.decode() for text in PlaceholderField(placeholder, PLAIN_TEXT).texts], object)
+    shown: list[str] = texts.take(numbers[placeholder.draw]).tolist()
+    return shown
 
 
 def _templates(placeholder: Placeholder, numbers: Numbers) -> list[Any]:

@@ -7,7 +7,7 @@ slots, which give the text of a whole group of events as one column.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple, Protocol
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from eventbus.catalog import Catalog, Chain, EventType, PayloadField
-from eventbus.catalog.model.draws import Draw, NoDraw, Placeholder
-from eventbus.catalog.model.sources import DrawScope
+from eventbus.catalog.model.draws import Draw, FilledText, NoDraw, Placeholder
+from eventbus.catalog.sources import PayloadDraws
 from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.columns import Rows, table
@@ -40,7 +40,7 @@ class PayloadCompiler:
         """The type of the events."""
         return self.catalog.event_type(self.chain.states[self.state].emits)
 
-    def placeholder(self, field: PayloadField, path: tuple[str, ...]) -> Placeholder:
+    def placeholder(self, field: PayloadField, path: tuple[str, ...]) -> Placeholder | FilledText:
         """The placeholder of a field that is no object.
 
         Args:
@@ -50,16 +50,10 @@ class PayloadCompiler:
             InvalidSetting: its numbers have more than 62 bits.
             UnknownName: its source refers to something that the catalog or the chain does not define.
         """
-        scope = DrawScope(self.catalog.lists, self.chain, self.state, path, field.type, self.longest)
-        placeholder = field.source.draw(scope)
-        low, high = placeholder.low, placeholder.low + placeholder.draw.count - 1
-        if not -(1 << 62) <= low <= high < 1 << 62:
-            scale = 10 ** (placeholder.decimals or 0)
-            raise InvalidSetting(
-                f"{'/'.join((self.chain.name, self.state, *path))}: expected bounds within 62 bits"
-                f" ({placeholder.decimals or 0} decimals included),"
-                f" got {low / scale:g} to {high / scale:g}"
-            )
+        draws = PayloadDraws(self.catalog.lists, self.chain, self.state, self.event.payload, self.longest)
+        placeholder = draws.placeholder(field, path)
+        if isinstance(placeholder, Placeholder) and placeholder.bounds_problem:
+            raise InvalidSetting(f"{'/'.join((self.chain.name, self.state, *path))}: {placeholder.bounds_problem}")
         return placeholder
 
 
@@ -283,3 +277,97 @@ class PlaceholderField:
         if is_listed(self.placeholder):
             return [TableSlot(DrawnTexts(self.placeholder.draw, tuple(text + after for text in self.texts)))]
         return [NumberSlot(self.placeholder, self.encoder), constant_slot(after)]
+
+
+# Texts with the values of other fields in them.
+
+
+@dataclass(frozen=True)
+class OptionalField:
+    """A field within a text that only some of the texts of a draw have."""
+
+    field: PlaceholderField
+    draw: Draw
+    """Of the text."""
+    has: tuple[bool, ...]
+    """By number of the draw: whether the text has the field."""
+
+    @property
+    def draws(self) -> Iterable[Draw]:
+        return [*self.field.draws, self.draw]
+
+    @property
+    def width(self) -> int:
+        return self.field.width
+
+    def lengths(self, numbers: Numbers) -> Integers:
+        return self.field.lengths(numbers) * self._factors.take(numbers[self.draw])
+
+    def slots(self, after: bytes) -> list[Slot]:
+        return [OptionalSlot(self.field.slots(b"")[0], self.draw, self._factors), constant_slot(after)]
+
+    @cached_property
+    def _factors(self) -> Integers:
+        return np.array(self.has, np.int64)
+
+
+class OptionalSlot:
+    """A slot that is empty for some numbers of a draw.
+
+    Args:
+        factors: by number of the draw: 0 where it is empty, else 1.
+    """
+
+    def __init__(self, slot: Slot, draw: Draw, factors: Integers) -> None:
+        self._slot = slot
+        self._draw = draw
+        self._factors = factors
+
+    @property
+    def draws(self) -> Iterable[Draw]:
+        return [*self._slot.draws, self._draw]
+
+    @property
+    def width(self) -> int:
+        return self._slot.width
+
+    def column(self, numbers: Numbers) -> TextColumn:
+        column = self._slot.column(numbers)
+        return replace(column, lengths=column.lengths * self._factors.take(numbers[self._draw]))
+
+
+def filled_segments(filled: FilledText, encoder: ValueEncoder) -> list[Segment]:
+    """The segments of a text that has the values of other fields in it.
+
+    Args:
+        encoder: encodes texts and values such as they stand within a text.
+    """
+    fields = [
+        placeholder if is_listed(placeholder) else placeholder.without_template() for placeholder in filled.fields
+    ]
+    texts = [_with_templates(parts, filled.fields) for parts in filled.texts]
+    segments: list[Segment] = []
+    for place in range(max(map(len, texts))):
+        parts = [text[place] if place < len(text) else "" for text in texts]
+        literals = [part if isinstance(part, str) else "" for part in parts]
+        if len(set(literals)) == 1:
+            segments.append(encoder.text(literals[0]))
+        else:
+            segments.append(PlaceholderField(Placeholder(filled.draw, tuple(literals)), encoder))
+        for index in sorted({part for part in parts if isinstance(part, int)}):
+            field = PlaceholderField(fields[index], encoder)
+            has = tuple(part == index and isinstance(part, int) for part in parts)
+            segments.append(field if all(has) else OptionalField(field, filled.draw, has))
+    return segments
+
+
+def _with_templates(parts: tuple[str | int, ...], fields: tuple[Placeholder, ...]) -> list[str | int]:
+    """The parts of a text, with the templates of fields that are written as plain numbers."""
+    written: list[str | int] = []
+    for part in parts:
+        if isinstance(part, str) or is_listed(fields[part]):
+            written.append(part)
+        else:
+            before, after = fields[part].around
+            written += [before, part, after]
+    return written

@@ -17,10 +17,19 @@ import orjson
 from eventbus.catalog import PayloadField
 from eventbus.catalog.export.typed import Array, Message, Scalar, ScalarKind, Shape, Struct, StructField
 from eventbus.catalog.export.typed_text import PAYLOAD
+from eventbus.catalog.model.draws import FilledText
 from eventbus.chains.rendering.columns import varint, varints
 from eventbus.chains.rendering.fixed import EventSpec, FixedField, TemplateBuilder, WireFormat, begin_value
 from eventbus.chains.rendering.json import ENCODER as DIGITS
-from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderField, Segment, TextColumn, is_listed
+from eventbus.chains.rendering.json import PLAIN_TEXT
+from eventbus.chains.rendering.placeholders import (
+    PayloadCompiler,
+    PlaceholderField,
+    Segment,
+    TextColumn,
+    filled_segments,
+    is_listed,
+)
 from eventbus.chains.rendering.render import length_of
 
 VARINT, FIXED64, DELIMITED = 0, 1, 2
@@ -121,6 +130,8 @@ def _field(
     if field.fields is not None and isinstance(member.shape, Struct):
         return nested(number, protobuf_message(payload, field.fields, member.shape, path))
     placeholder = payload.placeholder(field, path)
+    if isinstance(placeholder, FilledText):
+        return nested(number, filled_segments(placeholder, PLAIN_TEXT))
     if placeholder.is_constant:
         return [protobuf_field(number, member.shape, placeholder.constant_value)]
     if is_listed(placeholder) or placeholder.template is None:

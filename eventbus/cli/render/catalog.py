@@ -12,6 +12,7 @@ from rich.text import Text
 
 from eventbus.catalog.errors import join_names
 from eventbus.catalog.model import Chain, Click, EventType, Journey, Range, Visitors, dotted, every_field
+from eventbus.catalog.sources.lists import describe_conditions
 from eventbus.cli.render.terminal import new_console
 from eventbus.cli.render.trees import chain_tree
 
@@ -86,7 +87,11 @@ def event_view(event: EventType, places: list[tuple[str, str]], example: dict[st
 def _variable_table(chain: Chain) -> Table:
     table = _table("variable", "drawn from")
     for variable in chain.variables.values():
-        source = f"list {variable.list}" if variable.list else f"{variable.minimum} to {variable.maximum}"
+        source = (
+            f"list {variable.list}{describe_conditions(variable.where)}"
+            if variable.list
+            else f"{variable.minimum} to {variable.maximum}"
+        )
         if variable.factor is not None:
             source += f", each item with a speed of its own (95 of 100 up to {variable.factor:g} times slower)"
         own = f", one for each {variable.per}" if variable.per else ", the first most often" if variable.zipf else ""

@@ -10,7 +10,7 @@ import pytest
 
 from eventbus.catalog import Catalog, Chain, Exponential, Fixed, LogNormal, PayloadField, Uniform
 from eventbus.catalog.model import every_field
-from eventbus.catalog.sources import ElapsedTime, ListPick, VariableValue
+from eventbus.catalog.sources import ElapsedTime, ListPick, TextTemplate, VariableValue
 
 Step = tuple[str, ...]
 
@@ -136,7 +136,7 @@ def test_every_list_is_used() -> None:
     """Each list is used by a field or a variable."""
     named = {v.list for c in SHIPPED.chains.values() for v in c.variables.values() if v.list}
     fields = [field for event in SHIPPED.events.values() for _, field in every_field(event.payload)]
-    named |= {f.source.reference.partition(".")[0] for f in fields if isinstance(f.source, ListPick)}
+    named |= {field.source.list_name for field in fields if isinstance(field.source, ListPick)}
     assert named == set(SHIPPED.lists)
 
 
@@ -179,9 +179,9 @@ def test_the_classic_question_is_among_the_queries() -> None:
 
 def test_a_failure_has_class_and_message_of_one_error() -> None:
     """Both come from the same item, so they match."""
-    failed = f"{AGENT}.execution.failed.v1"
-    assert _field(failed, "error_class").source == ListPick("agent_error.class")
-    assert _field(failed, "error_message").source == ListPick("agent_error.message")
+    failed, fits = f"{AGENT}.execution.failed.v1", (("kinds", "task.kind"),)
+    assert _field(failed, "error_class").source == ListPick("agent_error.class", fits)
+    assert _field(failed, "error_message").source == TextTemplate(ListPick("agent_error.message", fits))
 
 
 def test_the_allowed_values_of_fields() -> None:
@@ -191,7 +191,7 @@ def test_the_allowed_values_of_fields() -> None:
     agents = tuple(agent["name"] for agent in SHIPPED.lists["agent"])
     assert _field(f"{AGENT}.execution.started.v1", "agent").allowed == agents
     assert _field(f"{AGENT}.execution.completed.v1", "duration_ms").allowed is None
-    assert _field("omninode.pattern.discovery.started.v1", "files").allowed is None
+    assert _field("omninode.database.query.completed.v1", "rows").allowed is None
 
 
 def test_loading_the_shipped_catalog_imports_nothing_heavy() -> None:

@@ -104,13 +104,13 @@ def test_partitions_of_several_domains(tmp_path: Path, shop: str) -> None:
 
 EVERYTHING = """\
 lists:
-  airline: [blue, red]
-  bank: [north, south]
+  airline: [{name: blue}, {name: red}]
+  bank: [{name: north, airlines: [blue]}, {name: south, airlines: [blue, red]}]
 events:
   trip.booking.asked.v1:
     source: desk
     payload:
-      airline: {type: string, var: airline}
+      airline: {type: string, var: airline.name}
       seat: {type: string, var: seat, template: "seat-{}"}
   trip.flight.booked.v1:
     source: desk
@@ -125,7 +125,10 @@ events:
 chains:
   bill:
     weight: 0
-    variables: {bank: {list: bank, factor: {p95: 2}}, clerk: {list: airline, per: bank}}
+    variables:
+      bank: {list: bank, factor: {p95: 2}}
+      clerk: {list: airline, per: bank}
+      desk: {list: airline, where: {name: bank.airlines}}
     start: asked
     states:
       asked: {emits: trip.bill.asked.v1, next: [{to: paid, delay: {exponential: {mean: 5}}, scaled_by: bank}]}

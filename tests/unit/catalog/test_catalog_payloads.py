@@ -18,6 +18,7 @@ LoadText = Callable[..., Catalog]
 
 SHIPPED = Catalog.default()
 FAILED = "omninode.agent.execution.failed.v1"
+ASKED = "omninode.agent.routing.requested.v1"
 READ = "omninode.vault.secret.read.completed.v1"
 ANSWERED = "omninode.intelligence.query.completed.v1"
 
@@ -44,9 +45,9 @@ def test_every_example_fits(name: str) -> None:
         (FAILED, "duration_ms", 1.5, "expected a valid integer, got 1.5"),
         (FAILED, "duration_ms", True, "expected a valid integer, got true"),
         (FAILED, "duration_ms", "250", "expected a valid integer, got '250'"),
-        (READ, "lease_seconds", 60, "expected 900, 3600, 86400, got 60"),
+        (ASKED, "priority", "urgent", "expected 'low', 'normal', 'high', got 'urgent'"),
         (READ, "renewable", None, "expected a valid boolean, got nothing"),
-        (READ, "version", 31, "expected less than or equal to 30, got 31"),
+        (READ, "version", 0, "expected greater than or equal to 1, got 0"),
         (ANSWERED, "result", "fine", "expected a valid dictionary, got 'fine'"),
     ],
 )

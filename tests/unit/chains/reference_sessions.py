@@ -195,7 +195,7 @@ def value(catalog: Catalog, chain: Chain, random: Randomness, one: Happening, pa
         case ElapsedTime():
             assert one.cause is not None
             return (one.time - one.cause.time) // 1000
-        case NumberRange(minimum, maximum):
+        case NumberRange(int() as minimum, int() as maximum):
             assert minimum is not None
             assert maximum is not None
             word = random.word("field", chain.name, one.state, part.name, step=one.step)

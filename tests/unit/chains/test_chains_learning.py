@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -207,15 +208,19 @@ def test_the_sources_of_values_are_found() -> None:
         ("omninode.agent.execution.started.v1", "timeout_ms"),
         ("omninode.agent.routing.completed.v1", "confidence"),
         ("omninode.agent.routing.completed.v1", "duration_ms"),
-        ("omninode.vault.secret.read.completed.v1", "lease_seconds"),
+        ("omninode.agent.execution.completed.v1", "status"),
     ):
         known, found = ({f.name: f for f in one.event_type(kind).payload}[name] for one in (catalog, learned))
         assert replace(found, description="") == replace(known, description="", allowed=None)
     failed_event = {one.name: one for one in learned.event_type("omninode.agent.execution.failed.v1").payload}
-    assert failed_event["agent"].source == VariableValue("selected_agent.selected_agent")
-    assert failed_event["error_message"].source == ListPick("error_class.error_message")
+    assert failed_event["agent"].source == VariableValue("selected_agent")
+    for name in ("error_class", "error_message", "retryable"):
+        assert failed_event[name].source == ListPick(f"error_message.{name}")
     pairs = {(one["class"], one["message"], one["retryable"]) for one in catalog.lists["agent_error"]}
-    assert {tuple(one.values()) for one in learned.lists["error_class"]} <= pairs
+    assert len(learned.lists["error_message"]) > len(pairs)
+    for one in learned.lists["error_message"]:  # a message with a figure was recorded with many figures
+        template = re.sub(r"\d+ ms", "{duration_ms} ms", one["error_message"])
+        assert (one["error_class"], template, one["retryable"]) in pairs
     priority = {one.name: one for one in learned.event_type("omninode.agent.routing.requested.v1").payload}["priority"]
     assert sorted(priority.source.accepted or ()) == ["high", "low", "normal", "normal", "normal"]
 

@@ -24,7 +24,37 @@ def drawn(catalog: Catalog, chain: Chain, random: Randomness, name: str, trigger
         return below(mix((purpose("per", variable.per, name) + owner * GOLDEN) & MASK), count)
     if variable.zipf:
         return random.among([1 / rank for rank in range(1, count + 1)], "variable", chain.name, name, step=trigger)
-    return below(random.word("variable", chain.name, name, step=trigger), count)
+    word = random.word("variable", chain.name, name, step=trigger)
+    if variable.where:
+        assert variable.list is not None
+        return among(matching(catalog, chain, random, variable.list, variable.where, trigger), word)
+    return below(word, count)
+
+
+def matching(  # noqa: PLR0917
+    catalog: Catalog,
+    chain: Chain,
+    random: Randomness,
+    items: str,
+    where: tuple[tuple[str, str], ...],
+    trigger: int = 0,
+) -> list[int]:
+    """The items of a list that have a value in common with those that the conditions name."""
+    wanted = [(name, _several(value(catalog, chain, random, owner, trigger))) for name, owner in where]
+    return [
+        number
+        for number, item in enumerate(catalog.lists[items])
+        if all(any(one == two for one in _several(item[name]) for two in values) for name, values in wanted)
+    ]
+
+
+def among(numbers: list[int], word: int) -> int:
+    """One of some numbers."""
+    return numbers[(word >> 32) * len(numbers) >> 32]
+
+
+def _several(one: Any) -> list[Any]:
+    return one if isinstance(one, list) else [one]
 
 
 def value(catalog: Catalog, chain: Chain, random: Randomness, reference: str, trigger: int = 0) -> Any:
