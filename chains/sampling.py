@@ -9,12 +9,13 @@ CPU.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Protocol
 
 import numpy as np
 
-from eventbus.catalog import Catalog, Chain, Delay, Fixed, Uniform
+from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, Uniform
 from eventbus.catalog.model.delays import CELLS, OPEN_END, Quantile, quantile, speed_factor
 from eventbus.catalog.model.draws import KeyedDraw, MatchedDraw, UniformDraw, VariableDraw, ZipfDraw
 from eventbus.catalog.sources import variable_draw
@@ -55,7 +56,9 @@ def sampler(delay: Delay, unit: int = 1000) -> Sampler:
     Raises:
         InvalidSetting: the delay has a problem that a catalog may not have either.
     """
-    for problem in delay_problems(delay):
+    # the limits are those of numbers of units: the same for delays in microseconds and gaps in nanoseconds
+    counted = replace(delay, mean=delay.mean * unit / 1000) if isinstance(delay, Exponential) else delay
+    for problem in delay_problems(counted):
         raise InvalidSetting(problem)
     match delay:
         case Fixed(value=value):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog.model import ConstantRate, OpenWorkload, Profile, Spacing, SpacingName, Stage, Stages
 from eventbus.catalog.reading.arrivals import load_profile
-from eventbus.chains import InvalidSetting
+from eventbus.chains import ChainGenerator, InvalidSetting
 from eventbus.chains.arrivals.compile import InitialBurst, compile_arrivals
 from eventbus.chains.arrivals.process import MARK_EVERY, ClosedArrivals, OpenArrivalProcess, OpenArrivals, RunBounds
 from eventbus.chains.arrivals.rates import CHAIN, NEVER, CalendarRate, PiecewiseLinearRate
@@ -298,3 +298,13 @@ class TestProfile:
         assert rate.cumulative(0) == 0
         assert rate.cumulative(24 * HOUR) / CHAIN == pytest.approx(221)
         assert rate.times(0, np.array([0])).tolist() == [0]
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
+def test_the_lowest_rates_are_generated(rate: float) -> None:
+    """Gaps of minutes are within the limits: these are for numbers of units, whatever the unit."""
+    generator = ChainGenerator(seed=1, rate=rate)
+    begins = [event.timestamp for event in generator.events(chains=400) if event.causation_id is None]
+    gaps = (begins[-1] - begins[0]).total_seconds() / (len(begins) - 1)
+    assert len(begins) == 400
+    assert abs(gaps * rate - 1) < 0.25
