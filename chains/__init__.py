@@ -8,7 +8,7 @@ from eventbus.chains.errors import (
     UnknownEvent,
     WorkerDied,
 )
-from eventbus.chains.generator import ChainGenerator
+from eventbus.chains.generator import ChainGenerator, PacedRun
 from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.chains.rendering.block import Block
 
@@ -19,6 +19,7 @@ __all__ = [
     "ImpossibleChain",
     "InvalidSetting",
     "NothingToGenerate",
+    "PacedRun",
     "RunStatistics",
     "UnknownEvent",
     "WorkerDied",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain as flatten
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from eventbus.bus import EventBus, TopicStrategy
 from eventbus.catalog import Catalog, Scenario
@@ -48,6 +49,18 @@ ESTIMATE_ROOT = purpose("seed", "throughput")
 """The random key of the sessions from which the throughput of users is estimated: the same in every run."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Bounds of `start`: virtual time is counted in nanoseconds since 1970, and 63 bits hold 292 years."""
+
+
+class PacedRun(Protocol):
+    """A run in the background (see `ChainGenerator.running`)."""
+
+    def stop(self) -> None:
+        """Begins no further chains and ends the run at once; sessions are completed as `at_end` says."""
+        ...
+
+    def statistics(self) -> RunStatistics:
+        """The current figures; after the end of the run, its final ones."""
+        ...
 
 
 class ChainGenerator:
@@ -428,6 +441,37 @@ class ChainGenerator:
         extent = Extent(duration=duration, at_end=self.at_end)
         await pacer.run(self._paced.blocks(extent), injector, None if self.at_end == "cut" else self._paced.ending())
         return pacer.statistics()
+
+    @asynccontextmanager
+    async def running(self, bus: EventBus, **settings: Any) -> AsyncIterator[PacedRun]:
+        """Runs in the background while a block lasts: `async with generator.running(bus) as run: …`.
+
+        Leaving the block stops the run, and waits until the bus has taken what is being published. An error of the bus
+        ends the run and is raised when the block is left. An error of the block cancels the run.
+
+        Args:
+            bus: as for `run`.
+            settings: the other arguments of `run`.
+
+        Raises:
+            InvalidSetting: as for `run`, before the block begins.
+        """
+        import asyncio  # noqa: PLC0415 - slow to import
+
+        task = asyncio.ensure_future(self.run(bus, **settings))
+        try:
+            await asyncio.sleep(0)  # now the task has checked its settings and made its pacer
+            if task.done():
+                await task
+            pacer = self._pacer
+            assert pacer
+            yield pacer
+        except BaseException:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # the block's error is the one that is raised
+            raise
+        pacer.stop()
+        await task
 
     def stop(self) -> None:
         """Stops the current paced run: its open sessions close their page and end, and `run` returns its figures.
