@@ -14,20 +14,22 @@ import pytest
 
 from eventbus.chains.faults import KINDS
 from tests.kafka.server import KafkaServer
+from tests.sinks.conftest import until
 
 pytestmark = pytest.mark.kafka
 
 STREAM = ("stream", "--seed", "3", "--rate", "500", "--speed", "10")
 
 
-async def eventbus(folder: Path, *arguments: str, stop_after: float | None = None) -> tuple[int | None, str, str]:
-    """Exit code, stdout and stderr of a command; Ctrl-C comes after so many seconds."""
+async def eventbus(folder: Path, *arguments: str, stop_at: int | None = None) -> tuple[int | None, str, str]:
+    """Exit code, stdout and stderr of a command; Ctrl-C comes once the ledger has so many bytes."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "eventbus", *arguments, stdout=PIPE, stderr=PIPE, cwd=folder
     )
     async with asyncio.timeout(90):
-        if stop_after is not None:
-            await asyncio.sleep(stop_after)
+        if stop_at is not None:
+            ledger = folder / "ledger.jsonl"
+            await until(lambda: ledger.exists() and ledger.stat().st_size >= stop_at)
             process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
@@ -62,7 +64,7 @@ async def test_faults_in_topics_are_those_of_the_ledger(mortal_kafka: KafkaServe
     bootstrap = mortal_kafka.bootstrap
     faults = [part for kind in KINDS for part in ("--fault", f"{kind}=0.02")]
     code, _, err = await eventbus(
-        tmp_path, *STREAM, "--bootstrap-servers", bootstrap, *faults, "--ledger", "ledger.jsonl", stop_after=6
+        tmp_path, *STREAM, "--bootstrap-servers", bootstrap, *faults, "--ledger", "ledger.jsonl", stop_at=2 << 20
     )
     assert code == 0, err
     code, report = await verified(tmp_path, bootstrap, "--ledger", "ledger.jsonl")
