@@ -44,10 +44,10 @@ key of that one. The step "event" is the step of the event (see `table.StepIds`)
                                                       n is the owner's number. The same in all chains and runs
     counter       variable, quantity        -         the `period` and the `phase` of a counter, in the same way
     factor        list                      item      the speed factor of an item. The key is the root of the run
-    visit         chain, quantity           page      what visitors do (see `simulation.sessions` and `.pages`): the
-                                                      step is the number of the page, from 0; of a click (`click`),
-                                                      its place on the page + 1024 × that number; of what is drawn
-                                                      once for the session, 0
+    visit         chain, quantity           page      what visitors do (see `simulation.pages` and `.timing`): the
+                                                      step is the number of the page, from 0; of an action (`click`,
+                                                      `kind`), its place on the page + 1024 × that number; of what is
+                                                      drawn once for the session, 0
     fault         -                         event     the word whose upper 32 bits, made odd, select events for faults
     fault-factor  kind, scope..., place     -         the upper 32 bits, made odd: multiply these bits, modulo 2^32; the
                                                       event is selected if the product is at most rate × 2^32 - 1. The

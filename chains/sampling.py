@@ -9,6 +9,7 @@ CPU.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Protocol
@@ -196,6 +197,27 @@ def _zipf_edges(count: int) -> Words:
     reached = (1.0 / np.arange(1, count + 1)).cumsum()
     edges: Words = np.rint(reached / reached[-1] * (1 << 32)).astype(np.uint64)
     return edges
+
+
+# Counts with a given mean.
+
+
+def tilted_shares(low: int, high: int, mean: float) -> list[float]:
+    """The probabilities of `low` to `high` with a mean: those of maximum entropy, exp(λk) for k, up to a factor.
+
+    (Jaynes: "Information theory and statistical mechanics", 1957.) A mean at or beyond a bound gives that bound alone.
+    """
+    counts = range(high - low + 1)
+    below, above = -64.0, 64.0  # of λ; e^-64 vanishes beside the other probabilities of 2^-32
+    for _ in range(100):
+        tilt = (below + above) / 2
+        weights = [math.exp(tilt * (count - (high - low if tilt > 0 else 0))) for count in counts]
+        total = math.fsum(weights)
+        if math.fsum(weight * count for weight, count in zip(weights, counts, strict=True)) < (mean - low) * total:
+            below = tilt
+        else:
+            above = tilt
+    return [weight / total for weight in weights]
 
 
 # Speed factors: drawn once for a run, so that a slow item is slow in all chains.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from eventbus.catalog import Catalog
 from eventbus.catalog.model import ClosedWorkload
-from eventbus.catalog.validation.visitors import MAX_SECONDS
+from eventbus.catalog.model.visitors import MAX_SECONDS
 from eventbus.chains.errors import InvalidSetting
 
 ROUNDS, TOLERANCE = 8, 0.01

@@ -187,6 +187,7 @@ def visitors_document(visitors: Visitors) -> Document:
         "sets": {
             name: {journey.name: _journey(journey) for journey in journeys} for name, journeys in visitors.sets.items()
         },
+        **({"shares": dict(visitors.shares)} if visitors.shares else {}),
     }
 
 

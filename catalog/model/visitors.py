@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -40,6 +41,8 @@ def short_name(event_type: str) -> str:
 
 SESSION_STATES = ("created", "visited", "button", "link", "closed", "ended")
 """The states of a chain of sessions."""
+LIFE_CYCLE = ("created", "visited", "closed", "ended")
+"""Those of them that are not clicks."""
 SESSION_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "page.path": SESSION_STATES,
     "page.title": SESSION_STATES,
@@ -56,6 +59,10 @@ SESSION_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 
 `number` counts the pages so far; `clicks` counts the clicks on the page that closes, or in the whole session.
 """
+MAX_SECONDS, MAX_PAGES, MAX_CLICKS = 14_400, 1000, 60
+"""Of a session, in a session and on a page: the limits of the bit fields that the generator keeps for an event."""
+MIN_GAP = 0.001
+"""Seconds between two events of a session, at least: what every clock can tell apart."""
 INTEGER_ATTRIBUTES = ("number", "pages", "clicks", "duration_ms")
 """Those of `SESSION_ATTRIBUTES` that are integers; the others are texts."""
 
@@ -73,6 +80,10 @@ class Range(NamedTuple):
     def scaled(self, factor: float) -> Range:
         """The range with both bounds multiplied by a factor."""
         return Range(self.low * factor, self.high * factor)
+
+    def nearest(self, number: float) -> float:
+        """The number of the range that is nearest to a number."""
+        return min(max(number, self.low), self.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +143,12 @@ class Journey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How visitors behave, as ranges of uniformly distributed values; times are in seconds.
+    """How visitors behave, as ranges; times are in seconds.
 
-    A session ends when its duration is over, even in the middle of a journey; the open page is closed first.
-    `pages_per_session` applies to journeys without stops.
+    Values are uniformly distributed within what the other ranges leave: with c clicks a page is open for c + 1 gaps of
+    `action_delay`, and a session that would be too short or too long for `session_duration` gets a duration from it.
+    Where ranges cannot hold together, `session_duration` wins over `time_per_page`, that over `action_delay`, and that
+    over `clicks_per_page`. `pages_per_session` applies to journeys without stops.
     """
 
     session_duration: Range = field(default=Range(60, 600))
@@ -143,9 +156,20 @@ class Behaviour:
     time_per_page: Range = field(default=Range(10, 120))
     clicks_per_page: Range = field(default=Range(0, 8))
     action_delay: Range = field(default=Range(2, 15))
-    """Between two actions on a page."""
+    """Between two events of a session."""
     human_like_delays: bool = True
-    """False: actions follow each other in order, one millisecond apart."""
+    """False: events follow each other in order, one millisecond apart."""
+
+    def clicks_of(self, journey: Journey) -> Range:
+        """Clicks on a page: as many as its time has room for, at most."""
+        clicks = (journey.clicks_per_page or self.clicks_per_page).capped(self.clicks_per_page.high)
+        if not self.human_like_delays:
+            return clicks
+        return clicks.capped(max_clicks_within(self.time_of(journey), self.action_delay))
+
+    def time_of(self, journey: Journey) -> Range:
+        """Seconds on a page."""
+        return (journey.time_per_page or self.time_per_page).capped(self.time_per_page.high)
 
     def slowed(self, factor: float) -> Behaviour:
         """With all times multiplied by a factor."""
@@ -155,6 +179,54 @@ class Behaviour:
             time_per_page=self.time_per_page.scaled(factor),
             action_delay=self.action_delay.scaled(factor),
         )
+
+
+def max_clicks_within(time: Range, action_delay: Range) -> float:
+    """The most clicks that a page has time for: each comes after an action delay, and so does what follows the last."""
+    return max(time.high // max(action_delay.low, MIN_GAP) - 1, 0)
+
+
+class SessionMeans(NamedTuple):
+    """What an average session has, so that its events have given shares of the stream."""
+
+    ends: float
+    """Probability that the session ends; otherwise it is abandoned."""
+    pages: float
+    closes: float
+    """Pages that are closed before another page opens or the session ends."""
+    clicks: Mapping[str, float]
+    """Per page, by state: `button`, `link`."""
+    others: Mapping[str, float]
+    """Per page, by state: events of other types."""
+
+    @classmethod
+    def of(cls, shares: Mapping[str, float]) -> SessionMeans:
+        """The means of sessions whose states have these shares of the stream."""
+        sessions, pages = shares.get("created") or 1.0, shares.get("visited", 0.0)
+        per_page = {name: share / pages for name, share in shares.items() if pages and name not in LIFE_CYCLE}
+        clicks = {name: mean for name, mean in per_page.items() if name in SESSION_STATES}
+        return cls(
+            ends=min(shares.get("ended", 0.0) / sessions, 1.0),
+            pages=pages / sessions,
+            closes=shares.get("closed", 0.0) / sessions,
+            clicks=clicks,
+            others={name: mean for name, mean in per_page.items() if name not in clicks},
+        )
+
+    @property
+    def clicks_per_page(self) -> float:
+        """Button and link clicks on a page."""
+        return math.fsum(self.clicks.values())
+
+    @property
+    def others_per_page(self) -> float:
+        """Events of other types on a page."""
+        return math.fsum(self.others.values())
+
+    def max_others(self, behaviour: Behaviour) -> int:
+        """The maximum number of events of other types on a page: twice their mean, or as many as there are clicks."""
+        mean = self.others_per_page
+        return int(max(math.ceil(2 * mean), min(behaviour.clicks_per_page.high, 8))) if mean else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +243,19 @@ class Visitors:
     """The address that precedes every path: `https://demo.example`."""
     referrer: str | None = None
     """`variable.attribute` of the chain that holds where a visitor came from."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """The share of each state in the stream. They set the mean numbers of pages and clicks, within the ranges of the
+    behaviour, in place of the journeys' stops and clicks. States beyond those of a session happen on an open page."""
+
+    @property
+    def means(self) -> SessionMeans | None:
+        """What the shares make of an average session; None without shares."""
+        return SessionMeans.of(self.shares) if self.shares else None
+
+    @property
+    def max_others(self) -> int:
+        """The maximum number of events of other types on a page."""
+        return self.means.max_others(self.behaviour) if self.means else 0
 
     def slowed(self, factor: float) -> Visitors:
         """With all times that visitors take multiplied by a factor; the same value if it is 1."""
@@ -209,15 +294,19 @@ class Visitors:
     def max_pages(self) -> int:
         """The maximum number of pages in a session."""
         wandering = int(self.behaviour.pages_per_session.high)
+        if self.shares:
+            return wandering
         return max((len(journey.stops) or wandering for journey in self.active_journeys), default=wandering)
 
     @property
     def max_clicks(self) -> int:
         """The maximum number of clicks on a page."""
+        if self.shares:
+            return int(self.behaviour.clicks_per_page.high)
         planned = max((len(stop.clicks) for journey in self.active_journeys for stop in journey.stops), default=0)
         return max(planned, int(self.behaviour.clicks_per_page.high))
 
     @property
     def max_events(self) -> int:
         """The maximum number of events in a session."""
-        return 2 + self.max_pages * (2 + self.max_clicks)
+        return 2 + self.max_pages * (2 + self.max_clicks + self.max_others)

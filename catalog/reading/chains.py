@@ -51,7 +51,7 @@ DELAYS: Mapping[str, tuple[str, ...]] = {
     "lognormal": ("median", "p95"),
 }
 """The distributions of delays, and the members that each requires."""
-VISITORS = ("site", "referrer", "behaviour", "pages", "journeys", "sets")
+VISITORS = ("site", "referrer", "behaviour", "pages", "journeys", "sets", "shares")
 PAGE = ("path", "title", "clicks")
 CLICK = ("button", "link", "text", "to", "causes")
 JOURNEY = ("weight", "stops", "clicks_per_page", "time_per_page")
@@ -279,6 +279,7 @@ def read_visitors(node: YamlNode) -> Visitors:
         behaviour=_behaviour(members["behaviour"]),
         site=members["site"].text() or "",
         referrer=members["referrer"].text(),
+        shares={name: share.number(0.0) for name, share in members["shares"].mapping().items()},
     )
 
 

@@ -43,7 +43,6 @@ from eventbus.catalog.reading.scenario_visitors import (
     read_probabilities,
 )
 from eventbus.catalog.validation.workload import MAX_USERS
-from eventbus.catalog.visitors_by_chance import warnings
 
 SECTIONS = (
     *("name", "description", "seed", "simulation", "event_probabilities", "user_behavior", "advanced"),
@@ -105,7 +104,7 @@ def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettin
         output["human_like_delays"].complain("expected true where events_per_second scales the delays, got false")
     shares = read_probabilities(members["event_probabilities"])
     users = simulation.users is not None
-    changed = apply_visitor_sections(members, catalog, shares=shares, human=human, users=users)
+    changed, notes = apply_visitor_sections(members, catalog, shares=shares, human=human, users=users)
     settings = ScenarioSettings(
         description=members["description"].text() or "",
         seed=coerce_integer(members["seed"]),
@@ -117,7 +116,7 @@ def read_scenario(document: YamlNode, catalog: Sections) -> tuple[ScenarioSettin
         faults=read_faults(members["faults"], catalog),
         phases=read_phases(members["phases"], catalog),
         advanced=advanced,
-        notes=(*warnings(shares), *_unused_file(output, advanced)),
+        notes=(*notes, *_unused_file(output, advanced)),
     )
     return settings, changed
 

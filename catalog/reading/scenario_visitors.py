@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from eventbus.catalog.errors import CatalogError, did_you_mean, join_names
+from eventbus.catalog.event_probabilities import TOLERANCE, probability_notes, with_probabilities
 from eventbus.catalog.model import Behaviour, Chain, Journey, Range, Sections, Visitors, full_name
+from eventbus.catalog.model.visitors import max_clicks_within
 from eventbus.catalog.reading.chains import RANGES, read_journeys
 from eventbus.catalog.reading.document import Members, YamlNode
 from eventbus.catalog.reading.scalars import coerce_duration, coerce_factor, coerce_number, is_null
 from eventbus.catalog.validation import event_name
 from eventbus.catalog.validation.visitors import behaviour_problems, visitor_problems
-from eventbus.catalog.visitors_by_chance import TOLERANCE, with_probabilities
 
 OWN_SET = "scenario"
 """The name of the set of journeys that a scenario defines."""
@@ -25,33 +26,48 @@ VISITOR_SECTIONS = ("event_probabilities", "user_behavior", "journeys", "profile
 SIMULATOR_SECTIONS = ("simulation", "advanced")
 """Sections that do so if there are none of `CHAIN_SECTIONS`."""
 CHAIN_SECTIONS = ("arrivals", "faults", "phases")
+JOURNEYS_BESIDE_SHARES = (
+    "event_probabilities say how many pages and clicks a session has, journeys which pages come first: a visitor may "
+    "leave a journey early, or go on at random after it"
+)
+WANDERER = Journey(name="random", weight=1)
 
 
 def apply_visitor_sections(
     members: Members, catalog: Sections, *, shares: Mapping[str, float], human: bool, users: bool
-) -> Sections:
+) -> tuple[Sections, list[str]]:
     """The catalog with the changes of a scenario's sections; what is wrong is added to the mistakes.
 
+    Returns:
+        The catalog, and where the sections contradict each other, one sentence each.
+
     Args:
-        shares: the shares of event types, if visitors act at random.
+        shares: the shares of event types, if the scenario gives them.
         human: whether visitors wait between actions.
         users: whether the scenario sets the number of users.
     """
     sites = [chain for chain in catalog.chains.values() if chain.visitors]
     base = next((site.visitors.behaviour for site in sites if site.visitors), Behaviour())
-    behaviour = _behaviour(members["user_behavior"], base) if "user_behavior" in members else None
+    numbers = _numbers(members["user_behavior"]) if "user_behavior" in members else {}
+    behaviour = _behaviour(numbers, base) if numbers else None
     if "journeys" in members:
         sites = [_with_journeys(chain, members["journeys"], catalog) for chain in sites]
     elif users or "profile" in members:
         sites = [_with_default_set(chain, "shop" if users else "site") for chain in sites]
-    changed = [_with_behaviour(chain, behaviour, human=human) for chain in sites]
+    changed = [_with_behaviour(chain, behaviour, numbers, human=human) for chain in sites]
     catalog = replace(catalog, chains={**catalog.chains, **{chain.name: chain for chain in changed}})
+    notes = [note for chain in changed for note in _range_notes(chain, numbers, has_shares=bool(shares))]
     if shares:
-        catalog = _with_shares(members["event_probabilities"], shares, catalog)
+        catalog, further = _with_shares(members["event_probabilities"], shares, catalog, numbers)
+        notes += further
+        if "journeys" in members:
+            notes.append(JOURNEYS_BESIDE_SHARES)
     names = [chain.name for chain in changed]
     if "chains" in members:
-        return _with_weights(members["chains"], catalog)
-    return catalog.only(*names) if names and is_about_visitors(members, users=users) else catalog
+        catalog = _with_weights(members["chains"], catalog)
+    elif names and is_about_visitors(members, users=users):
+        catalog = catalog.only(*names)
+    return catalog, list(dict.fromkeys(notes))
 
 
 def is_about_visitors(members: Members, *, users: bool) -> bool:
@@ -88,26 +104,35 @@ def read_probabilities(node: YamlNode) -> Mapping[str, float]:
     return shares if len(node.mistakes) == before else {}
 
 
-def _with_shares(node: YamlNode, shares: Mapping[str, float], catalog: Sections) -> Sections:
-    """The catalog with visitors who act at random; the same catalog after a mistake."""
+def _with_shares(
+    node: YamlNode, shares: Mapping[str, float], catalog: Sections, bounds: Collection[str]
+) -> tuple[Sections, list[str]]:
+    """The catalog with visitors whose events have shares, and notes; the same catalog after a mistake."""
     try:
-        return with_probabilities(catalog, shares)
+        return with_probabilities(catalog, shares, bounds), probability_notes(catalog, shares, bounds)
     except CatalogError as error:
         node.complain(str(error))
-        return catalog
+        return catalog, []
 
 
-def _behaviour(node: YamlNode, base: Behaviour) -> Behaviour:
-    """The section `user_behavior`; the base provides missing bounds, moved if the other bound requires it."""
+def _numbers(node: YamlNode) -> dict[str, float]:
+    """The section `user_behavior`: its bounds by name."""
     members = {
         name: member for name, member in node.members(BEHAVIOUR).items() if name in BEHAVIOUR and not is_null(member)
     }
     numbers = {name: number for name, member in members.items() if (number := _bound(name, member)) is not None}
-    bounds = {name: (numbers.get(f"{name}_min"), numbers.get(f"{name}_max")) for name in RANGES}
-    for name, (low, high) in bounds.items():
+    for name in RANGES:
+        low, high = numbers.get(f"{name}_min"), numbers.get(f"{name}_max")
         if low is not None and high is not None and low > high:
             members[f"{name}_min"].complain(f"expected no more than {name}_max, {high:g}, got {low:g}")
-    ranges: dict[str, Any] = {name: _range(getattr(base, name), low, high) for name, (low, high) in bounds.items()}
+    return numbers
+
+
+def _behaviour(numbers: Mapping[str, float], base: Behaviour) -> Behaviour:
+    """A behaviour with other bounds; the base provides missing ones, moved if the other bound requires it."""
+    ranges: dict[str, Any] = {
+        name: _range(getattr(base, name), numbers.get(f"{name}_min"), numbers.get(f"{name}_max")) for name in RANGES
+    }
     return replace(base, **ranges)
 
 
@@ -128,12 +153,16 @@ def _range(base: Range, low: float | None, high: float | None) -> Range:
     return Range(low, max(base.high, low) if high is None else high)
 
 
-def _with_behaviour(chain: Chain, behaviour: Behaviour | None, *, human: bool) -> Chain:
-    """A chain of sessions with another behaviour; None: only its waiting may change."""
+def _with_behaviour(chain: Chain, behaviour: Behaviour | None, numbers: Mapping[str, float], *, human: bool) -> Chain:
+    """A chain of sessions with another behaviour; None: only its waiting may change.
+
+    Args:
+        numbers: the bounds that the scenario gives.
+    """
     visitors = chain.visitors
     assert visitors is not None
     if behaviour:
-        visitors = replace(_capped(visitors, behaviour), behaviour=behaviour)
+        visitors = replace(_capped(visitors, behaviour, numbers), behaviour=behaviour)
     if not human:
         visitors = replace(visitors, behaviour=replace(visitors.behaviour, human_like_delays=False))
     return _with_visitors(chain, visitors)
@@ -144,15 +173,66 @@ def _with_visitors(chain: Chain, visitors: Visitors) -> Chain:
     return replace(chain, visitors=visitors, max_steps=visitors.max_events)
 
 
-def _capped(visitors: Visitors, behaviour: Behaviour) -> Visitors:
-    """Visitors whose journeys keep to the maximum numbers of pages and clicks of a behaviour."""
+def _capped(visitors: Visitors, behaviour: Behaviour, numbers: Mapping[str, float]) -> Visitors:
+    """Visitors whose journeys keep to the bounds of a behaviour."""
     pages, clicks = int(behaviour.pages_per_session.high), int(behaviour.clicks_per_page.high)
+
+    def clipped(name: str, bounds: Range | None) -> Range | None:
+        limits = Range(numbers.get(f"{name}_min", 0.0), numbers.get(f"{name}_max", math.inf))
+        return bounds and Range(limits.nearest(bounds.low), limits.nearest(bounds.high))
 
     def shorter(journey: Journey) -> Journey:
         stops = (stop._replace(clicks=stop.clicks[:clicks]) for stop in journey.stops[:pages])
-        return replace(journey, stops=tuple(stops))
+        return replace(
+            journey,
+            stops=tuple(stops),
+            clicks_per_page=clipped("clicks_per_page", journey.clicks_per_page),
+            time_per_page=clipped("time_per_page", journey.time_per_page),
+        )
 
     return replace(visitors, sets={name: tuple(map(shorter, journeys)) for name, journeys in visitors.sets.items()})
+
+
+def _range_notes(chain: Chain, numbers: Mapping[str, float], *, has_shares: bool) -> Iterator[str]:
+    """Which bounds of a scenario cannot be kept beside others, and which of them win."""
+    assert chain.visitors is not None
+    behaviour = chain.visitors.behaviour
+    if not behaviour.human_like_delays or not numbers:
+        return
+    action, pages, duration = behaviour.action_delay, behaviour.pages_per_session, behaviour.session_duration
+    for journey in [WANDERER] if has_shares else chain.visitors.active_journeys:
+        clicks, time = journey.clicks_per_page or behaviour.clicks_per_page, behaviour.time_of(journey)
+        room = max_clicks_within(time, action)
+        if clicks.low > room:
+            yield (
+                f"clicks_per_page_min {clicks.low:g} does not fit into {time.high:g} s on a page with {action.low:g} s "
+                f"between actions: the time on the page wins, with {room:g} clicks"
+            )
+        if time.low > action.high * (clicks.low + 1) and "action_delay_max" in numbers:
+            yield (
+                f"action_delay_max {action.high:g} s is too short for {time.low:g} s on a page with {clicks.low:g} "
+                "clicks: the time on the page wins"
+            )
+        if time.high < action.low:
+            yield f"action_delay_min {action.low:g} s is above {time.high:g} s on a page: the time on the page wins"
+        count = pages.low if has_shares or not journey.stops else len(journey.stops)
+        label = f"{count:g} pages" if has_shares or not journey.stops else f"the journey {journey.name}"
+        shortest = count * (max(time.low, action.low * (min(clicks.low, room) + 1)) + action.low) + action.low
+        longest = count * (time.high + action.high) + action.high
+        if shortest > duration.high:
+            yield (
+                f"{label} cannot take less than {shortest:g} s, and session_duration_max is {duration.high:g} s: "
+                "the session ends in time, with fewer pages"
+            )
+        if longest < duration.low and "session_duration_min" in numbers:
+            yield (
+                f"{label} cannot take more than {longest:g} s, and session_duration_min is {duration.low:g} s: "
+                "such sessions are shorter"
+            )
+        if count < numbers.get("pages_per_session_min", 0):
+            yield (
+                f"{label} has {count:g} pages, and pages_per_session_min is {pages.low:g}: a journey keeps its stops"
+            )
 
 
 def _with_default_set(chain: Chain, name: str) -> Chain:

@@ -69,7 +69,8 @@ class VisitAttribute(Source):
             return None
         if chain.visitors is None:
             return f"is the session attribute {self.attribute}, but this chain has no `visitors`"
-        if state in SESSION_STATES and state not in SESSION_ATTRIBUTES[self.attribute]:
+        known = state if state in SESSION_STATES or state not in chain.visitors.shares else "visited"
+        if known in SESSION_STATES and known not in SESSION_ATTRIBUTES[self.attribute]:
             states = join_names(SESSION_ATTRIBUTES[self.attribute])
             return f"is the session attribute {self.attribute}, which exists only in {states}"
         return None

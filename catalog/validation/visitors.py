@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,15 +17,15 @@ from eventbus.catalog.model import (
     Journey,
     Page,
     Range,
+    SessionMeans,
     Stop,
     Visitors,
     split_reference,
 )
 from eventbus.catalog.model.sources import Lists
+from eventbus.catalog.model.visitors import LIFE_CYCLE, MAX_CLICKS, MAX_PAGES, MAX_SECONDS
 from eventbus.catalog.validation.chains import weight_problems
 
-MAX_SECONDS, MAX_PAGES, MAX_CLICKS = 14_400, 1000, 60
-"""Of a session, in a session and on a page: the limits of the bit fields that the generator keeps for an event."""
 MAX_PLACES = 4000
 """Pages, and elements to click, of a site."""
 INTEGER_RANGES = ("pages_per_session", "clicks_per_page")
@@ -44,6 +45,7 @@ def visitor_problems(chain: Chain, lists: Lists) -> Iterator[LocatedProblem]:
     yield from _cause_problems(loc, chain, chain.visitors)
     yield from _journey_problems(loc, chain.visitors)
     yield from behaviour_problems((*loc, "behaviour"), chain.visitors.behaviour)
+    yield from (((*loc, "shares"), problem) for problem in _share_problems(chain.visitors))
 
 
 def behaviour_problems(loc: Location, behaviour: Behaviour) -> Iterator[LocatedProblem]:
@@ -66,10 +68,42 @@ def _range_problems(name: str, bounds: Range, minimum: float, maximum: float) ->
 
 
 def _state_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
-    if set(chain.states) != set(SESSION_STATES):
-        yield loc, f"expected the states of a session ({join_names(SESSION_STATES)}), got {join_names(chain.states)}"
+    shares = chain.visitors.shares if chain.visitors else {}
+    expected = dict.fromkeys([*LIFE_CYCLE, *shares] if shares else SESSION_STATES)
+    if set(chain.states) != set(expected):
+        yield loc, f"expected the states of a session ({join_names(expected)}), got {join_names(chain.states)}"
     elif chain.start != "created":
         yield (*loc[:-1], "start"), f"expected 'created', got {chain.start!r}"
+
+
+def _share_problems(visitors: Visitors) -> Iterator[str]:
+    """Shares that do not sum to 1, or that no sessions within the ranges of the behaviour can have."""
+    if not visitors.shares:
+        return
+    shares, behaviour = visitors.shares, visitors.behaviour
+    if not all(share >= 0 for share in shares.values()) or not math.isclose(
+        math.fsum(shares.values()), 1, abs_tol=1e-9
+    ):
+        yield f"expected shares from 0 to 1 that sum to 1, got {', '.join(f'{share:g}' for share in shares.values())}"
+        return
+    if not shares.get("created"):
+        yield "expected a share above 0 for created: no session would begin"
+        return
+    for name, limit in (("ended", "created"), ("closed", "visited")):
+        if shares.get(name, 0) > shares.get(limit, 0) + 1e-9:
+            yield f"expected no more than {limit} has, {shares.get(limit, 0):g}, got {shares[name]:g} for {name}"
+    if not shares.get("visited") and any(share for name, share in shares.items() if name not in ("created", "ended")):
+        yield "expected a share above 0 for visited: other events happen on an open page"
+        return
+    means = SessionMeans.of(shares)
+    ranges = {"pages_per_session": means.pages, "clicks_per_page": means.clicks_per_page}
+    for name, mean in ranges.items() if means.pages else [("pages_per_session", means.pages)]:
+        bounds: Range = getattr(behaviour, name)
+        if not math.isclose(bounds.nearest(mean), mean, rel_tol=1e-9, abs_tol=1e-9):
+            asked = f"{mean:g} {name.replace('_', ' ')}"
+            yield f"they ask for {asked}, and the behaviour has {bounds.low:g} to {bounds.high:g}"
+    if means.others_per_page > MAX_CLICKS:
+        yield f"expected at most {MAX_CLICKS} events of other types on a page, got {means.others_per_page:g}"
 
 
 def _referrer_problems(loc: Location, chain: Chain, lists: Lists) -> Iterator[LocatedProblem]:

@@ -1,281 +1,322 @@
-"""What visitors do on a page: how long it is open, what they click, and which page they open next."""
+"""What visitors do in their sessions: which pages they open, what they do there, and which page they open next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from eventbus.catalog.model import Journey, Range, Visitors
-from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose
-from eventbus.chains.simulation.site import NONE, Site
-from eventbus.chains.table import SECOND
+from eventbus.catalog.model import SessionMeans, Visitors
+from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
+from eventbus.chains.sampling import tilted_shares
+from eventbus.chains.simulation.site import KINDS, LOW_BITS, NONE, Site, low_below
+from eventbus.chains.simulation.timing import JourneyRanges, Pages, Timing
 
-LOADING, LEAVING, ENDING = Range(0.2, 1.5), Range(0.005, 0.06), Range(0.01, 0.5)
-"""Seconds: to load a page, from a navigation click until its page is closed, and from that to the end of a session."""
-MIN_GAP = 1000
-"""Microseconds between two events of a visitor: what every clock can tell apart."""
-ENDLESS = 1 << 60
+MAX_ACTIONS = 1 << 10
+"""Above the number of actions on a page: keeps the draws of two pages apart."""
 
 
-class JourneyRanges(NamedTuple):
-    """Ranges of integers, one for each journey."""
+class Plans(NamedTuple):
+    """What is drawn for sessions as a whole, a value for each, and how their pages begin."""
 
-    low: Integers
-    high: Integers
-
-    @classmethod
-    def of(cls, ranges: Iterable[Range], unit: int = 1, minimum: int = 0) -> JourneyRanges:
-        """Ranges with both ends included, but nothing below `minimum`."""
-        bounds = [(round(limits.low * unit), round(limits.high * unit)) for limits in ranges]
-        low, high = np.array(bounds, np.int64).reshape(-1, 2).T
-        return cls(np.maximum(low, minimum), np.maximum(high, minimum))
-
-    def draw(self, words: Words, journey: Integers) -> Integers:
-        """A number of each journey's range, drawn by the upper 28 bits of the words."""
-        numbers = (words >> np.uint64(36)).view(np.int64)
-        numbers *= (self.high - self.low + 1).take(journey)
-        numbers >>= 28
-        numbers += self.low.take(journey)
-        return numbers
-
-
-class Timing(NamedTuple):
-    """Ranges by journey; times are microseconds."""
-
-    human: bool
-    """Whether visitors take their time; otherwise everything takes as little time as possible."""
-    pages: JourneyRanges
-    """Of visitors who wander."""
-    clicks: JourneyRanges
-    duration: JourneyRanges
-    action: JourneyRanges
-    loading: JourneyRanges
-    leaving: JourneyRanges
-    ending: JourneyRanges
-    time: JourneyRanges
-    """On a page."""
-
-    @classmethod
-    def of(cls, visitors: Visitors) -> Timing:
-        """The timing of the active journeys."""
-        behaviour, journeys = visitors.behaviour, visitors.active_journeys
-        human, hurried = behaviour.human_like_delays, [Range(0, 0)] * len(journeys)
-
-        def times(limits: Range) -> JourneyRanges:
-            return JourneyRanges.of([limits] * len(journeys) if human else hurried, SECOND, MIN_GAP)
-
-        clicks, time = behaviour.clicks_per_page, behaviour.time_per_page
-        return cls(
-            human=human,
-            pages=JourneyRanges.of([behaviour.pages_per_session] * len(journeys)),
-            clicks=JourneyRanges.of((journey.clicks_per_page or clicks).capped(clicks.high) for journey in journeys),
-            duration=JourneyRanges.of([behaviour.session_duration] * len(journeys), SECOND),
-            action=times(behaviour.action_delay),
-            loading=times(LOADING),
-            leaving=times(LEAVING),
-            ending=times(ENDING),
-            time=JourneyRanges.of(
-                [_time_per_page(journey, time) for journey in journeys] if human else hurried, SECOND, MIN_GAP
-            ),
-        )
-
-    @property
-    def longest(self) -> int:
-        """No session lasts longer, microseconds."""
-        return int(self.duration.high.max())
-
-
-def _time_per_page(journey: Journey, default: Range) -> Range:
-    return (journey.time_per_page or default).capped(default.high)
-
-
-MAX_CLICKS = 1 << 10
-"""Above the number of clicks on a page: keeps the draws of two pages apart."""
-
-
-class OpenSessions(NamedTuple):
-    """Sessions that are about to open a page, one value for each."""
-
-    chain: Integers
     keys: Words
-    began: Integers
     journey: Integers
     pages: Integers
-    """Intended number of pages."""
-    min_end: Integers
-    """Time before which the session should not end."""
-    end: Integers
-    """Time by which the last page is closed."""
-    ending: Integers
-    """From then to the end of the session."""
-    page: Integers
-    previous: Integers
-    """The page before, plus 1; 0: none."""
-    time: Integers
-    """When the page is opened."""
-    step: Integers
-    """Of that event."""
-    cause: Integers
-    """Step of its cause."""
-    cause_time: Integers
+    """How many."""
+    first: Integers
+    """Row of the first page."""
+    landing: Integers
+    """The page that the session begins on."""
+    ends: npt.NDArray[np.bool_]
+    """Whether an event ends it; otherwise it is abandoned."""
+    words: Words
+    """Of each page: the upper bits are the number of clicks, the lower 28 the way to the next page."""
     clicks: Integers
-    """On the pages before."""
-
-    def take(self, rows: Integers) -> OpenSessions:
-        columns: list[Any] = [column.take(rows) for column in self]
-        return OpenSessions(*columns)
+    """Of each page: how many of its actions are clicks."""
 
 
-class PageClicks(NamedTuple):
-    """Clicks that stay on the page, grouped by session."""
+class Actions(NamedTuple):
+    """Clicks and other events on pages, page by page; a value for each."""
 
-    session: Integers
-    """Row of the session."""
+    row: Integers
+    """Of the page among those of all sessions."""
     position: Integers
     """On the page, from 0."""
+    words: Words
+    """The upper 28 bits are the gap before it, the others select the element."""
+    kind: Integers | None
+    """Index into the kinds of the model's `states`; None: the kind of the element."""
     click: Integers
-    after: Integers
-    """Microseconds since the page was opened."""
+    """The element; NONE: it is not a click."""
 
-    def take(self, rows: Integers) -> PageClicks:
-        return PageClicks(*(column.take(rows) for column in self))
+    def take(self, rows: Integers) -> Actions:
+        kind = None if self.kind is None else self.kind.take(rows)
+        return Actions(
+            self.row.take(rows), self.position.take(rows), self.words.take(rows), kind, self.click.take(rows)
+        )
 
 
-class PageVisits(NamedTuple):
-    """What happens on the page that each session has open."""
+class Visits(NamedTuple):
+    """Everything that happens in some sessions, without its times."""
 
-    length: Integers
-    """Microseconds until the page is closed."""
-    clicked: PageClicks
-    clicks: Integers
-    """Number of these clicks."""
-    onward: Integers
-    """The click that leads to the next page; NONE: there is none."""
-    leaving: Integers
-    """Microseconds from that click until the page is closed."""
-    loading: Integers
-    """Microseconds from then until the next page is opened."""
-    continues: npt.NDArray[np.bool_]
+    plans: Plans
+    pages: Pages
     page: Integers
-    """The next one."""
+    """The number of each page in the site."""
+    onward: Integers
+    """The last click on the page, if it leads to the next one; else NONE."""
+    actions: Actions
+
+
+class CountRange(NamedTuple):
+    """The distribution of maximum entropy on a range of whole numbers, among those with its mean."""
+
+    low: int
+    edges: Words
+
+    @classmethod
+    def of(cls, low: int, high: int, mean: float) -> CountRange:
+        """Of a mean that lies in the range."""
+        return cls(low, np.array(shares(tilted_shares(low, high, mean)), np.uint64))
+
+    def draw(self, words: Words) -> Integers:
+        """A number for each word, by its upper 32 bits."""
+        return self.edges.searchsorted(fraction(words), side="right") + self.low
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Of the numbers from `low` on."""
+        return np.diff(self.edges.astype(np.float64), prepend=0) / (1 << 32)
+
+
+class ShareModel:
+    """The counts of sessions whose events have given shares of the stream."""
+
+    def __init__(self, visitors: Visitors, means: SessionMeans, site: Site) -> None:
+        pages, clicks = visitors.behaviour.pages_per_session, visitors.behaviour.clicks_per_page
+        self.pages = CountRange.of(int(pages.low), int(pages.high), means.pages)
+        self.clicks = CountRange.of(int(clicks.low), int(clicks.high), means.clicks_per_page)
+        self.others = CountRange.of(0, visitors.max_others, means.others_per_page) if means.others else None
+        #: The states of actions, by kind; clicks come first.
+        self.states = (*KINDS, *means.others)
+        kinds = [means.clicks.get(kind, 0.0) for kind in KINDS]
+        self._click_edges = np.array(shares(kinds if any(kinds) else [1.0, 1.0]), np.uint64)
+        self._other_edges = np.array(shares([*means.others.values()] or [1.0]), np.uint64)
+        self.ends = round(means.ends * (1 << 32))
+        self._closing = self._probabilities(means)
+        self.always_closes = all(closing == 1 << LOW_BITS for closing in self._closing)
+        #: By kind of click: the elements that stay on the page, and those that navigate away.
+        self.elements = [site.of_kind(kind) for kind in range(len(KINDS))]
+
+    def _probabilities(self, means: SessionMeans) -> Integers:
+        """That a page is closed (× 2^28): one that is not the last, the last of a session that ends, and of another.
+
+        The last page of a session that ends is the first to be closed, that of an abandoned session the last.
+        """
+        visiting = 1 - float(self.pages.probabilities[0]) if self.pages.low == 0 else 1.0
+        expected = means.pages - visiting, visiting * means.ends, visiting * (1 - means.ends)
+        left, closing = means.closes, np.zeros(3, np.int64)
+        for place in (1, 0, 2):
+            probability = min(left / expected[place], 1.0) if expected[place] > 1e-12 else 1.0
+            closing[place] = round(probability * (1 << LOW_BITS))
+            left = max(left - probability * expected[place], 0.0)
+        return closing
+
+    def closed(self, words: Words, is_last: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_]) -> Integers:
+        """1 for pages that are closed, by the lower 28 bits of the words."""
+        edges = self._closing.take(np.where(is_last, np.where(ends, 1, 2), 0))
+        return (low_below(words, 1 << LOW_BITS) < edges).astype(np.int64)
+
+    def kinds(self, words: Words, row: Integers, position: Integers, clicks: Integers) -> Integers:
+        """The kind of each action.
+
+        Args:
+            row: of the page of each action.
+            clicks: the number of clicks on each page; the other actions are spread among them.
+        """
+        kinds = self._click_edges.searchsorted(fraction(words), side="right")
+        if self.others is None:
+            return kinds
+        others = np.flatnonzero(position >= clicks.take(row))
+        kinds[others] = len(KINDS) + self._other_edges.searchsorted(fraction(words.take(others)), side="right")
+        shuffled = np.empty_like(kinds)
+        shuffled[np.lexsort((low_below(words, 1 << LOW_BITS), row))] = kinds
+        return shuffled
 
 
 class PageModel:
-    """Draws what happens on pages.
+    """Draws what happens in sessions.
 
     Args:
-        chain: name of the chain.
-        min_pages: of visitors who wander, unless the time of their session is over.
+        chain: its name.
     """
 
-    def __init__(self, chain: str, site: Site, timing: Timing, min_pages: int) -> None:
-        self._site, self._timing, self._min_pages = site, timing, min_pages
-        names = ("time", "clicks", "click", "leave", "way")
+    def __init__(self, chain: str, visitors: Visitors, site: Site, timing: Timing) -> None:
+        behaviour, journeys = visitors.behaviour, visitors.active_journeys
+        self._site, self._timing = site, timing
+        self._pages = JourneyRanges.of([behaviour.pages_per_session] * len(journeys))
+        self._clicks = JourneyRanges.of(map(behaviour.clicks_of, journeys))
+        self.shares = ShareModel(visitors, visitors.means, site) if visitors.means else None
+        self._wanders = self.shares is not None or not site.stops.length.all()
+        names = ("journey", "pages", "page", "end", "clicks", "others", "kind", "close", "click")
         self._purposes = {name: purpose("visit", chain, name) for name in names}
 
-    def visits(self, sessions: OpenSessions, number: int) -> PageVisits:
-        """What happens on the pages that sessions have open.
+    def visits(self, keys: Words) -> Visits:
+        """What happens in sessions.
 
         Args:
-            number: of the page in its session, from 0.
+            keys: of the sessions.
         """
-        timing, journey = self._timing, sessions.journey
-        leave = self._draw(sessions.keys, "leave", number)
-        leaving, loading = timing.leaving.draw(leave, journey), timing.loading.draw(leave << np.uint64(28), journey)
-        onward, page = self._next_pages(sessions, number)
-        clicks, onward = self._click_counts(sessions, onward, number)
-        clicked, busy = self._page_clicks(sessions, clicks, number)
-        busy += np.where(onward >= 0, timing.action.draw(leave << np.uint64(14), journey), 0)
-        length, continues = self._lengths(sessions, busy + leaving, loading, number)
-        leaving = np.minimum(leaving, length // 2)
-        until = length - leaving - (onward >= 0)
-        clicked = clicked.take(np.flatnonzero(clicked.after <= until.take(clicked.session)))
-        return PageVisits(
-            length=length,
-            clicked=clicked,
-            clicks=np.bincount(clicked.session, minlength=journey.size),
-            onward=np.where(continues, onward, NONE),
-            leaving=leaving,
-            loading=loading,
-            continues=continues,
-            page=page,
-        )
+        plans, pages = self._plans(keys)
+        last_kind, kinds = np.empty(0, np.int64), None
+        row, position = _places(pages.actions)
+        steps = position + pages.number.take(row) * MAX_ACTIONS
+        of_row = pages.keys.take(row)
+        words = draw(of_row, self._purposes["click"], steps)
+        if self.shares:
+            kinds = self.shares.kinds(draw(of_row, self._purposes["kind"], steps), row, position, plans.clicks)
+            last_kind = np.full(pages.number.size, NONE)
+            acting = np.flatnonzero(pages.actions)
+            last_kind[acting] = kinds.take(pages.actions.cumsum().take(acting) - 1)
+        page, onward = self._path(plans, pages, last_kind)
+        actions = Actions(row, position, words, kinds, np.full(row.size, NONE))
+        actions = actions._replace(click=self._elements(pages, page, onward, actions))
+        missing = actions.click == NONE if kinds is None else (actions.click == NONE) & (kinds < len(KINDS))
+        if missing.any():  # on pages that have nothing to click
+            actions = actions.take(np.flatnonzero(~missing))
+            pages = pages._replace(actions=np.bincount(actions.row, minlength=page.size))
+            actions = actions._replace(position=_places(pages.actions)[1])
+        return Visits(plans, pages, page, onward, actions)
 
-    def _draw(self, keys: Words, name: str, step: int | Integers) -> Words:
+    def _word(self, keys: Words, name: str, step: int | Integers = 0) -> Words:
         return draw(keys, self._purposes[name], step)
 
-    def _next_pages(self, sessions: OpenSessions, number: int) -> tuple[Integers, Integers]:
-        """The navigation click, and the page that it leads to."""
-        site, words = self._site, self._draw(sessions.keys, "way", number)
-        click = site.away.draw(words, sessions.page)
-        anywhere = fraction(words).view(np.int64) * site.pages >> 32
-        page = np.where(click >= 0, site.target.take(click), anywhere)
-        stops = site.stops.length.take(sessions.journey)
-        onward = self._at_stop(site.stops.onward, sessions, number)
-        next_stop = self._at_stop(site.stops.page, sessions, number + 1)
-        return np.where(stops > 0, onward, click), np.where(stops > 0, next_stop, page)
+    def _plans(self, keys: Words) -> tuple[Plans, Pages]:
+        """The sessions and their pages."""
+        site, stops = self._site, self._site.stops
+        journey = site.edges.searchsorted(fraction(self._word(keys, "journey")), side="right")
+        counts = length = stops.length.take(journey)
+        landing, ends = stops.page[:, 0].take(journey), np.ones(keys.size, np.bool_)
+        if self.shares:
+            counts = self.shares.pages.draw(self._word(keys, "pages"))
+            ends = fraction(self._word(keys, "end")) < np.uint64(self.shares.ends)
+        elif self._wanders:
+            counts = np.where(length > 0, length, self._pages.draw(self._word(keys, "pages"), journey))
+        if self._wanders:
+            anywhere = fraction(self._word(keys, "page")).view(np.int64) * site.pages >> 32
+            landing = np.where(length > 0, landing, anywhere)
+        session, number = _places(counts)
+        of_page = keys.take(session)
+        words = self._word(of_page, "clicks", number)
+        clicks = self._click_counts(words, journey.take(session), number)
+        pages = Pages(session, number, of_page, journey.take(session), clicks, np.ones(session.size, np.int64))
+        first = counts.cumsum() - counts
+        if self._timing.may_overrun:
+            counts = self._timing.max_pages(pages, first, counts)
+            rows = np.flatnonzero(number < counts.take(session))
+            pages = Pages(*(column.take(rows) for column in pages))  # type: ignore[arg-type]
+            words, first = words.take(rows), counts.cumsum() - counts
+        plans = Plans(keys, journey, counts, first, landing, ends, words, pages.actions)
+        if not self.shares:
+            return plans, pages
+        if self.shares.others:
+            others = self.shares.others.draw(self._word(pages.keys, "others", pages.number))
+            pages = pages._replace(actions=plans.clicks + others)
+        if not self.shares.always_closes:
+            is_last = pages.number + 1 == counts.take(pages.session)
+            closing = self._word(pages.keys, "close", pages.number)
+            pages = pages._replace(closed=self.shares.closed(closing, is_last, ends.take(pages.session)))
+        return plans, pages
 
-    def _at_stop(self, values: Integers, sessions: OpenSessions, number: int) -> Integers:
-        return values[:, min(number, values.shape[1] - 1)].take(sessions.journey)
-
-    def _click_counts(self, sessions: OpenSessions, onward: Integers, number: int) -> tuple[Integers, Integers]:
-        """Number of in-page clicks, and the navigation click (NONE if the visitor navigates without one)."""
+    def _click_counts(self, words: Words, journey: Integers, number: Integers) -> Integers:
+        """The number of clicks on each page."""
+        if self.shares:
+            return self.shares.clicks.draw(words)
         stops = self._site.stops
-        count = self._timing.clicks.draw(self._draw(sessions.keys, "clicks", number), sessions.journey)
-        listed = self._at_stop(stops.other_clicks, sessions, number)
-        count = np.maximum(count, self._at_stop(stops.min_clicks, sessions, number))
-        is_last = sessions.pages <= number + 1
-        onward = np.where((count > listed) & ~is_last, onward, NONE)
-        free = np.where(self._site.in_page.size.take(sessions.page) > 0, count - listed - (onward >= 0), 0)
-        return listed + free, onward
+        return np.maximum(self._clicks.draw(words, journey), stops.at(stops.min_clicks, journey, number))
 
-    def _page_clicks(self, sessions: OpenSessions, clicks: Integers, number: int) -> tuple[PageClicks, Integers]:
-        """The in-page clicks, and the time of each session's last click since the page was opened."""
-        session = np.repeat(np.arange(clicks.size), clicks)
-        ends = clicks.cumsum()
-        position = np.arange(session.size) - (ends - clicks).take(session)
-        words = self._draw(sessions.keys.take(session), "click", position + number * MAX_CLICKS)
-        actions = self._timing.action.draw(words, sessions.journey.take(session))
-        elapsed = np.concatenate(([0], actions.cumsum()))
-        before = elapsed.take(ends - clicks)
-        click = self._elements(sessions, words, session, position - clicks.take(session), number)
-        after = elapsed[1:] - before.take(session)
-        return PageClicks(session, position, click, after), elapsed.take(ends) - before
-
-    def _elements(
-        self, sessions: OpenSessions, words: Words, session: Integers, position: Integers, number: int
-    ) -> Integers:
-        """The clicked elements; those that the stop lists come last.
+    def _path(self, plans: Plans, pages: Pages, last_kind: Integers) -> tuple[Integers, Integers]:
+        """The pages that sessions open, and the clicks that lead from each to the next.
 
         Args:
-            position: counted from the end, -1 is the last.
+            last_kind: the kind of the last action on each page, of visitors whose events have shares.
         """
         stops = self._site.stops
-        click = self._site.in_page.draw(words, sessions.page.take(session))
-        listed = self._at_stop(stops.other_clicks, sessions, number).take(session)
-        rows = np.flatnonzero(position >= -listed)
-        journey, position = sessions.journey.take(session.take(rows)), (position + listed).take(rows)
-        click[rows] = stops.clicks[journey, min(number, stops.page.shape[1] - 1), position]
+        if not self._wanders:
+            onward = stops.at(stops.onward, pages.journey, pages.number)
+            listed = stops.at(stops.other_clicks, pages.journey, pages.number)
+            onward = np.where(pages.actions > listed, onward, NONE)
+            if self._timing.may_overrun:
+                onward[plans.first + plans.pages - 1] = NONE
+            return stops.at(stops.page, pages.journey, pages.number), onward
+        page, onward = np.empty(pages.number.size, np.int64), np.full(pages.number.size, NONE)
+        sessions = np.flatnonzero(plans.pages)
+        current, number = plans.landing.take(sessions), 0
+        while sessions.size:
+            rows = plans.first.take(sessions) + number
+            page[rows] = current
+            number += 1
+            more = np.flatnonzero(plans.pages.take(sessions) > number)
+            sessions, rows, current = sessions.take(more), rows.take(more), current.take(more)
+            onward[rows], current = self._onward(pages, rows, current, plans.words.take(rows), last_kind)
+        return page, onward
+
+    def _onward(
+        self, pages: Pages, rows: Integers, page: Integers, words: Words, last_kind: Integers
+    ) -> tuple[Integers, Integers]:
+        """The clicks that lead from pages to the next ones, NONE if there is none, and those pages."""
+        site, stops = self._site, self._site.stops
+        journey, number = pages.journey.take(rows), pages.number.take(rows)
+        away = site.away.draw(words, page)
+        target = np.where(away >= 0, site.target.take(away), low_below(words, site.pages))
+        click = away
+        if self.shares:
+            kind = last_kind.take(rows)
+            click = np.full(rows.size, NONE)
+            for number_of_kind, (_, leaving) in enumerate(self.shares.elements):
+                of_kind = np.flatnonzero(kind == number_of_kind)
+                click[of_kind] = leaving.draw(words.take(of_kind), page.take(of_kind))
+            target = np.where(click >= 0, site.target.take(click), target)
+        planned = stops.length.take(journey) > number + 1
+        click = np.where(planned, stops.at(stops.onward, journey, number), click)
+        target = np.where(planned, stops.at(stops.page, journey, number + 1), target)
+        if self.shares:
+            possible = site.kind.take(click) == kind
+        else:
+            listed = np.where(planned, stops.at(stops.other_clicks, journey, number), 0)
+            possible = pages.actions.take(rows) > listed
+        return np.where(possible, click, NONE), target
+
+    def _elements(self, pages: Pages, page: Integers, onward: Integers, actions: Actions) -> Integers:
+        """The clicked elements: the last of a page leads to the next one; those that its stop lists come before it."""
+        site, stops, row, words, kinds = self._site, self._site.stops, actions.row, actions.words, actions.kind
+        if kinds is None or self.shares is None:
+            click = site.in_page.draw(words, page.take(row))
+        else:
+            click = actions.click.copy()
+            for kind, (staying, _) in enumerate(self.shares.elements):
+                of_kind = np.flatnonzero(kinds == kind)
+                click[of_kind] = staying.draw(words.take(of_kind), page.take(row.take(of_kind)))
+        ends = pages.actions.cumsum()
+        listed = stops.at(stops.other_clicks, pages.journey, pages.number)
+        listed[pages.number >= stops.length.take(pages.journey)] = 0
+        for place in range(int(stops.other_clicks.max(initial=0))):  # from the last that the stop lists
+            after = (onward >= 0) + place
+            at = np.flatnonzero((listed > place) & (after < pages.actions))
+            element = stops.at(stops.clicks, pages.journey.take(at), pages.number.take(at))
+            element = element[np.arange(at.size), listed.take(at) - 1 - place]
+            where = (ends - 1 - after).take(at)
+            if kinds is not None:
+                same = np.flatnonzero(site.kind.take(element) == kinds.take(where))
+                element, where = element.take(same), where.take(same)
+            click[where] = element
+        leading = np.flatnonzero(onward >= 0)
+        click[ends.take(leading) - 1] = onward.take(leading)
         return click
 
-    def _lengths(
-        self, sessions: OpenSessions, busy: Integers, loading: Integers, number: int
-    ) -> tuple[Integers, npt.NDArray[np.bool_]]:
-        """How long pages are open, and which sessions open another page."""
-        continues = sessions.pages > number + 1
-        if not self._timing.human:
-            return busy, continues
-        time, journey = self._timing.time, sessions.journey
-        low, high, remaining = time.low.take(journey), time.high.take(journey), sessions.end - sessions.time
-        wanders = self._site.stops.length.take(journey) == 0
-        reserve = max(self._min_pages - 1 - number, 0) * (low + int(self._timing.loading.high.max()))
-        longest = np.minimum(high, np.maximum(remaining - np.where(wanders, reserve, 0), low))
-        length = np.maximum(time.draw(self._draw(sessions.keys, "time", number), journey), busy)
-        length = np.minimum(length, longest)
-        continues &= length + loading + low <= remaining
-        required = np.minimum(sessions.min_end - sessions.time, high)
-        length = np.where(wanders & ~continues, np.maximum(length, required), length)
-        return np.maximum(np.minimum(length, remaining), MIN_GAP), continues
+
+def _places(counts: Integers) -> tuple[Integers, Integers]:
+    """For each member of groups of these sizes: its group, and its place there."""
+    group = np.repeat(np.arange(counts.size), counts)
+    return group, np.arange(group.size) - (counts.cumsum() - counts).take(group)

@@ -85,7 +85,7 @@ class TransitionPolicy:
 
     def triggers_of(self, state: str) -> tuple[CompiledTrigger, ...]:
         """The chains that the event of a state may trigger."""
-        return self._triggers[state]
+        return self._triggers.get(state, ())
 
     def targets(self) -> list[str]:
         """The states that an open transition leads to, in the order of the chain."""

@@ -1,40 +1,37 @@
-"""Simulates all visitor sessions of a chain together, one page of all of them at a time.
+"""Simulates many visitor sessions of a chain together: all their pages at once, then all their clicks.
 
-The duration of a session is drawn at its start; when it is over, the open page is closed and the session ends. Every
-draw is identified by session, page and click, so that a session does not depend on the other sessions of its run.
+A session is created; its pages are visited one after the other, with clicks and other events on the open page, which is
+closed or replaced by the next one; and it ends. Every draw is identified by session, page and click, so that a session
+does not depend on the other sessions of its run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
 from eventbus.catalog import Chain
-from eventbus.catalog.model import Visitors
-from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction, purpose
+from eventbus.catalog.model import SESSION_STATES, Visitors
+from eventbus.chains.randomness import Integers, Words, chain_keys, draw, fraction
 from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, follow, mark_terminal
-from eventbus.chains.simulation.pages import ENDLESS, OpenSessions, PageModel, PageVisits, Timing
+from eventbus.chains.simulation.pages import PageModel, Visits
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.site import NONE, Site
+from eventbus.chains.simulation.timing import PageTimes, Timing
 from eventbus.chains.table import (
     ATTRIBUTES,
-    BEGAN,
-    CAUSE,
-    CHAIN,
     CLICK,
     CLICKS,
     COLUMNS,
-    DELAY,
     DURATION,
-    EMITTER,
     NUMBER,
     PAGE,
     PREVIOUS,
     STEP,
-    TERMINAL,
-    TIME,
     EventTable,
     StepIds,
 )
@@ -77,48 +74,58 @@ class ClickTriggers:
         pairs = zip(self.triggers, self.simulators, strict=True)
         return max((trigger.transition.longest + simulator.span for trigger, simulator in pairs), default=0)
 
-
-class TriggeredChains:
-    """The chains that the clicks of some sessions trigger.
-
-    Args:
-        root: the random key of the run.
-    """
-
-    def __init__(self, triggers: ClickTriggers, root: int) -> None:
-        self._triggers = triggers
-        self._root = root
-        self._first: list[list[EventTable]] = [[] for _ in triggers.triggers]
-
-    def add(self, clicks: EventTable) -> None:
-        """Adds the first events of the chains that clicks trigger."""
-        if not self._first or not len(clicks):
-            return
-        numbers = self._triggers.of_click.take(CLICK.get(clicks.attributes))
-        for number, trigger in enumerate(self._triggers.triggers):
-            events = clicks.take(np.flatnonzero(numbers == number))
-            keys = chain_keys(self._root, events.chain)
-            rows = np.flatnonzero(fraction(draw(keys, trigger.purpose, events.step)) < np.uint64(trigger.edge))
-            events = events.take(rows)
-            columns = follow(trigger.transition, events, keys.take(rows), events.step, self._root)
-            columns[STEP] = self._triggers.step_ids.first(columns[STEP], 0)
-            columns[ATTRIBUTES] = 0
-            self._first[number].append(events)
-
-    def events(self, ended: EventTable) -> Iterator[EventTable]:
-        """All events of the triggered chains, and the last events of the sessions.
+    def events(self, clicks: EventTable, root: int) -> EventTable:
+        """All events of the chains that clicks trigger; none is marked as terminal.
 
         Args:
-            ended: these last events; a session is over when the chains that it triggered are over, too.
+            root: the random key of the run.
         """
-        tables: list[EventTable] = []
-        for simulator, first in zip(self._triggers.simulators, self._first, strict=True):
-            tables += simulator.triggered_events(EventTable.concatenate(first), self._root)
-        triggered = EventTable.concatenate(tables)
-        has_triggered = np.isin(ended.chain, triggered.chain)
-        yield ended.take(np.flatnonzero(~has_triggered))
-        if len(triggered):
-            yield mark_terminal(EventTable.concatenate([ended.take(np.flatnonzero(has_triggered)), triggered]))
+        numbers, tables = self.of_click.take(CLICK.get(clicks.attributes)), list[EventTable]()
+        for number, (trigger, simulator) in enumerate(zip(self.triggers, self.simulators, strict=True)):
+            events = clicks.take(np.flatnonzero(numbers == number))
+            keys = chain_keys(root, events.chain)
+            rows = np.flatnonzero(fraction(draw(keys, trigger.purpose, events.step)) < np.uint64(trigger.edge))
+            events = events.take(rows)
+            columns = follow(trigger.transition, events, keys.take(rows), events.step, root)
+            columns[STEP] = self.step_ids.first(columns[STEP], 0)
+            columns[ATTRIBUTES] = 0
+            tables += simulator.triggered_events(events, root)
+        return EventTable.concatenate(tables)
+
+
+def _mark_ends(ended: EventTable, triggered: EventTable) -> None:
+    """Marks the last events: a session is over when the chains that it triggered are over, too.
+
+    Args:
+        ended: the last event of each session; it and the triggered events are modified.
+    """
+    ended.terminal[:] = 1
+    rows = np.flatnonzero(np.isin(ended.chain, triggered.chain))
+    marked = mark_terminal(EventTable.concatenate([ended.take(rows), triggered]))
+    ended.terminal[rows], triggered.terminal[:] = marked.terminal[: rows.size], marked.terminal[rows.size :]
+
+
+# The sessions.
+
+
+class Timeline(NamedTuple):
+    """What happens in sessions, and when: values for each page, unless they are described otherwise."""
+
+    roots: EventTable
+    """The first events of the sessions."""
+    visits: Visits
+    times: PageTimes
+    opened: Integers
+    """Microseconds since the Unix epoch."""
+    step: Integers
+    """Of the visit."""
+    clicks: Integers
+    """Number of clicks."""
+    after: Integers
+    """Of each action: microseconds since its page was opened."""
+    cause: Integers
+    """Step of the event that causes the one after the page: the click that leads on, the closing, or else the visit."""
+    cause_time: Integers
 
 
 class SessionSimulator:
@@ -139,159 +146,170 @@ class SessionSimulator:
     ) -> None:
         self.chain, visitors = policy.chain, policy.chain.visitors
         assert visitors is not None
-        self._emitters = {**emitters.states, "created": emitters.root}
+        self._emitters = {**dict.fromkeys(SESSION_STATES, NONE), **emitters.states, "created": emitters.root}
         self._site = Site(visitors, self._emitters)
-        self._timing = Timing.of(visitors)
-        self._max_pages = visitors.max_pages
-        min_pages = int(visitors.behaviour.pages_per_session.low)
-        self._page_model = PageModel(self.chain.name, self._site, self._timing, min_pages)
+        self._timing = Timing(self.chain.name, visitors)
+        self._model = PageModel(self.chain.name, visitors, self._site, self._timing)
+        states = self._model.shares.states if self._model.shares else ()
+        self._action_emitters = np.array([self._emitters[state] for state in states], np.int64)
         self._triggers = ClickTriggers(policy, visitors, step_ids, children)
-        self.span = longest_session(self.chain) + self._triggers.span
+        self.span = self._timing.longest + self._triggers.span
 
     def events(self, roots: EventTable, root: int) -> Iterator[EventTable]:
-        """The events of sessions: a few tables for the n-th page of each, until all sessions are over."""
-        sessions, ended = self._begin(roots, chain_keys(root, roots.chain)), []
-        triggered = TriggeredChains(self._triggers, root)
-        yield roots
-        for number in range(self._max_pages):
-            visits = self._page_model.visits(sessions, number)
-            yield self._visited(sessions, number)
-            clicks = self._clicks(sessions, visits, number)
-            triggered.add(clicks)
-            yield clicks
-            closed, sessions, over = self._close(sessions, visits, number)
-            ended.append(over)
-            yield closed
-            if not sessions.chain.size:
-                break
-        yield from triggered.events(EventTable.concatenate(ended))
+        """The events of sessions, and those of the chains that they trigger."""
+        timeline = self._timeline(roots, chain_keys(root, roots.chain))
+        plans, pages = timeline.visits.plans, timeline.visits.pages
+        closed, ended = np.flatnonzero(pages.closed), np.flatnonzero(plans.ends)
+        sizes = len(roots), pages.session.size, timeline.after.size, closed.size, ended.size
+        starts = np.cumsum([0, *sizes]).tolist()
+        events = EventTable(np.zeros((COLUMNS, starts[-1]), np.int64))
+        parts = [events[start:stop] for start, stop in pairwise(starts)]
+        self._put_created(parts[0], timeline)
+        self._put_visited(parts[1], timeline)
+        self._put_actions(parts[2], timeline)
+        self._put_closed(parts[3], timeline, closed)
+        self._put_ended(parts[4], timeline, ended)
+        abandoned = np.flatnonzero(~plans.ends)
+        if abandoned.size:
+            self._mark_abandoned(events, timeline, abandoned, starts)
+        if self._triggers.triggers:
+            triggered = self._triggers.events(parts[2], root)
+            _mark_ends(parts[4], triggered)
+            yield triggered
+        yield events
 
-    def _begin(self, roots: EventTable, keys: Words) -> OpenSessions:
-        """Completes the first events, and draws the sessions."""
+    def _timeline(self, roots: EventTable, keys: Words) -> Timeline:
+        visits = self._model.visits(keys)
+        pages, actions, timing = visits.pages, visits.actions, self._timing
+        times = timing.times(keys, pages)
+        opened = roots.time.take(pages.session) + times.opened
+        events = np.concatenate(([0], (1 + pages.actions + pages.closed).cumsum()))
+        step = 1 + events[:-1] - events.take(visits.plans.first).take(pages.session)
+        # the actions of a page come after gaps that add up
+        gaps, ends = np.concatenate(([0], timing.gaps(actions.words).cumsum())), pages.actions.cumsum()
+        before = gaps.take(ends - pages.actions)
+        offset, scale = timing.fitting(pages, times.length, gaps.take(ends) - before + times.leave)
+        after = scale.take(actions.row)
+        after *= gaps[1:] - before.take(actions.row)
+        after += offset.take(actions.row) * (actions.position + 1)
+        elapsed = after.astype(np.int64)
+        leads = np.flatnonzero(visits.onward >= 0)
+        cause = step + pages.closed * (pages.actions + 1)
+        cause[leads] = (step + pages.actions).take(leads)
+        cause_time = opened + pages.closed * times.length
+        cause_time[leads] = opened.take(leads) + elapsed.take(ends.take(leads) - 1)
+        clicks = pages.actions
+        if self._model.shares and self._model.shares.others:
+            clicks = np.bincount(actions.row, actions.click >= 0, clicks.size).astype(np.int64)
+        return Timeline(roots, visits, times, opened, step, clicks, elapsed, cause, cause_time)
 
-        def words(name: str) -> Words:
-            return draw(keys, purpose("visit", self.chain.name, name))
+    def _put_created(self, events: EventTable, timeline: Timeline) -> None:
+        events.columns[:] = timeline.roots.columns
+        events.emitter[:] = self._emitters["created"]
+        events.attributes[:] = PAGE.put(timeline.visits.plans.landing)
 
-        timing, began, zeros = self._timing, roots.time, np.zeros(len(roots), np.int64)
-        journey = self._site.edges.searchsorted(fraction(words("journey")), side="right")
-        stops = self._site.stops.length.take(journey)
-        duration = timing.duration.draw(words("duration"), journey)
-        ending = np.minimum(timing.ending.draw(words("ending"), journey), duration // 4)
-        anywhere = fraction(words("page")).view(np.int64) * self._site.pages >> 32
-        page = np.where(stops > 0, self._site.stops.page[:, 0].take(journey), anywhere)
-        roots.emitter[:] = self._emitters["created"]
-        roots.attributes[:] = PAGE.put(page)
-        return OpenSessions(
-            chain=roots.chain,
-            keys=keys,
-            began=began,
-            journey=journey,
-            pages=np.where(stops > 0, stops, timing.pages.draw(words("pages"), journey)),
-            min_end=began + timing.duration.low.take(journey) - ending,
-            end=began + (duration if timing.human else ENDLESS) - ending,
-            ending=ending,
-            page=page,
-            previous=zeros,
-            time=began + np.minimum(timing.loading.draw(words("loading"), journey), duration // 2),
-            step=zeros + 1,
-            cause=zeros,
-            cause_time=began,
-            clicks=zeros,
+    def _put_visited(self, events: EventTable, timeline: Timeline) -> None:
+        pages = timeline.visits.pages
+        self._put(events, timeline.roots, pages.session, time=timeline.opened, step=timeline.step)
+        first = np.flatnonzero(pages.number == 0)
+        events.cause[1:], events.cause[first] = timeline.cause[:-1], 0
+        causes = np.roll(timeline.cause_time, 1)
+        causes[first] = events.began.take(first)
+        events.delay[:] = timeline.opened - causes
+        events.emitter[:] = self._emitters["visited"]
+        events.attributes[:] = _seen(timeline)
+
+    def _put_actions(self, events: EventTable, timeline: Timeline) -> None:
+        actions, pages = timeline.visits.actions, timeline.visits.pages
+        row, step = actions.row, timeline.step.take(actions.row)
+        self._put(
+            events,
+            timeline.roots,
+            pages.session.take(row),
+            time=timeline.opened.take(row) + timeline.after,
+            step=step + actions.position + 1,
         )
+        events.delay[:], events.cause[:] = timeline.after, step
+        events.emitter[:] = self._site.emitter.take(actions.click)
+        events.attributes[:] = _page(timeline).take(row) | CLICK.put(actions.click)
+        if actions.kind is not None:
+            others = np.flatnonzero(actions.click == NONE)
+            events.emitter[others] = self._action_emitters.take(actions.kind.take(others))
+            events.attributes[others] = _seen(timeline).take(row.take(others))
 
-    def _visited(self, sessions: OpenSessions, number: int) -> EventTable:
-        return _table(
-            sessions,
-            time=sessions.time,
-            delay=sessions.time - sessions.cause_time,
-            step=sessions.step,
-            cause=sessions.cause,
-            emitter=self._emitters["visited"],
-            attributes=PAGE.put(sessions.page) | PREVIOUS.put(sessions.previous) | NUMBER.put(number + 1),
+    def _put_closed(self, events: EventTable, timeline: Timeline, rows: Integers) -> None:
+        """The events that close pages, in some rows."""
+        pages, length = timeline.visits.pages, timeline.times.length.take(rows)
+        step = timeline.step.take(rows)
+        self._put(
+            events,
+            timeline.roots,
+            pages.session.take(rows),
+            time=timeline.opened.take(rows) + length,
+            step=step + pages.actions.take(rows) + 1,
         )
+        events.delay[:], events.cause[:] = length, step
+        events.emitter[:] = self._emitters["closed"]
+        events.attributes[:] = (_page(timeline) | CLICKS.put(timeline.clicks)).take(rows)
 
-    def _clicks(self, sessions: OpenSessions, visits: PageVisits, number: int) -> EventTable:
-        """All clicks: those that stay on the page, and those that navigate away."""
-        away = np.flatnonzero(visits.onward >= 0)
-        session = np.concatenate((visits.clicked.session, away))
-        click = np.concatenate((visits.clicked.click, visits.onward.take(away)))
-        after = np.concatenate((visits.clicked.after, (visits.length - visits.leaving).take(away)))
-        position = np.concatenate((visits.clicked.position, visits.clicks.take(away)))
-        sessions = sessions.take(session)
-        return _table(
-            sessions,
-            time=sessions.time + after,
-            delay=after,
-            step=sessions.step + 1 + position,
-            cause=sessions.step,
-            emitter=self._site.emitter.take(click),
-            attributes=PAGE.put(sessions.page) | CLICK.put(click) | NUMBER.put(number + 1),
+    def _put_ended(self, events: EventTable, timeline: Timeline, sessions: Integers) -> None:
+        """The last events of sessions, in some rows; one without pages ends where its first page would be visited."""
+        plans, pages, times = timeline.visits.plans, timeline.visits.pages, timeline.times
+        began, count = timeline.roots.time.take(sessions), plans.pages.take(sessions)
+        visiting = np.flatnonzero(count)
+        last = (plans.first.take(sessions) + count - 1).take(visiting)
+        time, caused, page = began + times.arrival.take(sessions), began.copy(), plans.landing.take(sessions)
+        step, cause = np.ones(count.size, np.int64), np.zeros(count.size, np.int64)
+        time[visiting] = (timeline.opened + times.length + times.transit).take(last)
+        caused[visiting] = timeline.cause_time.take(last)
+        page[visiting] = timeline.visits.page.take(last)
+        step[visiting] = (timeline.step + pages.actions + pages.closed + 1).take(last)
+        cause[visiting] = timeline.cause.take(last)
+        self._put(events, timeline.roots, sessions, time=time, step=step)
+        events.delay[:], events.cause[:] = time - caused, cause
+        clicks = np.bincount(pages.session, timeline.clicks, plans.pages.size).astype(np.int64).take(sessions)
+        events.emitter[:] = self._emitters["ended"]
+        events.attributes[:] = (
+            PAGE.put(page) | NUMBER.put(count) | CLICKS.put(clicks) | DURATION.put((time - began) // 1000)
         )
+        events.terminal[:] = 1
 
-    def _close(
-        self, sessions: OpenSessions, visits: PageVisits, number: int
-    ) -> tuple[EventTable, OpenSessions, EventTable]:
-        """The events that close the pages, the sessions that continue, and the last events of the others."""
-        away = visits.onward >= 0
-        clicks = visits.clicks + away
-        step, time = sessions.step + 1 + clicks, sessions.time + visits.length
-        attributes = PAGE.put(sessions.page) | NUMBER.put(number + 1)
-        closed = _table(
-            sessions,
-            time=time,
-            delay=visits.length,
-            step=step,
-            cause=sessions.step,
-            emitter=self._emitters["closed"],
-            attributes=attributes | CLICKS.put(clicks),
-        )
-        sessions = sessions._replace(
-            page=visits.page,
-            previous=sessions.page + 1,
-            time=time + visits.loading,
-            step=step + 1,
-            cause=step - away,
-            cause_time=time - np.where(away, visits.leaving, 0),
-            clicks=sessions.clicks + clicks,
-        )
-        ended = self._ended(sessions, np.flatnonzero(~visits.continues), attributes, time)
-        return closed, sessions.take(np.flatnonzero(visits.continues)), ended
+    def _mark_abandoned(self, events: EventTable, timeline: Timeline, sessions: Integers, starts: list[int]) -> None:
+        """Marks the last events of sessions that are abandoned.
 
-    def _ended(self, sessions: OpenSessions, rows: Integers, attributes: Integers, closed: Integers) -> EventTable:
-        over, closed = sessions.take(rows), closed.take(rows)
-        duration = (closed + over.ending - over.began) // 1000
-        return _table(
-            over,
-            time=closed + over.ending,
-            delay=over.ending,
-            step=over.step,
-            cause=over.step - 1,
-            emitter=self._emitters["ended"],
-            attributes=attributes.take(rows) | DURATION.put(duration) | CLICKS.put(over.clicks),
-            terminal=1,
+        Args:
+            starts: the first row of each kind of event: created, visited, actions, closed, ended.
+        """
+        plans, pages = timeline.visits.plans, timeline.visits.pages
+        created, visited, actions, closed, _, _ = starts
+        events.terminal[created + sessions] = plans.pages.take(sessions) == 0
+        sessions = sessions.take(np.flatnonzero(plans.pages.take(sessions)))
+        last = plans.first.take(sessions) + plans.pages.take(sessions) - 1
+        rows = np.where(
+            pages.closed.take(last) > 0,
+            closed + pages.closed.cumsum().take(last) - 1,
+            np.where(pages.actions.take(last) > 0, actions + pages.actions.cumsum().take(last) - 1, visited + last),
         )
+        events.terminal[rows] = 1
+
+    def _put(self, events: EventTable, roots: EventTable, session: Integers, *, time: Integers, step: Integers) -> None:
+        """What all events have in common."""
+        events.chain[:], events.began[:] = roots.chain.take(session), roots.time.take(session)
+        events.time[:], events.step[:] = time, step
+
+
+def _page(timeline: Timeline) -> Integers:
+    """The attributes of each page that all its events have."""
+    return PAGE.put(timeline.visits.page) | NUMBER.put(timeline.visits.pages.number + 1)
+
+
+def _seen(timeline: Timeline) -> Integers:
+    """The attributes of each page that its visit has: the page before, too."""
+    number, previous = timeline.visits.pages.number, np.roll(timeline.visits.page, 1) + 1
+    return _page(timeline) | PREVIOUS.put(np.where(number > 0, previous, 0))
 
 
 def longest_session(chain: Chain) -> int:
     """No session of a chain lasts longer, microseconds."""
     assert chain.visitors is not None
-    timing = Timing.of(chain.visitors)
-    return timing.longest if timing.human else (chain.max_steps + 1) * int(timing.action.high.max())
-
-
-def _table(
-    sessions: OpenSessions,
-    *,
-    time: Integers,
-    delay: Integers,
-    step: Integers,
-    cause: Integers,
-    emitter: Integers | int,
-    attributes: Integers,
-    terminal: int = 0,
-) -> EventTable:
-    columns = np.empty((COLUMNS, time.size), np.int64)
-    columns[CHAIN], columns[BEGAN] = sessions.chain, sessions.began
-    columns[TIME], columns[DELAY], columns[STEP], columns[CAUSE] = time, delay, step, cause
-    columns[EMITTER], columns[ATTRIBUTES], columns[TERMINAL] = emitter, attributes, terminal
-    return EventTable(columns)
+    return Timing(chain.name, chain.visitors).longest

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from eventbus.catalog import Catalog
+from eventbus.catalog.event_probabilities import with_probabilities
 from eventbus.catalog.model import Behaviour
-from eventbus.catalog.visitors_by_chance import with_probabilities
 from eventbus.chains import ChainGenerator
 from tests.bench.generator import DICTS, dumps, in_turns
 from tests.bench.table import Row
@@ -32,7 +32,7 @@ def rows() -> Iterator[Row]:
         "sessions of the site": VISITORS,
         "sessions of the shop": VISITORS.with_visitors(journeys="shop"),
         "sessions in which nobody waits": VISITORS.with_visitors(behaviour=Behaviour(human_like_delays=False)),
-        "visitors by chance alone": with_probabilities(VISITORS, SHARES),
+        "sessions with shares of the stream": with_probabilities(VISITORS, SHARES),
     }
     sample = [orjson.loads(line) for lines in generator(VISITORS).lines(chains=SESSIONS // 20) for line in lines]
     rates, baseline = in_turns([work(catalog) for catalog in works.values()], dumps(sample))

@@ -19,7 +19,7 @@ from eventbus.chains import ChainGenerator
 FOLDER = Path(__file__).parent
 LINES = FOLDER / "visitors.jsonl"
 SESSIONS = 5000
-DIGEST = "f40c7b67c4aac3eefc2da752c312fba66289c3218ddf403642e493963b88042c"
+DIGEST = "05e188c0bfe8ae6d204ea9f10ade620c247aebff1654824ab4a79f5cfb5e8dc9"
 
 
 @cache

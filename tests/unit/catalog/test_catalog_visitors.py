@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eventbus.catalog import Catalog, InvalidCatalog, UnknownName
+from eventbus.catalog.event_probabilities import with_probabilities
+from eventbus.catalog.export.yaml import catalog_document, yaml_text
 from eventbus.catalog.model import ALIASES, Behaviour, Range, full_name, short_name
 from eventbus.chains.faults import Fault
 
@@ -137,3 +140,48 @@ def test_visits_belong_to_visitors(tmp_path: Path) -> None:
     file.write_text(TEXT[: TEXT.index("    visitors:\n")], encoding="utf-8")
     with pytest.raises(InvalidCatalog, match="but this chain has no `visitors`"):
         Catalog.load(file)
+
+
+def shared(**changes: float) -> str:
+    """The document of a catalog whose visitors' events have shares, some of them changed."""
+    shares = {"session_start": 0.05, "session_end": 0.05, "page_visit": 0.25, "page_close": 0.2, "button_click": 0.4}
+    catalog = with_probabilities(Catalog.default(), {**shares, "form_submit": 0.05}).only(NAME)
+    chain = catalog.chain(NAME)
+    assert chain.visitors is not None
+    visitors = replace(chain.visitors, shares={**chain.visitors.shares, **changes})
+    return yaml_text(catalog_document(replace(catalog, chains={NAME: replace(chain, visitors=visitors)})), {})
+
+
+def test_visitors_with_shares_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """Shares of the stream are part of a catalog's document, with the states of one's own."""
+    file = tmp_path / "shares.yaml"
+    file.write_text(shared(), encoding="utf-8")
+    visitors = Catalog.load(file).chain(NAME).visitors
+    assert visitors is not None
+    assert visitors.means is not None
+    assert visitors.means.pages == pytest.approx(5)
+    assert visitors.means.others == pytest.approx({"form_submit": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"button": 0.5}, "expected shares from 0 to 1 that sum to 1"),
+        ({"created": 0.0, "button": 0.45}, "no session would begin"),
+        ({"visited": 0.1, "button": 0.55, "closed": 0.2}, "no more than visited has, 0.1, got 0.2 for closed"),
+        ({"visited": 0.0, "button": 0.65}, "a share above 0 for visited"),
+        (
+            {"visited": 0.05, "closed": 0.05, "button": 0.75},
+            "1 pages per session, and the behaviour has 3 to 15",
+        ),
+    ],
+)
+def test_shares_that_no_session_can_have(tmp_path: Path, changes: dict[str, float], said: str) -> None:
+    """They are refused, with what was asked for and what is possible."""
+    file = tmp_path / "shares.yaml"
+    file.write_text(shared(**changes), encoding="utf-8")
+    with pytest.raises(InvalidCatalog) as caught:
+        Catalog.load(file)
+    assert any(
+        said in mistake.problem and mistake.where.endswith("visitors.shares") for mistake in caught.value.mistakes
+    )

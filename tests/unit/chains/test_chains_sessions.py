@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
+from eventbus.catalog.event_probabilities import with_probabilities
 from eventbus.catalog.model import Behaviour, Journey, Range, Stop
 from eventbus.chains import ChainGenerator
 from eventbus.chains.statistics import chi_square
@@ -45,6 +46,26 @@ CATALOGS = st.builds(
     st.sampled_from(["site", "shop"]),
     BEHAVIOURS,
 )
+
+
+TABLES = st.tuples(*[st.integers(0, 40)] * 4, st.integers(0, 10), st.integers(0, 10), st.integers(0, 5)).map(
+    lambda weights: dict(
+        zip(
+            ("button_click", "link_click", "page_close", "page_visit", "session_end", "form_submit", "video_play"),
+            weights,
+            strict=True,
+        )
+    )
+)
+"""Weights of the events of a session that begins 5 times."""
+
+
+def by_shares(catalog: Catalog, table: dict[str, int]) -> Catalog:
+    weights = {**table, "session_start": 5, "page_visit": 5 + table["page_visit"]}
+    return with_probabilities(catalog, {name: one / sum(weights.values()) for name, one in weights.items()}).only(NAME)
+
+
+EVERY_MODE = st.one_of(CATALOGS, st.builds(by_shares, CATALOGS, TABLES))
 
 
 def with_journeys(*journeys: Journey) -> Catalog:
@@ -89,11 +110,11 @@ def pages(visit: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(CATALOGS, st.integers(0, 1 << 32))
+@given(EVERY_MODE, st.integers(0, 1 << 32))
 def test_the_slow_walker_does_the_same(catalog: Catalog, seed: int) -> None:
     """Every event of every session is what the reference makes of the same numbers."""
     catalog = quiet(catalog)
-    for index, visit in enumerate(sessions(catalog, 12, seed)):
+    for index, visit in enumerate(sessions(catalog, 4, seed)):
         assert visit == list(session(catalog, catalog.chain(NAME), seed=seed, index=index, began=when(visit[0])))
 
 
@@ -137,7 +158,7 @@ def test_ranges_are_kept(behaviour: Behaviour) -> None:
 
 
 def test_the_shipped_ranges_are_kept() -> None:
-    """60 to 600 s, 3 to 15 pages, 10 to 120 s and 0 to 8 clicks a page, actions 2 to 15 s apart: of all who wander."""
+    """60 to 600 s, 3 to 15 pages, 10 to 120 s and 0 to 8 clicks a page: of all who wander."""
     lengths: Counter[str] = Counter()
     for visit in sessions(quiet(with_journeys(Journey(name="random", weight=1))), 500):
         seen = pages(visit)
@@ -147,10 +168,37 @@ def test_the_shipped_ranges_are_kept() -> None:
             assert 10_000_000 <= when(page[-1]) - when(page[0]) <= 120_000_000
             assert len(page) - 2 <= 8
             lengths[f"{len(page) - 2} clicks"] += 1
-            for one, other in pairwise(page[:-1]):
-                if short(other) == "button_clicked" and other["payload"]["element"] != "get_started":  # leads away
-                    assert 2_000_000 <= when(other) - when(one) <= 15_000_000
     assert len(lengths) == 9
+
+
+@pytest.mark.parametrize("journeys", ["site", "shop"])
+def test_every_gap_is_an_action_delay(journeys: str) -> None:
+    """From any event of a session to the next one it takes 2 to 15 s: to load, to read, to click, to leave."""
+    gaps: Counter[tuple[str, str]] = Counter()
+    for visit in sessions(quiet(SHIPPED.with_visitors(journeys=journeys)), 1500):
+        for one, other in pairwise(visit):
+            assert 2_000_000 <= when(other) - when(one) <= 15_000_000
+            gaps[short(one), short(other)] += 1
+    assert len(gaps) >= 9
+    assert {
+        ("session_created", "page_visited"),
+        ("link_clicked", "page_closed"),
+        ("page_closed", "page_visited"),
+    } < set(gaps)
+
+
+def test_deep_explorers_see_the_whole_site() -> None:
+    """Thirteen pages, to the last, within the 600 s that a session has; and so does any journey see all its stops."""
+    chain = SHIPPED.chain(NAME)
+    assert chain.visitors is not None
+    for journey in chain.visitors.active_journeys:
+        way = [chain.visitors.pages[stop.page].path for stop in journey.stops]
+        visits = sessions(quiet(with_journeys(journey)), 400)
+        assert len(visits) == 400
+        for visit in visits:
+            assert [page[0]["payload"]["path"] for page in pages(visit)] == way
+            assert when(visit[-1]) - when(visit[0]) <= 600_000_000
+    assert len(way) == 13
 
 
 def test_a_link_leads_to_the_next_page() -> None:
