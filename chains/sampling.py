@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, Uniform
+from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, Uniform
 from eventbus.catalog.model.delays import CELLS, OPEN_END, Quantile, quantile, speed_factor
 from eventbus.catalog.model.draws import KeyedDraw, MatchedDraw, UniformDraw, VariableDraw, ZipfDraw
 from eventbus.catalog.sources import variable_draw
@@ -46,9 +46,8 @@ class Sampler(Protocol):
         ...
 
 
-@lru_cache(maxsize=1024)
 def sampler(delay: Delay, unit: int = 1000) -> Sampler:
-    """Compiles a delay of the catalog; equal delays share a sampler.
+    """Compiles a delay of the catalog.
 
     Args:
         delay: in milliseconds.
@@ -66,7 +65,7 @@ def sampler(delay: Delay, unit: int = 1000) -> Sampler:
             return ConstantSampler(round(value * unit))
         case Uniform(minimum=low, maximum=high):
             return UniformSampler(round(low * unit), round(high * unit))
-    return QuantileTable(quantile(delay), unit)
+    return quantile_table(delay, unit)
 
 
 class ConstantSampler:
@@ -124,6 +123,16 @@ class QuantileTable:
         inside >>= TAIL_BITS
         inside += self._tail_edges.take(cell)
         return inside
+
+
+@lru_cache(maxsize=1024)
+def quantile_table(delay: Exponential | LogNormal, unit: int) -> QuantileTable:
+    """The table of a distribution, which takes milliseconds to compute; equal ones share it.
+
+    Args:
+        unit: as for `sampler`.
+    """
+    return QuantileTable(quantile(delay), unit)
 
 
 def _cells(edges_ms: list[float], end: int, unit: int) -> tuple[Integers, Integers]:
@@ -242,7 +251,7 @@ class SpeedFactor:
         self._item = item
         self._step_ids = step_ids
         self._purpose = purpose("factor", items)
-        self._sampler = QuantileTable(quantile(speed_factor(p95)), unit=1 << FACTOR_BITS)
+        self._sampler = quantile_table(speed_factor(p95), 1 << FACTOR_BITS)
         self._root: int | None = None
         self._factors = np.empty(0, np.int64)
 

@@ -6,10 +6,37 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from eventbus.catalog import Catalog, Chain, EventType, Fixed, State, Transition, Variable
+from eventbus.catalog import (
+    Catalog,
+    Chain,
+    Delay,
+    EventType,
+    Exponential,
+    Fixed,
+    LogNormal,
+    State,
+    Transition,
+    Uniform,
+    Variable,
+)
 from eventbus.catalog.model import Backoff, CausedChain, Fork, JoinRule, Retry, Target, Timeout
-from tests.unit.chains.catalogs import catalog_of, delays, ms
+from tests.unit.chains.catalogs import catalog_of, ms
 from tests.unit.chains.catalogs import field as payload_field
+
+DELAYS: list[Delay] = [
+    Fixed(value=0),
+    Fixed(value=1),
+    Fixed(value=700),
+    Uniform(minimum=0, maximum=0),
+    Uniform(minimum=3, maximum=5000),
+    Exponential(mean=1),
+    Exponential(mean=400, maximum=5000),
+    LogNormal(median=1, p95=9, maximum=9e6),
+    LogNormal(median=300, p95=400),
+    LogNormal(median=900, p95=8100, maximum=9e6),
+]
+"""Few, whose tables are computed once; `catalogs.delays` draws any, and `test_chains_delays` tests them."""
+delays = st.sampled_from(DELAYS)
 
 FAR = 4000
 """Steps; no walk comes near."""
