@@ -403,7 +403,7 @@ CASES = {
         "partitions",
         "give `domain` too",
     ),
-    "no partitions": Case("partitions: 2", "partitions: 0  # here", "partitions", "at least 1 partition, got 0"),
+    "no partitions": Case("partitions: 2", "partitions: 0  # here", "partitions", "1 to 10,000 partitions, got 0"),
     "no source at all": Case("source: shop\n", "", "events.shop.order.placed.v1", "'source' is required"),
     "a list instead of a mapping": Case(
         "shop.order.shipped.v1: {}",
