@@ -119,6 +119,7 @@ def test_compliance_validation_branches_and_joins_again() -> None:
 
 def test_every_event_type_is_described_and_has_a_payload() -> None:
     """Each event type has a description."""
+    assert len(SHIPPED.events) > 20
     for event in SHIPPED.events.values():
         assert event.description.endswith(".")
         assert event.payload
@@ -143,6 +144,7 @@ def test_every_list_is_used() -> None:
 @pytest.mark.parametrize("chain", [c for c in SHIPPED.chains.values() if not c.visitors], ids=lambda chain: chain.name)
 def test_an_answer_says_how_long_it_took(chain: Chain) -> None:
     """Every event that ends a chain, and every completed one, has `duration_ms`: the time since its cause."""
+    assert any(not state.next for state in chain.states.values())
     for state in chain.states.values():
         event = SHIPPED.event_type(state.emits)
         timed = [field for field in event.payload if isinstance(field.source, ElapsedTime)]

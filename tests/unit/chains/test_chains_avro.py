@@ -67,7 +67,8 @@ def test_records_of_any_catalog(catalog: Catalog) -> None:
     schemas = {ids[name]: fastavro.parse_schema(avro_schema(one)) for name, one in messages.items()}
     generator = ChainGenerator(catalog, seed=3)
     format = AvroFormat(messages, WireFormat("application/avro", ids))
-    plain = chain.from_iterable(generator.records(chains=20))
+    plain = list(chain.from_iterable(generator.records(chains=20)))
+    assert len(plain) >= 20
     for record, json in zip(chain.from_iterable(generator.records(chains=20, format=format)), plain, strict=True):
         assert (record.key, record.topic, record.timestamp) == (json.key, json.topic, json.timestamp)
         assert record.value is not None

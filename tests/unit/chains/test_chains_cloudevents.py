@@ -37,7 +37,9 @@ MINE = {
 
 
 def records(chains: int = 50) -> list[ProducerRecord]:
-    return list(chain.from_iterable(ChainGenerator(seed=7).records(chains=chains)))
+    made = list(chain.from_iterable(ChainGenerator(seed=7).records(chains=chains)))
+    assert len(made) >= 2 * chains
+    return made
 
 
 def attributes(record: ProducerRecord) -> dict[str, str]:

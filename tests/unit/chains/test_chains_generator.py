@@ -34,7 +34,9 @@ def by_chain(events: list[Event]) -> dict[str, list[Event]]:
 @settings(max_examples=40, deadline=None)
 def test_every_chain_is_a_tree_in_causal_order(catalog: Catalog, seed: int) -> None:
     """A chain has one root, its id names the chain, and every other event follows its cause and ends in time."""
-    for events in by_chain(list(ChainGenerator(catalog, seed=seed).events(chains=20))).values():
+    chains = by_chain(list(ChainGenerator(catalog, seed=seed).events(chains=20)))
+    assert len(chains) == 20
+    for events in chains.values():
         root, *others = events
         assert root.causation_id is None
         assert root.event_id == root.correlation_id
@@ -54,8 +56,9 @@ def test_every_chain_is_a_tree_in_causal_order(catalog: Catalog, seed: int) -> N
 @settings(max_examples=40, deadline=None)
 def test_lines_are_events_in_their_documented_form(catalog: Catalog, seed: int) -> None:
     """Every line is accepted as an event, and is byte for byte what that event encodes to."""
-    for lines in ChainGenerator(catalog, seed=seed).lines(chains=20):
-        assert [Event.from_bytes(line).to_bytes() for line in lines] == lines
+    made = [line for lines in ChainGenerator(catalog, seed=seed).lines(chains=20) for line in lines]
+    assert len(made) >= 20
+    assert [Event.from_bytes(line).to_bytes() for line in made] == made
 
 
 def test_events_are_ordered_by_time() -> None:
@@ -179,7 +182,9 @@ def test_envelope_fields_are_settings() -> None:
 
 def test_event_ids_carry_the_time() -> None:
     """An id begins with the event's milliseconds (version 7), in the far future too."""
-    for one in ChainGenerator(SHIPPED, start=datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)).events(chains=50):
+    events = list(ChainGenerator(SHIPPED, start=datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC)).events(chains=50))
+    assert len(events) >= 100
+    for one in events:
         assert int(one.event_id.replace("-", "")[:12], 16) == microseconds(one.timestamp) // 1000
         assert one.event_id[14] == "7"
 
@@ -256,7 +261,9 @@ class TestLoops:
         again = chain(
             "loop", state("a", way("a", 1, weight=1e6), way("b")), state("b", way("c")), state("c"), max_steps=9
         )
-        for events in by_chain(list(ChainGenerator(catalog_of(again)).events(chains=50))).values():
+        chains = by_chain(list(ChainGenerator(catalog_of(again)).events(chains=50)))
+        assert len(chains) == 50
+        for events in chains.values():
             assert [one.event_type.split(".")[2] for one in events] == ["a"] * 7 + ["b", "c"]
 
     def test_a_chosen_outcome_ends_in_time_too(self) -> None:
@@ -281,7 +288,9 @@ class TestLoops:
     def test_a_loop_back_to_the_start_is_no_root(self) -> None:
         """The start state entered again has a cause."""
         again = chain("loop", state("a", way("b")), state("b", way("a", weight=9), way("c")), state("c"), max_steps=7)
-        for events in by_chain(list(ChainGenerator(catalog_of(again)).events(chains=30))).values():
+        chains = by_chain(list(ChainGenerator(catalog_of(again)).events(chains=30)))
+        assert len(chains) == 30
+        for events in chains.values():
             assert [one.causation_id is None for one in events] == [True] + [False] * (len(events) - 1)
 
 
@@ -289,7 +298,9 @@ def test_elapsed_is_the_time_since_the_cause() -> None:
     """`duration_ms` equals the whole milliseconds between the two timestamps, of seconds and of days."""
     for delay in (Fixed(value=0.9996), Fixed(value=1234.5678), Fixed(value=86_400_000 * 40)):
         catalog = two_steps(field("duration_ms", type="integer", elapsed=True), delay=delay)
-        for asked, answered in by_chain(list(ChainGenerator(catalog, rate=100).events(chains=20))).values():
+        chains = by_chain(list(ChainGenerator(catalog, rate=100).events(chains=20)))
+        assert len(chains) == 20
+        for asked, answered in chains.values():
             passed = microseconds(answered.timestamp) - microseconds(asked.timestamp)
             assert answered.payload["duration_ms"] == passed // 1000
 

@@ -204,7 +204,9 @@ chains:
 
 def test_chains_that_two_events_cause_differ_and_agree_with_themselves(tmp_path: Path) -> None:
     """Each caused chain has one number for all its events, and another one than its sibling."""
-    for events in by_chain(ChainGenerator(load(tmp_path, CAUSED_TWICE), seed=3), 50):
+    orders = by_chain(ChainGenerator(load(tmp_path, CAUSED_TWICE), seed=3), 50)
+    assert len(orders) == 50
+    for events in orders:
         queued = {e.event_id: e.payload["number"] for e in events if e.event_type == "my.shop.mail.queued.v1"}
         sent = {e.causation_id: e.payload["number"] for e in events if e.event_type == "my.shop.mail.sent.v1"}
         assert queued == sent

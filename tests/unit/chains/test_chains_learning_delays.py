@@ -42,8 +42,10 @@ def test_the_kind_and_the_figures_are_found(delay: Delay) -> None:
 @pytest.mark.parametrize("delay", DELAYS, ids=str)
 @pytest.mark.parametrize("size", [1, 2, 7, 40])
 def test_few_delays_are_fitted_too(delay: Delay, size: int) -> None:
-    """By something from which delays can be drawn."""
-    sampler(fit(drawn(delay, size)).delay)
+    """By something whose delays are of the size of those that were seen."""
+    seen = drawn(delay, size)
+    again = drawn(fit(seen).delay, 1000)
+    assert seen.min() / 2 - 1000 <= np.median(again) <= seen.max() * 2 + 1000
 
 
 def test_a_few_wild_delays_do_not_hide_the_rest() -> None:

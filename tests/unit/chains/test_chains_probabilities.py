@@ -67,6 +67,7 @@ def sessions(
         for line in lines:
             event = json.loads(line)
             found[event["correlation_id"]].append(event)
+    assert len(found) == count
     return list(found.values())
 
 

@@ -125,7 +125,8 @@ def test_records_of_any_catalog(catalog: Catalog) -> None:
     classes = {ids[n]: message_classes(protobuf_schema(one))[one.name] for n, one in messages.items()}
     generator = ChainGenerator(catalog, seed=3)
     format = ProtobufFormat(messages, WireFormat("application/protobuf", ids, b"\0"))
-    plain = chain.from_iterable(generator.records(chains=20))
+    plain = list(chain.from_iterable(generator.records(chains=20)))
+    assert len(plain) >= 20
     for record, json in zip(chain.from_iterable(generator.records(chains=20, format=format)), plain, strict=True):
         assert (record.key, record.topic, record.timestamp) == (json.key, json.topic, json.timestamp)
         assert record.value is not None

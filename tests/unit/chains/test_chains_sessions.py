@@ -88,6 +88,7 @@ def sessions(catalog: Catalog, chains: int, seed: int = 7) -> list[list[dict[str
         for line in lines:
             event = json.loads(line)
             found[event["correlation_id"]].append(event)
+    assert len(found) == chains
     return list(found.values())
 
 
@@ -303,10 +304,13 @@ def test_clicks_cause_chains() -> None:
 
 def test_a_caused_chain_is_about_nothing_of_the_page() -> None:
     """What a chain behind the scenes counts begins at 0, whatever page and click it came from."""
+    count = 0
     for block in ChainGenerator(SHIPPED, seed=5).blocks(chains=300):
         lines = [line for lines in block.lines() for line in lines]
         behind = [row for row, line in enumerate(lines) if VISITOR.encode() not in line]
         assert not block.table.attributes[behind].any()
+        count += len(behind)
+    assert count > 100
 
 
 def test_one_event_is_the_last() -> None:

@@ -191,6 +191,7 @@ def test_marks_steps_and_spans_of_any_topology(catalog: Catalog, seed: int) -> N
         for number, *values in zip(*(column.tolist() for column in columns), strict=True):
             rows[number].append(tuple(values))
     span = int(generator._plan.spans.max())
+    assert len(rows) == 40
     for events in rows.values():
         steps = [step for _, step, *_ in events]
         assert len(set(steps)) == len(steps)
