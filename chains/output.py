@@ -33,7 +33,7 @@ class FileFormat(NamedTuple):
     format: Format
     """The format in which the generator renders the blocks."""
     encode: Callable[[Block | FaultyBlock], bytes | memoryview]
-    """The bytes to write for a block, which are valid as long as the block."""
+    """The bytes to write for a block, valid until the block after the next one is asked for."""
     header: bytes = b""
     """Written before all blocks."""
 
@@ -82,7 +82,7 @@ def _protobuf(catalog: Catalog) -> FileFormat:
 
 
 def _as_rendered(block: Block | FaultyBlock) -> bytes | memoryview:
-    return block.buffer
+    return block.keep() if isinstance(block, Block) else block.buffer
 
 
 def _to_cloudevents(block: Block | FaultyBlock) -> bytes:
@@ -122,7 +122,6 @@ class EventWriter:
         """Writes the header and all blocks; a second thread computes the digest while the next block is rendered.
 
         Args:
-            blocks: each valid until the one after the next is asked for.
             on_progress: is called with each block after it is written.
         """
         self.include(self._format.header, events=0, chains=0)

@@ -215,7 +215,7 @@ class ChainStream:
         self._batch = block or min(max(int(arrivals.rate), SMALLEST_BATCH), LARGEST_BATCH)
 
     def blocks(self, extent: Extent) -> Iterator[Block]:
-        """Blocks of events in order. Their memory is reused: each is valid until the one after the next is asked for.
+        """Blocks of events in order. Their memory is reused: consume a block before the next one, or keep it.
 
         Raises:
             InvalidSetting: a bound is negative.
@@ -251,7 +251,7 @@ class ChainStream:
         """Renders ordered events.
 
         Args:
-            memory: to write to, of `max_bytes` bytes; None: memory that the call after the next one reuses.
+            memory: to write to, of `max_bytes` bytes; None: memory that the next call reuses.
         """
         return self._renderer.render(events, memory)
 

@@ -116,7 +116,7 @@ MAX_WORKERS = 64
 
 
 def in_parallel(stream: ChainStream, extent: Extent, workers: int) -> Iterator[Block]:
-    """The blocks of a stream, rendered by several processes; valid as long as those of the stream.
+    """The blocks of a stream, rendered by several processes; used and kept like those of the stream.
 
     The processes start with the first block and end with the iterator, also after an error.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, overload
@@ -184,16 +184,30 @@ SLICE = 256
 """Events sliced at a time: with their texts, keys and values they stay in the CPU's second-level cache."""
 
 
+def _nothing_to_do() -> None:
+    pass
+
+
 class Block:
     """Events by time in one piece of memory, in their format: JSON events are lines, each with its newline.
 
-    The memory is used again for the next block: consume one before asking for another, or copy.
+    The memory is used again for the next block: consume one before asking for another, or copy, or `keep` it.
+
+    Args:
+        keep: makes the next block use other memory.
     """
 
-    __slots__ = ("_ends", "_memory", "_slicer", "_starts", "table")
+    __slots__ = ("_ends", "_keep", "_memory", "_slicer", "_starts", "table")
 
     def __init__(
-        self, table: EventTable, memory: Memory, starts: Integers, ends: Integers, slicer: RecordSlicer
+        self,
+        table: EventTable,
+        memory: Memory,
+        starts: Integers,
+        ends: Integers,
+        *,
+        slicer: RecordSlicer,
+        keep: Callable[[], None],
     ) -> None:
         #: The same events as integers.
         self.table = table
@@ -201,12 +215,13 @@ class Block:
         self._starts = starts
         self._ends = ends
         self._slicer = slicer
+        self._keep = keep
 
     @classmethod
     def of(cls, columns: Integers, memory: Memory, slicer: RecordSlicer) -> Block:
-        """A block from its columns and the memory that has its text."""
+        """A block from its columns and the memory that has its text, which the next block does not use."""
         starts, ends = columns[TABLE_COLUMNS:]
-        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, starts, ends, slicer)
+        return cls(EventTable(columns[:TABLE_COLUMNS]), memory, starts, ends, slicer=slicer, keep=_nothing_to_do)
 
     @property
     def columns(self) -> Integers:
@@ -218,7 +233,7 @@ class Block:
 
     def __getitem__(self, part: slice) -> Block:
         """Some of the events, in the same memory."""
-        return Block(self.table[part], self._memory, self._starts[part], self._ends[part], self._slicer)
+        return self._with(self.table[part], self._memory, self._starts[part], self._ends[part])
 
     def take(self, rows: Integers) -> Block:
         """Some of the events, in the same memory: all but `buffer` shows only them.
@@ -226,7 +241,7 @@ class Block:
         Args:
             rows: ascending.
         """
-        return Block(self.table.take(rows), self._memory, self._starts.take(rows), self._ends.take(rows), self._slicer)
+        return self._with(self.table.take(rows), self._memory, self._starts.take(rows), self._ends.take(rows))
 
     def packed(self, rows: Integers) -> Block:
         """Some of the events, copied into memory of their own, in which there is nothing between them.
@@ -239,7 +254,7 @@ class Block:
         ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
         starts = np.append(0, ends[:-1])
         memory = np.frombuffer(b"".join(pieces), np.uint8)
-        return Block(self.table.take(rows), memory, starts, ends, self._slicer)
+        return self._with(self.table.take(rows), memory, starts, ends)
 
     @property
     def chains(self) -> int:
@@ -257,6 +272,14 @@ class Block:
         if not len(self):
             return memoryview(b"")
         return self._memory.data[int(self._starts[0]) : int(self._ends[-1])]
+
+    def keep(self) -> memoryview:
+        """`buffer`, which stays valid until the block after the next one is asked for."""
+        self._keep()
+        return self.buffer
+
+    def _with(self, table: EventTable, memory: Memory, starts: Integers, ends: Integers) -> Block:
+        return Block(table, memory, starts, ends, slicer=self._slicer, keep=self._keep)
 
     @property
     def due(self) -> Integers:

@@ -227,8 +227,9 @@ class Renderer:
         self._emitters = emitters
         self._tenancy = tenancy
         self._root = root
-        #: Used in turn, so that one block can be read while the next one is rendered.
+        #: The second one is used while a block is kept; always to take turns would take both out of the CPU's cache.
         self._memories: deque[Memory] = deque([np.empty(0, np.uint8)] * 2)
+        self._keeps = False
         self._head_widths = np.array([e.head_width for e in emitters])
         self._gaps = FieldColumn.of(emitters)
         self.slicer = RecordSlicer([emitter.shape for emitter in emitters])
@@ -242,7 +243,8 @@ class Renderer:
 
         Args:
             events: the events.
-            memory: a buffer that is large enough; by default one of the renderer's own two, which take turns.
+            memory: a buffer that is large enough; by default the renderer's own, which the next call overwrites
+                unless the block is kept.
         """
         keys = chain_keys(self._root, events.chain)
         order, groups = self._groups(events, EventContext.of(events, keys))
@@ -259,7 +261,10 @@ class Renderer:
             windows(memory, group.emitter.head.dtype)[at[group.rows]] = group.emitter.head[0]
         texts = FixedFieldRows(events, keys, lengths, self._tenancy)
         self._write_fixed(memory, texts, starts, events.emitter)
-        return Block(events, memory, starts, ends, self.slicer)
+        return Block(events, memory, starts, ends, slicer=self.slicer, keep=self._keep)
+
+    def _keep(self) -> None:
+        self._keeps = True
 
     def _groups(self, events: EventTable, context: EventContext) -> tuple[Integers, list[EmitterRows]]:
         """The rows of the events by emitter, and the groups, which are slices of these."""
@@ -276,7 +281,9 @@ class Renderer:
     def _room(self, size: int, groups: list[EmitterRows]) -> Memory:
         """A buffer for the text and what its last event may spill."""
         spill = max((c.rows.dtype.itemsize for group in groups for c in group.columns), default=0)
-        self._memories.rotate()
+        if self._keeps:
+            self._memories.rotate()
+            self._keeps = False
         if self._memories[0].size < size + spill:
             self._memories[0] = np.empty((size + spill) * 5 // 4, np.uint8)
         return self._memories[0]
