@@ -18,12 +18,14 @@ from eventbus.catalog import Catalog
 from eventbus.catalog.model import Fault
 from eventbus.chains.faults.kind import AffectedEvents
 from eventbus.chains.faults.kinds import KINDS
-from eventbus.chains.faults.ledger import Ledger
+from eventbus.chains.faults.ledger import Ledger, StruckEvents
 from eventbus.chains.faults.select import FaultSelector, by_precedence
 from eventbus.chains.faults.splice import NO_EDITS, Edits, FaultyBlock
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers, Words, chain_keys, draw_each, purpose
 from eventbus.chains.rendering.block import Block
+from eventbus.chains.rendering.columns import UUID_ROW, windows
+from eventbus.chains.rendering.render import ID_AT
 
 ENDLESS = 1 << 62
 """A time after everything, microseconds since the Unix epoch."""
@@ -167,6 +169,7 @@ class Injector:
         ledger: Ledger | None,
     ) -> None:
         self._infos = emitters
+        self._correlation_at = np.array([info.correlation_at for info in emitters], np.int64)
         self._emitters = [(info, catalog.event_type(info.event_type)) for info in emitters]
         self._root = root
         self._faults = by_precedence(faults)
@@ -250,12 +253,15 @@ class Injector:
         purposes = self._purposes.take(faults, axis=0)
         amounts, words = (draw_each(keys, purposes[:, column], table.step.view(np.uint64)) for column in (0, 1))
         amounts %= self._width.take(faults)
-        text, spans = block.buffer, zip(*(column.take(rows).tolist() for column in block.spans()), strict=True)
+        text, (starts, ends) = block.buffer, (column.take(rows) for column in block.spans())
+        uuids = windows(np.frombuffer(text, np.uint8), UUID_ROW)
         return AffectedEvents(
             fault=self._faults[0],  # every part gets its own
             run=self._root,
             emitters=self._emitters,
-            lines=[bytes(text[start:end]) for start, end in spans],
+            lines=[bytes(text[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)],
+            ids=uuids[starts + ID_AT].tolist(),
+            correlation_ids=uuids[starts + self._correlation_at.take(table.emitter)].tolist(),
             emitter=table.emitter,
             chain=table.chain,
             time=table.time,
@@ -271,9 +277,8 @@ class Injector:
         numbers = rows + self._passed
         self.injected[kind.name] += rows.size
         if self._ledger:
-            ids = events.correlation_ids
-            columns = numbers.tolist(), events.emitter.tolist(), events.chain.tolist(), events.lines, ids
-            self._ledger.faults(kind.name, zip(*columns, details, strict=False))
+            struck = StruckEvents(numbers, events.emitter, events.chain, events.ids, events.correlation_ids)
+            self._ledger.faults(kind.name, struck, details)
         if kind.delivery == "displace":
             _hold(self._queue.hold_behind, events.amount, numbers, lines, events)
         elif kind.delivery in ("duplicate", "delay"):

@@ -10,7 +10,6 @@ from eventbus.catalog import EventType
 from eventbus.catalog.model import FAULT_KINDS, Fault, FaultSpec
 from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers, Words
-from eventbus.chains.rendering.columns import UUID_WIDTH
 
 Delivery = Literal["drop", "replace", "duplicate", "delay", "displace"]
 """What becomes of an event's line: it is left out; the mutated line replaces it; the mutated line follows it after the
@@ -27,6 +26,8 @@ class AffectedEvents(NamedTuple):
     """All of the plan."""
     lines: list[bytes]
     """With their newlines."""
+    ids: list[bytes]
+    correlation_ids: list[bytes]
     emitter: Integers
     """Indices in `emitters`."""
     chain: Integers
@@ -54,11 +55,6 @@ class AffectedEvents(NamedTuple):
     @property
     def event_types(self) -> list[EventType]:
         return [self.emitters[number][1] for number in self.emitter.tolist()]
-
-    @property
-    def correlation_ids(self) -> list[bytes]:
-        starts = [info.correlation_at for info in self.infos]
-        return [line[start : start + UUID_WIDTH] for line, start in zip(self.lines, starts, strict=True)]
 
 
 class Mutation(NamedTuple):

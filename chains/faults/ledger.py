@@ -20,7 +20,6 @@ from eventbus.chains.plan import EmitterInfo
 from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.rendering.columns import (
-    TIMESTAMP_ROW,
     TIMESTAMP_WIDTH,
     UUID_ROW,
     UUID_WIDTH,
@@ -39,7 +38,6 @@ from eventbus.chains.rendering.lines import (
     write_lines,
 )
 from eventbus.chains.rendering.render import ID_AT
-from eventbus.chains.table import EventTable
 from eventbus.event import EPOCH
 
 TIME_ROW, ID_ROW = np.dtype(f"V{TIMESTAMP_WIDTH + 3}"), np.dtype(f"V{UUID_WIDTH + 3}")
@@ -72,19 +70,20 @@ class EventColumns(NamedTuple):
             first: number of the first one in the clean stream.
             timestamp_at: by emitter, where in an event its timestamp begins.
         """
-        events, starts = EventTable(block.table.columns.copy()), block.spans()[0]
+        events, starts = block.table, block.spans()[0]
         text = np.frombuffer(block.buffer, np.uint8)
-        times = windows(text, TIMESTAMP_ROW)[starts + timestamp_at.take(events.emitter)]
-        ids = windows(text, UUID_ROW)[starts + ID_AT]
+        # both stand there with their quotes and a comma
+        times = windows(text, TIME_ROW)[starts + (timestamp_at - 1).take(events.emitter)]
+        ids = windows(text, ID_ROW)[starts + (ID_AT - 1)]
         numbers = np.arange(first, first + len(block))
         return cls(
             numbers,
-            events.chain,
-            events.step,
-            events.emitter,
-            events.terminal,
-            _listed(times, TIME_ROW),
-            _listed(ids, ID_ROW),
+            events.chain.copy(),
+            events.step.copy(),
+            events.emitter.copy(),
+            events.terminal.copy(),
+            times,
+            ids,
         )
 
     @classmethod
@@ -96,20 +95,22 @@ class EventColumns(NamedTuple):
         columns: list[Any] = [column.take(rows) for column in self]
         return EventColumns(*columns)
 
-    def by_chain(self) -> EventColumns:
-        """The same events, sorted by chain, then step."""
+    def order(self) -> Integers:
+        """The rows by chain, then step."""
         if not self.chain.size:
-            return self
-        places = self.chain - self.chain.min()
+            return np.empty(0, np.int64)
+        places: Integers = self.chain - self.chain.min()
         steps, rows = int(self.step.max()) + 1, self.chain.size
         if int(places.max()) >= (1 << 62) // (steps * rows):
-            return self.take(np.lexsort((self.step, self.chain)))
+            order: Integers = np.lexsort((self.step, self.chain))
+            return order
         places *= steps
         places += self.step
         places *= rows
         places += np.arange(rows)  # sorting numbers takes a tenth of the time of finding their order
         places.sort()
-        return self.take(places % rows)
+        places %= rows
+        return places
 
 
 class ChainRecords(NamedTuple):
@@ -189,24 +190,27 @@ class ChainRecordWriter:
         return ended * np.where(first < has_outcome.size, 2 + np.append(events.emitter, 0).take(first), 1)
 
 
-def _listed(rows: Rows, row: np.dtype[np.void]) -> Rows:
-    """The texts, quoted and each followed by a comma."""
-    width = rows.dtype.itemsize
-    wide = np.empty(rows.size, row)
-    memory = wide.view(np.uint8).reshape(-1, width + 3)
-    memory[:, 0] = memory[:, width + 1] = ord('"')
-    memory[:, width + 2] = ord(",")
-    np.ndarray(rows.shape, rows.dtype, wide, 1, wide.strides)[...] = rows
-    return wide
-
-
 MIN_FLUSH = 4096
 """Events that are collected before their chains and faults are written."""
 ID = slice(ID_AT, ID_AT + UUID_WIDTH)
 """The id in an event's line."""
 
-AffectedEvent = tuple[int, int, int, bytes, bytes, bytes]
-"""Number in the clean stream, emitter, index of the chain, line, correlation id and details."""
+
+class StruckEvents(NamedTuple):
+    """What the ledger says of events that a fault struck, as columns."""
+
+    number: Integers
+    """In the clean stream."""
+    emitter: Integers
+    chain: Integers
+    """Indices of the chains."""
+    ids: list[bytes]
+    correlation_ids: list[bytes]
+
+
+def _template(text: str) -> bytes:
+    """A JSON string in a template of bytes."""
+    return orjson.dumps(text).replace(b"%", b"%%")
 
 
 class Ledger:
@@ -223,18 +227,20 @@ class Ledger:
         self._file = file
         self._records = ChainRecordWriter(emitters)
         self._timestamp_at = np.array([emitter.timestamp_at for emitter in emitters], np.int64)
-        self._named = [
-            (
-                b',"name":%b,"event_id":"' % orjson.dumps(emitter.chain),
-                b'","event_type":%b,"correlation_id":"' % orjson.dumps(emitter.event_type),
-            )
+        #: By emitter: the record of a fault behind its kind, to be filled in.
+        self._ends = [
+            b'"chain":%%d,"name":%b,"event_id":"%%b","event_type":%b,"correlation_id":"%%b"%%b}\n'
+            % (_template(emitter.chain), _template(emitter.event_type))
             for emitter in emitters
         ]
+        self._templates: dict[str, list[bytes]] = {}
         #: Events added since the last flush.
         self._added: list[EventColumns] = []
         #: Earlier events, of chains that have not ended.
         self._open = EventColumns.none()
-        self._faults: list[tuple[int, bytes]] = []
+        #: Of the events that were struck, their numbers in the clean stream, and the records about them.
+        self._fault_numbers: list[Integers] = []
+        self._fault_records: list[bytes] = []
         self._write("run", {"format": FORMAT, **run.to_dict()})
 
     def add(self, block: Block) -> None:
@@ -243,13 +249,18 @@ class Ledger:
             self._added.append(EventColumns.of(block, self.events, self._timestamp_at))
             self.events += len(block)
 
-    def faults(self, kind: str, events: Iterable[AffectedEvent]) -> None:
-        """Add events that a kind of fault struck."""
-        begin = b'{"record":"fault","fault":"%b","chain":' % kind.encode()
-        for number, emitter, chain, line, key, details in events:
-            name, event_type = self._named[emitter]
-            text = b'%b%d%b%b%b%b"%b}\n' % (begin, chain, name, line[ID], event_type, key, details)
-            self._faults.append((number, text))
+    def faults(self, kind: str, struck: StruckEvents, details: Iterable[bytes]) -> None:
+        """Add events that a kind of fault struck.
+
+        Args:
+            details: of each event, for the end of its record.
+        """
+        if kind not in self._templates:
+            self._templates[kind] = [b'{"record":"fault","fault":"%b",%b' % (kind.encode(), end) for end in self._ends]
+        templates = map(self._templates[kind].__getitem__, struck.emitter.tolist())
+        rows = zip(templates, struck.chain.tolist(), struck.ids, struck.correlation_ids, details, strict=False)
+        self._fault_numbers.append(struck.number)
+        self._fault_records += [template % (chain, id, key, rest) for template, chain, id, key, rest in rows]
 
     def flush(self) -> None:
         """Write what was added, if it is enough; in clean stream order, chains before their last event's fault.
@@ -280,24 +291,27 @@ class Ledger:
         self._write("totals", totals | stopped)
 
     def _flush(self) -> None:
-        events = EventColumns.joined([self._open, *self._added]).by_chain()
-        begins = np.flatnonzero(np.diff(events.chain, prepend=-1))
-        counts = np.diff(begins, append=events.chain.size)
-        over = np.maximum.reduceat(events.terminal, begins).repeat(counts) if begins.size else events.terminal
-        self._open, self._added = events.take(np.flatnonzero(over == 0)), []
-        self._write_out(self._records.written(events.take(np.flatnonzero(over))))
+        events = EventColumns.joined([self._open, *self._added])
+        order = events.order()
+        chain = events.chain.take(order)
+        begins = np.flatnonzero(np.diff(chain, prepend=-1))
+        counts = np.diff(begins, append=chain.size)
+        over = np.maximum.reduceat(events.terminal.take(order), begins).repeat(counts) if begins.size else order
+        self._open, self._added = events.take(order[over == 0]), []
+        self._write_out(self._records.written(events.take(order[over > 0])))
 
     def _write_out(self, records: ChainRecords) -> None:
         """Write records of chains, with those of faults between them."""
-        faults, text = sorted(self._faults), records.text.data
-        behind = records.numbers.searchsorted([number for number, _ in faults], side="right")
-        places = np.append(0, records.ends).take(behind).tolist()
-        pieces: list[bytes | memoryview] = [b""] * (2 * len(faults) + 1)
+        numbers = np.concatenate([np.empty(0, np.int64), *self._fault_numbers])
+        order = numbers.argsort(kind="stable")
+        behind = records.numbers.searchsorted(numbers.take(order), side="right")
+        places, text = np.append(0, records.ends).take(behind).tolist(), records.text.tobytes()
+        pieces = [b""] * (2 * order.size + 1)
         pieces[0::2] = [text[begin:end] for begin, end in pairwise([0, *places, len(text)])]
-        pieces[1::2] = [line for _, line in faults]
+        pieces[1::2] = map(self._fault_records.__getitem__, order.tolist())
         self._file.write(b"".join(pieces))
         self.chains += records.numbers.size
-        self._faults = []
+        self._fault_numbers, self._fault_records = [], []
 
     def _write(self, record: str, fields: Mapping[str, Any]) -> None:
         self._file.write(

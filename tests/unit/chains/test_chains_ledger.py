@@ -14,6 +14,7 @@ from eventbus.bus import EventBus
 from eventbus.catalog import Catalog
 from eventbus.chains import ChainGenerator
 from eventbus.chains.faults.ledger import MIN_FLUSH, EventColumns
+from eventbus.chains.randomness import Integers
 from eventbus.event import microseconds
 from tests.unit.chains.clocks import ManualClock
 from tests.unit.chains.listbus import ListBus
@@ -41,13 +42,13 @@ def test_the_ledger_of_a_paced_run_has_the_start_of_that_run() -> None:
 
 def rows_sorted(sessions: int, monkeypatch: pytest.MonkeyPatch) -> float:
     """How many rows the ledger sorts for each event while this many sessions are in flight."""
-    sorted_rows, by_chain = [0], EventColumns.by_chain
+    sorted_rows, order = [0], EventColumns.order
 
-    def counted(events: EventColumns) -> EventColumns:
+    def counted(events: EventColumns) -> Integers:
         sorted_rows[0] += events.chain.size
-        return by_chain(events)
+        return order(events)
 
-    monkeypatch.setattr(EventColumns, "by_chain", counted)
+    monkeypatch.setattr(EventColumns, "order", counted)
     generator = ChainGenerator(Catalog.default().only("visitor-session"), seed=1, rate=sessions / 100)
     injector = generator.injector(ledger=io.BytesIO())
     events = sum(len(block) for block in injector.blocks(generator.blocks(duration=200)))
