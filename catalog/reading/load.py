@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -105,7 +106,7 @@ class DraftSections:
         node = definition.node.at(loc[2:])
         mistake = definition.explain(Mistake(node.file, node.line, format_path(loc), problem), loc[2:])
         for name, change in self.changes.items():
-            if definition.base is None and repr(name) in problem and change.file != node.file:
+            if definition.base is None and _mentions(problem, name) and change.file != node.file:
                 mistake = mistake._replace(problem=f"{problem}; {name} is changed by {change.file}:{change.line}")
         self.mistakes.append(mistake)
 
@@ -172,6 +173,10 @@ def _refuse_replaced_lists(draft: DraftSections, sections: Sections) -> Iterator
                 f"{users[0][1]} draws: choose another name, or say `{{extend: […]}}` or `{{replace: […]}}`",
             )
             yield name
+
+
+def _mentions(problem: str, name: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", problem) is not None
 
 
 def _is_shipped(node: YamlNode) -> bool:

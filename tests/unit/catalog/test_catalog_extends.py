@@ -256,6 +256,19 @@ def test_a_shipped_state_that_a_change_cuts_off_names_the_change(changed: Change
         assert "agent.yaml" in f"{mistake.file} {mistake.problem}"
 
 
+def test_an_event_that_a_changed_chain_no_longer_serves_names_the_change(tmp_path: Path, shop: str) -> None:
+    """The mistake is in the event of the other file, which itself is not changed."""
+    (tmp_path / "shop.yaml").write_text(shop)
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: shop.yaml\nchains:\n  order: {variables: {item: {min: 1, max: 9}}}\n")
+    with pytest.raises(InvalidCatalog) as caught:
+        Catalog.load(path, extend=False)
+    assert len(caught.value.mistakes) == 2
+    for mistake in caught.value.mistakes:
+        assert Path(mistake.file).name == "shop.yaml"
+        assert mistake.problem.endswith(f"; order is changed by {path}:3")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "where", "problem"),
     [
