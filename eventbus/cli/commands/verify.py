@@ -99,7 +99,7 @@ def verify(
     checked against the processor's counts.
 
     Memory: about 150 MB, 40 MB for a million events, and 1 kB for each fault and finding. From 100,000 events on there
-    is a temporary file (TMPDIR) of about 200 MB for a million events, and 150 MB more with a ledger.
+    is a temporary file (TMPDIR) of about 150 MB for a million events, and 75 MB more with a ledger.
 
     \b
     Examples:
