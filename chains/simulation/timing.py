@@ -192,7 +192,7 @@ class Timing:
         times: tuple[Integers, Integers, Integers],
         ranges: tuple[Integers, Integers],
     ) -> None:
-        """Changes the times of sessions so that they last as long as a session may; where they cannot, as is.
+        """Changes the times of sessions that would be too short or too long, where their pages can be.
 
         Args:
             spans: how long all sessions would last.
@@ -210,43 +210,56 @@ class Timing:
             return _sums(session, page + closed * gap, sessions.size) + gap
 
         shortest, longest = span(low, self.shortest_gap), span(high, self.longest_gap)
-        too_short = longest < self._shortest  # the time on a page and in a session wins over the range of the gaps
+        too_short = longest < self._shortest  # the length of a session wins over the range of the gaps
         high = np.where(too_short.take(session), np.maximum(high, self._time.high.take(pages.journey.take(rows))), high)
         longest = span(high, self.longest_gap)
-        from_, to = np.maximum(shortest, self._shortest), np.minimum(longest, self.longest)
+        least, most = np.maximum(shortest, self._shortest), np.minimum(longest, self.longest)
         words = draw(keys.take(sessions), self._purposes["duration"])
-        target = np.where(from_ <= to, high_below(words, np.maximum(to - from_ + 1, 1)) + from_, spans)
-        # a session that cannot be as short as it should be wins over its pages, and these over their gaps
-        hopeless = shortest > self.longest
-        minimum, floor = MIN_GAP * (gaps + 1), np.where(hopeless, MIN_GAP, self.shortest_gap)
-        low = np.where(hopeless.take(session), minimum, low)
-        shortest = np.where(hopeless, span(minimum, MIN_GAP), shortest)
-        target = np.where(hopeless, np.maximum(self.longest, shortest), target)
+        target = np.where(least <= most, high_below(words, np.maximum(most - least + 1, 1)) + least, spans)
+        too_long = shortest > self.longest  # ... and over the time on its page, and over that between two events
+        minimum = MIN_GAP * (gaps + 1)
+        low = np.where(too_long.take(session), minimum, low)
+        shortest = np.where(too_long, span(minimum, MIN_GAP), shortest)
+        target = np.where(too_long, np.maximum(self.longest, shortest), target)
+
         shrinks = target < spans
-        nearest = np.where(shrinks, floor, self.longest_gap)  # of gaps; what the times come nearer to
-        anchors = np.stack((np.where(shrinks.take(session), low, high), nearest.take(session) * closed), axis=1)
-        sign = np.where(shrinks, 1, -1)
-        scale = _ratio(
-            np.abs(target - np.where(shrinks, shortest, longest)), np.abs(spans - np.where(shrinks, shortest, longest))
-        )
-        away = np.stack((length.take(rows), transit.take(rows)), axis=1)
-        away = (away - anchors) * sign.take(session)[:, np.newaxis]
-        first = (arrival.take(sessions) - nearest) * sign
-        # rounded as sums, so that they add up to the target
-        sums = np.concatenate(([0], away.ravel().cumsum()))
-        before = sums.take(2 * np.searchsorted(session, np.arange(sessions.size)))
-        scaled = (
-            (sums[1:].reshape(-1, 2) + (first - before).take(session)[:, np.newaxis])
-            * scale.take(session)[:, np.newaxis]
-            + ROUNDING
-        ).astype(np.int64)
-        start = (first * scale + ROUNDING).astype(np.int64)
-        arrival[sessions] = nearest + sign * start
-        previous = np.roll(scaled[:, 1], 1)
-        opening = np.flatnonzero(np.diff(session, prepend=-1))
-        previous[opening] = start.take(session.take(opening))
-        fitted = anchors + sign.take(session)[:, np.newaxis] * np.diff(scaled, axis=1, prepend=previous[:, np.newaxis])
-        length[rows], transit[rows] = fitted.T
+        end = np.where(shrinks, shortest, longest)
+        gap = np.where(shrinks, np.where(too_long, MIN_GAP, self.shortest_gap), self.longest_gap)
+        ends = np.stack((np.where(shrinks.take(session), low, high), gap.take(session) * closed), axis=1)
+        parts = np.stack((length.take(rows), transit.take(rows)), axis=1)
+        first, parts = _moved(session, (arrival.take(sessions), parts), (gap, ends), _ratio(target - end, spans - end))
+        arrival[sessions] = first
+        length[rows], transit[rows] = parts.T
+
+
+def _moved(
+    session: Integers, times: tuple[Integers, Integers], ends: tuple[Integers, Integers], ratio: Floats
+) -> tuple[Integers, Integers]:
+    """Times moved towards one end of their ranges: the distance from there is multiplied by a ratio.
+
+    Distances are rounded as sums, so that those of a session add up to the product of their sum.
+
+    Args:
+        session: of each page.
+        times: the first of each session, and two of each page.
+        ends: the same.
+        ratio: of each session, from 0 to 1.
+    """
+    (first, parts), (first_end, part_ends) = times, ends
+    first, distances = first - first_end, parts - part_ends
+    sums = np.concatenate(([0], distances.ravel().cumsum()))
+    before = first - sums.take(2 * np.searchsorted(session, np.arange(first.size)))
+    reached = sums[1:].reshape(-1, 2) + before.take(session)[:, np.newaxis]
+    rounded, first_rounded = _rounded(reached * ratio.take(session)[:, np.newaxis]), _rounded(first * ratio)
+    previous = np.roll(rounded[:, 1], 1)
+    opening = np.flatnonzero(np.diff(session, prepend=-1))
+    previous[opening] = first_rounded.take(session.take(opening))
+    return first_end + first_rounded, part_ends + np.diff(rounded, axis=1, prepend=previous[:, np.newaxis])
+
+
+def _rounded(distances: Floats) -> Integers:
+    """Whole numbers, rounded towards 0; a product of a time and a ratio may be a little off a whole number."""
+    return np.trunc(distances + np.copysign(ROUNDING, distances)).astype(np.int64)
 
 
 def _sums(session: Integers, values: Integers, count: int) -> Integers:
