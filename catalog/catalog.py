@@ -111,7 +111,8 @@ class Catalog(Sections):
         Args:
             journeys: the set in use; None: unchanged.
             behaviour: how visitors behave; None: unchanged.
-            users: how many different users there are (the chain's variable `user`); None: unchanged.
+            users: how many different users there are (the chain's variable `user`), or more where more sessions may be
+                open at once; None: unchanged.
 
         Raises:
             UnknownName: a chain of sessions has no set of this name.

@@ -16,7 +16,13 @@ from eventbus.catalog.errors import join_names
 from eventbus.catalog.model import Arrivals as Model
 from eventbus.catalog.model import ClosedWorkload, Fault, Outcome, Phase, Tenants
 from eventbus.catalog.model.workload import AT_END, AtEnd
-from eventbus.chains.arrivals.compile import INITIAL_CHAINS, compile_arrivals, compile_paced_arrivals, poisson
+from eventbus.chains.arrivals.compile import (
+    INITIAL_CHAINS,
+    compile_arrivals,
+    compile_paced_arrivals,
+    concurrent_chains,
+    poisson,
+)
 from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
 from eventbus.chains.errors import ImpossibleChain, InvalidSetting
 from eventbus.chains.faults.inject import Injector
@@ -30,7 +36,9 @@ from eventbus.chains.randomness import purpose
 from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.block import Block, decoded
 from eventbus.chains.rendering.fixed import Envelope, Tenancy
+from eventbus.chains.simulation.sessions import longest_session
 from eventbus.chains.stream import ChainStream, Explanation, Extent, explain
+from eventbus.chains.table import SECOND
 from eventbus.chains.workers import in_parallel
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, EPOCH, Event, microseconds
 from eventbus.record import ProducerRecord
@@ -132,8 +140,8 @@ class ChainGenerator:
         if events_per_second is not None:
             self._paced_catalog, self._model = self._scaled(events_per_second)
         self._arrivals = self._virtual_arrivals()
-        self._plan = Plan(self._paced_catalog, self._envelope, phases=self._phases)
-        self._plans: dict[Format, Plan] = {JSON: self._plan}
+        self._plans: dict[tuple[Format, tuple[int, bool]], Plan] = {}
+        self._plan = self._plan_for(JSON)
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
@@ -203,6 +211,7 @@ class ChainGenerator:
                 interval=record.interval,
                 initial_chains=record.initial_chains or 0,
             )
+            generator._plan = generator._plan_for(JSON)
         return generator
 
     def blocks(
@@ -437,7 +446,7 @@ class ChainGenerator:
         # begin at once are carried from batch to batch until all of them are made, so these batches must be few.
         block = int(min(max(begins.rate * speed / 4, begins.initial_chains, 16), 4096))
         self._run_injector = injector
-        self._pacer, self._paced = pacer, self._stream(self._plan_for(format), begins, pacer.start, block)
+        self._pacer, self._paced = pacer, self._stream(self._plan_for(format, begins), begins, pacer.start, block)
         extent = Extent(duration=duration, at_end=self.at_end)
         await pacer.run(self._paced.blocks(extent), injector, None if self.at_end == "cut" else self._paced.ending())
         return pacer.statistics()
@@ -579,11 +588,23 @@ class ChainGenerator:
             **run,
         )
 
-    def _plan_for(self, format: Format) -> Plan:
-        """The plan for a format, cached."""
-        if format not in self._plans:
-            self._plans[format] = Plan(self._paced_catalog, self._envelope, phases=self._phases, format=format)
-        return self._plans[format]
+    def _plan_for(self, format: Format, arrivals: OpenArrivals | ClosedArrivals | None = None) -> Plan:
+        """The plan for a format and arrivals, cached; None: those of the virtual run."""
+        slots = self._slots(self._paced_catalog, arrivals or self._arrivals)
+        if (format, slots) not in self._plans:
+            catalog = self._paced_catalog.with_slots(*slots)
+            self._plans[format, slots] = Plan(catalog, self._envelope, phases=self._phases, format=format)
+        return self._plans[format, slots]
+
+    def _slots(self, catalog: Catalog, arrivals: OpenArrivals | ClosedArrivals) -> tuple[int, bool]:
+        """The arguments of `Sections.with_slots` for exclusive variables."""
+        sessions = [chain for chain in catalog.weighted if chain.visitors]
+        exclusive = [chain for chain in sessions if any(variable.exclusive for variable in chain.variables.values())]
+        if not exclusive:
+            return 0, False
+        slowest = max((phase.delay for phase in self._phases), default=1.0)
+        longest = max(map(longest_session, exclusive)) / SECOND
+        return concurrent_chains(arrivals, longest * max(slowest, 1.0)), isinstance(arrivals, ClosedArrivals)
 
     def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
         """A stream for single chains, cached."""
@@ -605,7 +626,8 @@ class ChainGenerator:
 
     def _plan_of(self, name: str | None, outcome: Outcome | None) -> Plan:
         if name is not None:
-            return Plan(self._paced_catalog.only(name), self._envelope, outcome=outcome, phases=self._phases)
+            catalog = self._with_slots(self._paced_catalog.only(name))
+            return Plan(catalog, self._envelope, outcome=outcome, phases=self._phases)
         if outcome is None:
             return self._plan
         names = [
@@ -615,7 +637,12 @@ class ChainGenerator:
         ]
         if not names:
             raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
-        return Plan(self._paced_catalog.only(*names), self._envelope, outcome=outcome, phases=self._phases)
+        catalog = self._with_slots(self._paced_catalog.only(*names))
+        return Plan(catalog, self._envelope, outcome=outcome, phases=self._phases)
+
+    def _with_slots(self, catalog: Catalog) -> Catalog:
+        """The catalog for the arrivals of the virtual run."""
+        return catalog.with_slots(*self._slots(catalog, self._arrivals))
 
     def __repr__(self) -> str:
         start = self.start.strftime("%Y-%m-%dT%H:%M:%SZ")

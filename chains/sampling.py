@@ -18,7 +18,7 @@ import numpy as np
 
 from eventbus.catalog import Catalog, Chain, Delay, Exponential, Fixed, LogNormal, Uniform
 from eventbus.catalog.model.delays import CELLS, OPEN_END, Quantile, quantile, speed_factor
-from eventbus.catalog.model.draws import KeyedDraw, MatchedDraw, UniformDraw, VariableDraw, ZipfDraw
+from eventbus.catalog.model.draws import KeyedDraw, MatchedDraw, SlotDraw, UniformDraw, VariableDraw, ZipfDraw
 from eventbus.catalog.sources import variable_draw
 from eventbus.catalog.validation.workload import delay_problems
 from eventbus.chains.errors import InvalidSetting
@@ -161,6 +161,8 @@ def variable_numbers(drawn: VariableDraw, keys: Words, triggers: Steps) -> Integ
             return _below(draw(keys, purpose_of(drawn), triggers), drawn.count)
         case ZipfDraw():
             return zipf_numbers(draw(keys, purpose_of(drawn), triggers), drawn.count)
+        case SlotDraw():
+            raise AssertionError("a delay does not depend on a variable that is exclusive")
         case KeyedDraw():
             return keyed_numbers(drawn, variable_numbers(drawn.owner, keys, triggers))
         case MatchedDraw():

@@ -355,6 +355,7 @@ def variable_document(variable: Variable) -> Document:
     return {
         **bounds,
         **_without_empty({"where": dict(variable.where), "per": variable.per, "zipf": variable.zipf}),
+        **_without_empty({"exclusive": variable.exclusive}),
         **factor,
     }
 

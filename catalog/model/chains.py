@@ -163,6 +163,10 @@ class Variable:
     """Only items whose attributes match those of another variable: `cluster` and `statement.cluster`, for example."""
     zipf: bool = False
     """Of a range: its second number is drawn half as often as the first, the third a third as often, and so on."""
+    exclusive: bool = False
+    """Of a range in a chain of sessions: no two sessions at the same time have the same number."""
+    slots: int | None = None
+    """Of an exclusive variable in a run: consecutive chains among which no number recurs."""
     minimum: int | None = None
     maximum: int | None = None
     factor: float | None = None

@@ -60,6 +60,21 @@ class ZipfDraw:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotDraw:
+    """A number that no two of `slots` consecutive chains share.
+
+    The slot of a chain is its index modulo `slots`. Each slot has numbers of its own, of which one is drawn.
+    """
+
+    slots: int
+    of_slot: UniformDraw | ZipfDraw
+
+    @property
+    def count(self) -> int:
+        return self.slots * self.of_slot.count
+
+
+@dataclass(frozen=True, slots=True)
 class KeyedDraw:
     """A random number for each number of another draw, the same in all chains and runs."""
 
@@ -222,7 +237,7 @@ class CounterDraw:
     count: int
 
 
-VariableDraw = UniformDraw | ZipfDraw | KeyedDraw | MatchedDraw
+VariableDraw = UniformDraw | ZipfDraw | SlotDraw | KeyedDraw | MatchedDraw
 """Of a variable: a number that all events of a chain share."""
 Draw = VariableDraw | ColumnDraw | OrderedDraw | FallbackDraw | RangeDraw | LinearDraw | CounterDraw | NoDraw
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from eventbus.catalog.errors import UnknownName, did_you_mean, join_names
 from eventbus.catalog.model.cached import Cached
-from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.chains import Chain, Variable
 from eventbus.catalog.model.events import EventType
 
 T = TypeVar("T")
@@ -56,6 +56,28 @@ class Sections(Cached):
         """A copy with other weights; chains that are not named keep theirs."""
         changed = {name: replace(self.chain(name), weight=weight) for name, weight in weights.items()}
         return replace(self, chains={**self.chains, **changed})
+
+    def with_slots(self: SectionsT, slots: int, is_closed: bool) -> SectionsT:
+        """A copy for a run in which an exclusive variable has no value twice among consecutive chains.
+
+        Args:
+            slots: how many chains; 0: no variable is exclusive.
+            is_closed: whether every slot is a user, so that there are as many values as slots.
+        """
+        if not slots:
+            return self
+        chains = {name: _with_slots(chain, slots, is_closed) for name, chain in self.chains.items()}
+        return replace(self, chains=chains)
+
+
+def _with_slots(chain: Chain, slots: int, is_closed: bool) -> Chain:
+    def changed(variable: Variable) -> Variable:
+        if not variable.exclusive:
+            return variable
+        maximum = (variable.minimum or 0) + slots - 1 if is_closed else variable.maximum
+        return replace(variable, slots=slots, maximum=maximum)
+
+    return replace(chain, variables={name: changed(variable) for name, variable in chain.variables.items()})
 
 
 def emitters(chains: Mapping[str, Chain]) -> dict[str, list[Chain]]:

@@ -41,6 +41,11 @@ class Spacing:
     cv: float = 1.0
     """Of `gamma`: coefficient of variation of the gaps between chains; 1 is like `poisson`, more is burstier."""
 
+    @property
+    def dispersion(self) -> float:
+        """Variance of the number of chains in a long time, relative to its mean."""
+        return {"poisson": 1.0, "regular": 0.0, "even": 0.0, "gamma": self.cv**2}[self.name]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantRate:

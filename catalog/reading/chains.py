@@ -42,7 +42,7 @@ from eventbus.catalog.reading.scalars import read_texts
 CHAIN = ("description", "weight", "start", "variables", "states", "max_steps", "visitors")
 STATE = ("emits", "next", "total", "abandon", "timeout", "fork", "compensation", "causes", "outcome")
 TRANSITION = ("to", "weight", "delay", "retry", "compensate", "scaled_by")
-VARIABLE = ("list", "where", "min", "max", "factor", "per", "zipf")
+VARIABLE = ("list", "where", "min", "max", "factor", "per", "zipf", "exclusive")
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 DELAYS: Mapping[str, tuple[str, ...]] = {
     "uniform": (),
@@ -91,6 +91,7 @@ def _variable(name: str, node: YamlNode) -> Variable:
         per=members["per"].text(),
         where=tuple(read_texts(members["where"]).items()) if "where" in members else (),
         zipf=members["zipf"].flag(False),
+        exclusive=members["exclusive"].flag(False),
     )
 
 

@@ -16,6 +16,7 @@ from eventbus.catalog.model.draws import (
     OrderedDraw,
     Placeholder,
     Purpose,
+    SlotDraw,
     UniformDraw,
     VariableDraw,
     ZipfDraw,
@@ -390,4 +391,6 @@ def variable_draw(lists: Lists, chain: Chain, name: str) -> VariableDraw:
     if variable.where and variable.list is not None:
         choice = UniformDraw(purpose, CHOICES, each_step=False)
         return _matched_draw(variable.where, variable.list, choice, lists, chain)
-    return ZipfDraw(purpose, count) if variable.zipf else UniformDraw(purpose, count, each_step=False)
+    own = count if variable.slots is None else max(count // variable.slots, 1)
+    drawn = ZipfDraw(purpose, own) if variable.zipf else UniformDraw(purpose, own, each_step=False)
+    return drawn if variable.slots is None else SlotDraw(variable.slots, drawn)

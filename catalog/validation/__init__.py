@@ -102,6 +102,8 @@ def _dependent_variable_problems(chain: Chain, lists: Mapping[str, tuple[Any, ..
         loc: Location = ("chains", chain.name, "variables", variable.name)
         if variable.zipf:
             yield from ((loc, problem) for problem in _zipf_problems(variable))
+        if variable.exclusive:
+            yield from (((*loc, "exclusive"), problem) for problem in _exclusive_problems(variable, chain))
         if variable.per is not None:
             yield from (((*loc, "per"), problem) for problem in _per_problems(variable, chain))
         if variable.where:
@@ -115,6 +117,13 @@ def _zipf_problems(variable: Variable) -> Iterator[str]:
         yield f"expected at most {MAX_NUMBERS:,} numbers, got {variable.maximum - variable.minimum + 1:,}"
 
 
+def _exclusive_problems(variable: Variable, chain: Chain) -> Iterator[str]:
+    if variable.minimum is None or variable.maximum is None:
+        yield "exclusive requires a range with `min` and `max`"
+    elif chain.visitors is None:
+        yield "expected a chain with `visitors`: only their sessions have a longest duration"
+
+
 def _per_problems(variable: Variable, chain: Chain) -> Iterator[str]:
     owner = chain.variables.get(variable.per or "")
     if owner is None:
@@ -124,6 +133,8 @@ def _per_problems(variable: Variable, chain: Chain) -> Iterator[str]:
         yield f"expected a variable that follows no other one, got {owner.name!r}"
     elif variable.list is None:
         yield "expected `list` too: each value of the other variable has an item of it"
+    elif owner.exclusive and variable.factor is not None:
+        yield f"expected no factor, as {owner.name!r} is exclusive"
 
 
 def _where_problems(variable: Variable, chain: Chain, lists: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:

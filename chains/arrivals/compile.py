@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Protocol
 
@@ -90,10 +91,11 @@ class HomogeneousArrivals:
     Args:
         gap: between two chains, nanoseconds.
         rate: chains per second.
+        dispersion: as for `process.OpenArrivals`.
     """
 
-    def __init__(self, gap: Sampler, rate: float) -> None:
-        self.rate, self.initial_chains = rate, 0
+    def __init__(self, gap: Sampler, rate: float, dispersion: float) -> None:
+        self.rate, self.initial_chains, self.dispersion = rate, 0, dispersion
         self._spacing = IndependentGaps(gap)
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
@@ -109,9 +111,9 @@ class HomogeneousArrivals:
 class InhomogeneousArrivals:
     """A rate that changes over time: positions are billionths of the expected number of chains."""
 
-    def __init__(self, spacing: ArrivalSpacing, rate: ArrivalRate) -> None:
-        self.rate, self.initial_chains = rate.peak, 0
-        self._spacing = spacing
+    def __init__(self, spacing: Spacing, rate: ArrivalRate) -> None:
+        self.rate, self.initial_chains, self.dispersion = rate.peak, 0, spacing.dispersion
+        self._spacing = compile_spacing(spacing)
         self._rate = rate
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
@@ -134,7 +136,7 @@ class InitialBurst:
     def __init__(self, count: int, following: OpenArrivals) -> None:
         if count < 0:
             raise InvalidSetting(f"expected at least 0 initial chains, got {count}")
-        self.rate, self.initial_chains = following.rate, count
+        self.rate, self.initial_chains, self.dispersion = following.rate, count, following.dispersion
         self._following = following
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
@@ -162,7 +164,7 @@ def poisson(rate: float) -> OpenArrivals:
     """
     if not MIN_RATE <= rate <= MAX_RATE:
         raise InvalidSetting(f"expected a rate of {MIN_RATE} to {MAX_RATE:,.0f} chains per second, got {rate}")
-    return HomogeneousArrivals(sampler(Exponential(mean=1e9 / rate), unit=1), rate)
+    return HomogeneousArrivals(sampler(Exponential(mean=1e9 / rate), unit=1), rate, 1.0)
 
 
 def constant(interval: float) -> OpenArrivals:
@@ -173,7 +175,7 @@ def constant(interval: float) -> OpenArrivals:
     """
     if not 1 / MAX_RATE <= interval <= 1 / MIN_RATE:
         raise InvalidSetting(f"expected an interval of {1 / MAX_RATE} to {1 / MIN_RATE:,.0f} seconds, got {interval}")
-    return HomogeneousArrivals(ConstantSampler(round(interval * 1e9)), 1 / interval)
+    return HomogeneousArrivals(ConstantSampler(round(interval * 1e9)), 1 / interval, 0.0)
 
 
 def compile_arrivals(arrivals: Arrivals, start: int) -> OpenArrivals | ClosedArrivals:
@@ -195,12 +197,12 @@ def compile_arrivals(arrivals: Arrivals, start: int) -> OpenArrivals | ClosedArr
             return poisson(number)
         case ConstantRate(rate=number):
             cycle = [(min(CYCLE_SECONDS, CYCLE_CHAINS / number), number, number)]
-            return InhomogeneousArrivals(compile_spacing(spacing), PiecewiseLinearRate(cycle, repeat=True))
+            return InhomogeneousArrivals(spacing, PiecewiseLinearRate(cycle, repeat=True))
         case Stages(stages=stages, repeat=repeat):
             segments = [(stage.duration, stage.begin, stage.end) for stage in stages]
-            return InhomogeneousArrivals(compile_spacing(spacing), PiecewiseLinearRate(segments, repeat=repeat))
+            return InhomogeneousArrivals(spacing, PiecewiseLinearRate(segments, repeat=repeat))
         case _:
-            return InhomogeneousArrivals(compile_spacing(spacing), CalendarRate(rate, start))
+            return InhomogeneousArrivals(spacing, CalendarRate(rate, start))
 
 
 def compile_paced_arrivals(
@@ -232,3 +234,28 @@ def compile_paced_arrivals(
             " initial chains"
         )
     return compiled
+
+
+# Exclusive variables: how many chains may begin while another one lasts.
+
+
+DEVIATIONS, SPARE = 8, 30
+"""Standard deviations by which the number of chains in some time may exceed its mean, and a number for the skewness of
+rare arrivals: it exceeds both in fewer than one of 10^12 times."""
+
+
+def concurrent_chains(arrivals: OpenArrivals | ClosedArrivals, longest: float) -> int:
+    """A number such that, of as many consecutive chains, the first is over before the next one begins.
+
+    In the closed model these are chains of one user; in the open one it is all but certain, and certain for arrivals at
+    even distances.
+
+    Args:
+        longest: duration of the longest chain, seconds.
+    """
+    if isinstance(arrivals, ClosedArrivals):
+        return arrivals.users
+    mean, dispersion = arrivals.rate * longest, arrivals.dispersion
+    return (
+        math.ceil(mean + DEVIATIONS * math.sqrt(mean * dispersion) + SPARE * dispersion) + 2 + arrivals.initial_chains
+    )

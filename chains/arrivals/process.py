@@ -99,6 +99,8 @@ class OpenArrivals(Protocol):
     """Chains per second, when there are many."""
     initial_chains: int
     """Chains that begin at the start."""
+    dispersion: float
+    """Variance of the number of chains in a long time, relative to its mean; 1 for a Poisson process."""
 
     def offsets(self, position: int, first: int, keys: Words) -> Integers:
         """Offsets of consecutive chains from the position of the chain before them.

@@ -20,6 +20,7 @@ from eventbus.catalog.model.draws import (
     OrderedDraw,
     Quantity,
     RangeDraw,
+    SlotDraw,
     UniformDraw,
     ZipfDraw,
 )
@@ -128,6 +129,8 @@ class EmitterDraws:
                 numbers = context.column(drawn.column)
             case ZipfDraw():
                 numbers = variable_numbers(drawn, context.keys, self._step_ids.trigger(context.step))
+            case SlotDraw():
+                numbers = context.chain % drawn.slots + drawn.slots * known[drawn.of_slot]
             case KeyedDraw():
                 numbers = keyed_numbers(drawn, known[drawn.owner])
             case MatchedDraw():
@@ -173,6 +176,8 @@ def _with_inputs(draw: Draw) -> tuple[Draw, ...]:
     match draw:
         case KeyedDraw():
             inputs = (draw.owner,)
+        case SlotDraw():
+            inputs = (draw.of_slot,)
         case FallbackDraw():
             inputs = (draw.first, draw.otherwise)
         case MatchedDraw():

@@ -45,6 +45,8 @@ class Randomness:
     key: int
     root: int
     """Of the run."""
+    index: int = 0
+    """Of the chain in the run."""
 
     def word(self, kind: str, *names: str, step: int = 0) -> int:
         return mix(self.key ^ (purpose(kind, *names) + step * GOLDEN) & MASK)

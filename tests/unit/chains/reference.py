@@ -45,7 +45,7 @@ def reference(
     arrival, found = microseconds(start) * 1000, []
     root = purpose("seed", str(seed))
     for index in range(chains):
-        random = Randomness(mix((root + index * GOLDEN) & MASK), root)
+        random = Randomness(mix((root + index * GOLDEN) & MASK), root, index)
         arrival += drawn_delay(Exponential(mean=1e9 / rate), random.word("arrival"), unit=1)
         chain = weighted[random.among([c.weight for c in weighted], "chain")]
         found += [

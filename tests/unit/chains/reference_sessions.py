@@ -375,7 +375,7 @@ def session(catalog: Catalog, chain: Chain, *, seed: int, index: int, began: int
     """
     assert chain.visitors is not None
     root = purpose("seed", str(seed))
-    random = Randomness(mix((root + index * GOLDEN) & MASK), root)
+    random = Randomness(mix((root + index * GOLDEN) & MASK), root, index)
     happened = Session(chain, chain.visitors, random, began).walk()
     for one in happened:
         one.event_id = uuid7(one.time, random.word("id", step=one.step) >> 2)

@@ -214,3 +214,11 @@ class TestUsers:
         sizes = [len(block) for block in generator.blocks(chains=40_000)]
         assert len(sizes) > 20
         assert max(sizes) < 3000
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.07])
+def test_chains_may_be_rare(rate: float) -> None:
+    """One chain in 1,000 s is the lowest rate of a Poisson process."""
+    generator = ChainGenerator(rate=rate, seed=3)
+    begins = [event.timestamp for event in generator.events(chains=400) if event.causation_id is None]
+    assert (max(begins) - generator.start).total_seconds() * rate == pytest.approx(400, rel=0.2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
 from eventbus.catalog.event_probabilities import with_probabilities
-from eventbus.catalog.model import Behaviour, Journey, Range, Stop
+from eventbus.catalog.model import Behaviour, ClosedWorkload, Journey, Range, Stop
 from eventbus.chains import ChainGenerator
 from eventbus.chains.statistics import chi_square
 from eventbus.event import Event, microseconds
@@ -262,7 +262,7 @@ def test_nobody_waits() -> None:
 
 
 def test_a_user_keeps_device_and_country() -> None:
-    """A user has one device and one country, in all sessions of all runs, and a low number comes again and again."""
+    """A user has one device and one country, in all sessions of all runs."""
     known: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     visits: Counter[str] = Counter()
     for seed in (1, 2):
@@ -272,14 +272,15 @@ def test_a_user_keeps_device_and_country() -> None:
             visits[given["user_id"]] += 1
     assert {len(found) for found in known.values()} == {1}
     assert len({next(iter(found)) for found in known.values()}) > 50
-    assert visits["user-1"] > 1.4 * visits["user-2"] > 1.4 * visits["user-4"] > 0
+    assert max(visits.values()) > 1
 
 
 def test_everyone_is_one_user() -> None:
-    """The number of users is chosen; one is enough."""
-    assert {
-        event["payload"]["user_id"] for visit in sessions(quiet(SHIPPED.with_visitors(users=1)), 20) for event in visit
-    } == {"user-1"}
+    """The number of users is chosen; one is enough, whose sessions follow each other."""
+    alone = ChainGenerator(quiet(SHIPPED), seed=1, arrivals=ClosedWorkload(users=1))
+    events = list(alone.events(chains=20))
+    assert len({event.correlation_id for event in events}) == 20
+    assert {event.payload["user_id"] for event in events} == {"user-1"}
 
 
 def test_clicks_cause_chains() -> None:

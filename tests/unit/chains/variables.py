@@ -22,13 +22,17 @@ def drawn(catalog: Catalog, chain: Chain, random: Randomness, name: str, trigger
     if variable.per is not None:
         owner = drawn(catalog, chain, random, variable.per, trigger)
         return below(mix((purpose("per", variable.per, name) + owner * GOLDEN) & MASK), count)
-    if variable.zipf:
-        return random.among([1 / rank for rank in range(1, count + 1)], "variable", chain.name, name, step=trigger)
     word = random.word("variable", chain.name, name, step=trigger)
     if variable.where:
         assert variable.list is not None
         return among(matching(catalog, chain, random, variable.list, variable.where, trigger), word)
-    return below(word, count)
+    own = count if variable.slots is None else max(count // variable.slots, 1)
+    if variable.zipf:
+        weights = [1 / rank for rank in range(1, own + 1)]
+        number = random.among(weights, "variable", chain.name, name, step=trigger)
+    else:
+        number = below(word, own)
+    return number if variable.slots is None else random.index % variable.slots + variable.slots * number
 
 
 def matching(  # noqa: PLR0917
