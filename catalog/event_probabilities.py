@@ -140,6 +140,7 @@ class _Fitting:
         self.behaviour: Behaviour = chain.visitors.behaviour
         self._bounds = bounds
         self._means = means = SessionMeans.of(self._without_excess(shares))
+        self.notes += _missing_elements(means, chain.visitors)
         pages, clicks = self._fit("pages_per_session", means.pages), self._clicks()
         self._duration(pages)
         ratio = clicks / means.clicks_per_page if means.clicks_per_page else 1.0
@@ -251,6 +252,14 @@ class _Fitting:
     def _set(self, name: str, bounds: Range) -> None:
         changed: dict[str, Any] = {name: bounds}
         self.behaviour = replace(self.behaviour, **changed)
+
+
+def _missing_elements(means: SessionMeans, visitors: Visitors) -> Iterator[str]:
+    """Which pages cannot have the clicks that the shares ask for."""
+    for kind, mean in means.clicks.items():
+        pages = [page.name for page in visitors.pages.values() if all(click.kind != kind for click in page.clicks)]
+        if mean and pages:
+            yield f"no {kind} on {join_names(pages)}: what else is there is clicked instead, if anything"
 
 
 def _label(chain: Chain, state: str) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,27 @@ def test_shares_and_ranges_that_contradict_each_other(shares: dict[str, float], 
         assert clicks == 8
     else:
         assert np.mean(pages) == pytest.approx(wanted, rel=0.05)
+
+
+def test_pages_without_links_are_named() -> None:
+    """Where a page lacks what the shares want clicked, something else is, and that is said; nothing else is clicked."""
+    base = Catalog.default()
+    chain = base.chain("visitor-session")
+    assert chain.visitors is not None
+    pages = dict(chain.visitors.pages)
+    buttons = tuple(click for click in pages["docs"].clicks if click.kind == "button")
+    pages |= {"docs": replace(pages["docs"], clicks=buttons), "blog": replace(pages["blog"], clicks=())}
+    changed = replace(chain, visitors=replace(chain.visitors, pages=pages))
+    base = replace(base, chains={**base.chains, chain.name: changed})
+    assert probability_notes(base, SHARES) == [
+        "no button on blog: what else is there is clicked instead, if anything",
+        "no link on blog, docs: what else is there is clicked instead, if anything",
+    ]
+    clicked = Counter(
+        e["payload"]["path"] for v in sessions(SHARES, 300, base=base) for e in v if "element" in e["payload"]
+    )
+    assert clicked["/docs"] > 20
+    assert clicked["/blog"] == 0
 
 
 def test_a_name_of_ones_own() -> None:
