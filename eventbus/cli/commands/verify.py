@@ -98,7 +98,7 @@ def verify(
     partitions. The store has each event once and no order: repeated records, and records that were no events, are
     checked against the processor's counts.
 
-    Memory: about 150 MB, 40 MB for a million events, and 1 kB for each fault and finding. From 100,000 events on there
+    Memory: about 150 MB, 55 MB for a million events, and 1 kB for each fault and finding. From 100,000 events on there
     is a temporary file (TMPDIR) of about 150 MB for a million events, and 75 MB more with a ledger.
 
     \b
