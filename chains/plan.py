@@ -24,7 +24,7 @@ from eventbus.chains.rendering.render import Emitter, compile_emitter
 from eventbus.chains.sampling import speed_factors
 from eventbus.chains.simulation import Simulator
 from eventbus.chains.simulation.chains import EmitterIds, StateMachineSimulator, compile_step_ids
-from eventbus.chains.simulation.ending import SessionEmitters, SessionEndings
+from eventbus.chains.simulation.ending import LONGEST_ENDING, SessionEmitters, SessionEndings
 from eventbus.chains.simulation.policy import TransitionPolicy
 from eventbus.chains.simulation.sessions import SessionSimulator, longest_session
 from eventbus.chains.table import SECOND, StepIds
@@ -195,7 +195,7 @@ class Plan:
         chain = policies[0].chain
         longest = max(longest, *(policy.longest_before(state) for policy in policies))
         if chain.visitors:
-            longest = max(longest_session(policy.chain) for policy in policies)
+            longest = max(longest_session(policy.chain) for policy in policies) + LONGEST_ENDING
         emitter = compile_emitter(
             self._catalog,
             self.envelope,
