@@ -115,8 +115,8 @@ class Plan:
 
     @cached_property
     def spans(self) -> Integers:
-        """The longest duration of a chain, microseconds, by simulator."""
-        return np.array([min(simulator.span, MAX_SPAN) for simulator in self.simulators], np.int64)
+        """The longest duration of a chain, also of a session that the run ends; microseconds, by simulator."""
+        return np.array([min(simulator.span + LONGEST_ENDING, MAX_SPAN) for simulator in self.simulators], np.int64)
 
     def choose(self, keys: Words, elapsed: Integers) -> Integers:
         """The index in `simulators` of each chain.
