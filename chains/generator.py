@@ -63,7 +63,7 @@ class PacedRun(Protocol):
     """A run in the background (see `ChainGenerator.running`)."""
 
     def stop(self) -> None:
-        """Begins no further chains and ends the run at once; sessions are completed as `at_end` says."""
+        """Ends the run at once, open sessions included (see `ChainGenerator.stop`)."""
         ...
 
     def statistics(self) -> RunStatistics:
@@ -485,7 +485,8 @@ class ChainGenerator:
     def stop(self) -> None:
         """Stops the current paced run: its open sessions close their page and end, and `run` returns its figures.
 
-        The events are those of a run that had this length from the start. With `at_end="cut"` nothing is completed.
+        Sessions have the events that they have in a run of this length with `at_end="end"`; other chains break off.
+        With `at_end="cut"` sessions break off, too.
         """
         if self._pacer:
             self._pacer.stop()

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import click
+import numpy as np
 
 from eventbus.bus import EventBus, TopicStrategy, topic_namer
 from eventbus.chains.clock import AsyncClock, WallClock
@@ -25,7 +26,7 @@ from eventbus.cli.options.faults import FaultOptions, format_counts
 from eventbus.cli.options.monitoring import MonitorOptions
 from eventbus.cli.options.sinks import SinkOptions
 from eventbus.cli.render.account import Delivery, KafkaDelivery, SinkDelivery, StreamAccount
-from eventbus.cli.render.stream import EventLines, StreamStatistics, statistics_lines, stream_panel
+from eventbus.cli.render.stream import BEGINNING, EventLines, StreamStatistics, statistics_lines, stream_panel
 from eventbus.cli.render.tables import summary_document, summary_text
 from eventbus.cli.reporting import expected_chains, time_zone, write_report
 from eventbus.cli.running import run_until, stop_on_signals, until_first
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from eventbus.chains.pacing.observers import Observer
     from eventbus.chains.rendering import Format, FormatName
     from eventbus.chains.rendering.json import Convert
+    from eventbus.chains.report.run import ExpectedChains
     from eventbus.chains.sinks import Sink
     from eventbus.chains.sinks.fanout import WhenFull
     from eventbus.event import Event
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
 UNPACED_CHAINS = 2000
 """Chains per second of virtual time when nothing is paced: it sets how densely they overlap."""
 SAMPLE = 500
-"""Chains whose events are counted to estimate how many events a chain has."""
+"""Chains from which the number of events of a chain, and their times, are estimated."""
+QUANTILES = 50
+"""Classes of equal size into which these times are divided."""
 FLUSH_WITHIN = 1.0
 """Seconds that sinks get to write what is pending once the user stops the stream."""
 REFRESH = 0.25
@@ -147,6 +151,26 @@ class SinksOutput(FanOut):
         return SinkDelivery(self.statistics(), self._when_full, reader_gone=self.reader_gone)
 
 
+class ChainSample:
+    """How many events chains have, and how long after its beginning a chain has them, from a sample."""
+
+    def __init__(self, generator: ChainGenerator) -> None:
+        ages = np.concatenate([block.table.time - block.table.began for block in generator.blocks(chains=SAMPLE)])
+        #: The mean number.
+        self.events_per_chain = ages.size / SAMPLE
+        #: Quantiles of the time from the beginning of a chain to its events, microseconds.
+        self._ages = np.quantile(ages, (np.arange(QUANTILES) + 0.5) / QUANTILES).astype(np.int64).tolist()
+
+    def events(self, chains: ExpectedChains, since: int, until: int, now: int) -> float:
+        """The expected number of events by now, of chains that begin between two times; microseconds.
+
+        Args:
+            chains: how many chains are expected to begin between two times.
+        """
+        counts = [chains(since, min(until, now - age)) for age in self._ages if now - age > since]
+        return self.events_per_chain * sum(counts) / QUANTILES
+
+
 class StreamMonitor:
     """Observes one run: counts, digests and prints its events, and compares them with what is expected."""
 
@@ -160,7 +184,7 @@ class StreamMonitor:
             self.observers.append(lines)
         self.generator = generator
         self.plan = plan
-        self.events_per_chain = events_per_chain(generator)
+        self.sample = ChainSample(generator)
         self._expected = expected_chains(generator) if plan.is_paced else None
 
     def statistics(self, run: RunStatistics, errors: int) -> StreamStatistics:
@@ -169,14 +193,12 @@ class StreamMonitor:
         Args:
             errors: events that a sink should have and does not.
         """
-        expected = self._expected if run.began else None
-        return StreamStatistics.of(
-            self.summary,
-            run,
-            errors=errors,
-            expected=expected(*self._span(run)) if expected else None,
-            events_per_chain=self.events_per_chain,
-        )
+        chains, events = None, None
+        if self._expected and run.began:
+            since, until = self._span(run)
+            now = run.start + round(run.elapsed * self.plan.virtual_speed * SECOND)
+            chains, events = self._expected(since, until), self.sample.events(self._expected, since, until, now)
+        return StreamStatistics.of(self.summary, run, errors=errors, expected_chains=chains, expected_events=events)
 
     @property
     def faults(self) -> Mapping[str, int]:
@@ -305,7 +327,7 @@ async def _run(
 async def _generate(output: Output, monitor: StreamMonitor, stop: asyncio.Event, format: Format) -> None:
     """Runs the generator until it is done or fails; ends it when an unpaced plan's time is over or `stop` is set."""
     plan, generator = monitor.plan, monitor.generator
-    rate = plan.rate / monitor.events_per_chain if plan.is_paced else UNPACED_CHAINS
+    rate = plan.rate / monitor.sample.events_per_chain if plan.is_paced else UNPACED_CHAINS
     model = plan.arrivals.model(rate)
     with plan.fault_options.with_faults(cast("EventBus", output), format) as arguments:
         run = generator.run(
@@ -345,7 +367,7 @@ async def print_statistics_lines(
     monitor: StreamMonitor, account: Callable[[], StreamAccount], clock: AsyncClock, write: Callable[[str], object]
 ) -> None:
     """Writes statistics at every interval of the options, until it is cancelled."""
-    before = StreamStatistics(expected=0.0)
+    before = BEGINNING
     while True:
         await clock.sleep(monitor.options.stats_interval)
         current = account()
@@ -355,7 +377,7 @@ async def print_statistics_lines(
 
 
 async def _redraw(live: Live, monitor: StreamMonitor, account: Callable[[], StreamAccount]) -> None:
-    recent = deque([StreamStatistics(expected=0.0)], maxlen=round(RATE_WINDOW / REFRESH))
+    recent = deque([BEGINNING], maxlen=round(RATE_WINDOW / REFRESH))
     while True:
         current = account()
         now = monitor.statistics(current.run, current.delivery.errors)
@@ -386,8 +408,3 @@ def emitted_topics(catalog: Catalog, strategy: TopicStrategy) -> set[str]:
     """The topics of the events of a catalog's chains."""
     topic_of = topic_namer(strategy)
     return {topic_of(state.emits) for chain in catalog.active for state in chain.states.values()}
-
-
-def events_per_chain(generator: ChainGenerator) -> float:
-    """The mean number of events per chain, from a sample."""
-    return sum(len(block) for block in generator.blocks(chains=SAMPLE)) / SAMPLE

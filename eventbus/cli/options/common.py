@@ -48,8 +48,9 @@ at_end_option = option(
     "--at-end",
     type=click.Choice(["end", "finish", "cut"]),
     default="finish",
-    help="Chains under way at the end of the duration. end: sessions close their page and end, others break off. "
-    "finish: all run to their end. cut: all break off.  [default: finish; of scenarios about visitors, end]",
+    show_default=False,
+    help="Chains under way at the end of the duration. end: sessions close their page and end, others run to their "
+    "end. finish: all run to their end. cut: all break off.  [default: finish; of scenarios about visitors, end]",
 )
 speed_option = option(
     "--speed",

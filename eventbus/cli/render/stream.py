@@ -67,9 +67,10 @@ class StreamStatistics:
     late: int = 0
     dropped: int = 0
     lag_p99_ms: float = 0.0
-    expected: float | None = None
-    """Chains that should have begun by now."""
-    events_per_chain: float = 0.0
+    expected_chains: float | None = None
+    """Chains that should have begun by now; None: nothing is expected."""
+    expected_events: float | None = None
+    """Events that should have come by now."""
 
     @classmethod
     def of(
@@ -78,8 +79,8 @@ class StreamStatistics:
         run: RunStatistics,
         *,
         errors: int,
-        expected: float | None,
-        events_per_chain: float,
+        expected_chains: float | None,
+        expected_events: float | None,
     ) -> StreamStatistics:
         return cls(
             elapsed=run.elapsed,
@@ -90,13 +91,17 @@ class StreamStatistics:
             late=run.late,
             dropped=run.dropped,
             lag_p99_ms=run.lag_p99_ms,
-            expected=expected,
-            events_per_chain=events_per_chain,
+            expected_chains=expected_chains,
+            expected_events=expected_events,
         )
 
     @property
     def begun(self) -> int:
         return sum(group.begun for group in self.groups.values())
+
+
+BEGINNING = StreamStatistics(expected_chains=0.0, expected_events=0.0)
+"""The statistics of a stream when it begins."""
 
 
 def chain_groups(summary: RunSummary) -> dict[str, ChainGroup]:
@@ -121,7 +126,7 @@ def statistics_lines(now: StreamStatistics, before: StreamStatistics) -> Iterato
         f"{clock(now.elapsed)}  {now.events:,} events; {chains or 'no chain yet'}; {now.errors:,} errors{trouble}; "
         f"lag p99 {now.lag_p99_ms:,.0f} ms"
     )
-    yield f"         {rates(now, before)}; since the beginning {rates(now, StreamStatistics(expected=0.0))}"
+    yield f"         {rates(now, before)}; since the beginning {rates(now, BEGINNING)}"
     yield from type_lines(now.types)
 
 
@@ -132,11 +137,15 @@ def rates(now: StreamStatistics, before: StreamStatistics) -> str:
         return "waiting for what is under way"
     chains = (now.begun - before.begun) / seconds
     events = (now.events - before.events) / seconds
+    expected_chains = _growth(now.expected_chains, before.expected_chains, seconds)
+    expected_events = _growth(now.expected_events, before.expected_events, seconds)
     noun = next(iter(now.groups), "chains")
-    if now.expected is None or before.expected is None:
-        return f"{rate(events, 'events')}, {rate(chains, noun)}"
-    expected = (now.expected - before.expected) / seconds
-    return f"{rate(events, 'events', expected * now.events_per_chain)}, {rate(chains, noun, expected)}"
+    return f"{rate(events, 'events', expected_events)}, {rate(chains, noun, expected_chains)}"
+
+
+def _growth(now: float | None, before: float | None, seconds: float) -> float | None:
+    """The growth of a number per second; None if the number is unknown."""
+    return None if now is None or before is None else (now - before) / seconds
 
 
 def rate(per_second: float, noun: str, expected: float | None = None) -> str:
@@ -203,7 +212,7 @@ def _totals(now: StreamStatistics) -> Text:
 
 
 def _rates(now: StreamStatistics, before: StreamStatistics) -> Text:
-    overall = rates(now, StreamStatistics(expected=0.0))
+    overall = rates(now, BEGINNING)
     return Text.assemble(("now ", "dim"), (rates(now, before), "cyan"), ("   overall ", "dim"), overall)
 
 

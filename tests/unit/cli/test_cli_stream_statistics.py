@@ -17,6 +17,7 @@ from eventbus.chains import ChainGenerator, RunStatistics
 from eventbus.chains.pacing.observers import PublishedBatch
 from eventbus.cli.render.account import Delivery, StreamAccount
 from eventbus.cli.render.stream import (
+    BEGINNING,
     ChainGroup,
     EventLines,
     StreamStatistics,
@@ -30,20 +31,19 @@ from eventbus.cli.render.stream import (
     type_lines,
 )
 from eventbus.cli.render.tables import aligned, summary_document, summary_text
-from eventbus.cli.streaming import StreamMonitor, print_statistics_lines
+from eventbus.cli.streaming import ChainSample, StreamMonitor, print_statistics_lines
 from eventbus.record import ProducerRecord
 from tests.unit.chains.catalogs import two_steps
 from tests.unit.chains.clocks import ManualClock
 
-BEGINNING = StreamStatistics(expected=0.0)
 THIRTY = StreamStatistics(
     elapsed=30.0,
     events=3000,
     types={"a.b.c.v1": 2000, "a.b.d.v1": 1000},
     groups={"chains": ChainGroup(begun=1200, active=12, outcomes={"failed": 38, "completed": 1150})},
     lag_p99_ms=2.6,
-    expected=1230.0,
-    events_per_chain=2.5,
+    expected_chains=1230.0,
+    expected_events=3060.0,
 )
 
 
@@ -68,10 +68,29 @@ def test_trouble_is_named_only_when_there_is_some() -> None:
 def test_rates_are_of_the_interval() -> None:
     """Between two moments only what happened between them counts."""
     later = StreamStatistics(
-        elapsed=40.0, events=3100, groups={"sessions": ChainGroup(begun=1210)}, expected=1240.0, events_per_chain=2.5
+        elapsed=40.0,
+        events=3100,
+        groups={"sessions": ChainGroup(begun=1210)},
+        expected_chains=1240.0,
+        expected_events=3085.0,
     )
     assert rates(later, THIRTY) == "10 events/s of 2.5, 1 sessions/s of 1"
     assert rates(later, later) == "waiting for what is under way"
+
+
+def test_events_are_expected_when_chains_have_them() -> None:
+    """Of chains under way, only events that are due count: here one at the beginning, and one 0.1 s later."""
+    sample = ChainSample(ChainGenerator(two_steps(), seed=3))
+    assert sample.events_per_chain == 2
+
+    def ten_a_second(since: int, until: int) -> float:
+        return (until - since) / 100_000
+
+    second = 1_000_000
+    assert sample.events(ten_a_second, 0, second, second) == pytest.approx(19)
+    assert sample.events(ten_a_second, 0, second, second + 50_000) == pytest.approx(19.5)  # none begin any more
+    assert sample.events(ten_a_second, 0, second, 9 * second) == pytest.approx(20)
+    assert sample.events(ten_a_second, 0, 0, 0) == 0
 
 
 def test_without_a_target_there_is_none() -> None:
@@ -182,7 +201,9 @@ def test_the_panel_fits_the_terminal() -> None:
     for block in generator.blocks(chains=300):
         census.add(block.table)
     console = Console(width=120, height=24, force_terminal=True, color_system=None)
-    figures = StreamStatistics.of(census, RunStatistics(elapsed=10.0), errors=0, expected=300.0, events_per_chain=2.4)
+    figures = StreamStatistics.of(
+        census, RunStatistics(elapsed=10.0), errors=0, expected_chains=300.0, expected_events=720.0
+    )
     with console.capture() as shown:
         console.print(
             stream_panel(console, figures, BEGINNING, census.chains(), title="stream", below="bus: 7 written")
