@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,25 +19,22 @@ from eventbus.chains.arrivals.compile import (
     INITIAL_CHAINS,
     compile_arrivals,
     compile_paced_arrivals,
-    concurrent_chains,
     poisson,
 )
 from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
-from eventbus.chains.errors import ImpossibleChain, InvalidSetting
+from eventbus.chains.errors import InvalidSetting
 from eventbus.chains.faults.inject import Injector
 from eventbus.chains.faults.ledger import Ledger
 from eventbus.chains.faults.record import RunRecord
 from eventbus.chains.faults.select import by_precedence
 from eventbus.chains.pacing.statistics import RunStatistics
 from eventbus.chains.pacing.summary import RunSummary
-from eventbus.chains.plan import Plan, checked_phases, emitter_infos
+from eventbus.chains.plan import Plan, Plans, checked_phases, emitter_infos
 from eventbus.chains.randomness import purpose
 from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.block import Block, decoded
 from eventbus.chains.rendering.fixed import Envelope, Tenancy
-from eventbus.chains.simulation.sessions import longest_session
 from eventbus.chains.stream import ChainStream, Explanation, Extent, explain
-from eventbus.chains.table import SECOND
 from eventbus.chains.workers import in_parallel
 from eventbus.event import DEFAULT_NAMESPACE, DEFAULT_TENANT, EPOCH, Event, microseconds
 from eventbus.record import ProducerRecord
@@ -134,14 +130,17 @@ class ChainGenerator:
         self._block = block
         self._root = purpose("seed", str(seed))
         self._phases = checked_phases(phases, self.catalog)
-        #: Of visitors whose times are scaled.
-        self._paced_catalog, self._model = self.catalog, arrivals
+        scaled_catalog = self.catalog
+        #: The arrivals, with the times between sessions scaled as those of visitors.
+        self._model = arrivals
         self.events_per_second = events_per_second
         if events_per_second is not None:
-            self._paced_catalog, self._model = self._scaled(events_per_second)
+            from eventbus.chains.throughput import scaled  # noqa: PLC0415 - rarely needed
+
+            scaled_catalog, self._model = scaled(self.catalog, arrivals, events_per_second, self._throughput)
         self._arrivals = self._virtual_arrivals()
-        self._plans: dict[tuple[Format, tuple[int, bool]], Plan] = {}
-        self._plan = self._plan_for(JSON)
+        self._plans = Plans(scaled_catalog, self._envelope, self._phases)
+        self._plan = self._plans.of(self._arrivals)
         self._single: dict[tuple[str | None, Outcome | None], ChainStream] = {}
         self._made = 0
         self._pacer: Pacer | None = None
@@ -211,7 +210,7 @@ class ChainGenerator:
                 interval=record.interval,
                 initial_chains=record.initial_chains or 0,
             )
-            generator._plan = generator._plan_for(JSON)
+            generator._plan = generator._plans.of(generator._arrivals)
         return generator
 
     def blocks(
@@ -262,7 +261,7 @@ class ChainGenerator:
             WorkerDied: as for `blocks`.
         """
         extent = self._extent(chains, duration, since, until)
-        return in_parallel(self._stream(self._plan_for(format)), extent, workers)
+        return in_parallel(self._stream(self._plans.of(self._arrivals, format)), extent, workers)
 
     def alone(self, index: int, *, format: Format = JSON) -> Block:
         """The events of a single chain, exactly as in the run.
@@ -274,7 +273,7 @@ class ChainGenerator:
         Raises:
             InvalidSetting: the index is negative, or the arrivals end before it.
         """
-        return self._stream(self._plan_for(format)).chain(_at_least_0(index))
+        return self._stream(self._plans.of(self._arrivals, format)).chain(_at_least_0(index))
 
     def explain(self, event_id: str, duration: float | None = None) -> Explanation:
         """The origin of an event of the run: its chain, its step, and all events of the chain.
@@ -446,7 +445,7 @@ class ChainGenerator:
         # begin at once are carried from batch to batch until all of them are made, so these batches must be few.
         block = int(min(max(begins.rate * speed / 4, begins.initial_chains, 16), 4096))
         self._run_injector = injector
-        self._pacer, self._paced = pacer, self._stream(self._plan_for(format, begins), begins, pacer.start, block)
+        self._pacer, self._paced = pacer, self._stream(self._plans.of(begins, format), begins, pacer.start, block)
         extent = Extent(duration=duration, at_end=self.at_end)
         await pacer.run(self._paced.blocks(extent), injector, None if self.at_end == "cut" else self._paced.ending())
         return pacer.statistics()
@@ -518,27 +517,10 @@ class ChainGenerator:
         """About how many events per second the users make together in the long run; None without users."""
         return self._kept(None, None).throughput()
 
-    def _scaled(self, events_per_second: float) -> tuple[Catalog, ClosedWorkload]:
-        """The catalog and the users with the times of visitors scaled.
-
-        Raises:
-            InvalidSetting: there are no users or no visitors, or they cannot make as many events.
-        """
-        from eventbus.chains.throughput import scaled  # noqa: PLC0415 - rarely needed
-
-        visitors = [chain.visitors for chain in self.catalog.weighted if chain.visitors]
-        if not isinstance(self.arrivals, ClosedWorkload) or not visitors:
-            raise InvalidSetting("expected visitors and a number of users where there are events per second")
-        if not all(site.behaviour.human_like_delays for site in visitors):
-            raise InvalidSetting("expected no events per second where visitors do not wait (human_like_delays: false)")
-        if not 0 < events_per_second < math.inf:
-            raise InvalidSetting(f"expected events per second above 0, got {events_per_second}")
-
-        def estimate(catalog: Catalog, users: ClosedWorkload) -> float:
-            plan = Plan(catalog, self._envelope, phases=self._phases)
-            return ChainStream(plan, ClosedArrivals(users), root=ESTIMATE_ROOT, start=0).throughput() or 0.0
-
-        return scaled(self.catalog, self.arrivals, events_per_second, estimate)
+    def _throughput(self, catalog: Catalog, users: ClosedWorkload) -> float:
+        """About how many events per second users make together in the long run."""
+        plan = Plan(catalog, self._envelope, phases=self._phases)
+        return ChainStream(plan, ClosedArrivals(users), root=ESTIMATE_ROOT, start=0).throughput() or 0.0
 
     def _extent(
         self,
@@ -589,28 +571,10 @@ class ChainGenerator:
             **run,
         )
 
-    def _plan_for(self, format: Format, arrivals: OpenArrivals | ClosedArrivals | None = None) -> Plan:
-        """The plan for a format and arrivals, cached; None: those of the virtual run."""
-        slots = self._slots(self._paced_catalog, arrivals or self._arrivals)
-        if (format, slots) not in self._plans:
-            catalog = self._paced_catalog.with_slots(*slots)
-            self._plans[format, slots] = Plan(catalog, self._envelope, phases=self._phases, format=format)
-        return self._plans[format, slots]
-
-    def _slots(self, catalog: Catalog, arrivals: OpenArrivals | ClosedArrivals) -> tuple[int, bool]:
-        """The arguments of `Sections.with_slots` for exclusive variables."""
-        sessions = [chain for chain in catalog.weighted if chain.visitors]
-        exclusive = [chain for chain in sessions if any(variable.exclusive for variable in chain.variables.values())]
-        if not exclusive:
-            return 0, False
-        slowest = max((phase.delay for phase in self._phases), default=1.0)
-        longest = max(map(longest_session, exclusive)) / SECOND
-        return concurrent_chains(arrivals, longest * max(slowest, 1.0)), isinstance(arrivals, ClosedArrivals)
-
     def _kept(self, name: str | None, outcome: Outcome | None) -> ChainStream:
         """A stream for single chains, cached."""
         if (name, outcome) not in self._single:
-            self._single[name, outcome] = self._stream(self._plan_of(name, outcome))
+            self._single[name, outcome] = self._stream(self._plans.only(name, outcome, self._arrivals))
         return self._single[name, outcome]
 
     def _stream(
@@ -624,26 +588,6 @@ class ChainGenerator:
         return ChainStream(
             plan, arrivals or self._arrivals, root=self._root, start=begin * 1000, block=block or self._block
         )
-
-    def _plan_of(self, name: str | None, outcome: Outcome | None) -> Plan:
-        if name is not None:
-            catalog = self._with_slots(self._paced_catalog.only(name))
-            return Plan(catalog, self._envelope, outcome=outcome, phases=self._phases)
-        if outcome is None:
-            return self._plan
-        names = [
-            chain.name
-            for chain in self.catalog.weighted
-            if outcome in {state.outcome for state in chain.states.values()}
-        ]
-        if not names:
-            raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
-        catalog = self._with_slots(self._paced_catalog.only(*names))
-        return Plan(catalog, self._envelope, outcome=outcome, phases=self._phases)
-
-    def _with_slots(self, catalog: Catalog) -> Catalog:
-        """The catalog for the arrivals of the virtual run."""
-        return catalog.with_slots(*self._slots(catalog, self._arrivals))
 
     def __repr__(self) -> str:
         start = self.start.strftime("%Y-%m-%dT%H:%M:%SZ")

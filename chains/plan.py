@@ -16,7 +16,9 @@ from eventbus.catalog import Catalog, Chain
 from eventbus.catalog.model import Outcome, Phase
 from eventbus.catalog.validation import NOTHING_TO_GENERATE
 from eventbus.catalog.validation.visitors import behaviour_problems
-from eventbus.chains.errors import InvalidSetting, NothingToGenerate
+from eventbus.chains.arrivals.compile import concurrent_chains
+from eventbus.chains.arrivals.process import ClosedArrivals, OpenArrivals
+from eventbus.chains.errors import ImpossibleChain, InvalidSetting, NothingToGenerate
 from eventbus.chains.randomness import Integers, Words, draw, fraction, purpose, shares
 from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.fixed import Envelope, FixedField, Tenancy
@@ -208,6 +210,61 @@ class Plan:
         )
         self.emitters.append(emitter)
         return len(self.emitters) - 1
+
+
+class Plans:
+    """The plans of a generator, each compiled when it is first asked for.
+
+    Args:
+        catalog, envelope, phases: as for a plan.
+    """
+
+    def __init__(self, catalog: Catalog, envelope: Envelope, phases: Sequence[Phase]) -> None:
+        self._catalog = catalog
+        self._envelope = envelope
+        self._phases = phases
+        self._plans: dict[tuple[Format, tuple[int, bool]], Plan] = {}
+
+    def of(self, arrivals: OpenArrivals | ClosedArrivals, format: Format = JSON) -> Plan:
+        """The plan for runs with these arrivals; cached."""
+        slots = self._slots(self._catalog, arrivals)
+        if (format, slots) not in self._plans:
+            catalog = self._catalog.with_slots(*slots)
+            self._plans[format, slots] = Plan(catalog, self._envelope, phases=self._phases, format=format)
+        return self._plans[format, slots]
+
+    def only(self, name: str | None, outcome: Outcome | None, arrivals: OpenArrivals | ClosedArrivals) -> Plan:
+        """The plan for runs of one chain, or of the chains that can end with an outcome.
+
+        Raises:
+            UnknownName: the catalog has no such chain.
+            ImpossibleChain: no chain can end like this.
+        """
+        if name is None and outcome is None:
+            return self.of(arrivals)
+        names = [name] if name is not None else self._that_end(outcome)
+        if not names:
+            raise ImpossibleChain(f"no chain of the catalog that has a weight ever ends {outcome!r}")
+        catalog = self._catalog.only(*names)
+        catalog = catalog.with_slots(*self._slots(catalog, arrivals))
+        return Plan(catalog, self._envelope, outcome=outcome, phases=self._phases)
+
+    def _that_end(self, outcome: Outcome | None) -> list[str]:
+        return [
+            chain.name
+            for chain in self._catalog.weighted
+            if outcome in {state.outcome for state in chain.states.values()}
+        ]
+
+    def _slots(self, catalog: Catalog, arrivals: OpenArrivals | ClosedArrivals) -> tuple[int, bool]:
+        """The arguments of `Sections.with_slots` for exclusive variables."""
+        sessions = [chain for chain in catalog.weighted if chain.visitors]
+        exclusive = [chain for chain in sessions if any(variable.exclusive for variable in chain.variables.values())]
+        if not exclusive:
+            return 0, False
+        slowest = max((phase.delay for phase in self._phases), default=1.0)
+        longest = max(map(longest_session, exclusive)) / SECOND
+        return concurrent_chains(arrivals, longest * max(slowest, 1.0)), isinstance(arrivals, ClosedArrivals)
 
 
 class EmitterInfo(NamedTuple):

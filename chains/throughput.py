@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from eventbus.catalog import Catalog
-from eventbus.catalog.model import ClosedWorkload
+from eventbus.catalog.model import Arrivals, ClosedWorkload
 from eventbus.catalog.model.visitors import MAX_SECONDS
 from eventbus.chains.errors import InvalidSetting
 
@@ -18,7 +19,7 @@ Estimate = Callable[[Catalog, ClosedWorkload], float]
 
 
 def scaled(
-    catalog: Catalog, users: ClosedWorkload, events_per_second: float, estimate: Estimate
+    catalog: Catalog, users: Arrivals | None, events_per_second: float, estimate: Estimate
 ) -> tuple[Catalog, ClosedWorkload]:
     """A catalog and users whose visitors make about so many events per second.
 
@@ -26,8 +27,15 @@ def scaled(
     clicks cause in the back end takes as long as before.
 
     Raises:
-        InvalidSetting: no factor gives this rate.
+        InvalidSetting: there are no users or no visitors, or no factor gives this rate.
     """
+    visitors = [chain.visitors for chain in catalog.weighted if chain.visitors]
+    if not isinstance(users, ClosedWorkload) or not visitors:
+        raise InvalidSetting("expected visitors and a number of users where there are events per second")
+    if not all(site.behaviour.human_like_delays for site in visitors):
+        raise InvalidSetting("expected no events per second where visitors do not wait (human_like_delays: false)")
+    if not 0 < events_per_second < math.inf:
+        raise InvalidSetting(f"expected events per second above 0, got {events_per_second}")
     factor, rate = 1.0, estimate(catalog, users)
     for _ in range(ROUNDS):
         factor *= events_per_second / rate
