@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,6 +119,23 @@ def load_sections(paths: Sequence[Path]) -> Sections:
     Raises:
         InvalidCatalog: with every mistake of every file.
     """
+    with collection_paused():
+        return _load(paths)
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Without garbage collection, which would visit the nodes of documents again and again and find nothing to free."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _load(paths: Sequence[Path]) -> Sections:
     draft = DraftSections()
     for path in paths:
         _read_path(path, draft)

@@ -224,14 +224,20 @@ def condition_problems(where: Conditions, items: str, lists: Lists, chain: Chain
     Args:
         items: name of the list that is drawn from.
     """
+    if problems := [*_name_problems(where, items, lists, chain)]:
+        yield from problems
+    elif where and lists.get(items) and all(_has_values(*condition, items, lists, chain) for condition in where):
+        yield from _unmatched(where, items, matches(where, items, lists, chain))
+
+
+def _name_problems(where: Conditions, items: str, lists: Lists, chain: Chain) -> Iterator[str]:
+    """What is wrong with the names in conditions; whether they can be met is another question."""
     owners = {split_reference(reference)[0] for _, reference in where}
     if len(owners) > 1:
         yield f"expected conditions on one variable, got {join_names(sorted(owners))}"
     elif lists.get(items):  # else reported where the list is named
-        problems = [problem for condition in where for problem in _condition_problems(*condition, items, lists, chain)]
-        yield from problems
-        if not problems and all(_has_values(*condition, items, lists, chain) for condition in where):
-            yield from _unmatched(where, items, lists, chain)
+        for condition in where:
+            yield from _condition_problems(*condition, items, lists, chain)
 
 
 def _condition_problems(name: str, reference: str, items: str, lists: Lists, chain: Chain) -> Iterator[str]:
@@ -256,11 +262,9 @@ def _has_values(name: str, reference: str, items: str, lists: Lists, chain: Chai
     return has_own and variable_values(lists, chain, reference) is not None
 
 
-def _unmatched(where: Conditions, items: str, lists: Lists, chain: Chain) -> Iterator[str]:
+def _unmatched(where: Conditions, items: str, matched: Iterable[Match]) -> Iterator[str]:
     """An item of the other list that no item matches."""
-    if not where:
-        return
-    for wanted, matching in matches(where, items, lists, chain):
+    for wanted, matching in matched:
         if not matching:
             pairs = zip(where, wanted, strict=True)
             described = (f"{name} {' or '.join(map(format_value, values))}" for (name, _), values in pairs)
@@ -268,9 +272,10 @@ def _unmatched(where: Conditions, items: str, lists: Lists, chain: Chain) -> Ite
             return
 
 
-def matches(
-    where: Conditions, items: str, lists: Lists, chain: Chain
-) -> Iterator[tuple[tuple[list[Any], ...], tuple[int, ...]]]:
+Match = tuple[tuple[list[Any], ...], tuple[int, ...]]
+
+
+def matches(where: Conditions, items: str, lists: Lists, chain: Chain) -> Iterator[Match]:
     """What each item of the other list asks for, a list of values for each condition, and the items that match it.
 
     An attribute matches a value that is equal; where either is a list, they have a value in common.
@@ -308,10 +313,15 @@ def _alternatives(value: Any) -> list[Any]:
 
 
 def _matched_draw(where: Conditions, items: str, choice: UniformDraw, lists: Lists, chain: Chain) -> MatchedDraw:
-    if problem := next(condition_problems(where, items, lists, chain), None):
+    matched: list[Match] = []
+    problem = next(_name_problems(where, items, lists, chain), None)
+    if problem is None:
+        matched = list(matches(where, items, lists, chain))
+        problem = next(_unmatched(where, items, matched), None)
+    if problem is not None:
         raise UnknownName(f"chain {chain.name!r}, list {items!r}: {problem}")
     owner = variable_draw(lists, chain, split_reference(where[0][1])[0])
-    matching = [numbers for _, numbers in matches(where, items, lists, chain)]
+    matching = [numbers for _, numbers in matched]
     groups = {numbers: group for group, numbers in enumerate(dict.fromkeys(matching))}
     return MatchedDraw(owner, choice, where, len(lists[items]), tuple(groups), tuple(map(groups.__getitem__, matching)))
 

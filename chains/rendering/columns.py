@@ -31,7 +31,7 @@ DAY = 86_400
 def table(texts: list[bytes]) -> Rows:
     """Texts as rows of one width, the shorter ones padded."""
     width = max(map(len, texts), default=0) or 1
-    return np.frombuffer(b"".join(text.ljust(width) for text in texts), f"V{width}")
+    return np.array(texts, f"S{width}").view(f"V{width}")
 
 
 def windows(memory: Memory, row: np.dtype[np.void]) -> Rows:
@@ -131,13 +131,10 @@ def _dates(first: int, last: int) -> Rows:
 @cache
 def _clock() -> Words:
     """`HH:MM:SS` for each second of a day: events in order need few of them, which are close together."""
-    digits = np.frombuffer(b"".join(b"%02d" % i for i in range(60)), "V2")
-    rows = np.full((24, 60, 60), b"00:00:00", "S8")
-    fields = rows.view(_fields(8, {"hour": ("V2", 0), "minute": ("V2", 3), "second": ("V2", 6)}))
-    fields["hour"] = digits[:24, np.newaxis, np.newaxis]
-    fields["minute"] = digits[:, np.newaxis]
-    fields["second"] = digits
-    return rows.view("<u8").reshape(-1)
+    digits = np.frombuffer(b"".join(b"%02d" % i for i in range(60)), "<u2").astype("<u8")
+    colons = ord(":") << 16 | ord(":") << 40
+    clock: Words = digits[:24, np.newaxis, np.newaxis] | digits[:, np.newaxis] << 24 | digits << 48 | colons
+    return clock.reshape(-1)
 
 
 # Varints, as in Avro and Protocol Buffers: seven bits a byte, the lowest first.

@@ -275,7 +275,7 @@ class PlaceholderField:
     def slots(self, after: bytes) -> list[Slot]:
         """One slot, or two where each number is encoded."""
         if is_listed(self.placeholder):
-            return [TableSlot(DrawnTexts(self.placeholder.draw, tuple(text + after for text in self.texts)))]
+            return [TableSlot(DrawnTexts(self.placeholder.draw, tuple([text + after for text in self.texts])))]
         return [NumberSlot(self.placeholder, self.encoder), constant_slot(after)]
 
 
