@@ -176,9 +176,11 @@ def among(choices: Integers, counts: Integers) -> Integers:
     Args:
         choices: the parts, in units of 2^-32.
     """
+    if np.max(counts, initial=0) < 1 << 31:
+        return choices * counts >> 32
     high, low = counts >> 32, counts & (1 << 32) - 1
     part: Integers = (choices.view(np.uint64) * low.view(np.uint64) >> HALF).view(np.int64)
-    return part + choices * high if high.any() else part
+    return part + choices * high
 
 
 def fraction(words: Words) -> Words:

@@ -10,8 +10,9 @@ CPU.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -149,25 +150,40 @@ def purpose_of(drawn: UniformDraw | ZipfDraw | KeyedDraw) -> int:
     return purpose(drawn.purpose.kind, *drawn.purpose.names)
 
 
-def variable_numbers(drawn: VariableDraw, keys: Words, triggers: Steps) -> Integers:
-    """The number that each chain has drawn for a variable.
+Variable = Callable[[Words, Steps], Integers]
+"""The number that each chain has drawn, from the keys of the chains and their triggers (see `StepIds.trigger`)."""
 
-    Args:
-        keys: of the chains.
-        triggers: numbers of the triggers of the chains (see `StepIds.trigger`).
-    """
+
+def compile_variable(drawn: VariableDraw) -> Variable:
+    """How the numbers of a variable are computed."""
     match drawn:
         case UniformDraw():
-            return _below(draw(keys, purpose_of(drawn), triggers), drawn.count)
+            return partial(_uniform_variable, purpose_of(drawn), drawn.count)
         case ZipfDraw():
-            return zipf_numbers(draw(keys, purpose_of(drawn), triggers), drawn.count)
+            return partial(_zipf_variable, purpose_of(drawn), drawn.count)
         case SlotDraw():
             raise AssertionError("a delay does not depend on a variable that is exclusive")
         case KeyedDraw():
-            return keyed_numbers(drawn, variable_numbers(drawn.owner, keys, triggers))
+            return partial(_keyed_variable, drawn, compile_variable(drawn.owner))
         case MatchedDraw():
-            owners = variable_numbers(drawn.owner, keys, triggers)
-            return matched_numbers(drawn, owners, variable_numbers(drawn.choice, keys, triggers))
+            owner, choice = compile_variable(drawn.owner), compile_variable(drawn.choice)
+            return partial(_matched_variable, Matches(drawn), owner, choice)
+
+
+def _uniform_variable(purpose: int, count: int, keys: Words, triggers: Steps) -> Integers:
+    return _below(draw(keys, purpose, triggers), count)
+
+
+def _zipf_variable(purpose: int, count: int, keys: Words, triggers: Steps) -> Integers:
+    return zipf_numbers(draw(keys, purpose, triggers), count)
+
+
+def _keyed_variable(drawn: KeyedDraw, owner: Variable, keys: Words, triggers: Steps) -> Integers:
+    return keyed_numbers(drawn, owner(keys, triggers))
+
+
+def _matched_variable(matches: Matches, owner: Variable, choice: Variable, keys: Words, triggers: Steps) -> Integers:
+    return matches.numbers(owner(keys, triggers), choice(keys, triggers))
 
 
 def zipf_numbers(words: Words, count: int) -> Integers:
@@ -181,20 +197,20 @@ def keyed_numbers(drawn: KeyedDraw, owners: Integers) -> Integers:
     return _below(chain_keys(purpose_of(drawn), owners), drawn.count)
 
 
-def matched_numbers(drawn: MatchedDraw, owners: Integers, choices: Integers) -> Integers:
-    """One of the numbers that match each number of the owner."""
-    matches, starts, counts = _flattened(drawn.groups)
-    groups = np.array(drawn.group, np.int64).take(owners)
-    numbers: Integers = matches.take(starts.take(groups) + among(choices, counts.take(groups)))
-    return numbers
+class Matches:
+    """The numbers that match each number of the owner, as arrays."""
 
+    def __init__(self, drawn: MatchedDraw) -> None:
+        counts = np.array([len(group) for group in drawn.groups], np.int64)
+        starts: Integers = counts.cumsum() - counts
+        self._numbers = np.array([number for group in drawn.groups for number in group], np.int64)
+        #: By number of the owner.
+        self._counts, self._starts = counts.take(drawn.group), starts.take(drawn.group)
 
-@cache
-def _flattened(groups: tuple[tuple[int, ...], ...]) -> tuple[Integers, Integers, Integers]:
-    """Groups of numbers one after the other, and where each group begins and how many it has."""
-    counts = np.array([len(group) for group in groups], np.int64)
-    starts: Integers = counts.cumsum() - counts
-    return np.array([number for group in groups for number in group], np.int64), starts, counts
+    def numbers(self, owners: Integers, choices: Integers) -> Integers:
+        """One of the numbers that match each number of the owner."""
+        numbers: Integers = self._numbers.take(self._starts.take(owners) + among(choices, self._counts.take(owners)))
+        return numbers
 
 
 def _below(words: Words, count: int) -> Integers:
@@ -250,7 +266,7 @@ class SpeedFactor:
     """
 
     def __init__(self, items: str, p95: float, item: VariableDraw, step_ids: StepIds) -> None:
-        self._item = item
+        self._item, self._numbers = item, compile_variable(item)
         self._step_ids = step_ids
         self._purpose = purpose("factor", items)
         self._sampler = quantile_table(speed_factor(p95), 1 << FACTOR_BITS)
@@ -272,7 +288,7 @@ class SpeedFactor:
             steps: of their events.
             root: the random key of the run.
         """
-        items = variable_numbers(self._item, keys, self._step_ids.trigger(steps))
+        items = self._numbers(keys, self._step_ids.trigger(steps))
         products: Integers = delays * self._factors_of(root).take(items)
         products >>= FACTOR_BITS
         return products

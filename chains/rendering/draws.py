@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from eventbus.catalog.model.draws import (
     ZipfDraw,
 )
 from eventbus.chains.randomness import Integers, Words, among, below, draw_each
-from eventbus.chains.sampling import keyed_numbers, matched_numbers, purpose_of, variable_numbers
+from eventbus.chains.sampling import Matches, Variable, compile_variable, keyed_numbers, purpose_of
 from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, SECOND, BitField, EventTable, StepIds
 
 
@@ -99,6 +100,10 @@ Numbers = Mapping[Draw, Integers]
 """A number for each event of a group, by draw."""
 
 
+Compute = Callable[[EventContext, Numbers], Integers]
+"""Computes a draw for a group of events, from the numbers of the draws that it depends on."""
+
+
 class EmitterDraws:
     """All draws of one emitter. Uniform draws are computed together: the calls take the time, not the numbers.
 
@@ -107,9 +112,8 @@ class EmitterDraws:
     """
 
     def __init__(self, draws: Iterable[Draw], step_ids: StepIds) -> None:
-        self._step_ids = step_ids
         ordered = tuple(dict.fromkeys(part for draw in draws for part in _with_inputs(draw)))
-        self._others = [draw for draw in ordered if not isinstance(draw, UniformDraw)]
+        self._others = [(draw, _compiled(draw, step_ids)) for draw in ordered if not isinstance(draw, UniformDraw)]
         self._uniform = [draw for draw in ordered if isinstance(draw, UniformDraw)]
         self._purposes = _column([purpose_of(draw) for draw in self._uniform])
         self._counts = _column([draw.count for draw in self._uniform])
@@ -119,51 +123,118 @@ class EmitterDraws:
         """The numbers of a group of events."""
         words = draw_each(context.keys, self._purposes, context.step.view(np.uint64) >> self._shifts)
         numbers: dict[Draw, Integers] = dict(zip(self._uniform, below(words, self._counts), strict=True))
-        for other in self._others:
-            numbers[other] = self._numbers(other, context, numbers)
-        return numbers
-
-    def _numbers(self, drawn: Draw, context: EventContext, known: Numbers) -> Integers:
-        match drawn:
-            case ColumnDraw():
-                numbers = context.column(drawn.column)
-            case ZipfDraw():
-                numbers = variable_numbers(drawn, context.keys, self._step_ids.trigger(context.step))
-            case SlotDraw():
-                numbers = context.chain % drawn.slots + drawn.slots * known[drawn.of_slot]
-            case KeyedDraw():
-                numbers = keyed_numbers(drawn, known[drawn.owner])
-            case MatchedDraw():
-                numbers = matched_numbers(drawn, known[drawn.owner], known[drawn.choice])
-            case FallbackDraw():
-                first = known[drawn.first]
-                numbers = np.where(first > 0, first + (drawn.otherwise.count - 1), known[drawn.otherwise])
-            case OrderedDraw():
-                strides = np.array(drawn.strides, np.int64).take(known[drawn.choice])
-                numbers = (known[drawn.start] + self._step_ids.within(context.step) * strides) % drawn.count
-            case RangeDraw():
-                low = _values(drawn.low, known)
-                widths = _values(drawn.high, known) - low
-                numbers = among(known[drawn.choice], np.maximum(widths, 0) + 1) + (low - drawn.origin)
-            case LinearDraw():
-                numbers = _values(drawn.base, known) * _values(drawn.factor, known)
-                if drawn.divisor > 1:
-                    numbers = (2 * numbers + drawn.divisor) // (2 * drawn.divisor)
-                numbers = numbers + (_values(drawn.addend, known) - drawn.origin)
-            case CounterDraw():
-                period = known[drawn.period] + drawn.shortest
-                elapsed = np.maximum(context.column("time_s") - drawn.since, 0)
-                numbers = (elapsed + among(known[drawn.phase], period)) // period
-            case NoDraw() | UniformDraw():
-                numbers = np.zeros(context.step.size, np.int64)
+        for other, compute in self._others:
+            numbers[other] = compute(context, numbers)
         return numbers
 
 
-def _values(quantity: Quantity, known: Numbers) -> Integers:
-    """What a quantity is in each event."""
-    numbers = known[quantity.draw]
-    numbers = numbers + quantity.low if quantity.values is None else np.array(quantity.values, np.int64).take(numbers)
-    return numbers if quantity.scale == 1 else numbers * quantity.scale
+def _compiled(drawn: Draw, step_ids: StepIds) -> Compute:  # noqa: PLR0911 - a way to compute each kind
+    """How to compute a draw that is not uniform; what depends on the draw alone is computed here, once."""
+    match drawn:
+        case ColumnDraw():
+            return partial(_column_of, drawn.column)
+        case ZipfDraw():
+            return partial(_zipf, compile_variable(drawn), step_ids)
+        case SlotDraw():
+            return partial(_slot, drawn)
+        case KeyedDraw():
+            return partial(_keyed, drawn)
+        case MatchedDraw():
+            return partial(_matched, drawn, Matches(drawn))
+        case FallbackDraw():
+            return partial(_first_or_otherwise, drawn)
+        case OrderedDraw():
+            return partial(_ordered, drawn, np.array(drawn.strides, np.int64), step_ids)
+        case RangeDraw():
+            return partial(_in_range, drawn.choice, Operand(drawn.low, drawn.origin), Operand(drawn.high, drawn.origin))
+        case LinearDraw():
+            operands = Operand(drawn.base), Operand(drawn.factor), Operand(drawn.addend, drawn.origin)
+            return partial(_linear, operands, drawn.divisor)
+        case CounterDraw():
+            return partial(_counted, drawn)
+        case NoDraw() | UniformDraw():
+            return _nothing
+
+
+def _nothing(context: EventContext, known: Numbers) -> Integers:
+    return np.zeros(context.step.size, np.int64)
+
+
+def _column_of(name: EventColumn, context: EventContext, known: Numbers) -> Integers:
+    return context.column(name)
+
+
+def _zipf(variable: Variable, step_ids: StepIds, context: EventContext, known: Numbers) -> Integers:
+    return variable(context.keys, step_ids.trigger(context.step))
+
+
+def _slot(drawn: SlotDraw, context: EventContext, known: Numbers) -> Integers:
+    return context.chain % drawn.slots + drawn.slots * known[drawn.of_slot]
+
+
+def _keyed(drawn: KeyedDraw, context: EventContext, known: Numbers) -> Integers:
+    return keyed_numbers(drawn, known[drawn.owner])
+
+
+def _matched(drawn: MatchedDraw, matches: Matches, context: EventContext, known: Numbers) -> Integers:
+    return matches.numbers(known[drawn.owner], known[drawn.choice])
+
+
+def _first_or_otherwise(drawn: FallbackDraw, context: EventContext, known: Numbers) -> Integers:
+    first = known[drawn.first]
+    return np.where(first > 0, first + (drawn.otherwise.count - 1), known[drawn.otherwise])
+
+
+def _ordered(
+    drawn: OrderedDraw, strides: Integers, step_ids: StepIds, context: EventContext, known: Numbers
+) -> Integers:
+    steps: Integers = step_ids.within(context.step) * strides.take(known[drawn.choice])
+    return (known[drawn.start] + steps) % drawn.count
+
+
+class Operand:
+    """What a quantity is in each event; a constant is one number for all of them."""
+
+    def __init__(self, quantity: Quantity, origin: int = 0) -> None:
+        """`origin` is subtracted."""
+        self._draw, self._scale = quantity.draw, quantity.scale
+        self._addend = quantity.low * quantity.scale - origin
+        self._values: Integers | None = None
+        if quantity.values is not None:
+            self._values = np.array(quantity.values, np.int64) * quantity.scale - origin
+        self._is_constant = isinstance(quantity.draw, NoDraw)
+
+    def of(self, known: Numbers) -> Integers | int:
+        if self._is_constant:
+            return self._addend if self._values is None else int(self._values[0])
+        numbers = known[self._draw]
+        if self._values is not None:
+            return self._values.take(numbers)
+        return (numbers if self._scale == 1 else numbers * self._scale) + self._addend
+
+
+def _in_range(choice: UniformDraw, low: Operand, high: Operand, context: EventContext, known: Numbers) -> Integers:
+    """Both bounds are counted from the origin of the draw."""
+    lowest = low.of(known)
+    return among(known[choice], np.maximum(high.of(known) - lowest, 0) + 1) + lowest
+
+
+def _linear(
+    operands: tuple[Operand, Operand, Operand], divisor: int, context: EventContext, known: Numbers
+) -> Integers:
+    base, factor, addend = (operand.of(known) for operand in operands)
+    numbers = base * factor
+    if divisor > 1:
+        numbers = (2 * numbers + divisor) // (2 * divisor)
+    sums = np.full(context.step.size, addend)
+    sums += numbers
+    return sums
+
+
+def _counted(drawn: CounterDraw, context: EventContext, known: Numbers) -> Integers:
+    period = known[drawn.period] + drawn.shortest
+    elapsed = np.maximum(context.column("time_s") - drawn.since, 0)
+    return (elapsed + among(known[drawn.phase], period)) // period
 
 
 def _column(numbers: list[int]) -> Words:
