@@ -262,7 +262,6 @@ class SpeedFactor:
         p95: 95th percentile of the factors, whose median is 1; at most `MAX_FACTOR`.
         item: the draw of a chain's item.
         step_ids: of the chain.
-
     """
 
     def __init__(self, items: str, p95: float, item: VariableDraw, step_ids: StepIds) -> None:

@@ -37,8 +37,8 @@ for _kind, _pattern, _first in (
 ):
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
-TEXT, MAP, NULL, INTEGER, FLOAT, FLAG = (
-    "tag:yaml.org,2002:" + kind for kind in ("str", "map", "null", "int", "float", "bool")
+TEXT, MAP, LIST, NULL, INTEGER, FLOAT, FLAG = (
+    "tag:yaml.org,2002:" + kind for kind in ("str", "map", "seq", "null", "int", "float", "bool")
 )
 TOO_LARGE, REPORTED = "!too-large", "!reported"
 """The tags of a number that 64 bits do not hold, and of one whose mistake is noted: it causes no others."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from eventbus.catalog.errors import Location, Mistake, format_path, format_value
-from eventbus.catalog.reading.document import MAP, NULL, TEXT, YamlNode, check_tree, children, compose
+from eventbus.catalog.reading.document import LIST, MAP, NULL, TEXT, YamlNode, check_tree, children, compose
 
 OVERRIDE_FORM = "PATH=VALUE, such as simulation.num_users=50 or phases[1].failed=4"
 STEP = re.compile(r"\.?([^.\[\]=]+)|\[([0-9]+)\]")
@@ -106,10 +106,11 @@ def _changed(node: yaml.Node, path: Location, value: yaml.Node) -> yaml.Node:
     if not path:
         return value
     step, rest = path[0], path[1:]
+    if isinstance(node, yaml.ScalarNode) and node.tag == NULL:
+        mark = value.start_mark
+        node = yaml.SequenceNode(LIST, [], mark) if isinstance(step, int) else yaml.MappingNode(MAP, [], mark)
     if isinstance(node, yaml.SequenceNode):
         return _changed_list(node, step, rest, value)
-    if isinstance(node, yaml.ScalarNode) and node.tag == NULL:
-        node = yaml.MappingNode(MAP, [], node.start_mark)
     if isinstance(node, yaml.MappingNode):
         return _changed_mapping(node, str(step), rest, value)
     raise ValueError(f"{format_value(node.value)} has no members, so no {step!r}")
@@ -119,8 +120,9 @@ def _changed_list(node: yaml.SequenceNode, step: str | int, rest: Location, valu
     items = list(node.value)
     index = int(step) if str(step).isdecimal() else -1
     if not 0 <= index <= len(items):
-        raise ValueError(f"expected an item from [0] to [{len(items)}] (a new one), got {step!r}")
-    old = items[index] if index < len(items) else yaml.ScalarNode(NULL, "", node.start_mark)
+        existing = f"an item from [0] to [{len(items)}] (a new one)" if items else "[0], the first item of the list"
+        raise ValueError(f"expected {existing}, got {step!r}")
+    old = items[index] if index < len(items) else yaml.ScalarNode(NULL, "", value.start_mark)
     items[index : index + 1] = [_changed(old, rest, value)]
     return yaml.SequenceNode(node.tag, items, node.start_mark)
 
@@ -131,6 +133,6 @@ def _changed_mapping(node: yaml.MappingNode, step: str, rest: Location, value: y
     if index < len(pairs):
         key, old = pairs[index]
     else:
-        key, old = yaml.ScalarNode(TEXT, step, node.start_mark), yaml.ScalarNode(NULL, "", node.start_mark)
+        key, old = yaml.ScalarNode(TEXT, step, value.start_mark), yaml.ScalarNode(NULL, "", value.start_mark)
     pairs[index : index + 1] = [(key, _changed(old, rest, value))]
     return yaml.MappingNode(node.tag, pairs, node.start_mark)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from eventbus.catalog import Scenario
     from eventbus.catalog.model import Tenants
     from eventbus.catalog.model.workload import AtEnd
-    from eventbus.chains.stream import Explanation
+    from eventbus.chains.stream import ExplainedStep, Explanation
 
 
 @click.command(cls=Command)
@@ -112,11 +112,19 @@ def _document(explanation: Explanation) -> dict[str, Any]:
 
 
 def _print(explanation: Explanation) -> None:
-    total = len(explanation.path)
-    click.echo(f"event {explanation.step + 1} of {total} in chain {explanation.index}, {explanation.chain}")
-    for number, (state, delay, event, cause) in enumerate(explanation.path):
+    path = explanation.path
+    click.echo(f"event {explanation.step + 1} of {len(path)} in chain {explanation.index}, {explanation.chain}")
+    delays = [_delay(number, step) for number, step in enumerate(path)]
+    delay_width, state_width = max(16, *map(len, delays)), max(16, *(len(step.state) for step in path))
+    for number, (delay, (state, _, event, _)) in enumerate(zip(delays, path, strict=True)):
         mark = "→" if number == explanation.step else " "
-        after = f"+{delay.total_seconds() * 1000:,.3f} ms" if number else ""
-        if cause is not None and cause != number - 1:
-            after = f"after event {cause + 1}  {after}"
-        click.echo(f"{mark} {event.timestamp:%Y-%m-%dT%H:%M:%S.%fZ}  {after:>16}  {state:<16}  {event.event_type}")
+        time = f"{event.timestamp:%Y-%m-%dT%H:%M:%S.%fZ}"
+        click.echo(f"{mark} {time}  {delay:>{delay_width}}  {state:<{state_width}}  {event.event_type}")
+
+
+def _delay(number: int, step: ExplainedStep) -> str:
+    """`+50.000 ms` since the cause, which is named unless it is the event before."""
+    if step.cause is None:
+        return ""
+    cause = "" if step.cause == number - 1 else f"after event {step.cause + 1}  "
+    return f"{cause}+{step.delay.total_seconds() * 1000:,.3f} ms"

@@ -383,6 +383,8 @@ def test_each_mistake_is_reported_where_it_is(mistakes: Any, text: str, where: s
         ("simulation.num_users=many", "simulation.num_users", "expected a whole number, got 'many'"),
         ("simulation.num_usres=3", "simulation.num_usres", "did you mean 'num_users'?"),
         ("phases[2].at=5m", "phases[2].at", "expected an item from [0] to [1] (a new one), got 2"),
+        ("faults[1].rate=0.5", "faults[1].rate", "expected [0], the first item of the list, got 1"),
+        ("faults[0].rate=0.5", "faults[0]", "'kind' is required"),
         ("phases.first.at=5m", "phases.first.at", "expected an item"),
         ("description.short=x", "description.short", "has no members"),
         ("simulation.num_users", "option", "expected PATH=VALUE"),
@@ -404,6 +406,12 @@ def test_the_text_of_an_option_that_is_wrong(load: Load) -> None:
         InvalidScenario, match="scenario has 1 mistake:\n--set seed=x: seed: expected a whole number, got 'x'"
     ):
         load("description: Some", "seed=x")
+
+
+def test_an_option_begins_a_list_that_the_file_does_not_have(load: Load) -> None:
+    """Item [0] of a section that is absent is its first one."""
+    scenario = load("description: Some", "faults[0].kind=late", "faults[0].rate=0.5", "faults[1]={kind: drop, rate: 1}")
+    assert [(fault.kind, fault.rate) for fault in scenario.faults] == [("late", 0.5), ("drop", 1.0)]
 
 
 def test_options_change_add_and_follow_each_other(load: Load) -> None:
