@@ -60,9 +60,13 @@ class RecordColumns:
 
     def take(self, rows: Sequence[int]) -> RecordColumns:
         """A copy of some rows."""
-        keys, values = map(self.keys.__getitem__, rows), map(self.values.__getitem__, rows)
-        timestamps, headers = map(self.timestamps.__getitem__, rows), map(self.headers.__getitem__, rows)
-        return RecordColumns(list(keys), list(values), list(timestamps), list(headers))
+        keys, values, timestamps, headers = self.keys, self.values, self.timestamps, self.headers
+        return RecordColumns(
+            [keys[row] for row in rows],
+            [values[row] for row in rows],
+            [timestamps[row] for row in rows],
+            [headers[row] for row in rows],
+        )
 
     def extend(self, rows: RecordColumns) -> None:
         self.keys.extend(rows.keys)
