@@ -18,7 +18,9 @@ from eventbus.event import Headers
 from eventbus.record import ProducerRecord
 
 OPENING_ATTEMPTS = 100
-"""How often to try to open a file that is being moved away to be sent again, every 10 ms."""
+"""How often to try to open a file that is being moved away to be sent again."""
+OPENING_INTERVAL = 0.01
+"""Seconds between two of these attempts."""
 
 
 class InvalidDeadLetters(ChainError):
@@ -89,13 +91,14 @@ class DeadLetters:
             self._file = None
 
     def _opened(self) -> BinaryIO:
-        for _ in range(OPENING_ATTEMPTS):
+        # Once a file was in use for that long, nothing waits for it again: the event loop stands still meanwhile.
+        for attempt in range(1 if self.last_error else OPENING_ATTEMPTS):
+            time.sleep(OPENING_INTERVAL if attempt else 0)
             file = self.path.open("a+b", buffering=0)
             if _is_locked(file, self.path, fcntl.LOCK_SH):
                 self._torn = not _ends_a_line(file)
                 return file
             file.close()
-            time.sleep(0.01)
         raise BlockingIOError(f"{self.path} is in use")
 
 
@@ -107,56 +110,63 @@ READ_BYTES = 1 << 20
 class Sending:
     """A file of dead letters that is being sent again.
 
-    `claim` moves the file to a name that ends in `.sending`, so that it is sent once and new letters begin a file of
-    their own; `settle` notes in it how far it has been dealt with, and `finish` removes it. If the program dies, even
-    by SIGKILL, the next one continues with the moved file from the last note: what was sent after it is sent again.
+    It is moved to a name that ends in `.sending`, so that it is sent once and new letters begin a file of their own;
+    `settle` notes in it how far it has been dealt with, and `finish` removes it. If the program dies, even by SIGKILL,
+    the next one continues with the moved file from the last note: what was sent after it is sent again. Without
+    `claim`, `close` moves it back, unless there are new letters.
 
     Args:
         path: the file as the stream wrote it.
 
     Raises:
         InvalidDeadLetters: there is no such file, it has no letters, or another program uses it.
+        OSError: it cannot be moved.
     """
 
     def __init__(self, path: Path) -> None:
         path = self._source = path.resolve()
         self.path = path.with_name(f"{path.name}.sending")
-        """Where the file is once it is claimed."""
+        """Where the file is while it is sent."""
         self.is_continued = self.is_claimed = self.path.exists()
         """Whether an earlier program did not come to the end of the file; and whether this one has begun to send it."""
+        self._is_moved = False
         source = self.path if self.is_continued else path
         try:
             self._file: BinaryIO = source.open("r+b", buffering=0)
         except FileNotFoundError:
             raise InvalidDeadLetters(f"{path}: there is no such file, and so nothing to send again") from None
         try:
-            if not _is_locked(self._file, source, fcntl.LOCK_EX):
+            is_locked = _is_locked(self._file, source, fcntl.LOCK_EX)
+            if not is_locked or (self.path.exists() and not self.is_continued):
                 raise InvalidDeadLetters(f"{source}: another program writes dead letters to it, or sends them")
+            if not self.is_continued:  # at once: while it is locked, a stream could not keep its letters
+                source.rename(self.path)
+                self._is_moved = True
             self._settled, self._end = _progress(self._file)
             self.letters, self.unreadable = 0, 0
             self.sinks: set[str] = set()
             self.topics: set[str] = set()
             self._count(source)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
-    def claim(self) -> None:
-        """Move the file, so that no other program sends it or adds to it.
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """Where the file was, and where it is: nothing else is to be written there."""
+        return self._source, self.path
 
-        Raises:
-            OSError: it cannot be moved.
-        """
-        if not self.is_claimed:
-            self._source.rename(self.path)
-            self.is_claimed = True
+    def claim(self) -> None:
+        """Begin to send the letters: the file stays where it is."""
+        self.is_claimed = True
 
     def chunks(self, lines: int) -> Iterator[tuple[list[bytes], int]]:
         """The lines that are not settled, this many at a time, each time with the place where they end."""
         place, chunk = self._settled, list[bytes]()
         for line in self._lines():
             place += len(line)
-            chunk.append(line.rstrip(b"\r\n"))
+            if not line.isspace():
+                chunk.append(line.rstrip(b"\r\n"))
             if len(chunk) == lines:
                 yield chunk, place
                 chunk = []
@@ -180,6 +190,10 @@ class Sending:
         self.path.unlink()
 
     def close(self) -> None:
+        if not self.is_claimed and self._is_moved:
+            with suppress(OSError):  # there are new letters, or no links: the next program continues with this file
+                self._source.hardlink_to(self.path)
+                self.path.unlink()
         self._file.close()
 
     def _lines(self) -> Iterator[bytes]:
@@ -198,6 +212,8 @@ class Sending:
     def _count(self, source: Path) -> None:
         problem = "no letters"
         for number, line in enumerate(self._lines(), 1):
+            if line.isspace():
+                continue
             try:
                 letter = read_letter(line)
             except ValueError as error:
@@ -217,7 +233,13 @@ def read_letter(line: bytes) -> Letter:
     Raises:
         ValueError: the line is none; the text says what was expected.
     """
-    letter = orjson.loads(line)
+    try:
+        return _letter(orjson.loads(line))
+    except TypeError as error:  # orjson's, of values that are too deep
+        raise ValueError(f"expected a dead letter: {error}") from None
+
+
+def _letter(letter: Any) -> Letter:
     names = ("sink", "reason", "topic")
     if not isinstance(letter, dict) or not all(isinstance(letter.get(name), str) for name in names):
         raise ValueError("expected an object with sink, reason and topic")
@@ -226,7 +248,7 @@ def read_letter(line: bytes) -> Letter:
         letter["topic"],
         _bytes_of(letter, "key"),
         orjson.dumps(letter["event"]) if "event" in letter else _bytes_of(letter, "value"),
-        timestamp if isinstance(timestamp, int) else time.time_ns() // 1_000_000,
+        timestamp if isinstance(timestamp, int) and not isinstance(timestamp, bool) else time.time_ns() // 1_000_000,
         None if letter.get("headers") is None else _headers(letter["headers"]),
     )
     return Letter(letter["sink"], letter["reason"], record)
@@ -234,9 +256,12 @@ def read_letter(line: bytes) -> Letter:
 
 def _headers(pairs: Any) -> Headers:
     try:
-        return [(name, text.encode("latin-1")) for name, text in pairs]
+        headers = [(name, text.encode("latin-1")) for name, text in pairs]
     except (TypeError, ValueError, AttributeError):
         raise ValueError(f"expected headers as pairs of name and text, got {pairs!r}") from None
+    if not all(isinstance(name, str) for name, _ in headers):
+        raise ValueError(f"expected headers as pairs of name and text, got {pairs!r}")
+    return headers
 
 
 def _document(sink: str, record: ProducerRecord, reason: str) -> dict[str, Any]:
@@ -244,12 +269,11 @@ def _document(sink: str, record: ProducerRecord, reason: str) -> dict[str, Any]:
     letter |= {**_text_of("key", record.key), "timestamp": record.timestamp}
     if record.headers is not None:
         letter["headers"] = [(name, value.decode("latin-1")) for name, value in record.headers]
-    try:
-        event = orjson.loads(record.value or b"")
-    except orjson.JSONDecodeError:
-        return {**letter, **_text_of("value", record.value)}
-    if orjson.dumps(event) == record.value:
-        return {**letter, "event": event}
+    with suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):  # the latter if it is too deep
+        value = record.value or b""
+        event = orjson.loads(value)
+        if orjson.dumps({"event": event}) == b'{"event":%b}' % value:
+            return {**letter, "event": event}
     return {**letter, **_text_of("value", record.value)}  # as text it stays the same to the byte
 
 
@@ -264,6 +288,8 @@ def _text_of(name: str, content: bytes | None) -> dict[str, str | None]:
 
 def _bytes_of(letter: dict[str, Any], name: str) -> bytes | None:
     if (encoded := letter.get(f"{name}_base64")) is not None:
+        if not isinstance(encoded, str):
+            raise ValueError(f"expected {name}_base64 as text, got {encoded!r}")
         return b64decode(encoded, validate=True)
     if name not in letter:
         raise ValueError(f"expected {name}")

@@ -114,8 +114,8 @@ class Resend:
                 kept.append(line)
         before = self._sink.statistics()
         try:
-            await self._sink.write([letter.record for letter in letters])
-            await self._sink.flush()
+            # Within the flush, which waits for a limited time if the sink is down: so does a write that finds no room.
+            await self._sink.flush(self._sink.write([letter.record for letter in letters]))
         except asyncio.CancelledError:
             await self._sink.close()  # it settles what is under way
             raise

@@ -11,7 +11,9 @@ WRONG_USAGE = 2
 INTERRUPTED = 130
 """Exit code: Ctrl-C or SIGTERM ended the program before it was done."""
 
-ENVIRONMENT_ERRNOS = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
+ENVIRONMENT_ERRNOS = {
+    errno.EACCES, errno.EBUSY, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS,
+}  # fmt: skip
 """Errors that come from the machine, such as a full disk, and not from a bug."""
 
 

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from eventbus.chains.clock import WallClock
 from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks import BusSink, DeadLetters, Resend, Sending, all_types
+from eventbus.cli.command import REDACTED
 from eventbus.cli.options.kafka import CONNECTION
 from eventbus.cli.options.monitoring import MonitorOptions
 from eventbus.cli.options.sinks import SinkOptions, sink_spec
@@ -109,6 +110,8 @@ def _sink(
         raise SinkUnusable("--from-dead-letters: expected one sink, since each letter is missing in one")
     if not options.to:
         names = sorted(sending.sinks)
+        if len(names) == 1 and f"//{REDACTED}@" in names[0]:
+            raise SinkUnusable(f"--from-dead-letters: give {names[0]} with --to, as letters do not keep the login")
         if len(names) != 1:
             listed = ", ".join(names[:SHOWN_NAMES]) or "no sink"
             raise SinkUnusable(f"--from-dead-letters: the letters are of {listed}; choose one with --to")
@@ -125,6 +128,9 @@ def _sink(
         bus = connect()
         return BusSink(bus, name="kafka", prepare=lambda: bus.prepare(sending.topics))
 
+    [spec] = options.to
+    if spec.kind == "jsonl" and Path(spec.location).resolve() in sending.paths:
+        raise SinkUnusable(f"--from-dead-letters: expected another file than that of the letters, got {spec.location}")
     [(sink, _)] = options.sinks(form, dead_letters, bus_sink, on_reader_gone, takes=all_types)
     return sink
 
