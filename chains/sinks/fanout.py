@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from eventbus.chains.clock import AsyncClock, WallClock
+from eventbus.chains.errors import SinkUnusable
 from eventbus.chains.sinks.sink import STREAM_ENDED, BoundedQueue, Sink, SinkStatistics
 from eventbus.chains.table import SECOND
 from eventbus.event import Event, domain_of
@@ -118,9 +119,15 @@ class FanOut:
 
     Args:
         channels: at least one.
+
+    Raises:
+        SinkUnusable: two sinks have the same name, and so would share their statistics.
     """
 
     def __init__(self, channels: Sequence[Channel]) -> None:
+        names = [channel.sink.name for channel in channels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SinkUnusable(f"expected each sink once, got {twice[0]} twice")
         self._channels = channels
         self._open: list[Channel] = []
 

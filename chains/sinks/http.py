@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -12,6 +14,7 @@ from random import Random
 from zlib import crc32
 
 import aiohttp
+from yarl import URL
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
@@ -82,6 +85,37 @@ def retry_after(headers: Mapping[str, str], now_us: int) -> float | None:
     return max(0.0, (microseconds(when) - now_us) / 1e6)
 
 
+async def _first(*awaitables: Awaitable[object]) -> None:
+    """Wait until one of them ends; the others are cancelled."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def without_login(address: str) -> str:
+    """An address, with `…` in place of the user and the password that it may have: for names and messages."""
+    return re.sub(r"//[^/?#]*@", f"//{REDACTED}@", address)
+
+
+def _check_address(url: str) -> None:
+    """Raises SinkUnusable: no request can be sent to this address, whatever the server does."""
+    expected = f"expected an address as http://host:port/path, got {without_login(url)!r}"
+    if not url.startswith(("http://", "https://")):
+        raise SinkUnusable(f"expected an address that begins with http:// or https://, got {without_login(url)!r}")
+    try:
+        url.encode()
+        host = URL(url).host
+        if not host:
+            raise SinkUnusable(f"{expected}: it has no host")
+        host.encode("idna")  # as the resolver does
+    except ValueError as error:
+        raise SinkUnusable(f"{expected}: {error}") from None
+
+
+REDACTED = "…"
 MAX_RESPONSE_BYTES = 16 << 20
 """Bytes of a response that are read at most: verdicts on 5,000 events, with their reasons, take some 2 MB."""
 REQUESTS_AHEAD = 4
@@ -162,9 +196,8 @@ class HttpSink(CountingSink):
         clock: AsyncClock | None = None,
         random: Random | None = None,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise SinkUnusable(f"expected an address that begins with http:// or https://, got {url!r}")
-        super().__init__(name or f"http:{url}", keeps_rejected=dead_letters is not None)
+        super().__init__(without_login(name or f"http:{url}"), keeps_rejected=dead_letters is not None)
+        _check_address(url)
         self._url = url
         self._dialect = dialect
         self._dead_letters = dead_letters
@@ -180,6 +213,7 @@ class HttpSink(CountingSink):
         #: Held by the request that probes a server that is down; the others wait in line.
         self._probing = asyncio.Lock()
         self._flushing_since: int | None = None
+        self._flushing = asyncio.Event()
         #: Why a flush has ended without sending what waits.
         self._abandoned: str | None = None
 
@@ -204,17 +238,25 @@ class HttpSink(CountingSink):
         for record in records:
             if self._accepts(record):
                 batches[crc32(self._dialect.partition_key(record)) % len(batches)].append(record)
-        pairs = zip(self._partitions, batches, strict=True)
-        await asyncio.gather(*(self._enqueue(partition, batch) for partition, batch in pairs))
+        waiting = {
+            partition: partition.offer(batch) for partition, batch in zip(self._partitions, batches, strict=True)
+        }
+        try:
+            await asyncio.gather(*(self._enqueue(partition, waiting) for partition, rest in waiting.items() if rest))
+        finally:  # here, and not in each task: one that is cancelled before it begins runs nothing
+            for partition in self._partitions:
+                self._lose(waiting.pop(partition), *Tries().give_up(self._ending))
 
     async def flush(self, after: Awaitable[object] | None = None) -> None:
         """Wait until nothing is pending; if the server is down, for as long as `retry.outage` says."""
         self._flushing_since = self._clock.time_us()
+        self._flushing.set()
         try:
             await super().flush(after)
             await asyncio.gather(*(partition.join() for partition in self._partitions))
         finally:
             self._flushing_since = self._abandoned = None
+            self._flushing.clear()
 
     async def close(self) -> None:
         for remaining in await asyncio.gather(*(partition.close() for partition in self._partitions)):
@@ -253,14 +295,11 @@ class HttpSink(CountingSink):
             self._lose([record], unsendable.kind, unsendable.problem)
         return False
 
-    async def _enqueue(self, partition: BoundedQueue, records: Sequence[ProducerRecord]) -> None:
-        rest = partition.offer(records)
-        try:
-            while rest:
-                await partition.wait_until_free()
-                rest = partition.offer(rest)
-        finally:
-            self._lose(rest, *Tries().give_up(self._ending))
+    async def _enqueue(self, partition: BoundedQueue, waiting: dict[BoundedQueue, Sequence[ProducerRecord]]) -> None:
+        """Enqueue what waits for a partition, as there is room; the rest stays in `waiting`."""
+        while waiting.get(partition):
+            await partition.wait_until_free()
+            waiting[partition] = partition.offer(waiting.get(partition, ()))
 
     async def _deliver(self, records: list[ProducerRecord]) -> None:
         """Send records until there is a final response, and count what became of them."""
@@ -269,6 +308,9 @@ class HttpSink(CountingSink):
             response = await self._send(self._dialect.request(records), len(records), tries)
         except asyncio.CancelledError:
             self._lose(records, *tries.give_up(self._ending))
+            raise
+        except Exception as error:
+            self._lose(records, UNKNOWN, f"{UNKNOWN}: {error!r}")
             raise
         if response is None:
             self._lose(records, *tries.give_up(self._auth_failure or self._abandoned or STREAM_ENDED))
@@ -300,11 +342,9 @@ class HttpSink(CountingSink):
     def _is_given_up(self, outage: Outage, tries: Tries, asked: float | None) -> bool:
         """Whether to end with a request that has just found the server down."""
         now = self._clock.time_us()
-        if self._flushing_since is not None:
-            waited = now - max(outage.since, self._flushing_since)
-            if waited >= self._retry.outage * SECOND or (asked or 0) > self._retry.patience:
-                self._abandoned = f"the server is down: {outage.reason}"
-                return True
+        if self._patience_left(outage) <= 0 or (self._flushing.is_set() and (asked or 0) > self._retry.patience):
+            self._abandoned = f"the server is down: {outage.reason}"
+            return True
         if tries.made and self._retry.attempts == 1:
             return True  # nothing is to be repeated
         if tries.made < self._retry.attempts or now - outage.suspected_since < self._retry.suspicion * SECOND:
@@ -312,14 +352,32 @@ class HttpSink(CountingSink):
         outage.suspected_since = now
         return True
 
+    def _patience_left(self, outage: Outage) -> float:
+        """Seconds for which a flush still waits for the server; infinite while there is none."""
+        if self._flushing_since is None:
+            return math.inf
+        waited = self._clock.time_us() - max(outage.since, self._flushing_since)
+        return self._retry.outage - waited / SECOND
+
+    async def _wait_to_probe(self, outage: Outage) -> None:
+        """Wait until it is time for the next probe; if a flush does not wait for so long, nothing more is sent."""
+        while not self._abandoned and (rest := outage.next_probe - self._clock.time_us()) > 0:
+            if self._patience_left(outage) <= 0:
+                self._abandoned = f"the server is down: {outage.reason}"
+                return
+            sleep = self._clock.sleep(min(rest / SECOND, self._patience_left(outage)))
+            if self._flushing.is_set():
+                await sleep
+            else:
+                await _first(sleep, self._flushing.wait())
+
     async def _attempt(self, request: HttpRequest, records: int, tries: Tries) -> HttpResponse | None:
         """Send a request once its turn has come; returns None if nothing is sent any more."""
         if self._outage is None:
             return await self._exchange(request, records, tries)
         async with self._probing:
             if outage := self._outage:
-                if not self._abandoned:
-                    await self._clock.sleep(max(0, outage.next_probe - self._clock.time_us()) / SECOND)
+                await self._wait_to_probe(outage)
                 return await self._exchange(request, records, tries)
         return await self._exchange(request, records, tries)
 

@@ -109,8 +109,9 @@ class JsonlSink(CountingSink):
             write_to_pipe(self._open_file.fileno(), self._compress(text) if self._compress else text, self._stopping)
             return
         if self._rotate_bytes is not None and self._open_file.tell() >= self._rotate_bytes:
+            following = self._next_file()  # if there is no room for it, this part stays open: there may be later
             self._open_file.close()
-            self._file = self._next_file()
+            self._file = following
         file, start = self._open_file, self._open_file.tell()
         rest = memoryview(self._compress(text) if self._compress else text)
         try:
@@ -131,8 +132,9 @@ class JsonlSink(CountingSink):
         if self._rotate_bytes is None:
             file = self._path.open("ab", buffering=0)
         else:
-            self._part = next(number for number in count(self._part + 1) if not part_path(self._path, number).exists())
-            file = part_path(self._path, self._part).open("xb", buffering=0)
+            number = next(number for number in count(self._part + 1) if not part_path(self._path, number).exists())
+            file = part_path(self._path, number).open("xb", buffering=0)
+            self._part = number
         return file
 
     async def _reading_end(self) -> BinaryIO:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COMPLETE_WITHIN = 0.7
 """Seconds that a stopped run gets to end its sessions: Ctrl-C ends the program within 3."""
@@ -36,6 +41,37 @@ def interrupted_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """Runs each job in a daemon thread of its own, which nothing waits for at the end of the program."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = Future[T]()
+
+        def job() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        threading.Thread(target=job, daemon=True).start()
+        return future
+
+
+def run_abandoning_lookups(main: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run`, except that the end does not wait for threads: a silent name server would hold it up for long.
+
+    Args:
+        main: must not leave threads of the event loop's executor that somebody needs.
+    """
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
+        await main
+
+    asyncio.run(run())
 
 
 async def run_until(

@@ -150,7 +150,7 @@ async def test_retry_after_is_obeyed(server: Server, clock: ManualClock) -> None
 
     server.replies = [says(429, headers={"Retry-After": "120"}), note]
     begin = clock.now
-    await send(HttpSink(server.url, JsonDialect(), clock=clock), records(1)[:1])
+    await send(HttpSink(server.url, JsonDialect(), retry=RetryPolicy(outage=200), clock=clock), records(1)[:1])
     assert seen[0] - begin >= 120e6
 
 

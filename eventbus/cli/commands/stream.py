@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import secrets
@@ -173,6 +172,7 @@ def stream(
     from eventbus.chains.errors import SinkUnusable
     from eventbus.chains.sinks import InvalidDeadLetters
     from eventbus.cli.resending import refuse_generator_options, send_dead_letters
+    from eventbus.cli.running import run_abandoning_lookups
     from eventbus.cli.streaming import StreamMonitor, StreamPlan, stream_to_kafka, stream_to_sinks
     from eventbus.errors import InvalidSettings
     from eventbus.kafka import KafkaBus
@@ -196,7 +196,7 @@ def stream(
     if sinks.from_dead_letters:
         refuse_generator_options(click.get_current_context())
         try:
-            asyncio.run(send_dead_letters(sinks, connect, monitoring, form=form, as_json=as_json))
+            run_abandoning_lookups(send_dead_letters(sinks, connect, monitoring, form=form, as_json=as_json))
         except (InvalidDeadLetters, InvalidSettings, SinkUnusable) as error:
             raise click.UsageError(str(error)) from error
         return
@@ -219,6 +219,6 @@ def stream(
             run = stream_to_sinks(sinks, connect, monitor, form=form, format=format, as_json=as_json)
         else:
             run = stream_to_kafka(connect(), monitor, format=format, as_json=as_json)
-        asyncio.run(run)
+        run_abandoning_lookups(run)
     except (InvalidSetting, InvalidSettings, SinkUnusable) as error:
         raise click.UsageError(str(error)) from error

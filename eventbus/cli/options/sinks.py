@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,10 +81,21 @@ class SinkOptions:
     from_dead_letters: Path | None
 
     def check(self, form: FormatName) -> None:
-        """Raises SinkUnusable: a sink cannot carry the format, or has no place for its dead letters."""
+        """Raises SinkUnusable: a sink cannot carry the format, or has no place for its events or its dead letters."""
         from eventbus.chains.errors import SinkUnusable
+        from eventbus.chains.sinks.http import without_login
 
+        files = [self.dead_letters.resolve()] if any(spec.kind in ("http", "openpanel") for spec in self.to) else []
         for spec in self.to:
+            if spec.kind == "stdout" and sys.stdout is None:
+                raise SinkUnusable("stdout is closed")
+            if spec.kind == "jsonl":
+                files.append(Path(spec.location).resolve())
+                if files.count(files[-1]) > 1:
+                    raise SinkUnusable(f"expected a file of its own for jsonl:{spec.location}")
+            headers = {name.lower() for name, _ in self.http_headers}
+            if spec.kind == "http" and "authorization" in headers and without_login(spec.location) != spec.location:
+                raise SinkUnusable("expected a login in the URL or in --http-header, not both")
             if form not in ("json", "cloudevents") and spec.kind not in BUSES:
                 raise SinkUnusable(f"{form} needs record headers: kafka or bus, not {spec.kind}")
             if form != "json" and spec.kind == "http" and self.http_body == "analytics":
