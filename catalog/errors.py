@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 Location = tuple[str | int, ...]
 """A path inside a document: `("chains", "vault-read", "states", "requested", "next", 0)`."""
 LocatedProblem = tuple[Location, str]
 """What breaks a rule: where, and what was expected there in one sentence."""
+Problems = Iterator[LocatedProblem]
 
 
 def format_value(value: Any) -> str:

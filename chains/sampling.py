@@ -150,11 +150,11 @@ def purpose_of(drawn: UniformDraw | ZipfDraw | KeyedDraw) -> int:
     return purpose(drawn.purpose.kind, *drawn.purpose.names)
 
 
-Variable = Callable[[Words, Steps], Integers]
+ComputeVariable = Callable[[Words, Steps], Integers]
 """The number that each chain has drawn, from the keys of the chains and their triggers (see `StepIds.trigger`)."""
 
 
-def compile_variable(drawn: VariableDraw) -> Variable:
+def compile_variable(drawn: VariableDraw) -> ComputeVariable:
     """How the numbers of a variable are computed."""
     match drawn:
         case UniformDraw():
@@ -178,11 +178,13 @@ def _zipf_variable(purpose: int, count: int, keys: Words, triggers: Steps) -> In
     return zipf_numbers(draw(keys, purpose, triggers), count)
 
 
-def _keyed_variable(drawn: KeyedDraw, owner: Variable, keys: Words, triggers: Steps) -> Integers:
+def _keyed_variable(drawn: KeyedDraw, owner: ComputeVariable, keys: Words, triggers: Steps) -> Integers:
     return keyed_numbers(drawn, owner(keys, triggers))
 
 
-def _matched_variable(matches: Matches, owner: Variable, choice: Variable, keys: Words, triggers: Steps) -> Integers:
+def _matched_variable(
+    matches: Matches, owner: ComputeVariable, choice: ComputeVariable, keys: Words, triggers: Steps
+) -> Integers:
     return matches.numbers(owner(keys, triggers), choice(keys, triggers))
 
 

@@ -68,7 +68,7 @@ def example_headers(event: EventType, *, root: bool) -> dict[str, str]:
 def _example(field: PayloadField, fields: Mapping[str, PayloadField]) -> Any:
     """The example of a field, which may need those of the other fields of the payload."""
 
-    def other(path: str) -> Any:
+    def example_of(path: str) -> Any:
         return _example(fields[path], fields)
 
     if field.fields is not None:
@@ -76,8 +76,8 @@ def _example(field: PayloadField, fields: Mapping[str, PayloadField]) -> Any:
     if field.examples:
         return field.examples[0]
     if field.allowed:
-        return filled(field.allowed[0], other) if isinstance(field.source, TextTemplate) else field.allowed[0]
-    example = field.source.example(field.type, other)
+        return filled(field.allowed[0], example_of) if isinstance(field.source, TextTemplate) else field.allowed[0]
+    example = field.source.example(field.type, example_of)
     return PLACEHOLDERS[field.type] if example is None else example
 
 

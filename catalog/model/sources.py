@@ -45,7 +45,7 @@ class DrawScope(NamedTuple):
     type: FieldType
     longest: int
     """Longest delay before the state, microseconds."""
-    other: Callable[[str], Placeholder | FilledText]
+    placeholder_of: Callable[[str], Placeholder | FilledText]
     """The placeholder of another field of the payload, by its dotted path; raises `UnknownName` if there is none."""
 
     def number(self, path: str) -> Placeholder:
@@ -54,7 +54,7 @@ class DrawScope(NamedTuple):
         Raises:
             UnknownName: there is no such field, or it is a text made of others.
         """
-        placeholder = self.other(path)
+        placeholder = self.placeholder_of(path)
         if isinstance(placeholder, FilledText):
             raise UnknownName(f"{self.chain.name}/{self.state}: expected a number, but {path!r} is a text")
         return placeholder
@@ -146,11 +146,11 @@ class Source:
         low, high = self.bounds
         return ({} if low is None else {"minimum": low}) | ({} if high is None else {"maximum": high})
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         """An example value where no values are listed; None if any value of the type will do.
 
         Args:
-            other: gives the example of another field of the payload, by its dotted path.
+            example_of: gives the example of another field of the payload, by its dotted path.
         """
         return None
 

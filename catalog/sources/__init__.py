@@ -129,10 +129,10 @@ class PayloadDraws(NamedTuple):
         Raises:
             UnknownName: its source refers to something that the catalog or the chain does not define.
         """
-        scope = DrawScope(self.lists, self.chain, self.state, path, field.type, self.longest, self._other)
+        scope = DrawScope(self.lists, self.chain, self.state, path, field.type, self.longest, self._placeholder_of)
         return field.source.draw(scope)
 
-    def _other(self, name: str) -> Placeholder | FilledText:
+    def _placeholder_of(self, name: str) -> Placeholder | FilledText:
         """The placeholder of a field by its dotted path."""
         for path, field in every_field(self.payload):
             if dotted(path) == name and field.fields is None:

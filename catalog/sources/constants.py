@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eventbus.catalog.errors import Location, format_value, join_names
+from eventbus.catalog.errors import Problems, format_value, join_names
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import Placeholder, UniformDraw
 from eventbus.catalog.model.json_types import FieldType, fits, with_article
 from eventbus.catalog.model.sources import DrawScope, FieldEntry, Lists, Source
-
-Problems = Iterator[tuple[Location, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
-from eventbus.catalog.errors import Location, UnknownName, did_you_mean, format_value, join_names
+from eventbus.catalog.errors import Problems, UnknownName, did_you_mean, format_value, join_names
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import (
     CHOICES,
@@ -23,8 +23,6 @@ from eventbus.catalog.model.draws import (
 )
 from eventbus.catalog.model.json_types import FieldType, fits, with_article
 from eventbus.catalog.model.sources import DrawScope, FieldEntry, Lists, Source, split_reference
-
-Problems = Iterator[tuple[Location, str]]
 
 
 @dataclass(frozen=True, slots=True)

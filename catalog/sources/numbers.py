@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import product
 from typing import Any
 
-from eventbus.catalog.errors import Location
+from eventbus.catalog.errors import Problems
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import (
     CHOICES,
@@ -42,8 +42,6 @@ from eventbus.catalog.sources.operands import (
     undefined_variable,
 )
 from eventbus.durations import parse_duration, parse_instant
-
-Problems = Iterator[tuple[Location, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +126,8 @@ class NumberRange(Source):
         low, high = self.minimum, self.maximum
         return None if isinstance(low, Reference) else low, None if isinstance(high, Reference) else high
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
-        low, high = (_example(bound, other) for bound in (self.minimum, self.maximum))
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
+        low, high = (_example(bound, example_of) for bound in (self.minimum, self.maximum))
         if low is None or high is None:
             return low if high is None else high
         middle = (low + high) / 2
@@ -169,10 +167,10 @@ def _inverted(low: Bound, high: Bound, lists: Lists, chains: list[Chain]) -> Ite
                 return
 
 
-def _example(bound: Bound | None, other: Callable[[str], Any]) -> float | None:
+def _example(bound: Bound | None, example_of: Callable[[str], Any]) -> float | None:
     if not isinstance(bound, Reference):
         return bound
-    return None if bound.kind == "var" else other(bound.name)
+    return None if bound.kind == "var" else example_of(bound.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +232,10 @@ class ComputedNumber(Source):
     def emission_problem(self, chain: Chain, state: str, *, is_caused: bool) -> str | None:
         return undefined_variable(chain, self.of, self.times, self.plus)
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         if self.of.kind == "var":
             return None
-        of, times, plus = (_middle(operand, other) for operand in (self.of, self.times, self.plus))
+        of, times, plus = (_middle(operand, example_of) for operand in (self.of, self.times, self.plus))
         return round(of * times + plus) if type == "integer" else round(of * times + plus, self.decimals or 2)
 
     def describe(self) -> str:
@@ -257,12 +255,12 @@ class ComputedNumber(Source):
         return Placeholder(linear, low=linear.origin, decimals=decimals)
 
 
-def _middle(operand: Operand, other: Callable[[str], Any]) -> float:
+def _middle(operand: Operand, example_of: Callable[[str], Any]) -> float:
     match operand:
         case (low, high):
             return (low + high) / 2
         case Reference("field", name):
-            return float(other(name))
+            return float(example_of(name))
         case Reference():
             return 1
         case _:
@@ -336,7 +334,7 @@ class CounterValue(Source):
     def bounds(self) -> tuple[float | None, float | None]:
         return 1, None
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         return 1
 
     def describe(self) -> str:

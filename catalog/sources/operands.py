@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from eventbus.catalog.errors import Location
+from eventbus.catalog.errors import Problems
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import Placeholder, Purpose, Quantity, UniformDraw
 from eventbus.catalog.model.json_types import SAFE, FieldType, is_number
 from eventbus.catalog.model.sources import DrawScope, FieldEntry, FieldUse, Lists, split_reference
 from eventbus.catalog.sources.lists import variable_placeholder, variable_problems, variable_values
-
-Problems = Iterator[tuple[Location, str]]
 
 MAX_DECIMALS = 9
 

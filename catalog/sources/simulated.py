@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eventbus.catalog.errors import Location, UnknownName, did_you_mean, join_names
+from eventbus.catalog.errors import Problems, UnknownName, did_you_mean, join_names
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import ColumnDraw, EventColumn, FallbackDraw, NoDraw, Placeholder
 from eventbus.catalog.model.json_types import FieldType
@@ -14,9 +14,6 @@ from eventbus.catalog.model.sources import DrawScope, FieldEntry, Lists, Source,
 from eventbus.catalog.model.visitors import INTEGER_ATTRIBUTES, SESSION_ATTRIBUTES, SESSION_STATES, Visitors
 from eventbus.catalog.sources.lists import variable_draw, variable_placeholder
 from eventbus.catalog.sources.operands import bound_problems
-
-Problems = Iterator[tuple[Location, str]]
-
 
 VISIT_COLUMNS: Mapping[str, EventColumn] = {
     "page.path": "page",
@@ -134,7 +131,7 @@ class ElapsedTime(Source):
     def bounds(self) -> tuple[float | None, float | None]:
         return 0, None
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         return 125
 
     def describe(self) -> str:
@@ -162,7 +159,7 @@ class AttemptNumber(Source):
         if type != "integer":
             yield ("type",), f"the number of an attempt is an integer, got {type}"
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         return 1
 
     def describe(self) -> str:
@@ -225,7 +222,7 @@ class SequenceNumber(Source):
     def bounds(self) -> tuple[float | None, float | None]:
         return self.start, None
 
-    def example(self, type: FieldType, other: Callable[[str], Any]) -> Any:
+    def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         return self.start
 
     def describe(self) -> str:

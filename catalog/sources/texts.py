@@ -80,9 +80,9 @@ class TextTemplate(Source):
         return FilledText(placeholder.draw, parts, fields)
 
 
-def filled(text: str, other: Callable[[str], Any]) -> str:
+def filled(text: str, value_of: Callable[[str], Any]) -> str:
     """A text with the values of other fields in it."""
-    return name_pattern.sub(lambda match: shown(other(match[1])), text)
+    return name_pattern.sub(lambda match: shown(value_of(match[1])), text)
 
 
 def shown(value: Any) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from eventbus.catalog.errors import Location, did_you_mean, join_names
+from eventbus.catalog.errors import Location, Problems, did_you_mean, join_names
 from eventbus.catalog.model.chains import Chain
 from eventbus.catalog.model.draws import Placeholder
 from eventbus.catalog.model.events import EventType, PayloadField, dotted, every_field
 from eventbus.catalog.model.sources import Lists
 from eventbus.catalog.sources import ComputedNumber, ListPick, NumberRange, PayloadDraws, TextTemplate, misfits
-
-Problems = Iterator[tuple[Location, str]]
 
 
 def payload_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Problems:

@@ -26,7 +26,7 @@ from eventbus.catalog.model.draws import (
     ZipfDraw,
 )
 from eventbus.chains.randomness import Integers, Words, among, below, draw_each
-from eventbus.chains.sampling import Matches, Variable, compile_variable, keyed_numbers, purpose_of
+from eventbus.chains.sampling import ComputeVariable, Matches, compile_variable, keyed_numbers, purpose_of
 from eventbus.chains.table import CLICK, CLICKS, DURATION, NUMBER, PAGE, PREVIOUS, SECOND, BitField, EventTable, StepIds
 
 
@@ -123,8 +123,8 @@ class EmitterDraws:
         """The numbers of a group of events."""
         words = draw_each(context.keys, self._purposes, context.step.view(np.uint64) >> self._shifts)
         numbers: dict[Draw, Integers] = dict(zip(self._uniform, below(words, self._counts), strict=True))
-        for other, compute in self._others:
-            numbers[other] = compute(context, numbers)
+        for drawn, compute in self._others:
+            numbers[drawn] = compute(context, numbers)
         return numbers
 
 
@@ -146,9 +146,18 @@ def _compiled(drawn: Draw, step_ids: StepIds) -> Compute:  # noqa: PLR0911 - a w
         case OrderedDraw():
             return partial(_ordered, drawn, np.array(drawn.strides, np.int64), step_ids)
         case RangeDraw():
-            return partial(_in_range, drawn.choice, Operand(drawn.low, drawn.origin), Operand(drawn.high, drawn.origin))
+            return partial(
+                _in_range,
+                drawn.choice,
+                CompiledQuantity(drawn.low, drawn.origin),
+                CompiledQuantity(drawn.high, drawn.origin),
+            )
         case LinearDraw():
-            operands = Operand(drawn.base), Operand(drawn.factor), Operand(drawn.addend, drawn.origin)
+            operands = (
+                CompiledQuantity(drawn.base),
+                CompiledQuantity(drawn.factor),
+                CompiledQuantity(drawn.addend, drawn.origin),
+            )
             return partial(_linear, operands, drawn.divisor)
         case CounterDraw():
             return partial(_counted, drawn)
@@ -164,7 +173,7 @@ def _column_of(name: EventColumn, context: EventContext, known: Numbers) -> Inte
     return context.column(name)
 
 
-def _zipf(variable: Variable, step_ids: StepIds, context: EventContext, known: Numbers) -> Integers:
+def _zipf(variable: ComputeVariable, step_ids: StepIds, context: EventContext, known: Numbers) -> Integers:
     return variable(context.keys, step_ids.trigger(context.step))
 
 
@@ -192,7 +201,7 @@ def _ordered(
     return (known[drawn.start] + steps) % drawn.count
 
 
-class Operand:
+class CompiledQuantity:
     """What a quantity is in each event; a constant is one number for all of them."""
 
     def __init__(self, quantity: Quantity, origin: int = 0) -> None:
@@ -213,14 +222,19 @@ class Operand:
         return (numbers if self._scale == 1 else numbers * self._scale) + self._addend
 
 
-def _in_range(choice: UniformDraw, low: Operand, high: Operand, context: EventContext, known: Numbers) -> Integers:
+def _in_range(
+    choice: UniformDraw, low: CompiledQuantity, high: CompiledQuantity, context: EventContext, known: Numbers
+) -> Integers:
     """Both bounds are counted from the origin of the draw."""
     lowest = low.of(known)
     return among(known[choice], np.maximum(high.of(known) - lowest, 0) + 1) + lowest
 
 
 def _linear(
-    operands: tuple[Operand, Operand, Operand], divisor: int, context: EventContext, known: Numbers
+    operands: tuple[CompiledQuantity, CompiledQuantity, CompiledQuantity],
+    divisor: int,
+    context: EventContext,
+    known: Numbers,
 ) -> Integers:
     base, factor, addend = (operand.of(known) for operand in operands)
     numbers = base * factor
@@ -261,4 +275,4 @@ def _with_inputs(draw: Draw) -> tuple[Draw, ...]:
             inputs = (draw.base.draw, draw.factor.draw, draw.addend.draw)
         case CounterDraw():
             inputs = (draw.period, draw.phase)
-    return *(part for each in inputs for part in _with_inputs(each)), draw
+    return *(part for needed in inputs for part in _with_inputs(needed)), draw

@@ -17,7 +17,7 @@ MAX_ACTIONS = 1 << 10
 """Above the number of actions on a page: keeps the draws of two pages apart."""
 
 
-class Plans(NamedTuple):
+class SessionPlans(NamedTuple):
     """What is drawn for sessions as a whole, a value for each, and how their pages begin."""
 
     keys: Words
@@ -60,7 +60,7 @@ class Actions(NamedTuple):
 class Visits(NamedTuple):
     """Everything that happens in some sessions, without its times."""
 
-    plans: Plans
+    plans: SessionPlans
     pages: Pages
     page: Integers
     """The number of each page in the site."""
@@ -192,7 +192,7 @@ class PageModel:
     def _word(self, keys: Words, name: str, step: int | Integers = 0) -> Words:
         return draw(keys, self._purposes[name], step)
 
-    def _plans(self, keys: Words) -> tuple[Plans, Pages]:
+    def _plans(self, keys: Words) -> tuple[SessionPlans, Pages]:
         """The sessions and their pages."""
         site, stops = self._site, self._site.stops
         journey = site.edges.searchsorted(fraction(self._word(keys, "journey")), side="right")
@@ -217,7 +217,7 @@ class PageModel:
             rows = np.flatnonzero(number < counts.take(session))
             pages = Pages(*(column.take(rows) for column in pages))  # type: ignore[arg-type]
             words, first = words.take(rows), counts.cumsum() - counts
-        plans = Plans(keys, journey, counts, first, landing, ends, words, pages.actions)
+        plans = SessionPlans(keys, journey, counts, first, landing, ends, words, pages.actions)
         if not self.shares:
             return plans, pages
         if self.shares.others:
@@ -236,7 +236,7 @@ class PageModel:
         stops = self._site.stops
         return np.maximum(self._clicks.draw(words, journey), stops.at(stops.min_clicks, journey, number))
 
-    def _path(self, plans: Plans, pages: Pages, last_kind: Integers) -> tuple[Integers, Integers]:
+    def _path(self, plans: SessionPlans, pages: Pages, last_kind: Integers) -> tuple[Integers, Integers]:
         """The pages that sessions open, and the clicks that lead from each to the next.
 
         Args:

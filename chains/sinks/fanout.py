@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
+from eventbus.chains.rendering.json import Convert
 from eventbus.chains.sinks.sink import STREAM_ENDED, BoundedQueue, Sink, SinkStatistics
 from eventbus.chains.table import SECOND
 from eventbus.event import Event, domain_of
@@ -17,8 +18,6 @@ from eventbus.record import ProducerRecord, record_of
 WhenFull = Literal["wait", "drop"]
 """What happens if a queue is full: the whole stream waits, or the sink does not get the records, and keeps them as dead
 letters if it has a file for them. Both are counted."""
-
-Convert = Callable[[ProducerRecord], ProducerRecord]
 
 CAPACITY = 20_000
 """Records that wait for each sink at most: some 10 MB."""
