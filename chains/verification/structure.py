@@ -107,9 +107,9 @@ class StructureChecks:
         causes: list[Finding] = []
         for trace in traces:
             position = min(rank(event.line) for event in trace.events)
-            found = list(_causality(bucket, trace, self._ends))
-            causes += found
-            self._add("causality", position, *found)
+            causality = list(_causality(bucket, trace, self._ends))
+            causes += causality
+            self._add("causality", position, *causality)
             self._add("tenants", position, *_tenants(trace))
             self._add("paths", position, *self._paths(trace))
         early = {finding.events[0] for finding in causes if finding.fault == "completed-before-started"}

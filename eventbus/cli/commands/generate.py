@@ -212,10 +212,10 @@ def generate(
                 blocks = _remaining(window, generator, out, file, writer)
             else:
                 blocks = _blocks(window, generator, written.format)
-            striking = _injected(
+            injection = _injected(
                 blocks, faults, ledger, generator=generator, window=window, reporter=reporter, repeated=repeated
             )
-            with striking as injected:
+            with injection as injected:
                 writer.write(injected, file, lambda block: _advance(bar, block, generator, window))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
