@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -26,6 +26,10 @@ from eventbus.record import ProducerRecord
 UNAUTHORIZED = 401
 MAX_SHOWN = 200
 """Characters of a response that messages quote."""
+MAX_QUOTED = 8192
+"""Bytes of a response in which they are looked for."""
+REDACTED = "…"
+"""In place of what is secret."""
 UNKNOWN = "unknown whether the server took this"
 """Begins the reason of a record whose arrival a response leaves open."""
 
@@ -54,6 +58,8 @@ class HttpResponse:
     """The failure in detail."""
     incomplete: str | None = None
     """Why the rest of the body is missing; None: it is whole."""
+    secrets: Collection[str] = ()
+    """Texts that messages do not quote."""
 
     @property
     def ok(self) -> bool:
@@ -69,8 +75,27 @@ class HttpResponse:
         return str(self.status)
 
     def __str__(self) -> str:
-        text = " ".join(self.body[: 4 * MAX_SHOWN].decode(errors="replace").split())[:MAX_SHOWN]
-        return self.problem or f"{self.status} {text}".rstrip()
+        text = self.body[:MAX_QUOTED].decode(errors="replace")
+        for secret in self.secrets:
+            text = text.replace(secret, REDACTED)
+        return _one_line(self.problem) if self.problem else f"{self.status} {_one_line(text)[:MAX_SHOWN]}".rstrip()
+
+
+def _one_line(text: str) -> str:
+    """A text with single spaces, and `�` in place of characters that a terminal would obey."""
+    return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
+
+
+PUBLIC_HEADERS = frozenset({"content-type", "user-agent", "openpanel-sdk-name", "openpanel-sdk-version", "x-client-ip"})
+MIN_SECRET = 6
+"""Characters of a secret; less would be found in texts by chance."""
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """What the headers of a request may keep secret, such as API keys; the longest first."""
+    values = [value for name, value in headers.items() if name.lower() not in PUBLIC_HEADERS]
+    words = {word for value in values for word in (value, *value.split()) if len(word) >= MIN_SECRET}
+    return sorted(words, key=len, reverse=True)
 
 
 class Rejection(NamedTuple):

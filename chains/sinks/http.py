@@ -18,7 +18,16 @@ from yarl import URL
 
 from eventbus.chains.clock import AsyncClock, WallClock
 from eventbus.chains.errors import SinkUnusable
-from eventbus.chains.sinks.bodies import UNKNOWN, Dialect, HttpRequest, HttpResponse, Rejection, Unsendable
+from eventbus.chains.sinks.bodies import (
+    REDACTED,
+    UNKNOWN,
+    Dialect,
+    HttpRequest,
+    HttpResponse,
+    Rejection,
+    Unsendable,
+    secrets_of,
+)
 from eventbus.chains.sinks.letters import DeadLetters
 from eventbus.chains.sinks.sink import NEVER_SENT, STREAM_ENDED, BoundedQueue, CountingSink, SinkStatistics
 from eventbus.chains.table import SECOND
@@ -115,7 +124,6 @@ def _check_address(url: str) -> None:
         raise SinkUnusable(f"{expected}: {error}") from None
 
 
-REDACTED = "…"
 MAX_RESPONSE_BYTES = 16 << 20
 """Bytes of a response that are read at most: verdicts on 5,000 events, with their reasons, take some 2 MB."""
 REQUESTS_AHEAD = 4
@@ -422,7 +430,9 @@ class HttpSink(CountingSink):
                 self._url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
                 body, incomplete = await self._body(response)
-                return HttpResponse(response.status, response.headers, body, incomplete=incomplete)
+                return HttpResponse(
+                    response.status, response.headers, body, incomplete=incomplete, secrets=secrets_of(request.headers)
+                )
         except TimeoutError:
             return HttpResponse(failure="no response", problem=f"no response within {self._timeout:g} s")
         except aiohttp.ClientConnectorError as error:
@@ -456,9 +466,8 @@ class HttpSink(CountingSink):
             return
         self._counts.last_error = reason
         self._counts.count_reason(kind, len(records))
-        if self._dead_letters and self._dead_letters.put(self.name, records, reason):
-            self._counts.dead += len(records)
-            return
-        self._counts.failed += len(records)
-        if self._dead_letters:
+        kept = self._dead_letters.put(self.name, records, reason) if self._dead_letters else 0
+        self._counts.dead += kept
+        self._counts.failed += len(records) - kept
+        if self._dead_letters and kept < len(records):
             self._counts.last_error = f"{reason}; {self._dead_letters.last_error}"

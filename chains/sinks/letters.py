@@ -56,23 +56,24 @@ class DeadLetters:
         self._torn = False
         self.last_error: str | None = None
 
-    def put(self, sink: str, records: Sequence[ProducerRecord], reason: str) -> bool:
-        """Append records; returns whether that worked."""
+    def put(self, sink: str, records: Sequence[ProducerRecord], reason: str) -> int:
+        """Append records; returns how many of them, from the first, are in the file."""
         return self.put_lines([orjson.dumps(_document(sink, record, reason)) for record in records])
 
-    def put_lines(self, lines: Sequence[bytes]) -> bool:
-        """Append lines as they are; returns whether that worked."""
+    def put_lines(self, lines: Sequence[bytes]) -> int:
+        """Append lines as they are; returns how many of them, from the first, are in the file."""
+        text, written, was_torn = b"", 0, False
         try:
             self._file = self._file or self._opened()
-            text = memoryview(b"\n" * self._torn + b"".join(line + b"\n" for line in lines))
-            self._torn = True
-            while text:
-                text = text[self._file.write(text) :]
+            was_torn, self._torn = self._torn, True
+            text = b"\n" * was_torn + b"".join(line + b"\n" for line in lines)
+            while written < len(text):
+                written += self._file.write(memoryview(text)[written:])
         except OSError as error:
             self.last_error = f"{self.path} cannot be written: {error.strerror or error}"
-            return False
+            return max(text.count(b"\n", 0, written) - was_torn, 0)
         self._torn = False
-        return True
+        return len(lines)
 
     def sync(self) -> None:
         """Wait until the file is on the disk.

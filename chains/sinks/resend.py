@@ -136,14 +136,14 @@ class Resend:
         records = [letter.record for letter in letters]
         if after.failed > before.failed:
             reason = f"one of {len(records):,} of which some failed: {after.last_error}"
-            if not self._dead_letters.put(self._sink.name, records, reason):
+            if self._dead_letters.put(self._sink.name, records, reason) < len(records):
                 raise DeadLettersUnwritable(self._dead_letters.last_error)
             self.statistics.again += len(records)
         else:
             self.statistics.sent += after.written - before.written
             self.statistics.omitted += after.omitted - before.omitted
             self.statistics.again += after.dead - before.dead
-        if kept and not self._dead_letters.put_lines(kept):
+        if kept and self._dead_letters.put_lines(kept) < len(kept):
             raise DeadLettersUnwritable(self._dead_letters.last_error)
         self._dead_letters.sync()
         self._sending.settle(place)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from eventbus.chains.sinks import (
     HttpSink,
     JsonDialect,
     JsonlSink,
+    read_letter,
 )
 from eventbus.chains.sinks.bodies import HttpRequest
 from eventbus.cli import cli
@@ -250,3 +252,55 @@ async def test_results_and_errors_of_abandonable_threads_arrive() -> None:
     await asyncio.to_thread(run_abandoning_lookups, main())
     assert results[0] == 3
     assert isinstance(results[1], ValueError)
+
+
+async def test_a_key_that_a_server_repeats_is_not_kept(server: Server, dead: DeadLetters) -> None:
+    """Servers quote the key that they refuse: neither letters nor messages do."""
+    server.replies = [says(400, "invalid key 'key-12345678', expected: Bearer key-12345678\n")]
+    headers = {"Authorization": "Bearer key-12345678"}
+    sink = HttpSink(server.url, JsonDialect(headers=headers), connections=1, dead_letters=dead)
+    await sink.open()
+    await sink.write(numbered(1))
+    await sink.flush()
+    await sink.close()
+    assert server.headers[0]["authorization"] == "Bearer key-12345678"
+    assert [letter["reason"] for letter in kept(dead)] == ["400 invalid key '…', expected: … (attempt 1)"]
+    assert sink.statistics().last_error == "400 invalid key '…', expected: … (attempt 1)"
+
+
+async def test_a_response_does_not_control_the_terminal(server: Server, dead: DeadLetters) -> None:
+    server.replies = [says(400, "\x1b[2Jno\x07")]
+    sink = HttpSink(server.url, JsonDialect(), connections=1, dead_letters=dead)
+    await sink.open()
+    await sink.write(numbered(1))
+    await sink.flush()
+    await sink.close()
+    assert sink.statistics().last_error == "400 �[2Jno� (attempt 1)"
+
+
+def test_letters_that_found_room_count_as_kept(tmp_path: Path) -> None:
+    """Where the file cannot grow any more, the letters that are whole are dead, and the others failed."""
+    script = tmp_path / "script.py"
+    script.write_text(ROOM)
+    out = subprocess.run(["sh", "-c", f"ulimit -f 8; exec {sys.executable} {script}"], check=True, capture_output=True)
+    dead_letters, failed = map(int, out.stdout.split())
+    *whole, torn = Path(tmp_path / "dead.jsonl").read_bytes().split(b"\n")
+    assert torn
+    assert (len(whole), len(whole) + failed) == (dead_letters, 100)
+    assert [read_letter(line).record for line in whole] == numbered(100)[: len(whole)]
+
+
+ROOM = """
+import asyncio, pathlib
+from eventbus.chains.sinks import DeadLetters, HttpSink, JsonDialect
+from eventbus.record import ProducerRecord
+
+async def main():
+    records = [ProducerRecord("t", b"%d" % number, b'{"n":%d}' % number, 0) for number in range(100)]
+    path = pathlib.Path(__file__).with_name("dead.jsonl")
+    sink = HttpSink("http://127.0.0.1:9/", JsonDialect(), dead_letters=DeadLetters(path))
+    await sink.reject(records, "a test")
+    print(sink.statistics().dead, sink.statistics().failed)
+
+asyncio.run(main())
+"""
