@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from eventbus.event import Event, domain_of
-from eventbus.record import ConsumerRecord, ProducerRecord, RecordColumns, RecordMetadata, TopicPartition
+from eventbus.record import Columns, ConsumerRecord, ProducerRecord, RecordMetadata, TopicPartition
 
 TopicStrategy = Literal["domain", "event_type", "single"]
 """A topic for each domain, for each event type, or one for all (`omninode.events`)."""
@@ -147,7 +147,7 @@ class EventBus(Protocol):
 class ColumnBus(Protocol):
     """A bus that takes records as columns by topic too, which costs less than a tuple for each record."""
 
-    async def publish_columns(self, columns: Mapping[str, RecordColumns]) -> int:
+    async def publish_columns(self, columns: Mapping[str, Columns]) -> int:
         """Publish many records, in order within each partition; returns how many are in the log.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from eventbus.chains.randomness import Integers
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.rendering.columns import UUID_WIDTH
 from eventbus.event import EPOCH
-from eventbus.record import ProducerRecord, RecordColumns, columns_by_topic
+from eventbus.record import Columns, ProducerRecord, columns_by_topic
 
 TOMBSTONE = b"null\n"
 
@@ -140,7 +140,7 @@ class FaultyBlock:
             next_row = row + replaced
         yield records + clean[next_row:]
 
-    def columns_by_topic(self, topics: Sequence[str]) -> dict[str, RecordColumns]:
+    def columns_by_topic(self, topics: Sequence[str]) -> Mapping[str, Columns]:
         """The same records as columns."""
         if not self._edits.texts:
             return self._block.columns_by_topic(topics)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain as flatten
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 import orjson
 
 from eventbus.chains.randomness import Integers
-from eventbus.chains.rendering.columns import UUID_ROW, Memory, windows
+from eventbus.chains.rendering.columns import UUID_ROW, UUID_WIDTH, Memory, windows
 from eventbus.chains.table import COLUMNS as TABLE_COLUMNS
 from eventbus.chains.table import EventTable
 from eventbus.event import EPOCH, Event, Header, Headers
-from eventbus.record import ProducerRecord, RecordColumns
+from eventbus.record import Columns, PackedColumns, ProducerRecord, columns_by_topic
 
 # Slicing Kafka records out of the text of events: keys, values and headers are spans of it.
 
@@ -92,13 +93,15 @@ class RecordSlicer:
 
     def __init__(self, shapes: Sequence[RecordShape]) -> None:
         self._shapes = shapes
-        self._key_at = np.array([shape.key_at for shape in shapes])
+        self.key_at = np.array([shape.key_at for shape in shapes])
         self._value_at = np.array([shape.value_at for shape in shapes])
         self._tail = shapes[0].tail
+        #: Whether records have no headers of their own.
+        self.has_headers_in_values = shapes[0].headers is None
 
     def keys(self, memory: Memory, starts: Integers, kind: Integers) -> list[bytes]:
         """Of events, by their starts in a memory and their emitters."""
-        at = starts + self._key_at.take(kind)
+        at = starts + self.key_at.take(kind)
         keys: list[bytes] = windows(memory, UUID_ROW)[at].tolist()  # a sixth of the time of a slice each
         return keys
 
@@ -112,7 +115,7 @@ class RecordSlicer:
         Args:
             values: theirs; where these are the whole text, headers are cut out of them.
         """
-        if self._shapes[0].headers is None:
+        if self.has_headers_in_values:
             return [None] * len(values)
         shapes = map(self._shapes.__getitem__, kind.tolist())
         if not self._value_at.any():
@@ -311,31 +314,24 @@ class Block:
         for part, values, headers in self._values():
             yield list(map(_record, zip(names[part], keys[part], values, times[part], headers, strict=True)))
 
-    def columns_by_topic(self, topics: Sequence[str]) -> dict[str, RecordColumns]:
-        """The same records as columns, without a tuple for each of them.
+    def columns_by_topic(self, topics: Sequence[str]) -> Mapping[str, Columns]:
+        """The same records as columns; their text is in this memory, which may be used again when they are published.
 
         Args:
             topics: by emitter.
         """
+        if not self._slicer.has_headers_in_values:
+            return columns_by_topic(flatten.from_iterable(self.records(topics)))
         names = list(dict.fromkeys(topics))
         numbers = np.array([names.index(topic) for topic in topics], np.uint16).take(self.table.emitter)
-        order = numbers.argsort(kind="stable")
-        bounds = np.bincount(numbers, minlength=len(names)).cumsum().tolist()
-        keys = self._slicer.keys(self._memory, self._starts.take(order), self.table.emitter.take(order))
-        times = (self.table.time.take(order) // 1000).tolist()
-        values: list[bytes] = []
-        headers: list[Headers | None] = []
-        for _, values_of_part, headers_of_part in self._values():  # in the order of the text, for the CPU's cache
-            values += values_of_part
-            headers += headers_of_part
-        rows = order.tolist()
-        values, headers = list(map(values.__getitem__, rows)), list(map(headers.__getitem__, rows))
-        parts = {name: slice(begin, end) for name, begin, end in zip(names, [0, *bounds], bounds, strict=False)}
-        return {
-            name: RecordColumns([*keys[part]], [*values[part]], times[part], headers[part])
-            for name, part in parts.items()
-            if part.stop > part.start
-        }
+        parts = np.split(numbers.argsort(kind="stable"), np.bincount(numbers, minlength=len(names)).cumsum()[:-1])
+        return {name: self._packed(rows) for name, rows in zip(names, parts, strict=True) if rows.size}
+
+    def _packed(self, rows: Integers) -> PackedColumns:
+        kind, starts, ends = (column.take(rows) for column in (self.table.emitter, self._starts, self._ends))
+        spans = self._slicer.value_spans(starts, ends, kind)
+        places = np.array([starts + self._slicer.key_at.take(kind), *spans, self.table.time.take(rows) // 1000])
+        return PackedColumns(self._memory.data, places, UUID_WIDTH)
 
     def _values(self) -> Iterator[tuple[slice, list[bytes], Iterable[Headers | None]]]:
         """The values and headers of the records in order, and of which of the events they are."""

@@ -13,7 +13,7 @@ from itertools import repeat
 
 from eventbus.errors import CorruptBatch
 from eventbus.event import Headers, headers_of
-from eventbus.record import ConsumerRecord, RecordColumns
+from eventbus.record import Columns, ConsumerRecord, RecordColumns
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 """Base offset, length, leader epoch, magic, CRC, attributes, last offset delta, base and max timestamp, producer id,
@@ -38,14 +38,14 @@ class RecordBatch:
 
     __slots__ = ("_columns", "_encoded", "base_offset", "max_timestamp", "next_offset", "size_bytes")
 
-    _columns: RecordColumns | None
+    _columns: Columns | None
     _encoded: bytes | None
 
-    def __init__(self, base_offset: int, columns: RecordColumns, size_bytes: int | None = None) -> None:
+    def __init__(self, base_offset: int, columns: Columns, size_bytes: int | None = None) -> None:
         """Take ownership of columns of at least one row; `size_bytes` is their size where it is known."""
         self.base_offset = base_offset
         self.next_offset = base_offset + len(columns)
-        self.max_timestamp = max(columns.timestamps)
+        self.max_timestamp = columns.max_timestamp
         self.size_bytes = columns.size_bytes() if size_bytes is None else size_bytes
         self._columns = columns
         self._encoded = None
@@ -83,7 +83,8 @@ class RecordBatch:
         if self._columns is None:
             assert self._encoded is not None
             self._columns = decode(self._encoded)
-        return self._columns
+        columns = self._columns = self._columns.unpacked()
+        return columns
 
     @property
     def keys(self) -> list[bytes | None]:

@@ -13,7 +13,7 @@ from eventbus.broker.groups import ConsumerGroup, GroupState
 from eventbus.broker.log import BATCH_BYTES, PartitionLog
 from eventbus.broker.partitioner import partition_for, partitions_for, positions_by_partition, positions_of
 from eventbus.errors import InvalidTopic, UnknownTopic
-from eventbus.record import RecordColumns, TopicPartition
+from eventbus.record import Columns, TopicPartition
 
 DEFAULT_PARTITIONS = 4
 RETENTION_BYTES = 16 * 1024 * 1024
@@ -189,7 +189,7 @@ class Broker:
         """The groups with members subscribed to a topic."""
         return [group for group in self.groups.values() if topic in group.topics()]
 
-    def append(self, partition: TopicPartition, rows: RecordColumns, size_bytes: int | None = None) -> int:
+    def append(self, partition: TopicPartition, rows: Columns, size_bytes: int | None = None) -> int:
         """Take ownership of rows, even beyond the limit (see `reserve`); returns the offset of the first."""
         base = self.log(partition).append(rows, size_bytes)
         self._appended(partition, len(rows))

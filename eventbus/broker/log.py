@@ -8,7 +8,7 @@ from sys import maxsize
 
 from eventbus.broker.batch import RecordBatch
 from eventbus.errors import OffsetOutOfRange
-from eventbus.record import RecordColumns
+from eventbus.record import Columns, PackedColumns, RecordColumns
 
 BATCH_BYTES = 16 * 1024
 """Single records are collected into batches of about this size, as Kafka's producer does."""
@@ -43,7 +43,7 @@ class PartitionLog:
     def __repr__(self) -> str:
         return f"<PartitionLog {self.log_start_offset}..{self.log_end_offset}, {self.size_bytes} bytes>"
 
-    def append(self, rows: RecordColumns, size_bytes: int | None = None) -> int:
+    def append(self, rows: Columns, size_bytes: int | None = None) -> int:
         """Take ownership of rows; returns the offset of the first.
 
         Args:
@@ -51,14 +51,17 @@ class PartitionLog:
         """
         size = rows.size_bytes() if size_bytes is None else size_bytes
         base = self.log_end_offset
-        if self._tail is None:
-            self._tail, self._tail_base, self._tail_bytes = rows, base, size
+        if isinstance(rows, PackedColumns) and size >= self._batch_bytes:
+            self._close_tail()
+            self._add(RecordBatch(base, rows, size))
+        elif self._tail is None:
+            self._tail, self._tail_base, self._tail_bytes = rows.unpacked(), base, size
         else:
-            self._tail.extend(rows)
+            self._tail.extend(rows.unpacked())
             self._tail_bytes += size
         self.log_end_offset += len(rows)
         self.size_bytes += size
-        if self._tail_bytes >= self._batch_bytes:
+        if self._tail is not None and self._tail_bytes >= self._batch_bytes:
             self._close_tail()
         return base
 

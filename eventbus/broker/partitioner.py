@@ -48,11 +48,16 @@ def positions_by_partition(keys: Sequence[bytes], partitions: int) -> dict[int, 
     """The keys of each partition that has any, as their positions, ascending."""
     if not _are_vectorisable(keys):
         return positions_of([partition_for(key, partitions) for key in keys])
-    numbers = _vector_partitions(keys, partitions)
-    order = numbers.argsort(kind="stable")
-    begins = numbers.take(order).searchsorted(range(partitions + 1)).tolist()
+    order, begins = order_by_partition(keys, partitions)
     positions = (order[begin:end].tolist() for begin, end in pairwise(begins))
     return {partition: rows for partition, rows in enumerate(positions) if rows}
+
+
+def order_by_partition(keys: Sequence[bytes], partitions: int) -> tuple[npt.NDArray[np.int64], list[int]]:
+    """The positions of keys of one length, ordered by partition, and where each partition begins, then their number."""
+    numbers = _vector_partitions(keys, partitions)
+    order = numbers.argsort(kind="stable")
+    return order, numbers.take(order).searchsorted(range(partitions + 1)).tolist()
 
 
 def positions_of(labels: Sequence[int]) -> dict[int, list[int]]:

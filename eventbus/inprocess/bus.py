@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import islice, pairwise
 from types import TracebackType
 from typing import Literal, Self
 
 from eventbus.broker.broker import DEFAULT_PARTITIONS, RETENTION_BYTES, Broker, BrokerStatistics
 from eventbus.broker.coordinator import OFFSETS_COMMITTED, GroupCoordinator
+from eventbus.broker.partitioner import order_by_partition
 from eventbus.bus import AutoOffsetReset, TopicStrategy, topic_namer
 from eventbus.clock import Clock, SystemClock
 from eventbus.errors import BufferFull, BusClosed, NoActiveMembers
@@ -17,7 +18,9 @@ from eventbus.event import Event, new_id, now_us
 from eventbus.inprocess.consumer import InProcessConsumer, OnRebalance
 from eventbus.inprocess.subscription import InProcessSubscription
 from eventbus.record import (
+    Columns,
     ConsumerRecord,
+    PackedColumns,
     ProducerRecord,
     RecordColumns,
     RecordMetadata,
@@ -155,7 +158,7 @@ class InProcessBus:
             count += len(records)
         return count
 
-    async def publish_columns(self, columns: Mapping[str, RecordColumns]) -> int:
+    async def publish_columns(self, columns: Mapping[str, Columns]) -> int:
         """Append records given as columns by topic, in order within each partition; returns their number.
 
         Costs less than `publish_many`, which takes a tuple for each record. Yields to the event loop once, before
@@ -298,13 +301,20 @@ class InProcessBus:
             return item
         raise TypeError(f"expected an Event or a ProducerRecord, got {type(item).__name__}")
 
-    async def _append_rows(self, topic: str, rows: RecordColumns) -> None:
+    async def _append_rows(self, topic: str, rows: Columns) -> None:
+        if isinstance(rows, PackedColumns):
+            order, begins = order_by_partition(rows.keys(), self._broker.partitions_of(topic))
+            ordered = rows.take(order)
+            for partition, (begin, end) in enumerate(pairwise(begins)):
+                if end > begin:
+                    await self._append(TopicPartition(topic, partition), ordered.slice(begin, end))
+            return
         partitions = self._broker.rows_by_partition(topic, rows.keys)
         for partition, numbers in partitions.items():
             part = rows if len(partitions) == 1 else rows.take(numbers)
             await self._append(TopicPartition(topic, partition), part)
 
-    async def _append(self, partition: TopicPartition, rows: RecordColumns) -> int:
+    async def _append(self, partition: TopicPartition, rows: Columns) -> int:
         """Append rows to a partition once there is room; long runs are split, since trimming drops whole batches."""
         size = rows.size_bytes()
         if size > self._broker.run_bytes and len(rows) > 1:
