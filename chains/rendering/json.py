@@ -68,7 +68,12 @@ class InnerTextEncoder(JsonValueEncoder):
         return self._escape(value if isinstance(value, str) else orjson.dumps(value).decode())
 
 
-JSON_TEXT = InnerTextEncoder(lambda text: orjson.dumps(text)[1:-1])
+def _escaped(text: str) -> bytes:
+    """A text as JSON has it between quotation marks."""
+    return orjson.dumps(text)[1:-1]
+
+
+JSON_TEXT = InnerTextEncoder(_escaped)  # no lambda: workers get encoders pickled
 PLAIN_TEXT = InnerTextEncoder(str.encode)
 
 

@@ -100,6 +100,15 @@ def test_long_texts_fit_the_shared_memory() -> None:
     assert digest(generator.blocks(chains=300, workers=2)) == digest(generator.blocks(chains=300))
 
 
+@pytest.mark.parametrize("largest", [9, 2_000_000])
+def test_filled_texts_with_workers(largest: int) -> None:
+    """Texts with numbers in them, few or very many, go to the workers as everything else does."""
+    number = field("n", type="integer", minimum=1, maximum=largest)
+    catalog = two_steps(number, field("text", choices=("about {n}", 'of "{n}" ä'), fill=True))
+    one, two = (digest(ChainGenerator(catalog, seed=7).blocks(2000, workers=crew)) for crew in (1, 2))
+    assert one == two
+
+
 @pytest.mark.parametrize("chains", [0, 1])
 def test_more_workers_than_work(chains: int) -> None:
     """Workers without a portion are none the worse."""
