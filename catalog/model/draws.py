@@ -6,6 +6,7 @@ draws give an event the same number.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -162,6 +163,10 @@ class Quantity:
     def constant(cls, value: int) -> Quantity:
         return cls(NoDraw(), low=value)
 
+    def scaled(self, factor: int) -> Quantity:
+        """A multiple of it."""
+        return replace(self, scale=self.scale * factor)
+
     @property
     def bounds(self) -> tuple[int, int]:
         """The smallest and the largest value."""
@@ -192,7 +197,7 @@ class RangeDraw:
 
 @dataclass(frozen=True, slots=True)
 class LinearDraw:
-    """`base` × `factor` / `divisor`, rounded to the nearest number, halves up, + `addend`; from the smallest result."""
+    """(`base` × `factor` + `addend`) / `divisor`, rounded to the nearest, halves up; counted from the smallest."""
 
     base: Quantity
     factor: Quantity
@@ -200,23 +205,30 @@ class LinearDraw:
     divisor: int = 1
 
     @property
-    def products(self) -> tuple[int, int]:
-        """The smallest and the largest `base` × `factor`."""
+    def sums(self) -> tuple[int, int]:
+        """The smallest and the largest `base` × `factor` + `addend`."""
         products = [base * factor for base in self.base.bounds for factor in self.factor.bounds]
-        return min(products), max(products)
+        low, high = self.addend.bounds
+        return min(products) + low, max(products) + high
 
     @property
     def origin(self) -> int:
         """What number 0 stands for."""
-        return self.rounded(self.products[0]) + self.addend.bounds[0]
+        return self.rounded(self.sums[0])
 
     @property
     def count(self) -> int:
-        return self.rounded(self.products[1]) + self.addend.bounds[1] - self.origin + 1
+        return self.rounded(self.sums[1]) - self.origin + 1
 
-    def rounded(self, product: int) -> int:
-        """A product divided."""
-        return (2 * product + self.divisor) // (2 * self.divisor)
+    @property
+    def operands(self) -> Iterator[int]:
+        """The smallest and the largest value of each number that it is computed from."""
+        for quantity in (self.base, self.factor, self.addend):
+            yield from quantity.bounds
+
+    def rounded(self, number: int) -> int:
+        """A sum divided."""
+        return (2 * number + self.divisor) // (2 * self.divisor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +292,9 @@ class Placeholder:
         """Why its numbers cannot be computed: they take more than 62 bits."""
         bounds = [self.low, self.low + self.draw.count - 1]
         if isinstance(self.draw, LinearDraw):  # is rounded after a multiplication by 2
-            bounds += [2 * product for product in self.draw.products]
+            bounds += [*self.draw.operands, *(2 * number for number in self.draw.sums)]
+        elif isinstance(self.draw, RangeDraw):
+            bounds += [*self.draw.low.bounds, *self.draw.high.bounds]
         if -MAX_NUMBER <= min(bounds) <= max(bounds) < MAX_NUMBER:
             return None
         scale = 10 ** (self.decimals or 0)

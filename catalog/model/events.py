@@ -62,4 +62,4 @@ def every_field(
 
 def dotted(path: tuple[str, ...]) -> str:
     """A path of `every_field` for people: `result.score`."""
-    return ".".join(name for name in path if name != "fields")
+    return ".".join(path[::2])

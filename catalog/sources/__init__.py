@@ -64,7 +64,7 @@ SOURCES: tuple[type[Source], ...] = (
     NumberRange,
 )
 """All sources, in the order in which messages list them; one that is the default comes last."""
-KEYS = (*(key for source in SOURCES for key in source.keys), *TextTemplate.keys)
+KEYS = tuple(dict.fromkeys([*(key for source in SOURCES for key in source.keys), *TextTemplate.keys]))
 """The keys of all sources in a catalog file."""
 
 

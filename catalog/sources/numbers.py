@@ -124,7 +124,10 @@ class NumberRange(Source):
     @property
     def bounds(self) -> tuple[float | None, float | None]:
         low, high = self.minimum, self.maximum
-        return None if isinstance(low, Reference) else low, None if isinstance(high, Reference) else high
+        may_exceed = (
+            isinstance(low, Reference) and low.kind == "field"
+        )  # the number is `low` where that is above `high`
+        return None if isinstance(low, Reference) else low, None if may_exceed or isinstance(high, Reference) else high
 
     def example(self, type: FieldType, example_of: Callable[[str], Any]) -> Any:
         low, high = (_example(bound, example_of) for bound in (self.minimum, self.maximum))
@@ -157,8 +160,12 @@ def _units(low: float, high: float, decimals: int) -> tuple[int, int]:
 
 
 def _inverted(low: Bound, high: Bound, lists: Lists, chains: list[Chain]) -> Iterator[str]:
-    """Whether the lower bound is above the upper one for an item of a list."""
+    """Whether the lower bound is above the upper one for an item of a list, or may be so for a variable."""
     for chain in chains:
+        variable = chain.variables.get(low.name) if isinstance(low, Reference) and low.kind == "var" else None
+        if variable and variable.maximum is not None and not isinstance(high, Reference) and variable.maximum > high:
+            yield f"min may be {variable.maximum}, above max {high:g}, in chain {chain.name}"
+            return
         (first, lows), (second, highs) = (known_values(bound, lists, chain) for bound in (low, high))
         pairs = zip(lows, highs, strict=False) if first and first == second else product(lows, highs)
         for least, most in pairs:
@@ -188,7 +195,7 @@ class ComputedNumber(Source):
     """Digits after the point of a `number`; None: all that it has, at most 9."""
 
     name = "of"
-    keys = ("of", "times", "plus")
+    keys = ("of", "times", "plus", "decimals")
 
     @classmethod
     def read(cls, entry: FieldEntry) -> Source | None:
@@ -244,14 +251,17 @@ class ComputedNumber(Source):
         return f"{self.of}{times}{plus}"
 
     def draw(self, scope: DrawScope) -> Placeholder:
-        of, times = decimals_of(self.of, scope), decimals_of(self.times, scope)
+        of, times, plus = (decimals_of(operand, scope) for operand in (self.of, self.times, self.plus))
         decimals = None
         if scope.type == "number":
-            exact = min(max(of + times, decimals_of(self.plus, scope)), MAX_DECIMALS)
+            exact = min(max(of + times, plus), MAX_DECIMALS)
             decimals = exact if self.decimals is None else self.decimals
-        excess = of + times - (decimals or 0)
-        base, factor = quantity(self.of, scope, of + max(0, -excess), "of"), quantity(self.times, scope, times, "times")
-        linear = LinearDraw(base, factor, quantity(self.plus, scope, decimals or 0, "plus"), 10 ** max(0, excess))
+        shown = decimals or 0
+        plus = shown if isinstance(self.plus, tuple) else max(plus, shown)  # a range is drawn as it is shown
+        exact = max(of + times, plus)
+        base, factor = quantity(self.of, scope, exact - times, "of"), quantity(self.times, scope, times, "times")
+        addend = quantity(self.plus, scope, plus, "plus").scaled(10 ** (exact - plus))
+        linear = LinearDraw(base, factor, addend, 10 ** (exact - shown))
         return Placeholder(linear, low=linear.origin, decimals=decimals)
 
 

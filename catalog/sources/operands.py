@@ -159,6 +159,11 @@ def digits(number: float) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
+def units_of(number: float, decimals: int) -> int:
+    """A number in units of 10^-decimals; further decimals are rounded away."""
+    return int(Decimal(repr(number)).scaleb(decimals).to_integral_value())
+
+
 def decimals_of(operand: Operand, scope: DrawScope) -> int:
     """How many decimals the values of an operand have."""
     match operand:
@@ -179,17 +184,16 @@ def quantity(operand: Operand, scope: DrawScope, decimals: int, key: str) -> Qua
     Args:
         key: of the operand, which names its draw if it is one from a range.
     """
-    unit: int = 10**decimals
     match operand:
         case Reference():
             placeholder = operand.placeholder(scope)
             if placeholder.values is not None:
-                return Quantity(placeholder.draw, tuple(round(value * unit) for value in placeholder.values))
+                return Quantity(placeholder.draw, tuple(units_of(value, decimals) for value in placeholder.values))
             scale: int = 10 ** max(0, decimals - (placeholder.decimals or 0))
             return Quantity(placeholder.draw, low=placeholder.low, scale=scale)
         case (low, high):
-            lowest = round(low * unit)
+            lowest, highest = units_of(low, decimals), units_of(high, decimals)
             purpose = Purpose("field", (*scope.purpose.names, key))
-            return Quantity(UniformDraw(purpose, round(high * unit) - lowest + 1, each_step=True), low=lowest)
+            return Quantity(UniformDraw(purpose, highest - lowest + 1, each_step=True), low=lowest)
         case _:
-            return Quantity.constant(round(operand * unit))
+            return Quantity.constant(units_of(operand, decimals))

@@ -27,12 +27,16 @@ event_name = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*){2,}\.v[1-9][0-9]*
 dashed_name = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
-def validate(sections: Sections) -> Iterator[LocatedProblem]:
-    """All problems of a catalog, section by section."""
+def validate(sections: Sections, *, is_complete: bool = True) -> Iterator[LocatedProblem]:
+    """All problems of a catalog, section by section.
+
+    Args:
+        is_complete: whether all of the catalog could be read.
+    """
     problems = [*_problems(sections)]
     yield from problems
-    for chain in () if problems else sections.chains.values():
-        yield from size_problems(chain, sections.events, sections.lists)
+    for chain in sections.chains.values() if is_complete and not problems else ():
+        yield from size_problems(chain, sections)
 
 
 def _problems(sections: Sections) -> Iterator[LocatedProblem]:

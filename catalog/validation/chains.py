@@ -64,7 +64,7 @@ def _scaling_problems(
             "a scaled delay cannot have a timeout: remove `scaled_by` or `timeout`",
         )
     if (variable := chain.variables.get(scaled_by)) and not any(delay_problems(delay)):
-        ms = longest(delay) * _max_factor(variable)
+        ms = longest(delay) * max_factor(variable)
         if ms > MAX_SCALED:
             yield (
                 loc,
@@ -72,7 +72,7 @@ def _scaling_problems(
             )
 
 
-def _max_factor(variable: Variable) -> float:
+def max_factor(variable: Variable) -> float:
     """The largest speed factor of a variable's items; 1 if it has none, or none that can be."""
     p95 = variable.factor
     return 1.0 if p95 is None or not 1 < p95 <= MAX_FACTOR else longest(speed_factor(p95))
@@ -352,7 +352,7 @@ def _length_problems(loc: Location, chain: Chain) -> Iterator[LocatedProblem]:
     edges = [edge for node in nodes for edge in node.edges]
     if any(any(delay_problems(edge.delay)) for edge in edges):
         return
-    factor = max(map(_max_factor, chain.variables.values()), default=1.0)
+    factor = max(map(max_factor, chain.variables.values()), default=1.0)
     delay = max((longest(edge.delay) * (factor if edge.scaled_by else 1.0) for edge in edges), default=0.0)
     years = chain.max_steps * delay / YEAR
     if years > MAX_YEARS:

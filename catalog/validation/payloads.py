@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from eventbus.catalog.errors import Location, Problems, did_you_mean, join_names
+from eventbus.catalog.graph.expand import graph_of
+from eventbus.catalog.graph.graph import Edge, GraphNode
 from eventbus.catalog.model.chains import Chain
+from eventbus.catalog.model.delays import longest as longest_of
 from eventbus.catalog.model.draws import Placeholder
 from eventbus.catalog.model.events import EventType, PayloadField, dotted, every_field
+from eventbus.catalog.model.sections import Sections
 from eventbus.catalog.model.sources import Lists
 from eventbus.catalog.sources import ComputedNumber, ListPick, NumberRange, PayloadDraws, TextTemplate, misfits
+from eventbus.catalog.sources.simulated import SESSION_MS
+from eventbus.catalog.validation.chains import max_factor
 
 
 def payload_problems(event: EventType, lists: Lists, chains: list[Chain]) -> Problems:
@@ -79,16 +85,44 @@ def _pick_problems(event: EventType) -> Problems:
             yield place, f"all picks of list {source.list_name!r} in one event need the same `where` and `distinct`"
 
 
-def size_problems(chain: Chain, events: Mapping[str, EventType], lists: Lists) -> Problems:
+def size_problems(chain: Chain, sections: Sections) -> Problems:
     """Numbers that depend on others and may be too large to be computed; everything else has to be right."""
+    events, longest = sections.events, _longest_delays(chain, sections.chains.values())
     for state in chain.states.values():
         payload = events[state.emits].payload if state.emits in events else ()
-        draws = PayloadDraws(lists, chain, state.name, payload, longest=0)
+        draws = PayloadDraws(sections.lists, chain, state.name, payload, longest.get(state.name, 0))
         for path, field in every_field(payload):
             if isinstance(field.source, NumberRange | ComputedNumber):
                 placeholder = draws.placeholder(field, path[::2])
                 if isinstance(placeholder, Placeholder) and placeholder.bounds_problem:
                     yield ("events", state.emits, "payload", *path), placeholder.bounds_problem
+
+
+def _longest_delays(chain: Chain, chains: Iterable[Chain]) -> dict[str, int]:
+    """The longest delay before each state that has one, microseconds; everything else has to be right.
+
+    Args:
+        chains: all of the catalog; some may cause this one.
+    """
+    if chain.visitors:
+        return dict.fromkeys(chain.states, SESSION_MS * 1000)
+    nodes = graph_of(chain).nodes
+    causes = (cause for other in chains for state in other.states.values() for cause in state.causes)
+    delays = [(chain.start, longest_of(cause.delay)) for cause in causes if cause.chain == chain.name]
+    for edge in (edge for node in nodes for edge in _edges_of(node)):
+        factor = max_factor(chain.variables[edge.scaled_by]) if edge.scaled_by else 1.0
+        delays.append((nodes[edge.to].state, longest_of(edge.delay) * factor))
+    longest: dict[str, int] = {}
+    for name, delay in delays:
+        longest[name] = max(longest.get(name, 0), round(delay * 1000))
+    return longest
+
+
+def _edges_of(node: GraphNode) -> Iterator[Edge]:
+    yield from node.edges
+    if node.split:
+        yield from (branch.edge for branch in node.split.branches)
+        yield from node.split.joins.values()
 
 
 def emission_problems(chain: Chain, events: Mapping[str, EventType], *, is_caused: bool) -> Problems:

@@ -156,7 +156,7 @@ def _compiled(drawn: Draw, step_ids: StepIds) -> Compute:  # noqa: PLR0911 - a w
             operands = (
                 CompiledQuantity(drawn.base),
                 CompiledQuantity(drawn.factor),
-                CompiledQuantity(drawn.addend, drawn.origin),
+                CompiledQuantity(drawn.addend, drawn.origin * drawn.divisor),
             )
             return partial(_linear, operands, drawn.divisor)
         case CounterDraw():
@@ -237,12 +237,9 @@ def _linear(
     known: Numbers,
 ) -> Integers:
     base, factor, addend = (operand.of(known) for operand in operands)
-    numbers = base * factor
-    if divisor > 1:
-        numbers = (2 * numbers + divisor) // (2 * divisor)
     sums = np.full(context.step.size, addend)
-    sums += numbers
-    return sums
+    sums += base * factor
+    return sums if divisor == 1 else (2 * sums + divisor) // (2 * divisor)
 
 
 def _counted(drawn: CounterDraw, context: EventContext, known: Numbers) -> Integers:

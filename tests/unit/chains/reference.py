@@ -171,8 +171,7 @@ class Payload:
         if field.type == "number":
             exact = max(self.places(source.of) + self.places(source.times), self.places(source.plus))
             places = min(exact, 9) if source.decimals is None else source.decimals
-        product = math.floor(of * times * 10**places + Fraction(1, 2))
-        units = product + round(plus * 10**places)
+        units = math.floor((of * times + plus) * 10**places + Fraction(1, 2))
         return units / 10**places if field.type == "number" else units
 
     def operand(self, operand: Any, path: tuple[str, ...], key: str) -> Fraction:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,10 @@ DEPENDENT: tuple[Callable[[str], PayloadField], ...] = (
     lambda name: field(name, type="integer", of="n", times=(8, 13), plus=(20, 90)),
     lambda name: field(name, type="integer", of="share", times=(-1.5, 2.25), plus={"field": "inner.deep"}),
     lambda name: field(name, type="number", of="n", times={"var": "place.rate"}),
+    lambda name: field(name, type="integer", of="n", plus={"field": "share"}),
+    lambda name: field(name, type="integer", of="n", times=0.25, plus={"var": "place.rate"}),
+    lambda name: field(name, type="number", of="n", times=(0.5, 1.25), plus={"field": "share"}, decimals=1),
+    lambda name: field(name, type="integer", of="share", plus=-0.5),
     lambda name: field(name, type="number", of={"var": "place.rate"}, times={"field": "n"}, plus=-0.5, decimals=1),
     lambda name: field(name, type="integer", counter="ship", every="1h", since="2025-12-31"),
     lambda name: field(name, type="integer", counter="place", every=("1s", "90s"), since="2026-01-01T00:00:02"),
@@ -334,6 +339,8 @@ PAYLOAD = "events.shop.order.placed.v1.payload"
          "min 3 is above max 2 in chain order"),
         ("max: {var: product.most}", "max: {field: total}", f"{PAYLOAD}.quantity.max.field",
          "expected a field of type integer, but 'total' is number"),
+        ("max: {var: product.most}}", "max: 8}\n      least: {type: integer, min: {var: size}, max: 8}",
+         f"{PAYLOAD}.least.min", "min may be 9, above max 8, in chain order"),
         ("max: {var: product.most}", "max: {feild: total}", f"{PAYLOAD}.quantity.max", "expected a number"),
         ("max: {var: product.most}", "max: {var: prodct.most}", "chains.order.states.placed.emits",
          "takes the variable 'prodct', which this chain does not define"),
@@ -369,6 +376,52 @@ def test_mistakes(tmp_path: Path, old: str, new: str, where: str, problem: str) 
     [mistake] = [mistake for mistake in error.value.mistakes if mistake.where == where]
     assert problem in mistake.problem
     assert len({mistake.where for mistake in error.value.mistakes}) <= 2
+
+
+def test_a_sum_is_rounded_once(tmp_path: Path) -> None:
+    """An integer with a number of two decimals added is that sum, rounded: not the number without its point."""
+    text = "min: 1, max: 4}\n      price: {type: number, min: 1, max: 2, decimals: 2}"
+    text += "\n      sum: {type: integer, of: row, plus: {field: price}}"
+    payloads = placed_payloads(load(tmp_path / "order.yaml", FILE.replace("min: 1, max: 4}", text)))
+    for payload in payloads:
+        exact = Decimal(payload["row"]) + Decimal(repr(payload["price"]))
+        assert payload["sum"] == int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def test_a_field_as_the_lower_bound_may_be_above_the_upper_one(tmp_path: Path) -> None:
+    """The value is then the lower bound, so neither the model nor the schema has the upper one."""
+    text = "min: 1, max: 4}\n      rows: {type: integer, min: {field: row}, max: 2}"
+    catalog = load(tmp_path / "order.yaml", FILE.replace("min: 1, max: 4}", text))
+    placed = catalog.event_type("shop.order.placed.v1")
+    assert payload_schema(placed)["properties"]["rows"] == {"type": "integer"}
+    payloads = placed_payloads(catalog)
+    assert any(payload["rows"] > 2 for payload in payloads)
+    for payload in payloads:
+        assert catalog.validate(placed.name, payload) == []
+
+
+def placed_payloads(catalog: Catalog) -> list[dict[str, Any]]:
+    """Those of a hundred orders."""
+    events = ChainGenerator(catalog, seed=1).events(chains=100)
+    payloads = [placed.payload for placed in events if placed.event_type == "shop.order.placed.v1"]
+    assert len(payloads) == 100
+    return payloads
+
+
+def test_a_field_may_have_the_name_that_the_format_has_for_members(tmp_path: Path) -> None:
+    """`fields` is found by other fields as any name is."""
+    text = "min: 1, max: 4}\n      fields: {type: integer, value: 3}\n      more: {type: integer, of: fields, times: 2}"
+    catalog = load(tmp_path / "order.yaml", FILE.replace("min: 1, max: 4}", text))
+    assert ChainGenerator(catalog).chain()[0].payload["more"] == 6
+
+
+@pytest.mark.parametrize("value", ["1.0e+305", "-1.0e+305"])
+def test_items_too_large_to_be_computed_with_are_mistakes(tmp_path: Path, value: str) -> None:
+    """Not an overflow, also where the other operand is 0."""
+    text = FILE.replace("price: 180", f"price: {value}").replace("of: quantity, times:", "of: nothing, times:")
+    text = text.replace("min: 1, max: 4}", "min: 1, max: 4}\n      nothing: {type: integer, value: 0}")
+    with pytest.raises(InvalidCatalog, match="expected bounds within 62 bits"):
+        load(tmp_path / "order.yaml", text)
 
 
 def test_an_item_matches_or_is_distinct(tmp_path: Path) -> None:

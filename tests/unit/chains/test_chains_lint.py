@@ -150,6 +150,9 @@ PAYLOADS = {
     "{n: {type: number, min: 0.1, max: 0.9}}": "no number with 0 decimals is from 0.1 to 0.9",
     "{n: {type: number, min: 0, max: 1, decimals: 834660}}": "expected 0 to 9 decimals, got 834660",
 }
+ELAPSED = chain_file().replace(
+    "{payload: {}}", "{payload: {ms: {type: integer, elapsed: true}, n: {type: integer, of: ms, times: 1e15}}}"
+)
 DELAYS = {
     "{fixed: 1e20}": "expected a delay of at most a century, got up to 1e+20 ms",
     "{uniform: [0, 1e13]}": "expected a delay of at most a century, got up to 1e+13 ms",
@@ -177,6 +180,14 @@ DELAYS = {
         ),
         (chain_file().replace("weight: 1,", "weight: 1e15,"), 9, "expected a weight of at most 1e+12, got 1e+15"),
         (chain_file().replace("weight: 1,", "weight: 0,"), 9, "expected at least one chain with a weight above 0"),
+        (ELAPSED.replace("{fixed: 1}", "{fixed: 600000}"), 6, "expected bounds within 62 bits"),
+        (
+            ELAPSED.replace("{fixed: 1}", "{fixed: 9}, scaled_by: v").replace(
+                "start: r,", "start: r, variables: {v: {list: l, factor: {p95: 90}}},"
+            ),
+            6,
+            "expected bounds within 62 bits",
+        ),
         ("alone: true\n", 1, "expected at least one chain with a weight above 0"),
     ],
 )
