@@ -66,7 +66,10 @@ def parse_number(text: str) -> float | None:
 
 
 def _parse_flag(text: str) -> bool:
-    return FLAGS[text.lower()]
+    """Raises ValueError for a text that is no flag, `!!bool x`, as `int` does."""
+    if (flag := FLAGS.get(text.lower())) is None:
+        raise ValueError(text)
+    return flag
 
 
 _scalars: dict[str, Callable[[str], Any]] = {

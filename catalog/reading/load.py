@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,18 +70,34 @@ class DraftSections:
     files: list[str] = field(default_factory=list)
     extended: set[Path] = field(default_factory=set)
     """Files that another one extends, which are not read again."""
+    bases: dict[Path, Path] = field(default_factory=dict)
+    """The file or folder that a file extends."""
+    unfinished: list[Path] = field(default_factory=list)
+    """The file that is being read, behind those that extend it."""
     changes: dict[str, YamlNode] = field(default_factory=dict)
     """The changes of definitions of other files, and their removal, by name."""
     replaced: dict[str, YamlNode] = field(default_factory=dict)
     """The lists of the shipped catalog that a file has replaced without saying so, by name."""
 
-    def is_new(self, key: Key, node: YamlNode, defined: set[Key]) -> bool:
-        """Whether a path defines something for the first time; doing it twice is a mistake."""
-        if key in defined:
-            first = self.definitions[key].node
+    def is_extended(self, base: str, file: str) -> bool:
+        """Whether a file extends another one, itself or through others."""
+        path = Path(file).resolve()
+        while path in self.bases:
+            path = self.bases[path]
+            if Path(base).resolve().is_relative_to(path):
+                return True
+        return False
+
+    def is_new(self, key: Key, node: YamlNode, defined: dict[Key, YamlNode]) -> bool:
+        """Whether a path defines something for the first time; doing it twice is a mistake.
+
+        A file may define anew what a file that it extends has defined.
+        """
+        first = defined.get(key)
+        if first is not None and not self.is_extended(first.file, node.file):
             node.complain(f"duplicate name {key[1]!r}: it is already defined in {first.file}, line {first.line}")
             return False
-        defined.add(key)
+        defined[key] = node
         return True
 
     def define(self, key: Key, value: Any, definition: Definition) -> None:
@@ -93,9 +109,9 @@ class DraftSections:
         """Drop a definition."""
         del self.sections[key[0]][key[1]], self.definitions[key]
 
-    def keep_only(self, kept: set[Key]) -> None:
+    def keep_only(self, kept: Collection[Key]) -> None:
         """Drop all definitions but these."""
-        for key in self.definitions.keys() - kept:
+        for key in self.definitions.keys() - set(kept):
             self.remove(key)
 
     def complain(self, loc: Location, problem: str) -> None:
@@ -142,7 +158,7 @@ def _load(paths: Sequence[Path]) -> Sections:
     sections = Sections(**draft.sections)
     unread = bool(draft.mistakes)
     refused = [repr(name) for name in _refuse_replaced_lists(draft, sections)]
-    for loc, problem in validate(sections):
+    for loc, problem in validate(sections, is_complete=not unread):
         # A section may be empty only because it could not be read, and a list that is refused is no further mistake.
         if (len(loc) > 1 or not unread) and not any(name in problem for name in refused):
             draft.complain(loc, problem)
@@ -153,14 +169,16 @@ def _load(paths: Sequence[Path]) -> Sections:
 
 
 def _read_path(path: Path, draft: DraftSections) -> None:
-    defined: set[Key] = set()
+    defined: dict[Key, YamlNode] = {}
     for file in _files(path, draft.mistakes):
         if file.resolve() in draft.extended:
             continue
         draft.files.append(str(file))
         document = read_document(file, draft.mistakes)
         if document is not None:
+            draft.unfinished.append(file.resolve())
             _FileReader(document, draft, defined).read()
+            draft.unfinished.pop()
 
 
 def _files(path: Path, mistakes: list[Mistake]) -> list[Path]:
@@ -209,7 +227,7 @@ class _FileReader:
         defined: what the file's path has defined so far.
     """
 
-    def __init__(self, document: YamlNode, draft: DraftSections, defined: set[Key]) -> None:
+    def __init__(self, document: YamlNode, draft: DraftSections, defined: dict[Key, YamlNode]) -> None:
         self._document = document
         self._draft = draft
         self._defined = defined
@@ -241,10 +259,11 @@ class _FileReader:
             node.complain("expected either `extends` or `alone: true`, which drops what the file would extend")
         elif not path.exists():
             node.complain(f"expected {SHIPPED_NAME!r} or a file beside this one, got {name!r}")
-        elif path.resolve() == Path(node.file).resolve():
-            node.complain("a file cannot extend itself")
+        elif any(file.is_relative_to(path.resolve()) for file in self._draft.unfinished):
+            node.complain("a file cannot extend itself, nor one that extends it")
         else:
             self._extends = True
+            self._draft.bases[Path(node.file).resolve()] = path.resolve()
             if not any(Path(file).resolve().is_relative_to(path.resolve()) for file in self._draft.files):
                 _read_path(path, self._draft)
                 self._draft.extended.add(path.resolve())

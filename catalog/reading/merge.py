@@ -7,7 +7,8 @@ removes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
@@ -15,9 +16,12 @@ import yaml
 from eventbus.catalog.errors import did_you_mean, join_names
 from eventbus.catalog.reading.chains import DELAYS
 from eventbus.catalog.reading.document import MAP, NULL, TEXT, YamlNode
-from eventbus.catalog.sources import SOURCES
+from eventbus.catalog.sources import SOURCES, Choices, FixedValue, ListPick, TextTemplate, VariableValue
 
 Pairs = list[tuple[yaml.Node, yaml.Node]]
+
+LISTED = (FixedValue, Choices, ListPick, VariableValue)
+"""The sources whose values may be texts to fill."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,16 @@ class Rule:
     def of(self, key: str) -> Rule:
         """The rule of a member."""
         return self.members.get(key, self.each or _plain)()
+
+    def replaced(self, changes: Collection[str]) -> set[str]:
+        """The keys in whose place changes stand: those of all groups but the ones that the changes name.
+
+        A key that several groups have, such as `decimals`, names none of them.
+        """
+        counts = Counter(key for group in self.instead for key in group)
+        named = {key for key in changes if counts[key] == 1}
+        kept = {key for group in self.instead if not named.isdisjoint(group) for key in group}
+        return counts.keys() - kept if kept else set()
 
 
 def _plain() -> Rule:
@@ -100,7 +114,8 @@ def _chain() -> Rule:
 
 
 def _field() -> Rule:
-    return Rule(instead=[["fields"], *(kind.keys for kind in SOURCES)], members={"fields": _fields})
+    sources = [(*kind.keys, *(TextTemplate.keys if kind in LISTED else ())) for kind in SOURCES]
+    return Rule(instead=[["fields"], *sources], members={"fields": _fields})
 
 
 def _fields() -> Rule:
@@ -158,9 +173,7 @@ def _merge(base: yaml.Node, change: YamlNode, rule: Rule) -> yaml.Node:
 
 def _merge_mapping(base: yaml.MappingNode, change: YamlNode, rule: Rule) -> yaml.MappingNode:
     changes = change.mapping()
-    chosen = [group for group in rule.instead if not changes.keys().isdisjoint(group)]
-    kept = {key for group in chosen for key in group}
-    dropped = {key for group in rule.instead for key in group} - kept if chosen else set()
+    dropped = rule.replaced(changes)
     pairs: Pairs = [(key, value) for key, value in base.value if str(key.value) not in dropped]
     names = [str(key.value) for key, _ in pairs]
     for name, member in changes.items():
@@ -177,9 +190,10 @@ def _merge_mapping(base: yaml.MappingNode, change: YamlNode, rule: Rule) -> yaml
 
 def _merge_items(base: yaml.SequenceNode, change: YamlNode, rule: Rule) -> yaml.SequenceNode:
     """A list of named things with the changes and the new things of another list."""
-    items, names = list(base.value), [_name_of(item, rule) for item in base.value]
+    keys = rule.name or [_first_key(base)]
+    items, names = list(base.value), [_name_of(item, keys) for item in base.value]
     for number, item in enumerate(change.items()):
-        name = _name_of(item.tree, rule)
+        name = _name_of(item.tree, keys)
         if name is None or name not in names:
             items.append(completed_item(base, item, number) if rule.takes_names else item.tree)
         elif item.is_mapping:
@@ -190,7 +204,8 @@ def _merge_items(base: yaml.SequenceNode, change: YamlNode, rule: Rule) -> yaml.
 
 def _change_items(base: yaml.SequenceNode, change: YamlNode, rule: Rule) -> yaml.SequenceNode:
     """A list of named things with the changes of a mapping from names; those that it does not have yet are added."""
-    items, names = list(base.value), [_name_of(item, rule) or "" for item in base.value]
+    keys = rule.name or [_first_key(base)]
+    items, names = list(base.value), [_name_of(item, keys) or "" for item in base.value]
     for name, member in change.mapping().items():
         index = names.index(name) if name in names else None
         if is_nothing(member):
@@ -199,8 +214,7 @@ def _change_items(base: yaml.SequenceNode, change: YamlNode, rule: Rule) -> yaml
             member.complain("expected a mapping with what changes, or nothing to remove it")
         elif index is None:
             names.append(name)
-            key = rule.name[0] if rule.name else _first_key(base)
-            named = [(_text(key, member), _text(name, member)), *member.tree.value]
+            named = [(_text(keys[0], member), _text(name, member)), *member.tree.value]
             items.append(yaml.MappingNode(MAP, named, member.tree.start_mark))
         else:
             items[index] = _merge(items[index], member, (rule.item or _plain)())
@@ -214,18 +228,17 @@ def _remove(values: list[yaml.Node] | Pairs, names: list[str], index: int | None
     del values[index], names[index]
 
 
-def _name_of(item: yaml.Node, rule: Rule) -> str | None:
-    """What an item of a list is called: a text is its own name."""
+def _name_of(item: yaml.Node, keys: Sequence[str]) -> str | None:
+    """What an item of a list is called, by one of these keys; a text is its own name."""
     if isinstance(item, yaml.ScalarNode):
         return str(item.value)
-    if not isinstance(item, yaml.MappingNode) or not item.value:
+    if not isinstance(item, yaml.MappingNode):
         return None
-    keys = rule.name or [str(item.value[0][0].value)]
     return next((str(value.value) for key, value in item.value if key.value in keys), None)
 
 
 def _first_key(base: yaml.SequenceNode) -> str:
-    """The name of the first member of a list's items."""
+    """The name of the first member of a list's first item: it names all of them, whatever their order."""
     firsts = (str(item.value[0][0].value) for item in base.value if isinstance(item, yaml.MappingNode) and item.value)
     return next(firsts, "name")
 

@@ -12,11 +12,12 @@ from eventbus.catalog import Catalog, InvalidCatalog
 from eventbus.catalog.catalog import DATA
 from eventbus.catalog.errors import Mistake
 from eventbus.catalog.model import Fixed, LogNormal, Uniform
-from eventbus.catalog.sources import Choices, FixedValue, NumberRange
+from eventbus.catalog.sources import Choices, ComputedNumber, FixedValue, NumberRange, Reference, TextTemplate
 
 Changed = Callable[[str], Catalog]
 SHIPPED = Catalog.default()
 CAUSED = {name for chain in SHIPPED.chains.values() for name in chain.caused}
+UNCAUSED = next(chain.name for chain in SHIPPED.chains.values() if chain.name not in CAUSED and not chain.caused)
 ROUTED = "omninode.agent.routing.completed.v1"
 
 
@@ -304,15 +305,91 @@ def test_what_cannot_be_extended_is_a_mistake(tmp_path: Path, name: str) -> None
     assert (mistake.file, mistake.line, mistake.where) == (str(path), 1, "extends")
 
 
-def test_files_that_extend_each_other_are_read_once(tmp_path: Path, shop: str) -> None:
-    """A circle has an end."""
+@pytest.mark.parametrize("first", ["a.yaml", "b.yaml", "."])
+def test_files_that_extend_each_other_are_a_mistake(tmp_path: Path, shop: str, first: str) -> None:
+    """Whichever is read first: neither could be read before the other."""
     (tmp_path / "a.yaml").write_text("extends: b.yaml\nchains: {order: {weight: 5}}\n")
     (tmp_path / "b.yaml").write_text(f"extends: a.yaml\n{shop}")
-    assert Catalog.load(tmp_path / "a.yaml", extend=False).chain("order").weight == 5
+    with pytest.raises(InvalidCatalog) as caught:
+        Catalog.load(tmp_path / first, extend=False)
+    circles = [mistake for mistake in caught.value.mistakes if mistake.where == "extends"]
+    assert [(mistake.line, mistake.problem) for mistake in circles] == [
+        (1, "a file cannot extend itself, nor one that extends it")
+    ]
 
 
-def test_a_folder_may_have_the_file_that_another_one_extends(tmp_path: Path, shop: str) -> None:
-    """Whichever is first by name."""
-    (tmp_path / "a.yaml").write_text("extends: b.yaml\nchains: {order: {weight: 5}}\n")
-    (tmp_path / "b.yaml").write_text(shop)
-    assert Catalog.load(tmp_path, extend=False).chain("order").weight == 5
+def test_a_file_cannot_extend_the_folder_that_it_stands_in(tmp_path: Path, shop: str) -> None:
+    """That is a circle, too."""
+    path = tmp_path / "a.yaml"
+    path.write_text(f"extends: .\n{shop}")
+    with pytest.raises(InvalidCatalog, match="a file cannot extend itself"):
+        Catalog.load(path, extend=False)
+
+
+@pytest.mark.parametrize("base", ["a.yaml", "z.yaml"])
+def test_a_folder_may_have_the_file_that_others_extend(tmp_path: Path, shop: str, base: str) -> None:
+    """Whichever is first by name, also where one changes what another one has changed already."""
+    (tmp_path / base).write_text(shop)
+    (tmp_path / "b.yaml").write_text(
+        f"domain: shop.order\nextends: {base}\npartitions: 7\nchains: {{order: {{weight: 5}}}}\n"
+    )
+    (tmp_path / "c.yaml").write_text("extends: b.yaml\nchains: {order: {max_steps: 9}}\nlists: {city: [Bonn]}\n")
+    catalog = Catalog.load(tmp_path, extend=False)
+    assert (catalog.chain("order").weight, catalog.chain("order").max_steps) == (5, 9)
+    assert (catalog.lists["city"], catalog.partitions["shop.order"]) == (("Rome", "Oslo", "Bonn"), 7)
+
+
+@pytest.mark.parametrize("first", ["null", "{weight: 7}"])
+def test_two_files_of_a_folder_cannot_change_the_same_definition(tmp_path: Path, first: str) -> None:
+    """Not even if one removes it: which of them counts would follow from their names."""
+    (tmp_path / "a.yaml").write_text(f"extends: shipped\nchains:\n  {UNCAUSED}: {first}\n")
+    (tmp_path / "b.yaml").write_text(f"extends: shipped\nchains:\n  {UNCAUSED}: {{weight: 8}}\n")
+    with pytest.raises(InvalidCatalog) as caught:
+        Catalog.load(tmp_path)
+    mistake = next(mistake for mistake in caught.value.mistakes if mistake.file.endswith("b.yaml"))
+    assert mistake.line == 3
+    assert mistake.problem.startswith(f"duplicate name {UNCAUSED!r}: it is already defined in")
+    assert mistake.problem.endswith("a.yaml, line 3")
+
+
+def test_decimals_change_alone(tmp_path: Path, shop: str) -> None:
+    """They belong to numbers between bounds and to computed ones, and take the place of neither."""
+    (tmp_path / "shop.yaml").write_text(
+        shop.replace(
+            "max: 9}",
+            "max: 9}\n      total: {type: number, of: count, times: 1.5}"
+            "\n      share: {type: number, min: 0, max: 1, decimals: 1}",
+        )
+    )
+    path = tmp_path / "mine.yaml"
+    change = "{total: {decimals: 3}, share: {decimals: 4}, count: {type: number, of: share, decimals: 2}}"
+    path.write_text(f"extends: shop.yaml\nevents: {{shop.order.placed.v1: {{payload: {change}}}}}\n")
+    payload = {
+        field.name: field for field in Catalog.load(path, extend=False).event_type("shop.order.placed.v1").payload
+    }
+    count = Reference("field", "count")
+    assert payload["total"].source == ComputedNumber(count, 1.5, decimals=3)
+    assert payload["share"].source == NumberRange(0, 1, 4)
+    assert payload["count"].source == ComputedNumber(Reference("field", "share"), decimals=2)
+
+
+def test_fill_goes_with_the_texts_that_it_fills(changed: Changed) -> None:
+    """A number in their place is not filled; other texts are."""
+    failed = "omninode.agent.execution.failed.v1"
+    text = f"events: {{{failed}: {{payload: {{error_message: %s}}}}}}"
+    for change, source in (
+        ("{type: integer, min: 1, max: 5}", NumberRange(1, 5)),
+        ("{value: 'after {duration_ms} ms'}", TextTemplate(FixedValue("after {duration_ms} ms"))),
+        ("{fill: false, value: '{}'}", FixedValue("{}")),
+    ):
+        payload = {field.name: field for field in changed(text % change).event_type(failed).payload}
+        assert payload["error_message"].source == source
+
+
+def test_the_first_member_names_an_item_in_any_order(tmp_path: Path, shop: str) -> None:
+    """An item of a list whose members stand in another order is the same item."""
+    (tmp_path / "shop.yaml").write_text(shop)
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: shop.yaml\nlists: {item: [{price: 9, name: cup}, {price: 1, name: pen}]}\n")
+    items = Catalog.load(path, extend=False).lists["item"]
+    assert items == ({"name": "tea", "price": 3}, {"name": "cup", "price": 9}, {"name": "pen", "price": 1})

@@ -424,6 +424,9 @@ CASES = {
         "expected a mapping with mean, got 5",
     ),
     "a number instead of a text": Case("source: shop\n", "source: 5  # here\n", "source", "expected a text, got 5"),
+    "a tag that does not fit": Case(
+        COUNT_TEXT, "count: {type: boolean, value: !!bool maybe}  # here", f"{COUNT}.value", "a boolean, got 'maybe'"
+    ),
     "not YAML": Case("weight: 1\n", "weight: [1\n", "file", "is not YAML: "),
 }
 
@@ -438,6 +441,14 @@ def test_a_mistake_is_reported_once_with_its_line(case: Case, shop: str, load_te
     assert case.problem in found[0].problem
     if "# here" in text:
         assert text.splitlines()[found[0].line - 1].endswith("# here")
+
+
+def test_an_empty_list_is_the_only_mistake_where_a_bound_needs_its_items(shop: str, load_text: LoadText) -> None:
+    """The size of the bound is not known, which is no reason to fail."""
+    text = shop.replace("min: 1, max: 9", "min: 1, max: {var: item.price}")
+    text = text.replace("    - {name: tea, price: 3}\n    - {name: cup, price: 7}\n", "    []\n")
+    [mistake] = _mistakes(load_text, text)
+    assert (mistake.where, mistake.problem) == ("lists.item", "a list needs at least one item")
 
 
 def test_all_mistakes_come_in_one_report(shop: str, load_text: LoadText) -> None:
