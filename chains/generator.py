@@ -114,6 +114,8 @@ class ChainGenerator:
             raise InvalidSetting(f"expected a start with a time zone, from 1970 to 2199, got {start}")
         if at_end not in AT_END:
             raise InvalidSetting(f"expected at_end to be one of {join_names(AT_END)}, got {at_end!r}")
+        if "" in (tenant_id, namespace):
+            raise InvalidSetting("expected a tenant_id and a namespace of at least one character")
         if block is not None and block < 1:
             raise InvalidSetting(f"expected a block of at least 1 chain, got {block}")
         self.catalog = Catalog.default() if catalog is None else catalog

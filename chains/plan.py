@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import count, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
 from eventbus.bus import TopicStrategy, topic_namer
 from eventbus.catalog import Catalog, Chain
+from eventbus.catalog.errors import join_names
 from eventbus.catalog.model import Outcome, Phase
 from eventbus.catalog.validation import NOTHING_TO_GENERATE
 from eventbus.catalog.validation.visitors import behaviour_problems
@@ -32,6 +33,7 @@ from eventbus.chains.simulation.sessions import SessionSimulator, longest_sessio
 from eventbus.chains.table import SECOND, StepIds
 
 CHAIN_PURPOSE = purpose("chain")
+STRATEGIES: tuple[TopicStrategy, ...] = get_args(TopicStrategy)
 MAX_SPAN = 1 << 62
 """Microseconds, which 63 bits can still compare."""
 
@@ -134,7 +136,13 @@ class Plan:
         return numbers
 
     def topics(self, strategy: TopicStrategy) -> list[str]:
-        """The topic of each emitter."""
+        """The topic of each emitter.
+
+        Raises:
+            InvalidSetting: there is no such strategy.
+        """
+        if strategy not in STRATEGIES:
+            raise InvalidSetting(f"expected topic_strategy to be one of {join_names(STRATEGIES)}, got {strategy!r}")
         name = topic_namer(strategy)
         return [name(emitter.event_type) for emitter in self.emitters]
 

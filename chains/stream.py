@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -218,7 +219,7 @@ class ChainStream:
         """Blocks of events in order. Their memory is reused: consume a block before the next one, or keep it.
 
         Raises:
-            InvalidSetting: a bound is negative.
+            InvalidSetting: a bound is negative or not finite.
         """
         return map(self.render, self.tables(extent))
 
@@ -226,10 +227,10 @@ class ChainStream:
         """The unrendered events of the same blocks.
 
         Raises:
-            InvalidSetting: a bound is negative.
+            InvalidSetting: a bound is negative or not finite.
         """
         for bound in (extent.chains, extent.duration):
-            if bound is not None and bound < 0:
+            if bound is not None and not 0 <= bound < math.inf:
                 raise InvalidSetting(f"expected at least 0 chains and 0 seconds, got {bound}")
         keep_freed_memory()
         end, change = self._end(extent)
@@ -242,7 +243,7 @@ class ChainStream:
         """Lists of the same events as objects.
 
         Raises:
-            InvalidSetting: a bound is negative.
+            InvalidSetting: a bound is negative or not finite.
         """
         builder = EventBuilder(self.plan.emitters, root=self._root, envelope=self.plan.envelope)
         return map(builder.events, self.tables(extent))

@@ -79,7 +79,7 @@ class Pacer:
     ) -> None:
         if not speed > 0:
             raise InvalidSetting(f"expected a speed above 0, got {speed}")
-        if late_after < 0 or (max_lag is not None and max_lag < 0):
+        if not (0 <= late_after < math.inf and (max_lag is None or 0 <= max_lag < math.inf)):
             raise InvalidSetting(f"expected bounds of at least 0 s, got late_after={late_after}, max_lag={max_lag}")
         self._bus = bus
         self._clock = clock

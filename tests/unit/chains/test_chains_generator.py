@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections import defaultdict
@@ -336,10 +337,18 @@ class TestRefusals:
             next(generator.events(chains=-1))
         with pytest.raises(InvalidSetting, match="at least 0 chains"):
             generator.blocks(duration=-1)
+        with pytest.raises(InvalidSetting, match="at least 0 chains"):
+            generator.blocks(duration=math.nan)
         with pytest.raises(InvalidSetting, match="index"):
             generator.chain(index=-1)
         with pytest.raises(InvalidSetting, match="block"):
             ChainGenerator(SHIPPED, block=0)
+
+    @pytest.mark.parametrize("name", ["tenant_id", "namespace"])
+    def test_empty_names(self, name: str) -> None:
+        """The schema of an event refuses them, so the generator does."""
+        with pytest.raises(InvalidSetting, match="at least one character"):
+            ChainGenerator(SHIPPED, **{name: ""})  # type: ignore[arg-type]
 
     def test_nothing_to_generate(self) -> None:
         """A catalog whose weights are all 0 is refused before anything starts."""

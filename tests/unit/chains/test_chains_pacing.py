@@ -226,12 +226,16 @@ async def test_the_machines_clock_serves_as_well() -> None:
         {"interval": 0},
         {"initial_chains": -1},
         {"max_lag": -1},
+        {"max_lag": math.nan},
         {"late_after": -1},
+        {"late_after": math.inf},
         {"duration": -1},
+        {"duration": math.nan},
+        {"topic_strategy": "domains"},
     ],
     ids=str,
 )
-async def test_bad_settings_are_refused(bus: ListBus, settings: dict[str, float]) -> None:
+async def test_bad_settings_are_refused(bus: ListBus, settings: dict[str, Any]) -> None:
     """Each is refused before anything is published."""
     with pytest.raises(InvalidSetting, match="expected"):
         await run(ChainGenerator(two_steps()), bus, **settings)
