@@ -31,7 +31,7 @@ from eventbus.catalog.model import (
     short_name,
 )
 from eventbus.catalog.model.sections import Sections, SectionsT
-from eventbus.catalog.model.visitors import LIFE_CYCLE, MAX_CLICKS, MAX_PAGES, MAX_SECONDS, max_clicks_within
+from eventbus.catalog.model.visitors import LIFE_CYCLE, MAX_CLICKS, MAX_PAGES, MAX_SECONDS
 
 TOLERANCE = 1e-9
 """Maximum difference of the sum of the shares from 1, due to rounding."""
@@ -142,7 +142,7 @@ class _Fitting:
         self._means = means = SessionMeans.of(self._without_excess(shares))
         self.notes += _missing_elements(means, chain.visitors)
         pages, clicks = self._fit("pages_per_session", means.pages), self._clicks()
-        self._duration(pages)
+        end_early = self._duration(pages)
         ratio = clicks / means.clicks_per_page if means.clicks_per_page else 1.0
         per_session = {
             "created": 1.0,
@@ -155,7 +155,7 @@ class _Fitting:
         total = math.fsum(per_session.values())
         #: By state.
         self.shares = {name: per_session[name] / total for name in shares}
-        if not (math.isclose(pages, means.pages) and math.isclose(ratio, 1)):
+        if not end_early and not (math.isclose(pages, means.pages) and math.isclose(ratio, 1)):
             listed = ", ".join(f"{_label(chain, name)} {share:.3g}" for name, share in self.shares.items())
             self.notes.append(f"so the shares of the stream are {listed}")
 
@@ -196,7 +196,8 @@ class _Fitting:
             self.notes.append(f"{asked}, {name}_{side} is {fitted:g}: the bound wins")
             return fitted
         low = min(bounds.low, math.floor(mean))
-        widened = Range(low, max(bounds.high, min(math.ceil(2 * mean - low), LIMITS[name])))
+        high = max(bounds.high, min(math.ceil(2 * mean - low), LIMITS[name]))
+        widened = Range(low, bounds.high if f"{name}_max" in self._bounds else high)
         self.notes.append(
             f"{asked}, usual are {bounds.low:g} to {bounds.high:g}: the shares win, with {low:g} to {widened.high:g}"
         )
@@ -214,40 +215,47 @@ class _Fitting:
                 f"and at most {MAX_CLICKS} are possible"
             )
         time, action = self.behaviour.time_per_page, self.behaviour.action_delay
-        room = max_clicks_within(time, action) if self.behaviour.human_like_delays else math.inf
+        room = self.behaviour.max_clicks(time)
         if clicks > room:
+            longest, winner = min((time.high, "time on the page"), (self.behaviour.session_duration.high, "session"))
             self.notes.append(
-                f"event_probabilities ask for {clicks:g} clicks a page, and {time.high:g} s have room for {room:g}, "
-                f"{action.low:g} s apart: the time on the page wins"
+                f"event_probabilities ask for {clicks:g} clicks a page, and {longest:g} s have room for {room:g}, "
+                f"{action.low:g} s apart: the {winner} wins"
             )
         self._set("clicks_per_page", self.behaviour.clicks_per_page.capped(room))
         return min(clicks, room)
 
-    def _duration(self, pages: float) -> None:
-        """Leaves out numbers of pages that may take longer than a session, or lets sessions last longer."""
+    def _duration(self, pages: float) -> bool:
+        """Leaves out numbers of pages that may take longer than a session, or lets sessions last longer.
+
+        Returns:
+            Whether neither is possible, so that sessions end early.
+        """
         behaviour = self.behaviour
         if not behaviour.human_like_delays or not pages:
-            return
+            return False
         gap, events = behaviour.action_delay.low, behaviour.clicks_per_page.high + self._means.max_others(behaviour) + 1
         longest = max(behaviour.time_per_page.low, events * gap) + gap
         most, room = behaviour.pages_per_session.high, (behaviour.session_duration.high - gap) // longest
         if most <= room:
-            return
+            return False
         if room > pages:
             self._set("pages_per_session", behaviour.pages_per_session.capped(room))
-            return
+            return False
         needed, asked = min(most * longest + gap, MAX_SECONDS), f"event_probabilities ask for {pages:g} pages a session"
         if "session_duration_max" in self._bounds:
             limit = behaviour.session_duration.high
             self.notes.append(
-                f"{asked}, session_duration_max is {limit:g} s: long sessions end early, and the shares differ a little"
+                f"{asked}, session_duration_max is {limit:g} s: long sessions end early, with fewer pages than "
+                "the shares ask for"
             )
-            return
+            return True
         self.notes.append(
             f"{asked}, for which {behaviour.session_duration.high:g} s may be too short: the shares win, and a session "
             f"may last {needed:g} s"
         )
         self._set("session_duration", Range(behaviour.session_duration.low, needed))
+        return False
 
     def _set(self, name: str, bounds: Range) -> None:
         changed: dict[str, Any] = {name: bounds}

@@ -163,9 +163,20 @@ class Behaviour:
     def clicks_of(self, journey: Journey) -> Range:
         """Clicks on a page: as many as its time has room for, at most."""
         clicks = (journey.clicks_per_page or self.clicks_per_page).capped(self.clicks_per_page.high)
+        return clicks.capped(self.max_clicks(self.time_of(journey)))
+
+    def max_clicks(self, time: Range) -> float:
+        """The most clicks that a page has time for: each comes after an action delay, as does what follows the last.
+
+        The page has the time that the longest session leaves it, after what comes before the page and after it.
+
+        Args:
+            time: seconds on a page.
+        """
         if not self.human_like_delays:
-            return clicks
-        return clicks.capped(max_clicks_within(self.time_of(journey), self.action_delay))
+            return math.inf
+        delay = self.action_delay.low
+        return max(min(time.high, self.session_duration.high - 2 * delay) // max(delay, MIN_GAP) - 1, 0)
 
     def time_of(self, journey: Journey) -> Range:
         """Seconds on a page."""
@@ -179,11 +190,6 @@ class Behaviour:
             time_per_page=self.time_per_page.scaled(factor),
             action_delay=self.action_delay.scaled(factor),
         )
-
-
-def max_clicks_within(time: Range, action_delay: Range) -> float:
-    """The most clicks that a page has time for: each comes after an action delay, and so does what follows the last."""
-    return max(time.high // max(action_delay.low, MIN_GAP) - 1, 0)
 
 
 class SessionMeans(NamedTuple):

@@ -10,7 +10,6 @@ from typing import Any
 from eventbus.catalog.errors import CatalogError, did_you_mean, join_names
 from eventbus.catalog.event_probabilities import TOLERANCE, probability_notes, with_probabilities
 from eventbus.catalog.model import Behaviour, Chain, Journey, Range, Sections, Visitors, full_name
-from eventbus.catalog.model.visitors import max_clicks_within
 from eventbus.catalog.reading.chains import RANGES, read_journeys
 from eventbus.catalog.reading.document import Members, YamlNode
 from eventbus.catalog.reading.scalars import coerce_duration, coerce_factor, coerce_number, is_null
@@ -56,15 +55,20 @@ def apply_visitor_sections(
         sites = [_with_default_set(chain, "shop" if users else "site") for chain in sites]
     changed = [_with_behaviour(chain, behaviour, numbers, human=human) for chain in sites]
     catalog = replace(catalog, chains={**catalog.chains, **{chain.name: chain for chain in changed}})
-    notes = [note for chain in changed for note in _range_notes(chain, numbers, has_shares=bool(shares))]
+    notes: list[str] = []
     if shares:
-        catalog, further = _with_shares(members["event_probabilities"], shares, catalog, numbers)
-        notes += further
+        catalog, notes = _with_shares(members["event_probabilities"], shares, catalog, numbers)
         if "journeys" in members:
             notes.append(JOURNEYS_BESIDE_SHARES)
+    ranges = [note for chain in changed for note in _range_notes(chain, numbers, catalog.chains[chain.name])]
+    notes = [*ranges, *notes]
     names = [chain.name for chain in changed]
     if "chains" in members:
         catalog = _with_weights(members["chains"], catalog)
+        if not any(chain.visitors for chain in catalog.weighted):
+            unused = [name for name in ("event_probabilities", "user_behavior", "journeys") if name in members]
+            has = "has" if len(unused) == 1 else "have"
+            notes = [f"{' and '.join(unused)} {has} no effect: no chain in `chains` has visitors"] if unused else []
     elif names and is_about_visitors(members, users=users):
         catalog = catalog.only(*names)
     return catalog, list(dict.fromkeys(notes))
@@ -193,46 +197,108 @@ def _capped(visitors: Visitors, behaviour: Behaviour, numbers: Mapping[str, floa
     return replace(visitors, sets={name: tuple(map(shorter, journeys)) for name, journeys in visitors.sets.items()})
 
 
-def _range_notes(chain: Chain, numbers: Mapping[str, float], *, has_shares: bool) -> Iterator[str]:
-    """Which bounds of a scenario cannot be kept beside others, and which of them win."""
+def _range_notes(chain: Chain, numbers: Mapping[str, float], drawn: Chain) -> Iterator[str]:
+    """Which bounds of a scenario cannot be kept beside others, and which of them win.
+
+    Args:
+        drawn: the chain with the shares of the scenario, which may have widened ranges that it does not give.
+    """
     assert chain.visitors is not None
-    behaviour = chain.visitors.behaviour
+    assert drawn.visitors is not None
+    means, fitted = drawn.visitors.means, drawn.visitors.behaviour
+    behaviour = replace(
+        chain.visitors.behaviour,
+        pages_per_session=fitted.pages_per_session,
+        session_duration=fitted.session_duration,
+    )
     if not behaviour.human_like_delays or not numbers:
         return
-    action, pages, duration = behaviour.action_delay, behaviour.pages_per_session, behaviour.session_duration
-    for journey in [WANDERER] if has_shares else chain.visitors.active_journeys:
-        clicks, time = journey.clicks_per_page or behaviour.clicks_per_page, behaviour.time_of(journey)
-        room = max_clicks_within(time, action)
-        if clicks.low > room:
-            yield (
-                f"clicks_per_page_min {clicks.low:g} does not fit into {time.high:g} s on a page with {action.low:g} s "
-                f"between actions: the time on the page wins, with {room:g} clicks"
-            )
-        if time.low > action.high * (clicks.low + 1) and "action_delay_max" in numbers:
-            yield (
-                f"action_delay_max {action.high:g} s is too short for {time.low:g} s on a page with {clicks.low:g} "
-                "clicks: the time on the page wins"
-            )
-        if time.high < action.low:
-            yield f"action_delay_min {action.low:g} s is above {time.high:g} s on a page: the time on the page wins"
-        count = pages.low if has_shares or not journey.stops else len(journey.stops)
-        label = f"{count:g} pages" if has_shares or not journey.stops else f"the journey {journey.name}"
-        shortest = count * (max(time.low, action.low * (min(clicks.low, room) + 1)) + action.low) + action.low
-        longest = count * (time.high + action.high) + action.high
-        if shortest > duration.high:
-            yield (
-                f"{label} cannot take less than {shortest:g} s, and session_duration_max is {duration.high:g} s: "
-                "the session ends in time, with fewer pages"
-            )
-        if longest < duration.low and "session_duration_min" in numbers:
-            yield (
-                f"{label} cannot take more than {longest:g} s, and session_duration_min is {duration.low:g} s: "
-                "such sessions are shorter"
-            )
-        if count < numbers.get("pages_per_session_min", 0):
-            yield (
-                f"{label} has {count:g} pages, and pages_per_session_min is {pages.low:g}: a journey keeps its stops"
-            )
+    closes = means is None or means.closes >= means.pages * (1 - TOLERANCE)
+    for journey in [WANDERER] if means else chain.visitors.active_journeys:
+        yield from _page_notes(journey, behaviour, numbers)
+        yield from _session_notes(journey, behaviour, numbers, closes=closes, wanders=bool(means) or not journey.stops)
+
+
+def _page_notes(journey: Journey, behaviour: Behaviour, numbers: Mapping[str, float]) -> Iterator[str]:
+    """Those that even a single page cannot keep."""
+    clicks, time, action = journey.clicks_per_page or behaviour.clicks_per_page, *_times(journey, behaviour)
+    room, longest = behaviour.max_clicks(time), behaviour.session_duration.high
+    if clicks.low > room:
+        limit, winner = min((time.high, "time on the page"), (longest, "session"))
+        yield (
+            f"clicks_per_page_min {clicks.low:g} does not fit into {limit:g} s on a page with {action.low:g} s "
+            f"between actions: the {winner} wins, with {room:g} clicks"
+        )
+    if time.low > action.high * (clicks.low + 1) and "action_delay_max" in numbers:
+        yield (
+            f"action_delay_max {action.high:g} s is too short for {time.low:g} s on a page with {clicks.low:g} "
+            "clicks: the time on the page wins"
+        )
+    if time.high < action.low:
+        yield f"action_delay_min {action.low:g} s is above {time.high:g} s on a page: the time on the page wins"
+    if 3 * action.low > longest:
+        yield (
+            f"action_delay_min {action.low:g} s does not fit into session_duration_max {longest:g} s three times, "
+            "before a page, on it and after it: the length of the session wins"
+        )
+    if time.low + 2 * action.low > longest:
+        yield (
+            f"time_per_page_min {time.low:g} s and twice {action.low:g} s, before and after the page, do not fit into "
+            f"session_duration_max {longest:g} s: the length of the session wins"
+        )
+
+
+def _session_notes(
+    journey: Journey, behaviour: Behaviour, numbers: Mapping[str, float], *, closes: bool, wanders: bool
+) -> Iterator[str]:
+    """Those that all pages of a session together cannot keep.
+
+    Args:
+        closes: whether every page is closed, which takes another action delay.
+        wanders: whether the session has a number of pages from its range.
+    """
+    clicks, time, action = journey.clicks_per_page or behaviour.clicks_per_page, *_times(journey, behaviour)
+    pages, duration, room = behaviour.pages_per_session, behaviour.session_duration, behaviour.max_clicks(time)
+    count = pages.low if wanders else len(journey.stops)
+    label = f"{count:g} page{'s' * (count > 1)}" if wanders else f"the journey {journey.name}"
+
+    def shortest(clicks: float) -> float:
+        return count * (max(time.low, action.low * (min(clicks, room) + 1)) + action.low * closes) + action.low
+
+    least, busiest, most = (
+        shortest(clicks.low),
+        shortest(clicks.high),
+        count * (time.high + action.high * closes) + action.high,
+    )
+    if count > 1 and least > duration.high:
+        yield (
+            f"{label} cannot take less than {least:g} s, and session_duration_max is {duration.high:g} s: "
+            "the session ends in time, with fewer pages"
+        )
+    elif count > 1 and busiest > duration.high:
+        yield (
+            f"{label} with {min(clicks.high, room):g} clicks on each cannot take less than {busiest:g} s, and "
+            f"session_duration_max is {duration.high:g} s: such a session ends in time, with fewer pages"
+        )
+    slowest = count * (min(time.high, action.high * (clicks.low + 1)) + action.high * closes) + action.high
+    if slowest < duration.low and "action_delay_max" in numbers:
+        yield (
+            f"{label} with {clicks.low:g} clicks on each cannot take more than {slowest:g} s with action_delay_max "
+            f"{action.high:g} s, and session_duration_min is {duration.low:g} s: the length of the session wins, with "
+            "longer delays"
+        )
+    if most < duration.low and "session_duration_min" in numbers:
+        yield (
+            f"{label} cannot take more than {most:g} s, and session_duration_min is {duration.low:g} s: "
+            "such sessions are shorter"
+        )
+    if count < numbers.get("pages_per_session_min", 0):
+        yield f"{label} has {count:g} pages, and pages_per_session_min is {pages.low:g}: a journey keeps its stops"
+
+
+def _times(journey: Journey, behaviour: Behaviour) -> tuple[Range, Range]:
+    """Seconds on a page of a journey, and between two events."""
+    return behaviour.time_of(journey), behaviour.action_delay
 
 
 def _with_default_set(chain: Chain, name: str) -> Chain:

@@ -216,15 +216,17 @@ class Timing:
         least, most = np.maximum(shortest, self._shortest), np.minimum(longest, self.longest)
         words = draw(keys.take(sessions), self._purposes["duration"])
         target = np.where(least <= most, high_below(words, np.maximum(most - least + 1, 1)) + least, spans)
-        too_long = shortest > self.longest  # ... and over the time on its page, and over that between two events
-        minimum = MIN_GAP * (gaps + 1)
-        low = np.where(too_long.take(session), minimum, low)
-        shortest = np.where(too_long, span(minimum, MIN_GAP), shortest)
+        too_long = shortest > self.longest  # ... and over the time on its page
+        bare, minimum = np.minimum(low, self.shortest_gap * (gaps + 1)), MIN_GAP * (gaps + 1)
+        bare_span = span(bare, self.shortest_gap)
+        hurries = bare_span > self.longest  # ... and over that between two events, if there is no other way
+        low = np.where(too_long.take(session), np.where(hurries.take(session), minimum, bare), low)
+        shortest = np.where(too_long, np.where(hurries, span(minimum, MIN_GAP), bare_span), shortest)
         target = np.where(too_long, np.maximum(self.longest, shortest), target)
 
         shrinks = target < spans
         end = np.where(shrinks, shortest, longest)
-        gap = np.where(shrinks, np.where(too_long, MIN_GAP, self.shortest_gap), self.longest_gap)
+        gap = np.where(shrinks, np.where(hurries, MIN_GAP, self.shortest_gap), self.longest_gap)
         ends = np.stack((np.where(shrinks.take(session), low, high), gap.take(session) * closed), axis=1)
         parts = np.stack((length.take(rows), transit.take(rows)), axis=1)
         first, parts = _moved(session, (arrival.take(sessions), parts), (gap, ends), _ratio(target - end, spans - end))

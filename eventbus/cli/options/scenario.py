@@ -59,7 +59,10 @@ def with_scenario(command: C) -> C:
         for note in scenario.notes:
             click.echo(f"note: {note}", err=True)
         if is_given(options, *ARRIVALS):
-            scenario = replace(scenario, arrivals=None, events_per_second=None)
+            scenario = replace(scenario, arrivals=None)
+        if scenario.events_per_second is not None and scenario.arrivals is None and not is_given(options, "users"):
+            click.echo("note: simulation.events_per_second has no effect without users", err=True)
+            scenario = replace(scenario, events_per_second=None)
         return command(scenario=scenario, **_resolved(options, scenario))
 
     return cast("C", resolved)

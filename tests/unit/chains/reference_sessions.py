@@ -315,9 +315,12 @@ class Session:
         first, last = max(sum(lows), least), min(sum(highs), most)
         target = first + high(self.word("duration"), last - first + 1) if first <= last else sum(values)
         if sum(lows) > most:
-            lows = [GAP]
-            for page in pages:
-                lows += [GAP * (len(page.kinds) + 1), GAP if page.closed else 0]
+            for gap in (self.shortest, GAP):
+                lows = [gap]
+                for page in pages:
+                    lows += [min(page.low, gap * (len(page.kinds) + 1)), gap if page.closed else 0]
+                if sum(lows) <= most:
+                    break
             target = max(most, sum(lows))
         anchors, sign = (lows, 1) if target < sum(values) else (highs, -1)
         away = [sign * (value - anchor) for value, anchor in zip(values, anchors, strict=True)]

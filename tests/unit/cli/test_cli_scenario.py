@@ -160,3 +160,14 @@ def test_what_a_scenario_says_without_effect_on_the_command_is_said_aloud(tmp_pa
     ) in result.stderr
     quiet = run("generate", "--scenario", "normal", "--chains", "1")
     assert "no effect" not in quiet.stderr
+
+
+def test_events_per_second_go_with_the_users_of_the_command_line(tmp_path: Path) -> None:
+    """They are scaled to the rate of the file; where no users are left, a note says that the rate has no effect."""
+    path = tmp_path / "fast.yaml"
+    path.write_text("{num_users: 10, duration_seconds: 60, events_per_second: 20}")
+    users = run("generate", "--scenario", str(path), "--users", "5", "--duration", "5m")
+    assert "note:" not in users.stderr
+    assert len(users.stdout.splitlines()) == pytest.approx(20 * 300, rel=0.2)
+    rate = run("generate", "--scenario", str(path), "--rate", "1")
+    assert "note: simulation.events_per_second has no effect without users" in rate.stderr
