@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +19,7 @@ from eventbus.catalog.reading.events import read_event
 from eventbus.catalog.reading.merge import completed_item, is_nothing, merged
 from eventbus.catalog.sources import ListPick, with_allowed_values
 from eventbus.catalog.validation import validate
+from eventbus.garbage import collection_paused
 
 FILE = ("alone", "extends", "domain", "source", "partitions", "lists", "events", "chains")
 LIST_FORMS = ("extend", "replace")
@@ -137,18 +136,6 @@ def load_sections(paths: Sequence[Path]) -> Sections:
     """
     with collection_paused():
         return _load(paths)
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Without garbage collection, which would visit the nodes of documents again and again and find nothing to free."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _load(paths: Sequence[Path]) -> Sections:

@@ -26,6 +26,7 @@ from eventbus.chains.rendering.placeholders import PayloadCompiler, PlaceholderF
 from eventbus.chains.rendering.render import Emitter
 from eventbus.chains.table import EventTable
 from eventbus.event import EPOCH, Event
+from eventbus.garbage import collection_paused
 
 
 class EventBuilder:
@@ -43,6 +44,7 @@ class EventBuilder:
         self._envelope = envelope
         self._constructors: dict[int, EventConstructor] = {}
 
+    @collection_paused()
     def events(self, table: EventTable) -> list[Event]:
         """The events of a table, in its order."""
         order = table.emitter.argsort(kind="stable")
