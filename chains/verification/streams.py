@@ -106,9 +106,10 @@ class LineReader:
         elif not isinstance(fields, dict):
             self._add_unreadable(number, text, "corrupt", "JSON, but no object")
         else:
-            event_id = str(fields.get("event_id"))
+            event_id = fields.get("event_id")
+            ids, sentence = ((str(event_id),), f"{event_id}: {error}") if event_id else ((), str(error))
             self.reading.unreadable.append(UnreadableLine(number, "schema", text))
-            self.reading.unfit.append(Finding("schema", number, (event_id,), f"{event_id}: {error}"))
+            self.reading.unfit.append(Finding("schema", number, ids, sentence))
 
     def _validate(self, number: int, event: Event) -> None:
         if event.event_type not in self._catalog.events:

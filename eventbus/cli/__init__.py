@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from eventbus.cli.errors import failure
+from eventbus.cli.errors import INTERRUPTED, failure
 
 COMMANDS = {
     "mock": "Run everything in one process: bus, generator, processor, PostgreSQL, HTTP. No Kafka, no Docker.",
@@ -58,6 +58,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except Exception as error:
             expected = failure(error)
             if expected is None:

@@ -236,6 +236,8 @@ def check_text(check: Check, report: Report) -> str:
 
 def verdict_text(report: Report) -> str:
     """The verdict, and the faults by kind."""
+    if not report.lines and report.ledger is None:
+        return "failed: there is nothing to check"
     if report.passed and not report.faults:
         return "passed"
     if report.ledger is not None:

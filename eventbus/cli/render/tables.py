@@ -80,6 +80,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def summary_text(summary: RunSummary) -> str:
     """The chains of a run by name and its events by type."""
+    if not summary.events:
+        return "no events"
     columns = ("begun", *summary.outcomes(), "active")
     chains = [ChainRow.counted(name, chain) for name, chain in summary.chains().items()]
     types = summary.types()

@@ -303,10 +303,11 @@ def test_causation_has_to_be_a_tree() -> None:
 
 
 def test_an_empty_stream_proves_nothing() -> None:
-    """Nothing is wrong with it, and nothing was tested."""
+    """No check finds anything wrong with it, as nothing was tested; so it does not pass."""
     report = verify([], Catalog.default())
-    assert report.passed
+    assert all(check.passed for check in report.checks)
     assert not any(check.tested for check in report.checks)
+    assert not report.passed
 
 
 @pytest.mark.parametrize(
@@ -337,6 +338,50 @@ def written(folder: Path, *wanted: Fault) -> tuple[str, str]:
     for path, lines in zip(paths, made(*wanted), strict=True):
         path.write_bytes(b"".join(line + b"\n" for line in lines))
     return str(paths[0]), str(paths[1])
+
+
+def test_nothing_does_not_pass(tmp_path: Path) -> None:
+    """A run whose events are lost is no sound run; only a ledger can say that there were none."""
+    empty, ledger = tmp_path / "events.jsonl", io.BytesIO()
+    empty.write_bytes(b"")
+    result = run(str(empty))
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "failed: there is nothing to check")
+    assert json.loads(run(str(empty), "--json").stdout)["passed"] is False
+
+    list(ChainGenerator(seed=1).injector([], ledger, chains=0).blocks([]))
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(ledger.getvalue())
+    result = run(str(empty), "--ledger", str(path))
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "passed"), result.output
+
+
+class Interrupted(io.BytesIO):
+    """A stream during which the user presses Ctrl-C."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size:  # click reads 0 bytes to see whether they are bytes
+            raise KeyboardInterrupt
+        return b""
+
+    def readinto(self, buffer: Any) -> int:
+        raise KeyboardInterrupt
+
+    read1 = readline = read
+    __next__ = read
+
+
+def test_ctrl_c_ends_a_check_with_the_exit_code_of_all_commands() -> None:
+    """130, and a word instead of a verdict."""
+    result = CliRunner().invoke(cli, ["verify", "-"], input=Interrupted())
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.splitlines()[-1] == "interrupted"
+
+
+def test_a_line_without_an_id_is_named_by_its_number_alone(tmp_path: Path) -> None:
+    """There is nothing else to call it by."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"a":1}\n')
+    assert "line 1: event_id: required, but missing" in run(str(path)).stdout
 
 
 def test_the_command_on_a_sound_file(tmp_path: Path) -> None:

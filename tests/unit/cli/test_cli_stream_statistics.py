@@ -151,6 +151,11 @@ def test_the_summary_has_every_chain_and_type() -> None:
     assert chain_groups(census) == {"chains": ChainGroup(begun=4, outcomes={"completed": 4})}
 
 
+def test_a_run_without_events_has_no_tables() -> None:
+    """Headings over nothing would be no answer."""
+    assert summary_text(ChainGenerator(two_steps()).summary()) == "no events"
+
+
 class NoDelivery:
     """The delivery of a stream without events."""
 
