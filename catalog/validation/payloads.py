@@ -107,7 +107,7 @@ def _longest_delays(chain: Chain, chains: Iterable[Chain]) -> dict[str, int]:
     if chain.visitors:
         return dict.fromkeys(chain.states, SESSION_MS * 1000)
     nodes = graph_of(chain).nodes
-    causes = (cause for other in chains for state in other.states.values() for cause in state.causes)
+    causes = (cause for causing in chains for state in causing.states.values() for cause in state.causes)
     delays = [(chain.start, longest_of(cause.delay)) for cause in causes if cause.chain == chain.name]
     for edge in (edge for node in nodes for edge in _edges_of(node)):
         factor = max_factor(chain.variables[edge.scaled_by]) if edge.scaled_by else 1.0

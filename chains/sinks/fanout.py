@@ -125,8 +125,8 @@ class FanOut:
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         names = [channel.sink.name for channel in channels]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise SinkUnusable(f"expected each sink once, got {twice[0]} twice")
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise SinkUnusable(f"expected each sink once, got {repeated[0]} twice")
         self._channels = channels
         self._open: list[Channel] = []
 
