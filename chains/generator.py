@@ -265,17 +265,19 @@ class ChainGenerator:
         extent = self._extent(chains, duration, since, until)
         return in_parallel(self._stream(self._plans.of(self._arrivals, format)), extent, workers)
 
-    def alone(self, index: int, *, format: Format = JSON) -> Block:
+    def alone(self, index: int, *, duration: float | None = None, format: Format = JSON) -> Block:
         """The events of a single chain, exactly as in the run.
 
         Args:
             index: of the chain, from 0.
+            duration: of the run, whose end may have ended the chain; None: no bound.
             format: as for `blocks`.
 
         Raises:
-            InvalidSetting: the index is negative, or the arrivals end before it.
+            InvalidSetting: the index is negative, or the arrivals or the run end before it.
         """
-        return self._stream(self._plans.of(self._arrivals, format)).chain(_at_least_0(index))
+        stream = self._stream(self._plans.of(self._arrivals, format))
+        return stream.chain(_at_least_0(index), Extent(duration=duration, at_end=self.at_end))
 
     def explain(self, event_id: str, duration: float | None = None) -> Explanation:
         """The origin of an event of the run: its chain, its step, and all events of the chain.

@@ -257,8 +257,14 @@ class ChainStream:
         return self._renderer.render(events, memory)
 
     def chain(self, index: int, extent: Extent = WHOLE) -> Block:
-        """One chain, as in a run of some length."""
-        events, (_, change) = self._engine.chain(index), self._end(extent)
+        """One chain, as in a run of some length.
+
+        Raises:
+            InvalidSetting: the run has no such chain.
+        """
+        events, (end, change) = self._engine.chain(index), self._end(extent)
+        if end is not None and int(events.time[0]) * 1000 >= end:
+            raise InvalidSetting(f"the run ends before chain {index:,} begins")
         return self.render(change(events).ordered() if change else events)
 
     def throughput(self) -> float | None:

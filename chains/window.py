@@ -26,7 +26,7 @@ class RunWindow:
     until: datetime | None = None
     """Only earlier events; None: to the end of the run."""
     index: int | None = None
-    """Only the chain with this index, counted from 0; the other bounds are ignored."""
+    """Only the chain with this index, counted from 0, as in a run of the duration; the other bounds are ignored."""
     workers: int = 1
     """Processes that generate the events; the bytes do not depend on their number."""
 
@@ -42,7 +42,7 @@ class RunWindow:
             InvalidSetting: a bound is out of range, or has no time zone.
         """
         if self.index is not None:
-            return iter([generator.alone(self.index, format=format)])
+            return iter([generator.alone(self.index, duration=self.duration, format=format)])
         return generator.window(
             self.since,
             self.until,

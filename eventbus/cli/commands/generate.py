@@ -354,8 +354,10 @@ def _window(chains: int | None, duration: float | None, **options: Any) -> RunWi
     window = RunWindow(chains=chains, duration=duration, **options)
     bounds = (window.chains, window.duration, window.until)
     if window.index is not None:
-        if any(bound is not None for bound in (*bounds, window.since)) or window.workers != 1:
-            raise click.UsageError("--index names a chain, whose events are all there are: no bound goes with it")
+        if any(bound is not None for bound in (window.chains, window.since, window.until)) or window.workers != 1:
+            raise click.UsageError(
+                "--index names a chain, whose events are all there are: no bound but --duration goes with it"
+            )
         return window
     if window.since and window.until and window.since >= window.until:
         raise click.UsageError(f"expected --from before --until, got {window.since} and {window.until}")

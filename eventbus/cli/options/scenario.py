@@ -22,7 +22,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 ARRIVALS = ("rate", "interval", "profile", "users", "stages", "spacing")
 """Options that say when chains begin: any of them replaces the scenario's arrivals."""
-EXTENTS = ("chains", "duration", "index")
+EXTENTS = ("chains", "duration")
 """Options that say how long a run is: any of them replaces the scenario's duration."""
 PROMISED = 1.75
 """Events per second of one user of older simulators."""

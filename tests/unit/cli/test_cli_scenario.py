@@ -171,3 +171,19 @@ def test_events_per_second_go_with_the_users_of_the_command_line(tmp_path: Path)
     assert len(users.stdout.splitlines()) == pytest.approx(20 * 300, rel=0.2)
     rate = run("generate", "--scenario", str(path), "--rate", "1")
     assert "note: simulation.events_per_second has no effect without users" in rate.stderr
+
+
+def test_a_single_chain_ends_as_in_the_run_of_the_scenario() -> None:
+    """A session that the end of the run has ended is no longer than there; one that would begin later is none."""
+    scenario = ("--scenario", "normal", "--set", "simulation.duration_seconds=20")
+    sessions: dict[str, list[str]] = {}
+    for line in run("generate", *scenario).stdout.splitlines():
+        sessions.setdefault(json.loads(line)["correlation_id"], []).append(line)
+    assert len(sessions) == 10
+    for index, lines in enumerate(sessions.values()):
+        assert run("generate", *scenario, "--index", str(index)).stdout.splitlines() == lines
+    options = ("--at-end", "end", "--duration", "20s", "--index", "0")
+    assert run("generate", "--scenario", "normal", *options).stdout.splitlines() == next(iter(sessions.values()))
+    late = run("generate", *scenario, "--index", "10")
+    assert late.exit_code == 2
+    assert "the run ends before chain 10 begins" in late.stderr
