@@ -259,14 +259,14 @@ async def reading_visitor(generator: ChainGenerator) -> tuple[asyncio.Future[Run
     opened, bus = asyncio.Event(), ListBus(ManualClock())
     batches = iter(range(10))
     bus.on_publish = lambda: opened.set() if next(batches) == 1 else None
-    task = asyncio.ensure_future(generator.run(cast(EventBus, bus)))
+    task = asyncio.ensure_future(generator.run(cast(EventBus, bus), speed=20))
     await opened.wait()
     await asyncio.sleep(0)
     return task, bus
 
 
 async def test_a_stop_while_the_run_sleeps_is_heeded_at_once() -> None:
-    """A real clock, a user who reads for minutes, and no second lost."""
+    """By the system's clock, and a user who reads on for longer than a stop may take."""
     generator = ChainGenerator(SHOP, seed=4, arrivals=ClosedWorkload(users=1))
     task, bus = await reading_visitor(generator)
     assert generator._pacer is not None
