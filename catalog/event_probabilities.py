@@ -236,6 +236,8 @@ class _Fitting:
             return False
         gap, events = behaviour.action_delay.low, behaviour.clicks_per_page.high + self._means.max_others(behaviour) + 1
         longest = max(behaviour.time_per_page.low, events * gap) + gap
+        if not longest:  # pages that may take no time fit into any session
+            return False
         most, room = behaviour.pages_per_session.high, (behaviour.session_duration.high - gap) // longest
         if most <= room:
             return False

@@ -147,6 +147,13 @@ def test_the_default_table_makes_the_sessions_that_it_describes() -> None:
     assert chi_square([counted[3 + number] for number in common], [expected[number] for number in common]) > 1e-6
 
 
+def test_shares_of_visitors_who_may_take_no_time() -> None:
+    """Where neither a page nor an action has to last, a session has room for all the pages that the shares ask for."""
+    at_once = Behaviour(action_delay=Range(0, 5), time_per_page=Range(0, 20))
+    visits = sessions(SHARES, 600, base=Catalog.default().with_visitors(behaviour=at_once))
+    assert {name: deviation(SHARES, name, visits) < FAR for name in SHARES} == dict.fromkeys(SHARES, True)
+
+
 def test_shares_over_forty_seeds() -> None:
     """Each of forty runs has the shares of the default table, by a chi-square test over whole sessions.
 
