@@ -19,12 +19,13 @@ from eventbus.catalog import Catalog
 from eventbus.catalog.scenario import load_origin
 from eventbus.chains.errors import InvalidLedger, InvalidSetting
 from eventbus.chains.faults.inject import Injector
-from eventbus.chains.faults.record import FORMAT, RunRecord, package_version
+from eventbus.chains.faults.record import FORMAT, RunRecord
 from eventbus.chains.faults.splice import FaultyBlock
 from eventbus.chains.generator import ChainGenerator
 from eventbus.chains.rendering import JSON, Format
 from eventbus.chains.rendering.block import Block
 from eventbus.chains.window import RunWindow
+from eventbus.version import package_version
 
 CHAIN = re.compile(rb'\{"record":"chain","index":([0-9]+),')
 
@@ -100,7 +101,7 @@ class RepeatedRun:
         blocks = window.blocks(self.generator, format)
         if self._kept is not None:
             blocks = _of_chains(self._kept, blocks)
-        return blocks if self.totals is None else self._up_to(blocks, _count(self.totals, "events") or 0)
+        return blocks if self.totals is None else self._up_to(blocks, _count(self.totals, "events"))
 
     def injected(self, injector: Injector, blocks: Iterable[Block]) -> Iterator[FaultyBlock]:
         """The lines of the run, with the faults of an injector, which are usually `record.faults`.
@@ -172,10 +173,8 @@ def _parsed(line: bytes) -> Mapping[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _count(totals: Mapping[str, Any] | None, name: str) -> int | None:
+def _count(totals: Mapping[str, Any], name: str) -> int:
     """Raises InvalidLedger: the totals do not have it."""
-    if totals is None:
-        return None
     if not isinstance(totals.get(name), int):
         raise InvalidLedger(f"the ledger's last line has no number of {name}")
     return int(totals[name])

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from functools import cache
-from importlib.metadata import version
 from typing import Any, Literal
 
 from eventbus.catalog import Catalog
@@ -15,14 +13,9 @@ from eventbus.catalog.catalog import CatalogOrigin
 from eventbus.catalog.model import Arrivals, Fault, Phase, Tenants
 from eventbus.catalog.model.workload import AtEnd
 from eventbus.chains.errors import InvalidLedger
+from eventbus.version import package_version
 
 FORMAT = 1
-
-
-@cache
-def package_version() -> str:
-    """The version of this package."""
-    return version("eventbus-mock")
 
 
 @dataclass(frozen=True, kw_only=True)

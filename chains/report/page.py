@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
@@ -18,6 +17,7 @@ from eventbus.chains.pacing.summary import ABANDONED, FAILED, ChainSummary
 from eventbus.chains.report.chart import Chart, Drawing, duration, number, share
 from eventbus.chains.report.charts import by_hour, distribution, events_over_time, failures_over_time
 from eventbus.chains.report.run import RunReport
+from eventbus.version import package_version
 
 OUTCOMES = ("completed", "failed", ABANDONED)
 WIDE, NARROW, SMALL = (860.0, 290.0), (360.0, 240.0), (320.0, 170.0)
@@ -37,7 +37,7 @@ def page(report: RunReport) -> str:
         details=_details(report),
         tiles=list(_tiles(report)),
         sections=[section for section in _sections(report) if section],
-        version=version("eventbus-mock"),
+        version=package_version(),
     )
 
 

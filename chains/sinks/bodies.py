@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
@@ -22,6 +21,7 @@ from eventbus.catalog.model.visitors import VISITOR_PREFIX
 from eventbus.chains.errors import SinkUnusable
 from eventbus.event import Event, format_timestamp
 from eventbus.record import ProducerRecord
+from eventbus.version import package_version
 
 UNAUTHORIZED = 401
 MAX_SHOWN = 200
@@ -362,7 +362,7 @@ class OpenPanelDialect:
             "openpanel-client-id": client_id,
             "openpanel-client-secret": client_secret,
             "openpanel-sdk-name": "event-bus-mock",
-            "openpanel-sdk-version": version("eventbus-mock"),
+            "openpanel-sdk-version": package_version(),
         }
 
     def partition_key(self, record: ProducerRecord) -> bytes:

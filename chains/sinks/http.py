@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 from random import Random
 from zlib import crc32
 
@@ -34,6 +33,7 @@ from eventbus.chains.table import SECOND
 from eventbus.errors import InvalidEvent
 from eventbus.event import microseconds
 from eventbus.record import ProducerRecord
+from eventbus.version import package_version
 
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which the same request may succeed."""
@@ -130,7 +130,7 @@ REQUESTS_AHEAD = 4
 """Requests' worth of records that wait for each connection."""
 DOWN = frozenset({429, 502, 503, 504})
 """Status codes that say more about the server than about the request; so does a missing response."""
-USER_AGENT = f"eventbus-mock/{version('eventbus-mock')}"
+USER_AGENT = f"eventbus-mock/{package_version()}"
 
 
 @dataclass(slots=True)

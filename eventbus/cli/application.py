@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from eventbus.api import Server, StatsSources, create_app
@@ -33,6 +32,7 @@ from eventbus.processors.postgres import Database, EmbeddedServer
 from eventbus.processors.postgres.server import default_data_dir
 from eventbus.processors.processor import Processor
 from eventbus.processors.store import EventStore
+from eventbus.version import package_version
 
 if TYPE_CHECKING:
     from eventbus.kafka import Compression, KafkaSecurity
@@ -44,7 +44,7 @@ RATE_WINDOW = 10
 RETENTION_BYTES = 4 << 20
 """Bytes that the in-process bus keeps of each of about forty partitions: older events are in PostgreSQL."""
 
-VERSION = version("eventbus-mock")
+VERSION = package_version()
 
 
 @dataclass(frozen=True, kw_only=True)
