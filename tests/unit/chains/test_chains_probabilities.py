@@ -23,6 +23,7 @@ from eventbus.chains import ChainGenerator
 from eventbus.chains.statistics import chi_square
 from eventbus.chains.table import CLICKS, NUMBER, EventTable
 from eventbus.event import Event
+from tests.unit.chains.behaviours import BEHAVIOURS
 
 SHARES = {
     "session_start": 0.05,
@@ -34,21 +35,6 @@ SHARES = {
 }
 FAR = 6.0
 """Standard deviations that chance hardly ever goes: once in 500 million times."""
-
-
-def ranges(low: int, high: int) -> st.SearchStrategy[Range]:
-    return st.tuples(st.integers(low, high), st.integers(low, high)).map(lambda pair: Range(*sorted(pair)))
-
-
-BEHAVIOURS = st.builds(
-    Behaviour,
-    session_duration=ranges(1, 900),
-    pages_per_session=ranges(1, 20),
-    time_per_page=ranges(0, 200),
-    clicks_per_page=ranges(0, 15),
-    action_delay=ranges(0, 30),
-    human_like_delays=st.booleans(),
-)
 
 
 def shares_of(weights: list[int]) -> dict[str, float]:

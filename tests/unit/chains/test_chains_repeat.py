@@ -21,24 +21,10 @@ from eventbus.chains.faults import KINDS, Fault
 from eventbus.chains.repeat import RepeatedRun
 from tests.unit.chains.clocks import ManualClock
 from tests.unit.chains.listbus import ListBus
+from tests.unit.chains.shop import CATALOG
 from tests.unit.chains.test_chains_verify_scenarios import able
 
 EVERY = tuple(Fault(kind=kind, rate=0.05) for kind in KINDS)
-CATALOG = """
-source: shop
-events:
-  omninode.shop.order.placed.v1:
-    payload:
-      amount: {type: integer, min: 1, max: 9}
-  omninode.shop.order.paid.v1: {}
-chains:
-  order:
-    weight: 50
-    start: placed
-    states:
-      placed: {emits: omninode.shop.order.placed.v1, next: [{to: paid, delay: {fixed: 5}}]}
-      paid: {emits: omninode.shop.order.paid.v1, outcome: completed}
-"""
 
 
 class Recorded:

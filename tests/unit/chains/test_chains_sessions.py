@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from eventbus.catalog import Catalog
 from eventbus.catalog.event_probabilities import with_probabilities
-from eventbus.catalog.model import Behaviour, ClosedWorkload, Journey, Range, Stop
+from eventbus.catalog.model import Behaviour, ClosedWorkload, Journey, Stop
 from eventbus.chains import ChainGenerator
 from eventbus.chains.statistics import chi_square
 from eventbus.event import Event, microseconds
+from tests.unit.chains.behaviours import BEHAVIOURS
 from tests.unit.chains.reference_sessions import session
 
 NAME = "visitor-session"
@@ -28,19 +29,6 @@ SHIPPED = Catalog.default().only(NAME)
 HURRIED = Behaviour(human_like_delays=False)
 
 
-def ranges(low: int, high: int) -> st.SearchStrategy[Range]:
-    return st.tuples(st.integers(low, high), st.integers(low, high)).map(lambda pair: Range(*sorted(pair)))
-
-
-BEHAVIOURS = st.builds(
-    Behaviour,
-    session_duration=ranges(1, 900),
-    pages_per_session=ranges(1, 20),
-    time_per_page=ranges(0, 200),
-    clicks_per_page=ranges(0, 15),
-    action_delay=ranges(0, 30),
-    human_like_delays=st.booleans(),
-)
 CATALOGS = st.builds(
     lambda journeys, behaviour: SHIPPED.with_visitors(journeys=journeys, behaviour=behaviour),
     st.sampled_from(["site", "shop"]),

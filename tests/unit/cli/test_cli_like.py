@@ -10,22 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.cli import cli
+from tests.unit.chains.shop import CATALOG
 
-CATALOG = """
-source: shop
-events:
-  omninode.shop.order.placed.v1:
-    payload:
-      amount: {type: integer, min: 1, max: 9}
-  omninode.shop.order.paid.v1: {}
-chains:
-  order:
-    weight: 50
-    start: placed
-    states:
-      placed: {emits: omninode.shop.order.placed.v1, next: [{to: paid, delay: {fixed: 5}}]}
-      paid: {emits: omninode.shop.order.paid.v1, outcome: completed}
-"""
 FAULTS = ("--fault", "late=0.05", "--fault", "duplicate=0.05", "--fault", "poison=0.02", "--fault", "reorder=0.05")
 
 
